@@ -1,0 +1,147 @@
+"""How a refusal leaves the program: its exit code, its HTTP status, its JSON.
+
+The one table of these, shared by all doors. The rooms below know neither.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from tessera.errors import (
+    BackendFailed,
+    ChainError,
+    Conflict,
+    DataError,
+    InputError,
+    InvariantViolation,
+    NotAllowed,
+    NotFinal,
+    NotFound,
+    PaymentRequired,
+    QuotaExceeded,
+    RpcUnavailable,
+    ServingError,
+    SignatureRejected,
+    StorageFull,
+    TesseraError,
+    TooLarge,
+    Unprocessable,
+)
+
+__all__ = [
+    "EXIT_CODES",
+    "EXIT_INTERRUPTED",
+    "EXIT_UNEXPECTED",
+    "HTTP_STATUS",
+    "error_body",
+    "exit_code",
+    "http_status",
+    "openai_error_body",
+]
+
+_T = TypeVar("_T")
+
+EXIT_UNEXPECTED: Final = 70
+"""An exception that is no TesseraError is our bug, as an InvariantViolation is (sysexits: 70)."""
+
+EXIT_INTERRUPTED: Final = 130
+"""Ctrl-C, as shells count it: 128 + SIGINT."""
+
+EXIT_CODES: Final[dict[type[TesseraError], int]] = {
+    TesseraError: 1,
+    InputError: 2,
+    NotAllowed: 3,
+    Conflict: 4,
+    ChainError: 5,
+    DataError: 6,
+    ServingError: 7,
+    InvariantViolation: EXIT_UNEXPECTED,
+}
+
+HTTP_STATUS: Final[dict[type[TesseraError], int]] = {
+    TesseraError: 500,
+    InputError: 400,
+    NotFound: 404,
+    TooLarge: 413,
+    Unprocessable: 422,
+    NotAllowed: 403,
+    SignatureRejected: 401,
+    PaymentRequired: 402,
+    Conflict: 409,
+    ChainError: 502,
+    RpcUnavailable: 503,
+    NotFinal: 503,
+    DataError: 500,
+    StorageFull: 507,
+    ServingError: 502,
+    BackendFailed: 502,
+    QuotaExceeded: 429,
+    InvariantViolation: 500,
+}
+
+# What the official clients of the OpenAI API switch on; the rest they call an API error.
+_OPENAI_TYPES: Final[dict[type[TesseraError], str]] = {
+    TesseraError: "server_error",
+    InputError: "invalid_request_error",
+    Conflict: "invalid_request_error",
+    NotAllowed: "permission_error",
+    SignatureRejected: "authentication_error",
+    PaymentRequired: "payment_required",
+    QuotaExceeded: "rate_limit_error",
+}
+
+
+def exit_code(error: TesseraError) -> int:
+    """Return the exit code of the nearest class in the table."""
+    return _nearest(EXIT_CODES, type(error))
+
+
+def http_status(error: TesseraError) -> int:
+    """Return the HTTP status of the nearest class in the table."""
+    return _nearest(HTTP_STATUS, type(error))
+
+
+def error_body(error: TesseraError, request_id: str | None = None) -> dict[str, object]:
+    """Return the JSON of a refusal at every door but `/v1`.
+
+    Returns
+    -------
+    dict
+        `ok` (false), `code`, `message`, `details`, `retryable`, and `request_id` where there is
+        a request.
+    """
+    body: dict[str, object] = {
+        "ok": False,
+        "code": error.code,
+        "message": error.message,
+        "details": error.details(),
+        "retryable": error.retryable,
+    }
+    if request_id is not None:
+        body["request_id"] = request_id
+    return body
+
+
+def openai_error_body(error: TesseraError, request_id: str | None = None) -> dict[str, object]:
+    """Return the JSON of a refusal on `/v1`: OpenAI's error object, with our details inside.
+
+    Returns
+    -------
+    dict
+        `{"error": {"message", "type", "param", "code", "details"[, "request_id"]}}`; `param` is
+        the operand of that name, or None.
+    """
+    inner: dict[str, object] = {
+        "message": error.message,
+        "type": _nearest(_OPENAI_TYPES, type(error)),
+        "param": error.operands.get("param"),
+        "code": error.code,
+        "details": error.details(),
+    }
+    if request_id is not None:
+        inner["request_id"] = request_id
+    return {"error": inner}
+
+
+def _nearest(table: dict[type[TesseraError], _T], kind: type[TesseraError]) -> _T:
+    return next(table[ancestor] for ancestor in kind.__mro__ if ancestor in table)

@@ -1,0 +1,39 @@
+"""Hypothesis profiles for the whole suite, chosen by TESSERA_HYPOTHESIS_PROFILE."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+# A loaded machine is no finding: time is gated nowhere but in `make bench-*`.
+_UNTIMED = (HealthCheck.too_slow, HealthCheck.data_too_large)
+
+settings.register_profile(
+    "quick",
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=_UNTIMED,
+)
+settings.register_profile(
+    "ci",
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=_UNTIMED,
+)
+settings.register_profile(
+    "deep",
+    max_examples=5_000,
+    stateful_step_count=80,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
+    suppress_health_check=_UNTIMED,
+)
+settings.load_profile(os.environ.get("TESSERA_HYPOTHESIS_PROFILE", "quick"))

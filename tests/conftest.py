@@ -28,8 +28,8 @@ settings.register_profile(
 )
 settings.register_profile(
     "deep",
-    max_examples=5_000,
-    stateful_step_count=80,
+    max_examples=1_000,
+    stateful_step_count=60,
     deadline=None,
     derandomize=False,
     print_blob=True,

@@ -1,0 +1,54 @@
+# Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check deep bench-gas contracts format lock clean setup
+
+PYTHON := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Narrow a run: make test TESTS=tests/unit/test_units.py
+TESTS ?= tests
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole story on a real chain with real models; writes demo-report.json
+	@scripts/bootstrap demo
+	@$(PYTHON) -m tessera.cli demo $(DEMO)
+
+test: ## everything we promise, checked (under 10 minutes on 2 cores)
+	@scripts/bootstrap dev
+	@$(PYTHON) -m pytest $(TESTS)
+
+check: ## format, lint, layers, types, artifacts and bindings, tree
+	@scripts/bootstrap dev
+	@$(PYTHON) scripts/check.py
+
+deep: ## deep fuzzing and a hundred kills; takes hours
+	@scripts/bootstrap dev
+	@TESSERA_HYPOTHESIS_PROFILE=deep $(PYTHON) -m pytest -m "deep or not deep" $(TESTS)
+
+bench-gas: ## gas of every operation beside its peers; exits 1 where a goal is missed
+	@scripts/bootstrap dev
+	@scripts/bootstrap peers
+	@$(PYTHON) -m bench.gas
+
+contracts: ## compile the contracts again and write artifacts and bindings
+	@scripts/bootstrap dev
+	@$(PYTHON) -m tessera.contracts.build
+	@$(PYTHON) -m tessera.contracts.generate
+
+format: ## format, and mend what the linter can mend
+	@scripts/bootstrap dev
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix .
+
+lock: ## resolve all versions again (only when dependencies changed; read the diff)
+	@scripts/bootstrap core
+	@scripts/lock
+
+setup: ## only build the environment, with everything in it
+	@scripts/bootstrap dev
+
+clean: ## remove the environment, caches and reports; nothing of a data folder
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache demo-report.json
+	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

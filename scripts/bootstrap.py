@@ -1,0 +1,270 @@
+"""Build `.venv` with pinned, hashed parts: `bootstrap.py core|demo|dev|peers`.
+
+Needs a Python 3.11 or newer with venv, and the package registries; nothing else, and no root. A
+step whose inputs have not changed since it last succeeded is skipped (its stamp in
+`.venv/stamps` holds their hash), so a warm run costs milliseconds. It may be interrupted anywhere
+and started again. Uses the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMPS = VENV / "stamps"
+LOCKS = ROOT / "locks"
+NODE = VENV / "node"
+LOG = VENV / "bootstrap.log"
+
+# Each group holds the one before it, at the same versions.
+GROUPS = ("core", "demo", "dev")
+
+
+class Refused(Exception):
+    """One line for the person: thing, found, wanted, next step."""
+
+
+def main() -> int:
+    """Run the steps of one group; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("group", choices=[*GROUPS, "peers"])
+    group = parser.parse_args().group
+    began = time.monotonic()
+    try:
+        VENV.mkdir(exist_ok=True)
+        with one_at_a_time():
+            if not runs([str(PYTHON), "-c", "pass"]):
+                (STAMPS / "environment").unlink(missing_ok=True)
+            worked = [
+                # An environment's scripts hold its absolute path: a moved one is made anew.
+                step("environment", make_environment, str(VENV)),
+                step("installer", install_installer, digest(LOCKS / "bootstrap.txt")),
+                packages(group if group in GROUPS else "core"),
+                step(
+                    "project",
+                    install_project,
+                    digest(ROOT / "pyproject.toml", LOCKS / "bootstrap.txt"),
+                ),
+                step("chain node", fetch_anvil, digest(*sorted((LOCKS / "anvil").iterdir()))),
+            ]
+            if group == "peers":
+                peers = ROOT / "bench" / "peers"
+                inputs = digest(peers / "package.json", peers / "package-lock.json")
+                worked.append(step("peers", lambda: npm_ci(peers), inputs))
+    except Refused as refusal:
+        print(f"bootstrap: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bootstrap: interrupted; the next run goes on from here", file=sys.stderr)
+        return 130
+    if any(worked):
+        say(f"all {time.monotonic() - began:.1f} s")
+    return 0
+
+
+def step(name: str, work: Callable[[], None], inputs: str) -> bool:
+    """Do `work` unless it succeeded before with the same inputs; say how long it took."""
+    stamp = STAMPS / name.replace(" ", "-")
+    if stamp.is_file() and stamp.read_text() == inputs:
+        return False
+    began = time.monotonic()
+    work()
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(inputs)
+    say(f"{name} {time.monotonic() - began:.1f} s")
+    return True
+
+
+def packages(group: str) -> bool:
+    """Install the lock of `group`, unless it or a larger one is there as locked now."""
+    for larger in GROUPS[GROUPS.index(group) + 1 :]:
+        stamp = STAMPS / f"packages-{larger}"
+        if stamp.is_file() and stamp.read_text() == digest(LOCKS / f"{larger}.txt"):
+            return False
+    lock = LOCKS / f"{group}.txt"
+    return step(f"packages {group}", lambda: install(lock), digest(lock))
+
+
+def make_environment() -> None:
+    """Create the virtual environment, or mend the one that is there."""
+    stamp = STAMPS / "environment"
+    moved = stamp.is_file() and stamp.read_text() != str(VENV)
+    if moved or not runs([str(PYTHON), "-c", "pass"]):
+        # This very process may be the old environment's Python, so its base is asked first.
+        base = Path(getattr(sys, "_base_executable", sys.executable))
+        for stale in ("bin", "lib", "lib64", "include", "pyvenv.cfg", "stamps"):
+            path = VENV / stale
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
+        # Without pip first: where ensurepip is missing, the message below says what to install.
+        call([str(base), "-m", "venv", "--without-pip", str(VENV)], "cannot create .venv")
+    if not runs([str(PYTHON), "-m", "pip", "--version"]):
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        call(
+            [str(PYTHON), "-m", "ensurepip", "--upgrade"],
+            f"this Python has no ensurepip; install its venv package (Debian: python{version}-venv)"
+            " or name another Python with TESSERA_PYTHON",
+        )
+
+
+def install_installer() -> None:
+    """Install uv and the build backend, by pip and by hash."""
+    pip_install(LOCKS / "bootstrap.txt")
+
+
+def install(lock: Path) -> None:
+    """Install a lock by uv; by pip where uv cannot run here or does not see pip's settings."""
+    uv = VENV / "bin" / "uv"
+    command = [str(uv), "pip", "install", "--python", str(PYTHON), "--require-hashes"]
+    if runs([str(uv), "--version"]) and logged([*command, "--requirement", str(lock)]):
+        return
+    say(f"uv could not install {lock.relative_to(ROOT)}; pip tries, which takes longer")
+    pip_install(lock)
+
+
+def pip_install(lock: Path) -> None:
+    """Install a lock by pip."""
+    call(
+        [
+            *(str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-input"),
+            *("--disable-pip-version-check", "--requirement", str(lock)),
+        ],
+        f"cannot install {lock.relative_to(ROOT)}; is a package registry reachable?",
+    )
+
+
+def install_project() -> None:
+    """Install the project itself, editable, built by the pinned backend."""
+    call(
+        [
+            *(str(PYTHON), "-m", "pip", "install", "--no-deps", "--no-build-isolation"),
+            *("--no-input", "--disable-pip-version-check", "--editable", str(ROOT)),
+        ],
+        "cannot install the project into .venv",
+    )
+
+
+def fetch_anvil() -> None:
+    """Fetch the chain node into `.venv/node` and see that it runs."""
+    if named := os.environ.get("TESSERA_ANVIL"):
+        if not runs([named, "--version"]):
+            raise Refused(f"TESSERA_ANVIL: found {named!r}, wanted an anvil program that runs")
+        return
+    NODE.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(LOCKS / "anvil" / name, NODE / name)
+    npm_ci(NODE)
+    pattern = "node_modules/@foundry-rs/anvil-*/bin/anvil*"
+    if not any(runs([str(binary), "--version"]) for binary in NODE.glob(pattern)):
+        machine = f"{os.uname().sysname} {os.uname().machine}"
+        raise Refused(
+            f"chain node: no pinned anvil runs on {machine} (it needs glibc 2.35 or newer); "
+            "install anvil 1.7.1 yourself and name it: TESSERA_ANVIL=/path/to/anvil"
+        )
+
+
+def npm_ci(folder: Path) -> None:
+    """Install a folder's package-lock.json, running no package's scripts."""
+    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    if shutil.which("npm") and logged(["npm", *arguments], folder):
+        return
+    own = VENV / "bin" / "npm"
+    if not own.exists():
+        say("no npm that works on PATH; fetching one from the Python registry")
+        install(LOCKS / "npm.txt")
+    environment = dict(os.environ, PATH=f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
+    call([str(own), *arguments], f"npm cannot install {folder.name}", folder, environment)
+
+
+def digest(*files: Path) -> str:
+    """Hash names and contents of some files."""
+    whole = hashlib.sha256(str(VENV).encode())
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            raise Refused(
+                f"{file.relative_to(ROOT)}: found no such file, wanted the one of this commit; "
+                "restore it: git checkout -- " + str(file.relative_to(ROOT))
+            ) from None
+        whole.update(f"{file.name}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def runs(command: list[str]) -> bool:
+    """Tell whether a command exits 0, quietly."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def logged(
+    command: list[str], folder: Path = ROOT, environment: dict[str, str] | None = None
+) -> bool:
+    """Run a command with its output in the log; tell whether it exits 0."""
+    with LOG.open("ab") as log:
+        log.write(f"$ {' '.join(command)}\n".encode())
+        log.flush()
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    return ended.returncode == 0
+
+
+def call(
+    command: list[str],
+    meaning: str,
+    folder: Path = ROOT,
+    environment: dict[str, str] | None = None,
+) -> None:
+    """Run a command; where it fails, show the end of its output and say what that means."""
+    start = LOG.stat().st_size if LOG.exists() else 0
+    if logged(command, folder, environment):
+        return
+    with LOG.open("rb") as log:
+        log.seek(start)
+        lines = log.read().decode(errors="replace").splitlines()
+    print("\n".join(f"  | {line}" for line in lines[-15:]), file=sys.stderr)
+    raise Refused(f"{meaning} (all of it: {LOG.relative_to(ROOT)})")
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the environment's lock, so that two `make` at once do not build it twice."""
+    with (VENV / "bootstrap.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another bootstrap is at work here; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def say(line: str) -> None:
+    """Print one line of progress."""
+    print(f"bootstrap: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

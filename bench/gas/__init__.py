@@ -1,0 +1,1 @@
+"""Gas of each action, ours and the peers', from the receipts of one local chain."""

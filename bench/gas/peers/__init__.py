@@ -1,0 +1,1 @@
+"""Contracts of other projects, on the same chain and with the same dollar as ours."""

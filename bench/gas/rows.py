@@ -1,0 +1,81 @@
+"""The shape of a figure and of a goal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a person does, whoever's contract it is done with."""
+
+    DISTRIBUTE = "distribute revenue, any number of holders"
+    CLAIM = "claim all history"
+    TRANSFER_QUIET = "share transfer, no new revenue"
+    TRANSFER_AFTER_REVENUE = "share transfer after new revenue"
+    SETTLE_VOUCHER = "settle 100 vouchers of one asset, per voucher"
+    SETTLE_FURTHER_ASSET = "each further asset in a voucher"
+    PUBLISH = "publish an asset with a price"
+
+    SET_ENDPOINT = "change an endpoint's price"
+    OPEN_CHANNEL = "open a channel"
+    DEPOSIT = "add to a channel or balance"
+    WITHDRAW = "withdraw from a channel or balance"
+    SETTLE_ONE = "settle one voucher"
+    TILL_FLUSH = "flush a till"
+    BUY_OFFERING = "buy in a fixed-price sale"
+    VESTING_CLAIM = "release vested tokens"
+    ORDER = "pay for the use of one asset, on chain"
+    DEPLOY_SHARE = "create a share"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured action.
+
+    Parameters
+    ----------
+    action
+        What was done.
+    who
+        Whose contract did it.
+    call
+        The contract's function, as its source names it.
+    includes
+        What the figures count besides the plain call.
+    warm
+        Gas in the steady state: every slot it writes was non-zero before.
+    first
+        Gas the first time, with slots that were zero; None where there is no such time.
+    """
+
+    action: Action
+    who: str
+    call: str
+    includes: str
+    warm: int
+    first: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A peer's figure from another run, because its bytecode is not on npm.
+
+    It was taken in the same way (receipts of an anvil, warm), with that project's own sources and
+    a plain OpenZeppelin dollar, unless its source says otherwise; it is shown apart from what
+    this run measured.
+    """
+
+    action: Action
+    who: str
+    call: str
+    warm: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The most warm gas that an action of ours may take."""
+
+    action: Action
+    limit: int

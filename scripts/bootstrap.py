@@ -168,13 +168,16 @@ def fetch_anvil() -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(LOCKS / "anvil" / name, NODE / name)
     npm_ci(NODE)
-    pattern = "node_modules/@foundry-rs/anvil-*/bin/anvil*"
-    if not any(runs([str(binary), "--version"]) for binary in NODE.glob(pattern)):
-        machine = f"{os.uname().sysname} {os.uname().machine}"
-        raise Refused(
-            f"chain node: no pinned anvil runs on {machine} (it needs glibc 2.35 or newer); "
-            "install anvil 1.7.1 yourself and name it: TESSERA_ANVIL=/path/to/anvil"
-        )
+    binaries = list(NODE.glob("node_modules/@foundry-rs/anvil-*/bin/anvil*"))
+    if any(runs([str(binary), "--version"]) for binary in binaries):
+        return
+    mine = "install anvil 1.7.1 yourself and name it: TESSERA_ANVIL=/path/to/anvil"
+    machine = f"{os.uname().sysname} {os.uname().machine}"
+    if binaries:
+        raise Refused(f"chain node: {binaries[0].name} does not run here (glibc 2.35?); {mine}")
+    if machine == "Linux x86_64":
+        raise Refused("chain node: npm fetched nothing; is its registry reachable? Run this again")
+    raise Refused(f"chain node: found {machine}, wanted Linux x86_64 for the pinned one; {mine}")
 
 
 def npm_ci(folder: Path) -> None:

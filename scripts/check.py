@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FRAGMENT = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|security|removed|contracts)(\.\d+)?\.md")
 # Versions and hashes are pinned, hosts are the business of each machine. Spelled in parts, as
 # this file is checked too.
-HOSTS = re.compile("|".join(("pypi" r"\.org", "python" r"hosted\.org", "npm" r"js\.(org|com)")))
+DOT = r"\."
+HOSTS = re.compile(rf"pypi{DOT}org|pythonhosted{DOT}org|npmjs{DOT}(org|com)")
 # A path of somebody's machine works nowhere else. Such prefixes in a word or URL are no paths.
 HOME = re.compile(r"(?<![\w.\-/}])/(?:root|work|Users/\w+|home/\w+)/\w")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import rlp
 from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -145,6 +146,12 @@ class Chain:
             raise MeasurementFailed(f"{method}: {answer['error'].get('message', answer['error'])}")
         return answer["result"]
 
+    def next_contract(self, sender: LocalAccount, ahead: int = 0) -> str:
+        """Address of the contract that the sender's next transaction creates, or one further on."""
+        nonce = self._nonces.get(sender.address, 0) + ahead
+        digest = keccak(rlp.encode([bytes_of(sender.address), nonce]))
+        return to_checksum_address(digest[12:])
+
     def send(self, sender: LocalAccount, to: str | None, data: bytes, *, what: str) -> Receipt:
         """Mine one transaction; a reverted one raises with the node's reason."""
         nonce = self._nonces.get(sender.address, 0)
@@ -158,7 +165,7 @@ class Chain:
             "data": data,
         }
         if to is not None:
-            transaction["to"] = to
+            transaction["to"] = to_checksum_address(to)
         self._time += BLOCK_SECONDS
         self.rpc("evm_setNextBlockTimestamp", self._time)
         signed = sender.sign_transaction(transaction)

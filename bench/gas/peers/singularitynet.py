@@ -141,7 +141,7 @@ def _registry(chain: Chain) -> Row:
         for number in range(3)
     ]
     return Row(
-        Action.PUBLISH,
+        Action.REGISTER,
         "SingularityNET Registry",
         "createServiceRegistration",
         "a name and a link; the price is off chain, nothing can be owned",

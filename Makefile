@@ -42,7 +42,7 @@ format: ## format, and mend what the linter can mend
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
 
-lock: ## resolve all versions again (only when dependencies changed; read the diff)
+lock: ## resolve versions again after a change of dependencies (UPGRADE=1: newest ones)
 	@scripts/bootstrap core
 	@scripts/lock
 

@@ -1,0 +1,285 @@
+"""What every runner answers, whoever made the model and wherever it runs.
+
+Requests and results are plain values without any trace of HTTP. Each result says how many units
+it is charged for (`tessera.serving.metering`), and each runner says whether it loaded bytes that
+were hashed (`Identity.HASHED`) or repeats what a server elsewhere calls itself.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from tessera.assets.manifest import Task
+from tessera.errors import BackendFailed, Unprocessable
+
+__all__ = [
+    "Cell",
+    "ChatDelta",
+    "ChatEnd",
+    "ChatRequest",
+    "ChatResult",
+    "ClassifyRequest",
+    "ClassifyResult",
+    "EmbeddingsRequest",
+    "EmbeddingsResult",
+    "Finish",
+    "Identity",
+    "Message",
+    "PredictRequest",
+    "PredictResult",
+    "Runner",
+    "RunnerBase",
+    "Task",
+    "Units",
+]
+
+Cell = bool | int | float | str
+"""One value of a table."""
+
+Finish = Literal["stop", "length"]
+"""Why a text ended: the model was done (or met a stop sequence), or the limit was reached."""
+
+
+class Identity(enum.IntEnum):
+    """How well the operator knows what answered; the number stands in the receipt."""
+
+    HASHED = 1
+    """The runner loaded files that match the asset's content root."""
+
+    DECLARED = 2
+    """A server that cannot be hashed from here says that it is this model."""
+
+
+class Units(msgspec.Struct, frozen=True):
+    """What one call is charged for; `tessera.serving.metering` says what a unit is."""
+
+    input: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
+
+
+class EmbeddingsRequest(msgspec.Struct, frozen=True):
+    """Texts of which each wants one vector."""
+
+    texts: tuple[str, ...]
+
+
+class EmbeddingsResult(msgspec.Struct, frozen=True):
+    """One vector of finite numbers per text, all of one length, in the order of the texts."""
+
+    vectors: list[list[float]]
+    units: Units
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """A conversation that wants its next turn.
+
+    Attributes
+    ----------
+    messages
+        Oldest first; never empty.
+    max_tokens
+        The most output units that the answer may have; never exceeded, so it bounds the price.
+    temperature
+        0 always takes the likeliest token; 1 samples the model's own distribution.
+    top_p
+        Sample only among the likeliest tokens whose probabilities reach this sum, in (0, 1].
+    stop
+        The text ends before the first of these, which is not part of it.
+    seed
+        Equal seeds give equal texts on an in-house runner; an upstream does what it likes.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class ChatDelta(msgspec.Struct, frozen=True):
+    """The next piece of a streamed text, and what the call is charged if it ends here."""
+
+    text: str
+    units: Units
+
+
+class ChatEnd(msgspec.Struct, frozen=True):
+    """The last event of a stream that came to its end; a stream without it has failed."""
+
+    finish: Finish
+    units: Units
+
+
+class ChatResult(msgspec.Struct, frozen=True):
+    """A whole text."""
+
+    text: str
+    finish: Finish
+    units: Units
+
+
+class ClassifyRequest(msgspec.Struct, frozen=True):
+    """Texts of which each wants a score per label."""
+
+    texts: tuple[str, ...]
+
+
+class ClassifyResult(msgspec.Struct, frozen=True):
+    """Per text the finite score of each label; the likeliest is the one with the highest."""
+
+    scores: list[dict[str, float]]
+    units: Units
+
+
+class PredictRequest(msgspec.Struct, frozen=True):
+    """Rows of one table; every row has the same columns in the same order."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+class PredictResult(msgspec.Struct, frozen=True):
+    """Per row its outputs by name; an output of several numbers is a list."""
+
+    outputs: list[dict[str, Cell | list[float]]]
+    units: Units
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Something that answers calls to one model.
+
+    Every method but `load` and `close` may run many times at once. A method that the model's
+    tasks leave out raises `Unprocessable`. Every failure of what runs the model is a
+    `BackendFailed`: the call has no result and costs nothing.
+    """
+
+    @property
+    def tasks(self) -> frozenset[Task]:
+        """What this model can be asked."""
+
+    @property
+    def identity(self) -> Identity:
+        """How well the operator knows what answers."""
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of every reply should know about this model, in one line."""
+
+    async def load(self) -> None:
+        """Make it ready; the first call would otherwise wait for that. Twice is once."""
+
+    async def close(self) -> None:
+        """End what was started. Calls in flight fail. Twice is once."""
+
+    async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
+        """Turn texts into vectors."""
+
+    async def chat(self, request: ChatRequest) -> ChatResult:
+        """Answer a conversation with a whole text."""
+
+    def chat_stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
+        """Answer a conversation piece by piece; closing the iterator stops the model."""
+
+    async def classify(self, request: ClassifyRequest) -> ClassifyResult:
+        """Score each text under each label."""
+
+    async def predict(self, request: PredictRequest) -> PredictResult:
+        """Compute the outputs of each row."""
+
+
+class RunnerBase:
+    """Refuses every task; a runner overrides what its model can do.
+
+    Parameters
+    ----------
+    name
+        The model as its users know it; named in every refusal.
+    tasks
+        What this model can be asked.
+    identity
+        How well the operator knows what answers.
+    note
+        What a reader of every reply should know.
+    """
+
+    def __init__(
+        self, name: str, tasks: frozenset[Task], identity: Identity, note: str | None = None
+    ) -> None:
+        self.name = name
+        self._tasks = tasks
+        self._identity = identity
+        self._note = note
+
+    @property
+    def tasks(self) -> frozenset[Task]:
+        """What this model can be asked."""
+        return self._tasks
+
+    @property
+    def identity(self) -> Identity:
+        """How well the operator knows what answers."""
+        return self._identity
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of every reply should know about this model."""
+        return self._note
+
+    async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
+        """Refuse: this model makes no vectors."""
+        raise self._not_served(Task.EMBEDDINGS)
+
+    async def chat(self, request: ChatRequest) -> ChatResult:
+        """Refuse: this model does not write text."""
+        raise self._not_served(Task.CHAT)
+
+    def chat_stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
+        """Refuse: this model does not write text."""
+        raise self._not_served(Task.CHAT)
+
+    async def classify(self, request: ClassifyRequest) -> ClassifyResult:
+        """Refuse: this model does not classify texts."""
+        raise self._not_served(Task.CLASSIFICATION)
+
+    async def predict(self, request: PredictRequest) -> PredictResult:
+        """Refuse: this model takes no tables."""
+        raise self._not_served(Task.PREDICT)
+
+    def require(self, *any_of: Task) -> None:
+        """Refuse a call whose task the model does not serve.
+
+        Raises
+        ------
+        Unprocessable
+            None of `any_of` is among the model's tasks.
+        """
+        if not self._tasks.intersection(any_of):
+            raise self._not_served(any_of[0])
+
+    def failed(self, what: str) -> BackendFailed:
+        """Build the error for a model that did not answer as promised; costs nothing."""
+        return BackendFailed(f"model {self.name!r} {what}", next_step="the call is not charged")
+
+    def _not_served(self, task: Task) -> Unprocessable:
+        return Unprocessable(
+            f"model {self.name!r}",
+            found=str(task),
+            wanted=" or ".join(sorted(self._tasks)) or "nothing: it is not loaded",
+        )

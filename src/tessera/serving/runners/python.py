@@ -1,0 +1,290 @@
+"""A publisher's Python callable, run in child processes that hold nothing worth stealing.
+
+The callable gets plain values and returns plain values:
+
+=========================== ==================================================================
+task                        signature
+=========================== ==================================================================
+embeddings                  ``f(texts: list[str]) -> list[list[float]]``
+classification, moderation  ``f(texts: list[str]) -> list[dict[str, float]]``
+predict                     ``f(rows: list[list]) -> list[dict]``
+chat                        ``f(messages: list[dict], options: dict)`` returning a str or an
+                            iterator of pieces, each a ``str`` or ``(str, tokens)``; what a
+                            generator returns is its finish reason, "stop" or "length"
+=========================== ==================================================================
+
+A module may define ``count_tokens(text) -> int``; without it (and without counted pieces) units
+are begun groups of four bytes. Stop sequences and `max_tokens` are enforced here as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from tessera.assets.manifest import Package
+from tessera.errors import TesseraError, TooLarge
+from tessera.serving.answers import wrong_outputs, wrong_scores, wrong_vectors
+from tessera.serving.metering import texts_units
+from tessera.serving.packages import check_packages
+from tessera.serving.runner import (
+    Cell,
+    ChatDelta,
+    ChatEnd,
+    ChatRequest,
+    ChatResult,
+    ClassifyRequest,
+    ClassifyResult,
+    EmbeddingsRequest,
+    EmbeddingsResult,
+    Identity,
+    PredictRequest,
+    PredictResult,
+    RunnerBase,
+    Task,
+    Units,
+)
+from tessera.serving.runners.wire import Begun, Part
+from tessera.serving.runners.worker import PythonLimits, Worker
+from tessera.serving.text import GrowingText
+
+__all__ = ["PythonLimits", "PythonRunner"]
+
+_T = TypeVar("_T")
+
+
+class PythonRunner(RunnerBase):
+    """Runs one callable of a bundle.
+
+    Parameters
+    ----------
+    name
+        The model as its users know it.
+    folder
+        The bundle, already compared with the asset's content root by the caller.
+    file, callable_name
+        Module file inside the bundle, and what to call in it.
+    tasks
+        What the callable answers.
+    packages
+        Packages that must be installed exactly so.
+    note
+        What a reader of every reply should know.
+    limits
+        What the publisher's code may use.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        file: str,
+        callable_name: str,
+        tasks: frozenset[Task],
+        *,
+        packages: Iterable[Package] = (),
+        note: str | None = None,
+        limits: PythonLimits | None = None,
+    ) -> None:
+        super().__init__(name, tasks, Identity.HASHED, note)
+        self._limits = limits or PythonLimits()
+        self._packages = tuple(packages)
+        self._workers = [
+            Worker(name, folder, file, callable_name, self._limits)
+            for _ in range(self._limits.processes)
+        ]
+        self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        for worker in self._workers:
+            self._free.put_nowait(worker)
+
+    @property
+    def caged(self) -> bool:
+        """Whether system calls are filtered and files closed in every running child."""
+        ready = [worker.ready for worker in self._workers if worker.ready is not None]
+        return bool(ready) and all(r.filtered and r.landlocked for r in ready)
+
+    @property
+    def pids(self) -> list[int]:
+        """The running children."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    @property
+    def stderr_tail(self) -> str:
+        """What the publisher's code printed last, for the operator only."""
+        return "".join(worker.stderr_tail for worker in self._workers)
+
+    async def load(self) -> None:
+        """Compare the pinned packages and start every child.
+
+        Raises
+        ------
+        NotAllowed
+            A package is missing or differs from its pin.
+        BackendFailed
+            The publisher's code did not load.
+        """
+        await asyncio.to_thread(check_packages, self._packages)
+        taken = [await self._free.get() for _ in self._workers]
+        try:
+            for worker in taken:
+                await worker.start()
+        finally:
+            for worker in taken:
+                self._free.put_nowait(worker)
+
+    async def close(self) -> None:
+        """End every child."""
+        for worker in self._workers:
+            await worker.close()
+
+    async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
+        """Turn texts into vectors."""
+        self.require(Task.EMBEDDINGS)
+        self._bounded(len(request.texts), "texts")
+        vectors = await self._value(
+            Task.EMBEDDINGS, [list(request.texts)], list[list[float]], "a list of vectors"
+        )
+        if wrong := wrong_vectors(vectors, len(request.texts)):
+            raise self.failed(wrong)
+        return EmbeddingsResult(vectors, Units(input=texts_units(request.texts)))
+
+    async def classify(self, request: ClassifyRequest) -> ClassifyResult:
+        """Score each text under each label."""
+        self.require(Task.CLASSIFICATION, Task.MODERATION)
+        self._bounded(len(request.texts), "texts")
+        scores = await self._value(
+            Task.CLASSIFICATION, [list(request.texts)], list[dict[str, float]], "scores by label"
+        )
+        if wrong := wrong_scores(scores, len(request.texts)):
+            raise self.failed(wrong)
+        return ClassifyResult(scores, Units(input=texts_units(request.texts)))
+
+    async def predict(self, request: PredictRequest) -> PredictResult:
+        """Compute the outputs of each row."""
+        self.require(Task.PREDICT)
+        self._bounded(len(request.rows), "rows")
+        outputs = await self._value(
+            Task.PREDICT,
+            [[list(row) for row in request.rows]],
+            list[dict[str, Cell | list[float]]],
+            "outputs by name",
+        )
+        if wrong := wrong_outputs(outputs, len(request.rows)):
+            raise self.failed(wrong)
+        return PredictResult(outputs, Units(input=len(request.rows)))
+
+    async def chat(self, request: ChatRequest) -> ChatResult:
+        """Answer a conversation with a whole text."""
+        parts: list[str] = []
+        async with contextlib.aclosing(self._generate(request)) as events:
+            async for event in events:
+                if isinstance(event, ChatEnd):
+                    return ChatResult("".join(parts), event.finish, event.units)
+                parts.append(event.text)
+        raise self.failed("ended without a finish")
+
+    async def chat_stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
+        """Answer a conversation piece by piece.
+
+        The text is drawn from the child as fast as it comes: a reader who dawdles holds up
+        nobody else's call, and `max_tokens` bounds what waits for him.
+        """
+        self.require(Task.CHAT)
+        waiting: asyncio.Queue[ChatDelta | ChatEnd | TesseraError] = asyncio.Queue()
+
+        async def draw() -> None:
+            try:
+                async with contextlib.aclosing(self._generate(request)) as events:
+                    async for event in events:
+                        waiting.put_nowait(event)
+            except TesseraError as error:
+                waiting.put_nowait(error)
+
+        drawing = asyncio.create_task(draw())
+        try:
+            while True:
+                event = await waiting.get()
+                if isinstance(event, TesseraError):
+                    raise event
+                yield event
+                if isinstance(event, ChatEnd):
+                    return
+        finally:
+            drawing.cancel()
+            await asyncio.wait([drawing])
+
+    async def _generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
+        self.require(Task.CHAT)
+        options: dict[str, Any] = {
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "stop": list(request.stop),
+            "seed": request.seed,
+        }
+        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        text = GrowingText(request, self._limits.frame_bytes)
+        async with contextlib.aclosing(self._frames(Task.CHAT, [messages, options])) as frames:
+            async for frame in frames:
+                match frame:
+                    case Begun(prompt_tokens=tokens):
+                        text.begin(tokens)
+                    case Part():
+                        if shown := text.take(frame.text, frame.tokens):
+                            yield ChatDelta(shown, text.units)
+                    case _:
+                        said = self._decode(frame, str | None, "a finish reason")
+                        text.finish = "length" if said == "length" else "stop"
+                if text.finish is not None:
+                    break
+        if text.over:
+            raise self.failed(f"wrote over {self._limits.frame_bytes} bytes")
+        if rest := text.rest():
+            yield ChatDelta(rest, text.units)
+        yield ChatEnd(text.finish or "stop", text.units)
+
+    async def _value(self, task: Task, arguments: list[Any], kind: type[_T], wanted: str) -> _T:
+        async with contextlib.aclosing(self._frames(task, arguments)) as frames:
+            async for frame in frames:
+                if isinstance(frame, Begun | Part):
+                    raise self.failed(f"returned a text, not {wanted}")
+                value: _T = self._decode(frame, kind, wanted)
+                return value
+        raise self.failed("ended without an answer")
+
+    async def _frames(
+        self, task: Task, arguments: list[Any]
+    ) -> AsyncGenerator[Begun | Part | msgspec.Raw]:
+        """Wait for a free child and make the call, all within the time of one call."""
+        deadline = asyncio.get_running_loop().time() + self._limits.timeout_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                worker = await self._free.get()
+        except TimeoutError as error:
+            raise self.failed(f"was busy for {self._limits.timeout_s:g} s") from error
+        try:
+            async with contextlib.aclosing(worker.call(task, arguments, deadline)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            self._free.put_nowait(worker)
+
+    def _decode(self, raw: msgspec.Raw, kind: Any, wanted: str) -> Any:
+        try:
+            return msgspec.msgpack.decode(raw, type=kind)
+        except msgspec.MsgspecError as error:
+            raise self.failed(f"returned something else than {wanted}: {error}") from error
+
+    def _bounded(self, count: int, what: str) -> None:
+        if not 1 <= count <= self._limits.max_batch:
+            raise TooLarge(
+                f"model {self.name!r}: {what} of one call",
+                found=count,
+                wanted=f"1 to {self._limits.max_batch}",
+                next_step="send them in several calls",
+            )

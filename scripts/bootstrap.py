@@ -45,23 +45,20 @@ def main() -> int:
     try:
         VENV.mkdir(exist_ok=True)
         with one_at_a_time():
-            if not runs([str(PYTHON), "-c", "pass"]):
-                (STAMPS / "environment").unlink(missing_ok=True)
             worked = [
-                # An environment's scripts hold its absolute path: a moved one is made anew.
-                step("environment", make_environment, str(VENV)),
-                step("installer", install_installer, digest(LOCKS / "bootstrap.txt")),
+                step("environment", make_environment, identity),
+                step("installer", install_installer, hashes(LOCKS / "bootstrap.txt")),
                 packages(group if group in GROUPS else "core"),
                 step(
                     "project",
                     install_project,
-                    digest(ROOT / "pyproject.toml", LOCKS / "bootstrap.txt"),
+                    hashes(ROOT / "pyproject.toml", LOCKS / "bootstrap.txt"),
                 ),
-                step("chain node", fetch_anvil, digest(*sorted((LOCKS / "anvil").iterdir()))),
+                step("chain node", fetch_anvil, hashes(*sorted((LOCKS / "anvil").iterdir()))),
             ]
             if group == "peers":
                 peers = ROOT / "bench" / "peers"
-                inputs = digest(peers / "package.json", peers / "package-lock.json")
+                inputs = hashes(peers / "package.json", peers / "package-lock.json")
                 worked.append(step("peers", lambda: npm_ci(peers), inputs))
     except Refused as refusal:
         print(f"bootstrap: {refusal}", file=sys.stderr)
@@ -74,15 +71,16 @@ def main() -> int:
     return 0
 
 
-def step(name: str, work: Callable[[], None], inputs: str) -> bool:
+def step(name: str, work: Callable[[], None], inputs: Callable[[], str]) -> bool:
     """Do `work` unless it succeeded before with the same inputs; say how long it took."""
     stamp = STAMPS / name.replace(" ", "-")
-    if stamp.is_file() and stamp.read_text() == inputs:
+    wanted = inputs()
+    if stamp.is_file() and stamp.read_text() == wanted:
         return False
     began = time.monotonic()
     work()
     STAMPS.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(inputs)
+    stamp.write_text(inputs())
     say(f"{name} {time.monotonic() - began:.1f} s")
     return True
 
@@ -94,14 +92,14 @@ def packages(group: str) -> bool:
         if stamp.is_file() and stamp.read_text() == digest(LOCKS / f"{larger}.txt"):
             return False
     lock = LOCKS / f"{group}.txt"
-    return step(f"packages {group}", lambda: install(lock), digest(lock))
+    return step(f"packages {group}", lambda: install(lock), hashes(lock))
 
 
 def make_environment() -> None:
     """Create the virtual environment, or mend the one that is there."""
     stamp = STAMPS / "environment"
-    moved = stamp.is_file() and stamp.read_text() != str(VENV)
-    if moved or not runs([str(PYTHON), "-c", "pass"]):
+    changed = stamp.is_file() and stamp.read_text() != identity()
+    if changed or not identity():
         # This very process may be the old environment's Python, so its base is asked first.
         base = Path(getattr(sys, "_base_executable", sys.executable))
         for stale in ("bin", "lib", "lib64", "include", "pyvenv.cfg", "stamps"):
@@ -191,6 +189,29 @@ def npm_ci(folder: Path) -> None:
         install(LOCKS / "npm.txt")
     environment = dict(os.environ, PATH=f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
     call([str(own), *arguments], f"npm cannot install {folder.name}", folder, environment)
+
+
+def identity() -> str:
+    """Return where the environment is and its Python; empty where that is none we can use.
+
+    Scripts in it hold its absolute path and its parts lie in a folder of its Python's version: one
+    that was moved, or whose base was exchanged, is made anew.
+    """
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        ended = subprocess.run(
+            [str(PYTHON), "-c", program], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    version = ended.stdout.strip()
+    usable = ended.returncode == 0 and version not in {f"3.{minor}" for minor in range(11)}
+    return f"{VENV} {version}" if usable else ""
+
+
+def hashes(*files: Path) -> Callable[[], str]:
+    """Make a step's inputs of some files."""
+    return lambda: digest(*files)
 
 
 def digest(*files: Path) -> str:

@@ -29,6 +29,8 @@ from eth_utils.abi import (
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from tessera.errors import ChainError
+
 BLOCK_SECONDS = 12
 GENESIS_TIME = 1_750_000_000
 CHAIN_ID = 31337
@@ -39,7 +41,7 @@ ZERO_ADDRESS = "0x" + "00" * 20
 Abi = Sequence[dict[str, Any]]
 
 
-class MeasurementFailed(Exception):
+class MeasurementFailed(ChainError):
     """A transaction or a call of the bench did not do what it was to do: no figure comes of it."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
@@ -10,6 +9,7 @@ from eth_account.signers.local import LocalAccount
 from bench.gas.chain import Chain, Code, Contract, account
 
 UNIT = 10**6
+_DECIMALS = 6
 _STOCK = 10**12 * UNIT
 _UNLIMITED = 2**256 - 1
 
@@ -36,10 +36,9 @@ class Dollar:
         self.chain.transact(owner, self.contract, "approve", spender, _UNLIMITED)
 
 
-def plain_dollar(chain: Chain, code: Code) -> Dollar:
-    """Deploy OpenZeppelin's token as the dollar; no measured path asks how many decimals it has."""
+def mint(chain: Chain, code: Code) -> Dollar:
+    """Deploy Tessera's test dollar and fill the bank from its faucet."""
     bank = account("bank")
-    return Dollar(chain, chain.deploy(bank, code, _STOCK), bank)
-
-
-DollarMaker = Callable[[Chain], Dollar]
+    contract = chain.deploy(bank, code, _DECIMALS, _STOCK)
+    chain.transact(bank, contract, "faucet", _STOCK)
+    return Dollar(chain, contract, bank)

@@ -55,6 +55,6 @@ QUOTED = (
         "x402 batch settlement",
         "per voucher, one payee",
         24_000,
-        "the x402 project's own figure",
+        "x402BatchSettlement; noted when the goals were set, not measured again",
     ),
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
+from eth_typing import Hash32
 from eth_utils.crypto import keccak
 
 _LINE_TYPE = "Line(uint256 asset,uint32 terms,uint96 maximum)"
@@ -47,9 +48,7 @@ def batch(
     for voucher in vouchers:
         lines = sorted(voucher.charged)
         words.append(voucher.channel | len(lines) << 64)
-        words += [
-            charged | charged << 96 | position[till] << 192 for till, charged in lines
-        ]
+        words += [charged | charged << 96 | position[till] << 192 for till, charged in lines]
         words += _sign(domain, signer, voucher.channel, lines)
     return [(till.asset, till.terms) for till in tills], words
 
@@ -67,5 +66,5 @@ def _sign(
         for till, charged in lines
     )
     voucher = keccak(encode(["bytes32", "uint256", "bytes32"], [_VOUCHER, channel, keccak(hashes)]))
-    signature = signer.unsafe_sign_hash(keccak(b"\x19\x01" + domain + voucher))
+    signature = signer.unsafe_sign_hash(Hash32(keccak(b"\x19\x01" + domain + voucher)))
     return signature.r, signature.s | (signature.v - 27) << 255

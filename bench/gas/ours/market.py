@@ -14,6 +14,7 @@ from bench.gas.chain import (
     ZERO_ADDRESS,
     Abi,
     Chain,
+    Code,
     Contract,
     MeasurementFailed,
     Receipt,
@@ -22,6 +23,7 @@ from bench.gas.chain import (
 )
 from bench.gas.dollar import UNIT, Dollar
 from bench.gas.vouchers import Till
+from tessera.contracts import ARTIFACTS
 
 WHO = "Tessera"
 DAY = 86_400
@@ -29,7 +31,6 @@ SUPPLY = 10**24
 CUT_BPS = 2_000
 PRICE = (1_000, 500, 1_500)
 WITHDRAW_DELAY = 3_600
-_ARTIFACTS = Path(__file__).resolve().parents[3] / "src" / "tessera" / "contracts" / "artifacts"
 _MODEL = 1
 _ONNX = 1
 
@@ -48,10 +49,13 @@ class Market:
     dollar: Dollar
     registry: Contract
     channels: Contract
+    launchpad: Contract
     share_abi: Abi
-    _salts: "count[int]" = field(default_factory=count)
+    _salts: count[int] = field(default_factory=count)
 
-    def publish(self, *, parents: tuple[int, ...] = (), endpoint: bool = True) -> tuple[int, Receipt]:
+    def publish(
+        self, *, parents: tuple[int, ...] = (), endpoint: bool = True
+    ) -> tuple[int, Receipt]:
         """Register an asset, by default with an endpoint and its price; its id and the receipt."""
         publisher = account("publisher")
         salt = next(self._salts).to_bytes(32, "big")
@@ -74,9 +78,7 @@ class Market:
 
     def till(self, asset: int) -> Till:
         """The asset under the operator's present terms."""
-        endpoint = self.chain.read(
-            self.registry, "endpoint_of", asset, account("operator").address
-        )
+        endpoint = self.chain.read(self.registry, "endpoint_of", asset, account("operator").address)
         return Till(asset, endpoint[1])
 
     def tokenize(self, asset: int, receiver: str) -> tuple[Contract, Receipt]:
@@ -94,28 +96,39 @@ class Market:
         self.dollar.approve(person, spender.address)
 
 
-def artifact(name: str) -> Path:
-    """Path of a contract's checked-in artifact."""
-    path = _ARTIFACTS / f"{name}.json"
+def code(name: str) -> Code:
+    """Read a contract from its checked-in artifact."""
+    path: Path = ARTIFACTS / f"{name}.json"
     if not path.is_file():
         raise MeasurementFailed(f"{name}: no artifact; make contracts")
-    return path
+    return read_code(path)
 
 
 def deploy(chain: Chain, dollar: Dollar) -> Market:
     """Deploy the network: three of the contracts know one another, so addresses are foreseen."""
     founder, commons = account("founder"), account("commons")
-    share, registry, till, channels = (
-        read_code(artifact(name)) for name in ("Share", "Registry", "Till", "Channels")
-    )
     to_be = [chain.next_contract(founder, ahead) for ahead in range(4)]
-    shares = chain.deploy(founder, share, dollar.address, to_be[1], to_be[3])
-    registered = chain.deploy(founder, registry, shares.address, founder.address, commons.address)
-    tills = chain.deploy(founder, till, to_be[3])
+    shares = chain.deploy(founder, code("Share"), dollar.address, to_be[1], to_be[3])
+    registered = chain.deploy(
+        founder, code("Registry"), shares.address, founder.address, commons.address
+    )
+    tills = chain.deploy(founder, code("Till"), to_be[3])
     opened = chain.deploy(
-        founder, channels, dollar.address, registered.address, tills.address, WITHDRAW_DELAY
+        founder,
+        code("Channels"),
+        dollar.address,
+        registered.address,
+        tills.address,
+        WITHDRAW_DELAY,
     )
     found = [contract.address for contract in (shares, registered, tills, opened)]
     if found != to_be:
         raise MeasurementFailed(f"deployment: found addresses {found}, wanted {to_be}")
-    return Market(chain, dollar, registered, opened, share.abi)
+    launchpad = chain.deploy(
+        founder,
+        code("Launchpad"),
+        registered.address,
+        chain.deploy(founder, code("Offering")).address,
+        chain.deploy(founder, code("Vesting")).address,
+    )
+    return Market(chain, dollar, registered, opened, launchpad, shares.abi)

@@ -140,7 +140,9 @@ def _ways_on(market: Market, asset: int) -> list[Row]:
     earned = chain.transact(operator, contract, "withdraw_credit").gas
     to_owner = chain.transact(operator, contract, "flush", asset).gas
     return [
-        Row(Action.WITHDRAW, WHO, "Channels.withdraw_credit", "an operator's cut, all of it", earned),
+        Row(
+            Action.WITHDRAW, WHO, "Channels.withdraw_credit", "an operator's cut, all of it", earned
+        ),
         Row(Action.FLUSH, WHO, "Channels.flush", "an asset without shares: to its owner", to_owner),
     ]
 
@@ -153,7 +155,7 @@ def _tills(market: Market, till: Till) -> list[Row]:
     for _ in "12":
         market.dollar.give(address, _DEPOSIT)
         figures.append(chain.transact(operator, contract, "flush_till", *key).gas)
-    share, _ = market.tokenize(till.asset, account("publisher").address)
+    market.tokenize(till.asset, account("publisher").address)
     flushed = []
     for _ in "123":
         market.dollar.give(address, _DEPOSIT)

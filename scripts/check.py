@@ -19,8 +19,10 @@ FRAGMENT = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|security|removed|contra
 # this file is checked too.
 DOT = r"\."
 HOSTS = re.compile(rf"pypi{DOT}org|pythonhosted{DOT}org|npmjs{DOT}(org|com)")
-# A path of somebody's machine works nowhere else. Such prefixes in a word or URL are no paths.
-HOME = re.compile(r"(?<![\w.\-/}])/(?:root|work|Users/\w+|home/\w+)/\w")
+# A path of somebody's machine works nowhere else; the homes of our roles are nobody's. Such
+# prefixes inside a word or URL are no paths.
+ROLES = "publisher|contributor|holder|consumer|operator|validator|analyst|attacker|keeper"
+HOME = re.compile(rf"(?<![\w.\-/}}])/(?:root|work|(?:Users|home)/(?!(?:{ROLES})\b)\w+)/\w")
 
 
 def python(*arguments: str) -> Callable[[], str]:

@@ -163,6 +163,7 @@ def test_the_gate_of_places_finds_hosts_and_home_folders() -> None:
     check = script("check")
     assert check.HOSTS.search("https://" + "pypi" + ".org/simple")
     assert check.HOME.search("see /" + "home/somebody/notes")
+    assert not check.HOME.search("cannot read /" + "home/operator/keys/secret.json")
     assert not check.HOME.search("GET /v1/work/items")
     assert not check.HOME.search("/models/root/thing")
 

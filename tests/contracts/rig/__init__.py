@@ -1,0 +1,1 @@
+"""What the contract tests stand on: a compiler, two engines, contracts, signers, a world."""

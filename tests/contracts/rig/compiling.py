@@ -1,0 +1,91 @@
+"""Vyper sources compiled once: kept by the hash of all that went in, in memory and on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CONTRACTS = REPOSITORY / "src" / "tessera" / "contracts"
+MOCKS = REPOSITORY / "tests" / "contracts" / "mocks"
+_KEPT = REPOSITORY / ".cache" / "contract-tests"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One contract: its name, ABI, creation code and storage slots by variable."""
+
+    name: str
+    abi: list[dict[str, Any]]
+    creation_code: bytes
+    slots: dict[str, int]
+
+
+@cache
+def compiled(name: str) -> Compiled:
+    """Compile one of our contracts by its name."""
+    return compiled_file(CONTRACTS / f"{name}.vy")
+
+
+@cache
+def mock(name: str) -> Compiled:
+    """Compile one of the tests' own contracts by its name."""
+    return compiled_file(MOCKS / f"{name}.vy")
+
+
+@cache
+def compiled_file(source: Path) -> Compiled:
+    """Compile a file; modules are looked for beside it and in site-packages (snekmate)."""
+    import vyper
+
+    key = hashlib.sha256(vyper.__version__.encode())
+    for part in (source, *sorted(source.parent.glob("modules/*.vy*"))):
+        key.update(part.read_bytes())
+    kept = _KEPT / f"{source.stem}-{key.hexdigest()[:32]}.json"
+    if kept.exists():
+        outputs = json.loads(kept.read_text())
+    else:
+        outputs = _compile(source)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(f".{id(outputs)}.part")
+        unfinished.write_text(json.dumps(outputs))
+        unfinished.replace(kept)
+    layout = outputs["layout"].get("storage_layout", {})
+    return Compiled(
+        name=source.stem,
+        abi=outputs["abi"],
+        creation_code=bytes.fromhex(outputs["bytecode"].removeprefix("0x")),
+        slots=dict(_flattened(layout)),
+    )
+
+
+def _compile(source: Path) -> dict[str, Any]:
+    import snekmate
+    from vyper.compiler import compile_from_file_input
+    from vyper.compiler.input_bundle import FileInput, FilesystemInputBundle
+    from vyper.compiler.settings import Settings
+
+    site_packages = Path(next(iter(snekmate.__path__))).parent
+    contents = FileInput(
+        contents=source.read_text(), source_id=-1, path=source, resolved_path=source.resolve()
+    )
+    return compile_from_file_input(
+        contents,
+        input_bundle=FilesystemInputBundle([site_packages, REPOSITORY, source.parent]),
+        output_formats=["abi", "bytecode", "layout"],
+        settings=Settings(evm_version="cancun"),
+    )
+
+
+def _flattened(layout: dict[str, Any]) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for name, entry in layout.items():
+        if "slot" in entry:
+            found.append((name, entry["slot"]))
+        else:
+            found.extend((f"{name}.{inner}", slot) for inner, slot in _flattened(entry))
+    return found

@@ -65,8 +65,8 @@ def upgrade() -> None:
         sa.Column("identity", sa.Integer, nullable=False),
         sa.Column("signature", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_receipts"),
-        sa.UniqueConstraint("channel", "call", name="uq_receipts_channel_call"),
     )
+    op.create_index("ix_receipts_channel_call", "receipts", ["channel", "call"])
     op.create_table(
         "settlements",
         sa.Column("tx_hash", sa.String(66), nullable=False),

@@ -1,0 +1,266 @@
+"""Vouchers and receipts as they travel: in a header, in a body, in the books.
+
+Numbers that a JSON reader could round (channels, assets, amounts) are decimal strings.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+import msgspec
+
+from tessera.errors import SignatureRejected
+from tessera.spec.signatures import SIGNATURE_BYTES, Address, Domain, address_text, recover
+from tessera.spec.vouchers import (
+    MAX_LINES,
+    Line,
+    Receipt,
+    SignedVoucher,
+    Voucher,
+    receipt_digest,
+)
+
+__all__ = [
+    "CALL_HEADER",
+    "CHARGED_HEADER",
+    "COST_HEADER",
+    "MAX_HEADER_BYTES",
+    "PAYMENT_HEADER",
+    "RECEIPT_HEADER",
+    "SignedReceipt",
+    "parse_call_id",
+    "parse_payment",
+    "parse_receipt",
+    "payment_header",
+    "receipt_json",
+]
+
+PAYMENT_HEADER: Final = "tessera-payment"
+"""On a request: the voucher."""
+
+CALL_HEADER: Final = "tessera-call"
+"""On a request: 32 hexadecimal digits that the consumer chose, to ask for the receipt by."""
+
+RECEIPT_HEADER: Final = "tessera-receipt"
+"""On an answer: the receipt's id."""
+
+CHARGED_HEADER: Final = "tessera-charged"
+"""On an answer: the cumulative charge of the line."""
+
+COST_HEADER: Final = "tessera-cost"
+"""On an answer: what this call cost."""
+
+MAX_HEADER_BYTES: Final = 8_192
+"""Sixteen lines of the largest numbers take 3,600 bytes."""
+
+_MAX_DIGITS: Final = 78
+_CALL_DIGITS: Final = 32
+_HASH_BYTES: Final = 32
+
+
+class _PaymentWire(msgspec.Struct, forbid_unknown_fields=True):
+    channel: str
+    lines: list[tuple[str, int, str]]
+    signature: str
+
+
+class ReceiptWire(msgspec.Struct, kw_only=True):
+    """A signed receipt as JSON."""
+
+    id: str
+    operator: str
+    chain_id: int
+    contract: str
+    channel: str
+    asset: str
+    version: int
+    terms: int
+    charged: str
+    request: str
+    response: str
+    units: str
+    time: int
+    identity: int
+    signature: str
+    cost: str
+    call: str
+
+
+_payment_decoder = msgspec.json.Decoder(_PaymentWire)
+_receipt_decoder = msgspec.json.Decoder(ReceiptWire)
+
+
+class SignedReceipt(msgspec.Struct, frozen=True):
+    """A receipt with its operator's signature.
+
+    Attributes
+    ----------
+    receipt
+        What was signed.
+    signature
+        r, s, v: 65 bytes.
+    cost, call
+        What this one call cost, and the id that the consumer chose for it. Not signed: the
+        cumulative `charged` is what counts.
+    """
+
+    receipt: Receipt
+    signature: bytes
+    cost: int
+    call: str
+
+    def id(self, domain: Domain) -> str:
+        """Return the receipt's name: its EIP-712 digest in hexadecimal digits."""
+        return receipt_digest(domain, self.receipt).hex()
+
+    def verify(self, domain: Domain, operator: Address) -> None:
+        """Check that the operator signed exactly this.
+
+        Raises
+        ------
+        SignatureRejected
+            Somebody else did, or it was changed.
+        """
+        signer = recover(receipt_digest(domain, self.receipt), self.signature)
+        if signer != operator:
+            raise SignatureRejected(
+                "receipt",
+                found=f"signed by {address_text(signer)}",
+                wanted=f"the operator {address_text(operator)}",
+                next_step="it is forged, altered, or for another chain or contract",
+            )
+
+
+def payment_header(signed: SignedVoucher) -> str:
+    """Write a voucher as the value of `Tessera-Payment`."""
+    wire = _PaymentWire(
+        channel=str(signed.voucher.channel),
+        lines=[(str(line.asset), line.terms, str(line.maximum)) for line in signed.voucher.lines],
+        signature="0x" + signed.signature.hex(),
+    )
+    return base64.urlsafe_b64encode(msgspec.json.encode(wire)).rstrip(b"=").decode()
+
+
+def parse_payment(value: str | bytes) -> SignedVoucher:
+    """Read `Tessera-Payment`.
+
+    Raises
+    ------
+    SignatureRejected
+        It is not what `payment_header` writes: encoding, JSON, numbers or signature.
+    InputError
+        Its numbers do not fit a voucher, or its lines are not in order.
+    """
+    raw = value.encode("ascii", "replace") if isinstance(value, str) else value
+    if len(raw) > MAX_HEADER_BYTES:
+        raise SignatureRejected(
+            "Tessera-Payment", found=f"{len(raw)} bytes", wanted=f"{MAX_HEADER_BYTES} or fewer"
+        )
+    try:
+        wire = _payment_decoder.decode(
+            base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
+        )
+        if len(wire.lines) > MAX_LINES:
+            raise ValueError(f"{len(wire.lines)} lines")
+        channel = _digits(wire.channel)
+        lines = tuple(
+            Line(_digits(asset), terms, _digits(maximum)) for asset, terms, maximum in wire.lines
+        )
+        signature = _hex(wire.signature, SIGNATURE_BYTES)
+    except (binascii.Error, msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
+        raise SignatureRejected(
+            "Tessera-Payment",
+            found=str(error),
+            wanted='base64url of {"channel","lines":[[asset,terms,maximum]],"signature"}',
+        ) from error
+    return SignedVoucher(Voucher(channel, lines), signature)
+
+
+def parse_call_id(value: bytes) -> str:
+    """Read `Tessera-Call`.
+
+    Raises
+    ------
+    SignatureRejected
+        It is not 32 lower-case hexadecimal digits.
+    """
+    text = value.decode("ascii", "replace")
+    if len(text) != _CALL_DIGITS or not set(text) <= set("0123456789abcdef"):
+        raise SignatureRejected(
+            "Tessera-Call", found=text[:64], wanted="32 lower-case hexadecimal digits"
+        )
+    return text
+
+
+def receipt_json(signed: SignedReceipt, domain: Domain, operator: Address) -> bytes:
+    """Write a receipt as JSON, with everything that verifying it takes."""
+    receipt = signed.receipt
+    return msgspec.json.encode(
+        ReceiptWire(
+            id=signed.id(domain),
+            operator=address_text(operator),
+            chain_id=domain.chain_id,
+            contract=address_text(domain.contract),
+            channel=str(receipt.channel),
+            asset=str(receipt.asset),
+            version=receipt.version,
+            terms=receipt.terms,
+            charged=str(receipt.charged),
+            request="0x" + receipt.request.hex(),
+            response="0x" + receipt.response.hex(),
+            units=str(receipt.units),
+            time=receipt.time,
+            identity=receipt.identity,
+            signature="0x" + signed.signature.hex(),
+            cost=str(signed.cost),
+            call=signed.call,
+        )
+    )
+
+
+def parse_receipt(data: bytes | str) -> SignedReceipt:
+    """Read a receipt; what it claims about chain, contract and operator is for the reader to know.
+
+    Raises
+    ------
+    SignatureRejected
+        It is no receipt.
+    """
+    try:
+        wire = _receipt_decoder.decode(data)
+        receipt = Receipt(
+            channel=_digits(wire.channel),
+            asset=_digits(wire.asset),
+            version=wire.version,
+            terms=wire.terms,
+            charged=_digits(wire.charged),
+            request=_hex(wire.request, _HASH_BYTES),
+            response=_hex(wire.response, _HASH_BYTES),
+            units=_digits(wire.units),
+            time=wire.time,
+            identity=wire.identity,
+        )
+        small = (receipt.version, receipt.terms, receipt.time, receipt.identity)
+        if min(small) < 0:
+            raise ValueError("a negative number")
+        signature = _hex(wire.signature, SIGNATURE_BYTES)
+        return SignedReceipt(receipt, signature, _digits(wire.cost), wire.call)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise SignatureRejected(
+            "receipt", found=str(error), wanted="the JSON of GET /receipts/{id}"
+        ) from error
+
+
+def _digits(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
+        raise ValueError(f"{text[:90]!r} is no whole number")
+    return int(text)
+
+
+def _hex(text: str, size: int) -> bytes:
+    raw = bytes.fromhex(text.removeprefix("0x"))
+    if len(raw) != size:
+        raise ValueError(f"{len(raw)} bytes instead of {size}")
+    return raw

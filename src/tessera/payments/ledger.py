@@ -1,0 +1,523 @@
+"""An operator's ledger: is this call covered, what did it cost, and where is that written.
+
+Memory decides, the disk remembers. A voucher is on the disk before the first byte of an answer
+leaves, a charge and its receipt before the last; so a process killed at any moment has lost no
+voucher that it answered on and no receipt that anybody holds. Amounts in flight are only in
+memory: a call that dies with the process costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from sqlalchemy import Connection, Engine
+
+from tessera.errors import (
+    Busy,
+    InputError,
+    InvariantViolation,
+    MeterMismatch,
+    PaymentRequired,
+    SignatureRejected,
+)
+from tessera.payments import books
+from tessera.payments.account import Account, LineBook
+from tessera.payments.header import SignedReceipt
+from tessera.payments.ports import ChannelView, Clock, OperatorChain, SettleResult, TypedSigner
+from tessera.spec.signatures import Address, Domain, address_text, recover
+from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_id, voucher_digest
+from tessera.storage.commit import GroupCommit
+from tessera.storage.engine import open_database
+
+__all__ = ["FREE_CHANNEL", "Call", "Claim", "Evidence", "Ledger", "Quote"]
+
+FREE_CHANNEL: Final = 0
+"""Channel number in the receipt of a call that cost nothing and that nobody paid for."""
+
+_READS_AT_ONCE: Final = 8
+_READS_WAITING: Final = 256
+# A deposit that arrived after the last read is looked for at most so often per channel.
+_LOOK_AGAIN_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a call is about and the most that it can cost.
+
+    Attributes
+    ----------
+    key
+        Asset and terms: the line that pays.
+    version, identity
+        As the receipt will state them.
+    maximum
+        Base units; the call is never charged more.
+    """
+
+    key: TillKey
+    version: int
+    identity: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was asked and answered: hashes of the exact bytes, and the units metered."""
+
+    request: bytes
+    response: bytes
+    units: int
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call in flight: its maximum is reserved until `finish` or `fail`.
+
+    Attributes
+    ----------
+    quote
+        What it is about.
+    id
+        The name that the consumer gave it.
+    account
+        Who pays; None for a free call.
+    durable
+        Done when its voucher is on the disk; None where that was so already.
+    """
+
+    quote: Quote
+    id: str
+    account: Account | None
+    durable: asyncio.Future[None] | None = None
+    ended: bool = False
+
+    @property
+    def channel(self) -> int:
+        """The channel that pays."""
+        return FREE_CHANNEL if self.account is None else self.account.number
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What can be settled on one channel: a voucher, and the charges that it covers."""
+
+    signed: SignedVoucher
+    charged: dict[TillKey, int]
+    due: int
+
+
+class Ledger:
+    """The books of one operator toward all channels.
+
+    Parameters
+    ----------
+    engine
+        The database; one process at a time writes it.
+    domain
+        Chain and Channels contract of every signature.
+    signer
+        The operator's key; its address is the operator.
+    chain
+        Reads channels.
+    clock
+        Unix seconds; stands in receipts.
+    knows
+        Whether an (asset, terms) is or was ever served here; a voucher with any other line is
+        refused, as each such line would make every settlement dearer.
+    refresh_s
+        How old a channel's state may be when it is relied on. Withdrawals are seen so late, so it
+        stays far below the withdrawal delay.
+    margin_s
+        A session key must be good for so long beyond now: the time to answer and to settle.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        domain: Domain,
+        signer: TypedSigner,
+        chain: OperatorChain,
+        clock: Clock,
+        *,
+        knows: Callable[[TillKey], bool],
+        refresh_s: float = 15.0,
+        margin_s: float = 600.0,
+    ) -> None:
+        self.domain = domain
+        self.operator: Address = signer.address
+        self._engine = engine
+        self._signer = signer
+        self._chain = chain
+        self._clock = clock
+        self._knows = knows
+        self._refresh_s = refresh_s
+        self._margin_s = margin_s
+        self._accounts: dict[int, Account] = {}
+        self._commit: GroupCommit[books.Change] = GroupCommit(
+            engine, books.write_changes, self._distrust_memory
+        )
+        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self._reads_waiting = 0
+        self._in_flight = 0
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        domain: Domain,
+        signer: TypedSigner,
+        chain: OperatorChain,
+        clock: Clock,
+        *,
+        knows: Callable[[TillKey], bool],
+        refresh_s: float = 15.0,
+        margin_s: float = 600.0,
+    ) -> Self:
+        """Open the books at `path`, or begin them.
+
+        Raises
+        ------
+        WrongChain
+            They are another operator's, or of another chain or contract.
+        DataError
+            They cannot be read.
+        """
+        engine = await asyncio.to_thread(open_database, path)
+        with engine.begin() as connection:
+            books.claim_domain(connection, domain, signer.address)
+        return cls(
+            engine,
+            domain,
+            signer,
+            chain,
+            clock,
+            knows=knows,
+            refresh_s=refresh_s,
+            margin_s=margin_s,
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were accepted and have not ended."""
+        return self._in_flight
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the database."""
+        await self._commit.close()
+        self._engine.dispose()
+
+    # --- Calls --------------------------------------------------------------------------------
+
+    async def accept(self, signed: SignedVoucher, quote: Quote, call_id: str) -> Call:
+        """Decide whether a call is paid for, and reserve the most that it may cost.
+
+        Returns
+        -------
+        Call
+            Hand it to `finish` or `fail`, always. Nothing of the answer may leave before
+            `call.durable` is done; `finish` waits for it too.
+
+        Raises
+        ------
+        SignatureRejected
+            The voucher is not signed by the channel's signer, for this chain and contract.
+        PaymentRequired
+            No such channel, or neither this voucher nor the stored one covers what was charged
+            and is in flight, this call included, or the deposit does not.
+        Closed
+            The payer asked to withdraw.
+        NotAllowed
+            The session key's grants do not reach.
+        InputError
+            The voucher has a line for something that was never served here.
+        """
+        account = await self._ready(signed.voucher.channel, quote.key)
+        self._check_voucher(account, signed)
+        needs, chosen = self._judge(account, signed, quote)
+        if self._short(account, needs) > 0 and self._clock() - account.read_at > _LOOK_AGAIN_S:
+            # There may be a deposit since the chain was read.
+            await self._read_chain(account, quote.key, newer_than=account.read_at)
+            needs, chosen = self._judge(account, signed, quote)
+        short = self._short(account, needs)
+        if short > 0:
+            raise PaymentRequired(
+                f"channel {account.number}: deposit",
+                found=f"{short} base units too little",
+                wanted="a deposit that covers everything charged and in flight",
+                next_step="top the channel up",
+                short=short,
+            )
+        if chosen != account.voucher or account.unsaved:
+            account.voucher = chosen
+            account.written = self._commit.put(
+                *self._account_changes(account), books.voucher_change(chosen, int(self._clock()))
+            )
+        account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
+        self._in_flight += 1
+        return Call(quote, call_id, account, account.written)
+
+    def accept_free(self, quote: Quote, call_id: str) -> Call:
+        """Let a call through that costs nothing; it leaves a receipt all the same."""
+        if quote.maximum:
+            raise InvariantViolation("free call", found=quote.maximum, wanted="a maximum of 0")
+        self._in_flight += 1
+        return Call(quote, call_id, None)
+
+    async def finish(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
+        """Charge a call for good and return its receipt, both on the disk.
+
+        Raises
+        ------
+        MeterMismatch
+            It would cost more than its maximum; it costs nothing instead.
+        StorageFull, DataError
+            The charge could not be written; it was taken back.
+        """
+        self._end(call)
+        if not 0 <= cost <= call.quote.maximum:
+            raise MeterMismatch(
+                "cost of the call",
+                found=cost,
+                wanted=f"at most the {call.quote.maximum} that the request allows",
+                next_step="the call is not charged",
+            )
+        changes: list[books.Change] = []
+        charged = 0
+        if call.account is not None:
+            while call.account.stale:
+                await self._reload(call.account)
+            line = call.account.lines.setdefault(call.quote.key, LineBook())
+            line.charged += cost
+            charged = line.charged
+            changes.append(books.line_change(call.account.number, call.quote.key, line))
+        receipt = Receipt(
+            channel=call.channel,
+            asset=call.quote.key.asset,
+            version=call.quote.version,
+            terms=call.quote.key.terms,
+            charged=charged,
+            request=evidence.request,
+            response=evidence.response,
+            units=evidence.units,
+            time=int(self._clock()),
+            identity=call.quote.identity,
+        )
+        name = receipt_id(self.domain, receipt)
+        signed = SignedReceipt(receipt, self._signer.sign(bytes.fromhex(name)), cost, call.id)
+        changes.append(books.receipt_change(name, signed))
+        await asyncio.shield(self._commit.put(*changes))
+        return signed
+
+    def fail(self, call: Call) -> None:
+        """End a call that has no answer: it costs nothing. Ending twice is once."""
+        if not call.ended:
+            self._end(call)
+
+    # --- Looking ------------------------------------------------------------------------------
+
+    async def account(self, channel: int) -> Account | None:
+        """Return a channel as this ledger sees it, or None where nobody knows it."""
+        try:
+            return await self._ready(channel, None)
+        except PaymentRequired:
+            return None
+
+    async def receipt(self, name: str) -> SignedReceipt | None:
+        """Return a receipt by its id."""
+        return await self._commit.read(lambda connection: books.load_receipt(connection, name))
+
+    async def receipt_of_call(self, channel: int, call_id: str) -> SignedReceipt | None:
+        """Return the receipt of the call that the consumer named so."""
+        return await self._commit.read(
+            lambda connection: books.load_receipt_of_call(connection, channel, call_id)
+        )
+
+    def answering(self, channel: int) -> int:
+        """Return how much the calls in flight on a channel may cost."""
+        account = self._accounts.get(channel)
+        return sum(line.in_flight for line in account.lines.values()) if account else 0
+
+    # --- Settling -----------------------------------------------------------------------------
+
+    async def claims(self) -> list[Claim]:
+        """Return all that is charged and not settled, as it stands on the disk.
+
+        In ascending order of channels.
+        """
+
+        def read(connection: Connection) -> list[Claim]:
+            found = []
+            for channel in books.unsettled_channels(connection):
+                kept = books.load_account(connection, channel)
+                charged = {key: line.charged for key, line in kept.lines.items() if line.due > 0}
+                if kept.voucher is not None and charged:
+                    found.append(Claim(kept.voucher, charged, kept.due))
+            return found
+
+        return await self._commit.read(read)
+
+    async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
+        """Read channels anew, believe the chain, and keep what it said.
+
+        Returns
+        -------
+        list
+            The accounts, in the order asked; one that the chain does not know is left out.
+        """
+        accounts = await asyncio.gather(*(self._look(channel) for channel in channels))
+        return [account for account in accounts if account is not None]
+
+    async def record(self, result: SettleResult, vouchers: int) -> None:
+        """Remember a settlement."""
+        await asyncio.shield(
+            self._commit.put(books.settlement_change(result, vouchers, int(self._clock())))
+        )
+
+    # --- Inside -------------------------------------------------------------------------------
+
+    def _check_voucher(self, account: Account, signed: SignedVoucher) -> None:
+        chain = account.check_open()
+        if signed == account.voucher:
+            return
+        digest = voucher_digest(self.domain, signed.voucher.channel, signed.voucher.lines)
+        signer = recover(digest, signed.signature)
+        if signer != chain.signer:
+            raise SignatureRejected(
+                f"voucher of channel {account.number}",
+                found=f"signed by {address_text(signer)}",
+                wanted=f"{address_text(chain.signer)}, for chain {self.domain.chain_id} and "
+                f"Channels {address_text(self.domain.contract)}",
+            )
+        for line in signed.voucher.lines:
+            if line.key not in account.lines and not self._knows(line.key):
+                raise InputError(
+                    f"voucher of channel {account.number}",
+                    found=f"asset {line.asset} under terms {line.terms}",
+                    wanted="only lines for what this operator serves",
+                )
+
+    def _judge(
+        self, account: Account, signed: SignedVoucher, quote: Quote
+    ) -> tuple[dict[TillKey, int], SignedVoucher]:
+        chain = account.check_open()
+        needs = account.needs(quote.key, quote.maximum)
+        chosen = account.choose(signed, needs)
+        if chosen is None:
+            short = {key: need for key, need in needs.items() if signed.voucher.maximum(key) < need}
+            raise PaymentRequired(
+                f"voucher of channel {account.number}",
+                found=", ".join(f"{signed.voucher.maximum(key)}" for key in short),
+                wanted="a maximum of "
+                + ", ".join(
+                    f"{need} for asset {key.asset} under terms {key.terms}"
+                    for key, need in short.items()
+                ),
+                next_step="sign what was charged plus what is in flight",
+            )
+        account.check_grants(chain, needs, self._clock() + self._margin_s)
+        return needs, chosen
+
+    @staticmethod
+    def _short(account: Account, needs: dict[TillKey, int]) -> int:
+        return account.missing_balance(account.check_open(), needs)
+
+    def _end(self, call: Call) -> None:
+        if call.ended:
+            raise InvariantViolation(f"call {call.id} was ended twice")
+        call.ended = True
+        self._in_flight -= 1
+        if call.account is not None:
+            call.account.lines[call.quote.key].in_flight -= call.quote.maximum
+
+    async def _ready(self, channel: int, key: TillKey | None) -> Account:
+        """Return an account that may be relied on now; nothing awaits behind this."""
+        account = self._accounts.get(channel)
+        if account is None:
+            kept = await self._commit.read(lambda reading: books.load_account(reading, channel))
+            account = self._accounts.setdefault(channel, kept)
+        while True:
+            if account.stale:
+                await self._reload(account)
+            elif self._outdated(account, key):
+                await self._read_chain(account, key, newer_than=account.read_at)
+            else:
+                return account
+
+    def _outdated(self, account: Account, key: TillKey | None) -> bool:
+        return (
+            account.read_at == 0.0
+            or self._clock() - account.read_at > self._refresh_s
+            or (key is not None and key not in account.lines)
+        )
+
+    async def _read_chain(
+        self, account: Account, key: TillKey | None, *, newer_than: float
+    ) -> None:
+        async with account.reading:
+            done_by_another = account.read_at > newer_than
+            if done_by_another and (key is None or key in account.lines):
+                return
+            keys = sorted(account.lines.keys() | ({key} if key is not None else set()))
+            view = await self._ask_chain(account.number, keys)
+            if view is None:
+                self._forget(account)
+                raise PaymentRequired(
+                    f"channel {account.number}",
+                    found="no such channel with this operator",
+                    wanted=f"a channel toward {address_text(self.operator)}",
+                    next_step="open one, or wait until it is in a block",
+                )
+            account.take_chain(view, self._clock())
+
+    async def _ask_chain(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
+        if self._reads_waiting >= _READS_WAITING:
+            raise Busy("channels", found=f"{self._reads_waiting} waiting to be looked up")
+        self._reads_waiting += 1
+        try:
+            async with self._reads:
+                return await self._chain.read_channel(channel, keys)
+        finally:
+            self._reads_waiting -= 1
+
+    def _forget(self, account: Account) -> None:
+        # Numbers that anybody can invent must not fill the memory.
+        if not account.lines and account.voucher is None:
+            self._accounts.pop(account.number, None)
+
+    async def _look(self, channel: int) -> Account | None:
+        account = self._accounts.get(channel)
+        if account is None:
+            kept = await self._commit.read(lambda reading: books.load_account(reading, channel))
+            account = self._accounts.setdefault(channel, kept)
+        while account.stale:
+            await self._reload(account)
+        try:
+            await self._read_chain(account, None, newer_than=account.read_at)
+        except PaymentRequired:
+            return None
+        await asyncio.shield(self._commit.put(*self._account_changes(account)))
+        return account
+
+    def _account_changes(self, account: Account) -> list[books.Change]:
+        if account.chain is None or not account.unsaved:
+            return []
+        account.unsaved = False
+        return [
+            books.channel_change(account.number, account.chain),
+            *(books.line_change(account.number, key, line) for key, line in account.lines.items()),
+        ]
+
+    def _distrust_memory(self) -> None:
+        for account in self._accounts.values():
+            account.stale = True
+
+    async def _reload(self, account: Account) -> None:
+        kept = await self._commit.read(
+            lambda connection: books.load_account(connection, account.number)
+        )
+        if account.stale:
+            account.take_books(kept)

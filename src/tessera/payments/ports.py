@@ -1,0 +1,109 @@
+"""What this room needs from a chain, as its own words; `payments.onchain` fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tessera.spec.channels import LineState
+from tessera.spec.signatures import Address
+from tessera.spec.vouchers import Reason, TillKey
+
+__all__ = [
+    "ChannelView",
+    "Clock",
+    "OperatorChain",
+    "SettleResult",
+    "TypedSigner",
+]
+
+
+class Clock(Protocol):
+    """Says what time it is."""
+
+    def __call__(self) -> float:
+        """Return unix seconds."""
+
+
+class TypedSigner(Protocol):
+    """Signs EIP-712 digests with one key; `spec.signatures.Signer` is one."""
+
+    @property
+    def address(self) -> Address:
+        """Whose signatures these are."""
+
+    def sign(self, digest: bytes) -> bytes:
+        """Return r, s, v: 65 bytes with a low `s`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelView:
+    """A channel as the chain shows it at one block, with the lines that were asked for.
+
+    Attributes
+    ----------
+    payer, signer
+        Who gets the rest back, and whose vouchers count.
+    restricted
+        Whether the signer is held to the lines' caps and expiries.
+    balance
+        Deposited and not settled, base units.
+    available_at
+        When a requested withdrawal is possible, unix seconds; 0 if none was requested.
+    lines
+        Each line that was asked for; zeros where the chain has nothing.
+    """
+
+    payer: Address
+    signer: Address
+    restricted: bool
+    balance: int
+    available_at: int
+    lines: Mapping[TillKey, LineState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SettleResult:
+    """What one settlement transaction did.
+
+    Attributes
+    ----------
+    tx_hash
+        0x-hex.
+    block
+        Its height.
+    total
+        Base units taken from all channels.
+    skipped
+        (channel, reason) per voucher that the contract did not take.
+    """
+
+    tx_hash: str
+    block: int
+    total: int
+    skipped: tuple[tuple[int, Reason], ...]
+
+
+class OperatorChain(Protocol):
+    """The chain as an operator uses it."""
+
+    async def read_channel(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
+        """Read a channel toward this operator and some of its lines, all at one block.
+
+        Returns
+        -------
+        ChannelView or None
+            None where no such channel was ever opened.
+
+        Raises
+        ------
+        ChainError
+            The chain could not be asked.
+        """
+
+    async def settle(self, tills: Sequence[TillKey], words: Sequence[int]) -> SettleResult:
+        """Send one batch and wait until it is in a block."""
+
+    async def flush(self, asset: int) -> str:
+        """Hand an asset's pending income on; return the transaction."""

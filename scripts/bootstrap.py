@@ -128,8 +128,12 @@ def install(lock: Path) -> None:
     """Install a lock by uv; by pip where uv cannot run here or does not see pip's settings."""
     uv = VENV / "bin" / "uv"
     command = [str(uv), "pip", "install", "--python", str(PYTHON), "--require-hashes"]
-    if runs([str(uv), "--version"]) and logged([*command, "--requirement", str(lock)]):
-        return
+    command += ["--requirement", str(lock)]
+    if runs([str(uv), "--version"]):
+        # The machine's certificates, as pip would use; a machine without any has uv's own.
+        for trust in (["--system-certs"], []):
+            if logged([*command, *trust]):
+                return
     say(f"uv could not install {lock.relative_to(ROOT)}; pip tries, which takes longer")
     pip_install(lock)
 

@@ -160,8 +160,9 @@ def _parse_toml(text: bytes, problems: list[Problem]) -> dict[str, object] | Non
         refuse(f"broken TOML ({message})", "valid TOML", "mend this line", where)
     except RecursionError:
         refuse("values nested too deeply", "a few levels at most")
-    except ValueError as error:
-        refuse(f"a value that cannot be read ({error})"[:200], "numbers of ordinary size")
+    except (ValueError, ArithmeticError):
+        # Integers beyond Python's limit of digits, decimals beyond its exponents, impossible dates.
+        refuse("a number or date that cannot be read", "numbers of ordinary size and real dates")
     return None
 
 

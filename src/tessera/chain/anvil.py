@@ -28,7 +28,17 @@ _RECORD: Final = "process.json"
 
 
 class LaunchFailed(ChainError):
-    """The node's process ended, or did not answer in time, while it was being started."""
+    """The node's process ended, or did not answer in time, while it was being started.
+
+    Attributes
+    ----------
+    killed
+        Whether somebody killed it, so that another attempt is worth while.
+    """
+
+    def __init__(self, message: str, *, killed: bool = False) -> None:
+        super().__init__(message)
+        self.killed = killed
 
 
 def find_anvil() -> Path:
@@ -161,17 +171,18 @@ class AnvilProcess:
         """Wait for the process to end and return its exit status."""
         return await self._process.wait()
 
-    async def end(self) -> None:
-        """Kill the process, if it still runs, and remove what it left.
+    async def end(self) -> int:
+        """Kill the process, if it still runs, remove what it left, and return its exit status.
 
         The process has nothing of its own to save: the journal has it all.
         """
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await asyncio.shield(self._process.wait())
+        status = await asyncio.shield(self._process.wait())
         if self._socket_folder != self._folder:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
         (self._folder / _RECORD).unlink(missing_ok=True)
+        return status
 
     async def _wait_until_it_answers(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -186,7 +197,9 @@ class AnvilProcess:
                     left_s = max(0.1, deadline - time.monotonic())
                     await connection.call("eth_chainId", timeout_s=left_s)
                 except IpcLost as error:
-                    raise LaunchFailed(f"embedded node: {error}; {self._last_words()}") from error
+                    raise LaunchFailed(
+                        f"embedded node: {error}; {self._last_words()}", killed=True
+                    ) from error
                 else:
                     return
                 finally:
@@ -194,7 +207,8 @@ class AnvilProcess:
             if not self.running:
                 raise LaunchFailed(
                     f"embedded node: ended with status {self._process.returncode} at its start; "
-                    + self._last_words()
+                    + self._last_words(),
+                    killed=self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM),
                 )
             if time.monotonic() > deadline:
                 raise LaunchFailed(f"embedded node: not ready within {timeout_s:g} s")

@@ -34,9 +34,7 @@ class FolderLock:
             owner = os.pread(self._handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._handle)
             raise Busy(
-                f"data folder {folder}",
-                found=f"in use by process {owner}",
-                wanted="a folder that no running node uses",
+                f"data folder {folder}: in use by process {owner}",
                 next_step=f"stop that process (kill {owner}) or choose another folder",
                 pid=owner,
             ) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,14 @@ class ReplayInterrupted(ChainError):
     ----------
     number
         Of the block that it was at.
+    crashed
+        Whether it ended by itself; False where it was killed, by somebody or for want of memory.
     """
 
-    def __init__(self, number: int, cause: str) -> None:
+    def __init__(self, number: int, cause: str, *, crashed: bool) -> None:
         super().__init__(f"embedded node: lost while replaying block {number} ({cause})")
         self.number = number
+        self.crashed = crashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,12 @@ class Replica:
     async def _replayed(cls, process: AnvilProcess, journal: Journal, *, after: int) -> Replica:
         number = after
         try:
-            replica = cls(process, await IpcConnection.open(process.socket))
+            control = await IpcConnection.open(process.socket)
+        except IpcLost as error:
+            await process.end()
+            raise ReplayInterrupted(number, str(error), crashed=False) from error
+        replica = cls(process, control)
+        try:
             remembered = journal.hash_of(after)
             if remembered is not None:
                 _compare(await replica.block(after), remembered)
@@ -186,9 +195,11 @@ class Replica:
                         shown - begun,
                     )
         except IpcLost as error:
-            await process.end()
-            raise ReplayInterrupted(number, str(error)) from error
+            replica.close()
+            crashed = await process.end() not in (-signal.SIGKILL, -signal.SIGTERM)
+            raise ReplayInterrupted(number, str(error), crashed=crashed) from error
         except BaseException:
+            replica.close()
             await process.end()
             raise
         return replica
@@ -258,9 +269,13 @@ class Replica:
 
     async def end(self) -> None:
         """Close the connections and kill the process."""
+        self.close()
+        await self.process.end()
+
+    def close(self) -> None:
+        """Close the connections; the process is left alone."""
         self._control.close()
         self.reads.close()
-        await self.process.end()
 
 
 def _compare(block: MinedBlock, remembered: bytes) -> None:

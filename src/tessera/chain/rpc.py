@@ -129,7 +129,7 @@ class RpcEndpoint:
             return await self._answer_in_order([body])
         try:
             batch = _decode_batch(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _refusal(b"null", _PARSE_ERROR, f"batch: {error}")
         if not 0 < len(batch) <= _MOST_IN_BATCH:
             return _refusal(
@@ -150,7 +150,7 @@ class RpcEndpoint:
             except msgspec.ValidationError as error:
                 answers.append(_refusal(b"null", _INVALID_REQUEST, f"request: {error}"))
                 continue
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 answers.append(_refusal(b"null", _PARSE_ERROR, f"request: {error}"))
                 continue
             request_id = bytes(request.id)
@@ -287,7 +287,7 @@ async def _mined(ticket: Ticket) -> None:
 def _parameters(request: _Request) -> list[Any]:
     try:
         return _decode_params(request.params)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise _RpcError(_INVALID_PARAMS, f"{request.method}: wanted a list of params") from None
 
 

@@ -38,7 +38,10 @@ from tessera.errors import (
 __all__ = ["Sequencer", "Ticket"]
 
 _MOST_PER_BLOCK: Final = 500
-_BOOT_ATTEMPTS: Final = 3
+_BOOT_ATTEMPTS: Final = 10
+_ATTEMPTS_WITHOUT_CAUSE: Final = 4
+_BOOT_PAUSE_S: Final = 0.02
+_CRASHES_OF_A_POISONED_BLOCK: Final = 3
 _SNAPSHOT_AFTER_S: Final = 1.5
 _SNAPSHOT_AT_CLOSE_AFTER_S: Final = 0.3
 _NODE_WAIT_S: Final = 60.0
@@ -400,24 +403,21 @@ class Sequencer:
         """Make a new node, and return the block `at_stake` or None where it was withdrawn."""
         self._ready.clear()
         await self._drop_replica()
-        attempt = 0
-        withdrawn = False
+        attempt = crashes = 0
         while self._replica is None:
-            attempt += 1
             try:
                 self._replica = await self._boot()
             except (LaunchFailed, ReplayInterrupted) as error:
+                attempt += 1
                 _log.warning("node start %d failed: %s", attempt, error)
-                if attempt < _BOOT_ATTEMPTS:
-                    continue
-                last = self._journal.height
-                poisoned = isinstance(error, ReplayInterrupted) and error.number == last
-                if withdrawn or not poisoned or self._journal.hash_of(last) is not None:
+                crashes += self._crashed_at_unknown_block(error)
+                if crashes == _CRASHES_OF_A_POISONED_BLOCK:
+                    # It was never made, so nobody was ever told of it; with it, there is no chain.
+                    _log.error("block %d crashes the node each time; withdrawn", self.height)
+                    await self._on_disk(self._journal.withdraw, self.height)
+                elif attempt >= (_BOOT_ATTEMPTS if _killed(error) else _ATTEMPTS_WITHOUT_CAUSE):
                     raise
-                # Nobody was ever told of that block, and with it there is no chain at all.
-                _log.error("block %d ends the node's process each time; withdrawn", last)
-                await self._on_disk(self._journal.withdraw, last)
-                withdrawn, attempt = True, 0
+                await asyncio.sleep(_BOOT_PAUSE_S * 2**attempt)
         replica = self._replica
         self._tail_cost_s = replica.replayed_cost_s
         for sender in {*self._mined_counts, *(waiting.sender for waiting in self._pool)}:
@@ -428,6 +428,14 @@ class Sequencer:
         self._watcher = asyncio.create_task(self._watch(replica), name="tessera-node-watch")
         self._ready.set()
         return block
+
+    def _crashed_at_unknown_block(self, error: TesseraError) -> bool:
+        return (
+            isinstance(error, ReplayInterrupted)
+            and error.crashed
+            and error.number == self.height
+            and self._journal.hash_of(error.number) is None
+        )
 
     async def _watch(self, replica: Replica) -> None:
         await replica.process.wait()
@@ -500,6 +508,10 @@ class Sequencer:
         self._asked_blocks = []
         # Whoever waits for the node looks at `failure` first.
         self._ready.set()
+
+
+def _killed(error: LaunchFailed | ReplayInterrupted) -> bool:
+    return error.killed if isinstance(error, LaunchFailed) else not error.crashed
 
 
 def _fail_all(asked: list[asyncio.Future[int]], error: TesseraError) -> None:

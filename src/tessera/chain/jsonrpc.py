@@ -161,10 +161,11 @@ class JsonRpc:
             bodies = [self._request(method, params) for method, params in part]
             answers = await self._exchange(bodies)
             if not isinstance(answers, list):
-                # Some nodes answer a batch that they do not like with one error.
-                if isinstance(answers, dict) and "error" in answers:
-                    self._result("batch", answers)
-                raise self._nonsense(answers)
+                if not isinstance(answers, dict) or "error" not in answers:
+                    raise self._nonsense(answers)
+                # Some nodes take no batches, or only short ones, and say so with one error.
+                results += await asyncio.gather(*(self._answer(*request) for request in part))
+                continue
             by_number = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
             for (method, _), body in zip(part, bodies, strict=True):
                 answer = by_number.get(body["id"])
@@ -175,6 +176,12 @@ class JsonRpc:
                 except RpcRefused as refused:
                     results.append(refused)
         return results
+
+    async def _answer(self, method: str, params: Sequence[object]) -> Any:
+        try:
+            return await self.call(method, *params)
+        except RpcRefused as refused:
+            return refused
 
     def _request(self, method: str, params: Sequence[object]) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": params}

@@ -1,0 +1,299 @@
+"""Where the contracts of one chain are: the deployments file, and whether it tells the truth.
+
+Addresses come from here and nowhere else. The file is written before the first contract is sent,
+so that a deployment that was interrupted is taken up where it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tessera.bindings import Channels, Launchpad, Registry, TestDollar
+from tessera.bindings.codec import checksummed
+from tessera.chain.reader import ChainReader
+from tessera.contracts import Artifact, load_artifact
+from tessera.errors import Conflict, DataError, NotFound, StorageFull, WrongChain
+
+__all__ = ["DeployedContract", "Deployment", "DeploymentMismatch", "Parameters"]
+
+_FORMAT: Final = 1
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Which contract's address an immutable holds.
+_REFERENCES: Final = {
+    "CHANNELS": "Channels",
+    "OFFERING_IMPLEMENTATION": "Offering",
+    "REGISTRY": "Registry",
+    "SHARE_IMPLEMENTATION": "Share",
+    "TILL_IMPLEMENTATION": "Till",
+    "VESTING_IMPLEMENTATION": "Vesting",
+}
+
+
+class DeploymentMismatch(DataError):
+    """The chain does not have, at an address of the file, the contract that the file names."""
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment is made with.
+
+    Parameters
+    ----------
+    owner
+        Sets the network fee; a timelock in production.
+    commons
+        Receives the commons half of the network fee.
+    withdraw_delay_s
+        Seconds between a payer's wish to withdraw and the money.
+    currency
+        Address of the ERC-20 that everything is paid in; empty: a test dollar is deployed.
+    dollar_decimals, dollar_faucet
+        Of the test dollar: its decimals, and the most base units that one call of its faucet
+        gives.
+    """
+
+    owner: str
+    commons: str
+    withdraw_delay_s: int = 86_400
+    currency: str = ""
+    dollar_decimals: int = 6
+    dollar_faucet: int = 1_000_000_000_000
+
+
+class DeployedContract(msgspec.Struct, frozen=True, kw_only=True):
+    """One contract.
+
+    Parameters
+    ----------
+    address
+        Checksummed.
+    artifact
+        SHA-256 of the artifact file that it was deployed from.
+    runtime
+        SHA-256 of its code, without the immutables behind it.
+    tx, block
+        Where it was created; empty and 0 until it is. After an interruption the transaction may
+        be unknown, and the block one before it.
+    """
+
+    address: str
+    artifact: str
+    runtime: str
+    tx: str = ""
+    block: int = 0
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """All contracts of Tessera on one chain.
+
+    Parameters
+    ----------
+    chain_id
+        EIP-155 number.
+    deployer, first_nonce
+        Whose transactions created them, from which nonce on; the addresses follow from both.
+    contracts
+        By name, in order of creation.
+    parameters
+        What they were made with.
+    since
+        A block before all of them: whoever reads their events begins here.
+    verified
+        Whether the deployment came to its end, and what is on the chain was compared then.
+    """
+
+    chain_id: int
+    deployer: str
+    first_nonce: int
+    contracts: dict[str, DeployedContract]
+    parameters: Parameters
+    since: int
+    verified: bool = False
+    format: int = _FORMAT
+
+    @property
+    def registry(self) -> Registry:
+        """The Registry."""
+        return Registry(self.address_of("Registry"))
+
+    @property
+    def channels(self) -> Channels:
+        """The Channels."""
+        return Channels(self.address_of("Channels"))
+
+    @property
+    def launchpad(self) -> Launchpad:
+        """The factory of offerings and vestings."""
+        return Launchpad(self.address_of("Launchpad"))
+
+    @property
+    def currency(self) -> TestDollar:
+        """The currency, as an ERC-20; only a test dollar has the faucet."""
+        return TestDollar(self.parameters.currency or self.address_of("TestDollar"))
+
+    @property
+    def has_faucet(self) -> bool:
+        """Whether the currency is our test dollar."""
+        return not self.parameters.currency
+
+    def address_of(self, name: str) -> str:
+        """Return the address of a contract.
+
+        Raises
+        ------
+        NotFound
+            It is not part of this deployment.
+        """
+        if name not in self.contracts:
+            raise NotFound.among("deployed contract", name, self.contracts)
+        return self.contracts[name].address
+
+    def name_at(self, address: str) -> str | None:
+        """Return the name of the contract at an address; None for a stranger's or a clone."""
+        wanted = checksummed(address)
+        return next((name for name, row in self.contracts.items() if row.address == wanted), None)
+
+    @classmethod
+    def load(cls, file: Path) -> Deployment:
+        """Read a deployments file.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        DataError
+            It is none of ours, or of another format.
+        """
+        try:
+            found = msgspec.json.decode(file.read_bytes(), type=cls)
+        except FileNotFoundError:
+            raise NotFound(
+                f"deployments file {file}",
+                found="no such file",
+                wanted="one that `tessera up` wrote, or the network's",
+                next_step="run `tessera up`, or name the file with --deployment",
+            ) from None
+        except (OSError, msgspec.DecodeError) as error:
+            raise DataError(
+                f"deployments file {file}",
+                found=str(error),
+                wanted=f"a deployments file of format {_FORMAT}",
+                next_step="restore it from a copy, or move it away and deploy again",
+            ) from error
+        if found.format != _FORMAT:
+            raise DataError(
+                f"deployments file {file}: format", found=found.format, wanted=str(_FORMAT)
+            )
+        return found
+
+    def save(self, file: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises
+        ------
+        StorageFull, DataError
+            It cannot be written; what was there before is still there.
+        """
+        text = msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb") as opened:
+                    opened.write(text)
+                    opened.flush()
+                    os.fsync(opened.fileno())
+                temporary.replace(file)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    temporary.unlink()
+        except OSError as error:
+            kind = StorageFull if error.errno in _NO_ROOM else DataError
+            raise kind(
+                f"deployments file {file}",
+                found=error.strerror or str(error),
+                wanted="a place that can be written",
+                next_step="free some space, or mend the folder's permissions",
+            ) from error
+
+    async def verify(self, reader: ChainReader) -> None:
+        """Compare what is on the chain with this file and with the artifacts of this Tessera.
+
+        The code is compared byte for byte; of the immutables behind it, the addresses and numbers
+        that this file knows.
+
+        Raises
+        ------
+        WrongChain
+            The reader's chain is another one.
+        Conflict
+            The contracts were deployed from another version of their sources.
+        DeploymentMismatch
+            Something else is at an address, or nothing.
+        RpcUnavailable
+            The node does not answer.
+        """
+        if reader.chain_id != self.chain_id:
+            raise WrongChain(
+                "chain id of the deployments file",
+                found=self.chain_id,
+                wanted=str(reader.chain_id),
+                next_step="name the deployments file of this chain with --deployment",
+            )
+        await reader.check_chain()
+        requests = [("eth_getCode", (row.address, "latest")) for row in self.contracts.values()]
+        codes = await reader.rpc.batch(requests)
+        for (name, row), answer in zip(self.contracts.items(), codes, strict=True):
+            if not isinstance(answer, str):
+                raise answer
+            artifact = load_artifact(name)
+            if row.runtime != artifact.runtime_sha256:
+                raise Conflict(
+                    f"contract {name} of the deployments file",
+                    found=f"code {row.runtime[:16]}",
+                    wanted=f"code {artifact.runtime_sha256[:16]} of this version of Tessera",
+                    next_step="use the version that deployed it, or deploy again",
+                )
+            self._compare(name, row, bytes.fromhex(answer[2:]), artifact)
+
+    def _compare(self, name: str, row: DeployedContract, code: bytes, artifact: Artifact) -> None:
+        thing = f"contract {name} at {row.address}"
+        step = "check the URL; where the chain was begun anew, deploy again"
+        if not code:
+            raise DeploymentMismatch(thing, found="no code", wanted=name, next_step=step)
+        body, immutables = code[: artifact.runtime_size], code[artifact.runtime_size :]
+        wanted_size = max((at + length for _, at, length in artifact.immutables), default=0)
+        if (
+            hashlib.sha256(body).hexdigest() != artifact.runtime_sha256
+            or len(immutables) != wanted_size
+        ):
+            raise DeploymentMismatch(thing, found="other code", wanted=name, next_step=step)
+        for immutable, wanted in self._known(artifact).items():
+            at, length = next(
+                (at, length) for each, at, length in artifact.immutables if each == immutable
+            )
+            found = int.from_bytes(immutables[at : at + length], "big")
+            if found != wanted:
+                raise DeploymentMismatch(
+                    f"{thing}: {immutable}",
+                    found=hex(found),
+                    wanted=hex(wanted),
+                    next_step="these contracts are not of one deployment; deploy again",
+                )
+
+    def _known(self, artifact: Artifact) -> Mapping[str, int]:
+        wanted = {"CURRENCY": int(self.currency.address, 16)}
+        for immutable, contract in _REFERENCES.items():
+            if contract in self.contracts:
+                wanted[immutable] = int(self.contracts[contract].address, 16)
+        wanted["WITHDRAW_DELAY"] = self.parameters.withdraw_delay_s
+        has = {name for name, _, _ in artifact.immutables}
+        return {name: value for name, value in wanted.items() if name in has}

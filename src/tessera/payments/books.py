@@ -23,6 +23,7 @@ __all__ = [
     "claim_domain",
     "line_change",
     "load_account",
+    "load_latest_receipts",
     "load_receipt",
     "load_receipt_of_call",
     "receipt_change",
@@ -220,6 +221,27 @@ def load_receipt_of_call(connection: Connection, channel: int, call: str) -> Sig
             .limit(1)
         ).all()
     )
+
+
+def load_latest_receipts(connection: Connection, channel: int) -> list[SignedReceipt]:
+    """Read of each line the receipt whose charge is what the line was charged."""
+    line, receipt = schema.lines.c, schema.receipts.c
+    found: list[SignedReceipt] = []
+    for row in connection.execute(select(schema.lines).where(line.channel == channel)).all():
+        query = (
+            select(schema.receipts)
+            .where(
+                receipt.channel == channel,
+                receipt.asset == row.asset,
+                receipt.terms == row.terms,
+                receipt.charged == row.charged,
+            )
+            .limit(1)
+        )
+        latest = _receipt(connection.execute(query).all())
+        if latest is not None:
+            found.append(latest)
+    return found
 
 
 def _receipt(rows: Iterable[Row[Any]]) -> SignedReceipt | None:

@@ -9,6 +9,7 @@ memory: a call that dies with the process costs nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,7 @@ class Ledger:
         )
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
-        self._in_flight = 0
+        self._calls: Counter[tuple[int, str]] = Counter()
 
     @classmethod
     async def open(
@@ -203,7 +204,7 @@ class Ledger:
     @property
     def in_flight(self) -> int:
         """Calls that were accepted and have not ended."""
-        return self._in_flight
+        return self._calls.total()
 
     async def close(self) -> None:
         """Write what is queued and let go of the database."""
@@ -257,14 +258,14 @@ class Ledger:
                 *self._account_changes(account), books.voucher_change(chosen, int(self._clock()))
             )
         account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
-        self._in_flight += 1
+        self._calls[account.number, call_id] += 1
         return Call(quote, call_id, account, account.written)
 
     def accept_free(self, quote: Quote, call_id: str) -> Call:
         """Let a call through that costs nothing; it leaves a receipt all the same."""
         if quote.maximum:
             raise InvariantViolation("free call", found=quote.maximum, wanted="a maximum of 0")
-        self._in_flight += 1
+        self._calls[FREE_CHANNEL, call_id] += 1
         return Call(quote, call_id, None)
 
     async def finish(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
@@ -336,10 +337,15 @@ class Ledger:
             lambda connection: books.load_receipt_of_call(connection, channel, call_id)
         )
 
-    def answering(self, channel: int) -> int:
-        """Return how much the calls in flight on a channel may cost."""
-        account = self._accounts.get(channel)
-        return sum(line.in_flight for line in account.lines.values()) if account else 0
+    async def latest_receipts(self, channel: int) -> list[SignedReceipt]:
+        """Return of each line of a channel the receipt with the highest charge."""
+        return await self._commit.read(
+            lambda connection: books.load_latest_receipts(connection, channel)
+        )
+
+    def is_answering(self, channel: int, call_id: str) -> bool:
+        """Tell whether a call of this name is in flight."""
+        return (channel, call_id) in self._calls
 
     # --- Settling -----------------------------------------------------------------------------
 
@@ -429,7 +435,9 @@ class Ledger:
         if call.ended:
             raise InvariantViolation(f"call {call.id} was ended twice")
         call.ended = True
-        self._in_flight -= 1
+        self._calls[call.channel, call.id] -= 1
+        if not self._calls[call.channel, call.id]:
+            del self._calls[call.channel, call.id]
         if call.account is not None:
             call.account.lines[call.quote.key].in_flight -= call.quote.maximum
 

@@ -136,4 +136,6 @@ settlements = Table(
 
 # Not unique: the consumer chooses `call`, and his mistake must not stop everybody's commit.
 Index(None, receipts.c.channel, receipts.c.call)
+# For the latest receipt of a line: the proof of what it was charged.
+Index(None, receipts.c.channel, receipts.c.asset, receipts.c.terms, receipts.c.charged)
 Index(None, settlements.c.settled_at)

@@ -67,6 +67,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_receipts"),
     )
     op.create_index("ix_receipts_channel_call", "receipts", ["channel", "call"])
+    op.create_index(
+        "ix_receipts_channel_asset_terms_charged",
+        "receipts",
+        ["channel", "asset", "terms", "charged"],
+    )
     op.create_table(
         "settlements",
         sa.Column("tx_hash", sa.String(66), nullable=False),

@@ -1,0 +1,201 @@
+"""Answers in OpenAI's shapes, from what runners return."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from typing import Any, Final
+
+import msgspec
+
+from tessera.serving.bodies import Asked
+from tessera.serving.runner import (
+    ChatResult,
+    ClassifyResult,
+    EmbeddingsResult,
+    PredictResult,
+    Task,
+    Units,
+)
+
+__all__ = ["ChatChunks", "whole_answer"]
+
+FLAGGED_FROM: Final = 0.5
+"""A moderation label with this score or more is flagged."""
+
+Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
+
+
+def usage_of(units: Units) -> dict[str, int]:
+    """Return OpenAI's usage object."""
+    return {
+        "prompt_tokens": units.input,
+        "completion_tokens": units.output,
+        "total_tokens": units.total,
+    }
+
+
+def whole_answer(asked: Asked, result: Result, *, model: str, name: str, now: int) -> bytes:
+    """Write an answer that is sent in one piece.
+
+    Parameters
+    ----------
+    asked, result
+        What was asked and what the runner returned.
+    model
+        `slug@version`: what really answered.
+    name
+        Of this answer.
+    now
+        Unix seconds.
+    """
+    match result:
+        case EmbeddingsResult():
+            shown = _embeddings(result, model, base64_wanted=asked.base64)
+        case ChatResult():
+            shown = _completion(result, model, name, now)
+        case PredictResult():
+            shown = {
+                "object": "prediction",
+                "model": model,
+                "outputs": result.outputs,
+                "usage": usage_of(result.units),
+            }
+        case ClassifyResult() if asked.task is Task.MODERATION:
+            shown = _moderations(result, model, name)
+        case ClassifyResult():
+            shown = _classification(result, model)
+    return msgspec.json.encode(shown)
+
+
+def _embeddings(result: EmbeddingsResult, model: str, *, base64_wanted: bool) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "model": model,
+        "data": [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _packed(vector) if base64_wanted else vector,
+            }
+            for index, vector in enumerate(result.vectors)
+        ],
+        "usage": usage_of(result.units),
+    }
+
+
+def _packed(vector: list[float]) -> str:
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _completion(result: ChatResult, model: str, name: str, now: int) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{name}",
+        "object": "chat.completion",
+        "created": now,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": result.text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": result.finish,
+            }
+        ],
+        "usage": usage_of(result.units),
+    }
+
+
+def _moderations(result: ClassifyResult, model: str, name: str) -> dict[str, Any]:
+    judged = [
+        {label: score >= FLAGGED_FROM for label, score in scores.items()}
+        for scores in result.scores
+    ]
+    return {
+        "id": f"modr-{name}",
+        "model": model,
+        "results": [
+            {
+                "flagged": any(categories.values()),
+                "categories": categories,
+                "category_scores": scores,
+                "category_applied_input_types": {label: ["text"] for label in scores},
+            }
+            for categories, scores in zip(judged, result.scores, strict=True)
+        ],
+        "usage": usage_of(result.units),
+    }
+
+
+def _classification(result: ClassifyResult, model: str) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "model": model,
+        "data": [
+            {
+                "object": "classification",
+                "index": index,
+                "label": max(scores, key=lambda label: scores[label]),
+                "scores": scores,
+            }
+            for index, scores in enumerate(result.scores)
+        ],
+        "usage": usage_of(result.units),
+    }
+
+
+class ChatChunks:
+    """Writes the SSE events of one streamed chat.
+
+    Parameters
+    ----------
+    model
+        `slug@version`.
+    name
+        Of this answer.
+    now
+        Unix seconds.
+    include_usage
+        Whether a last event counts units; the others then say `"usage": null`.
+    """
+
+    DONE: Final = b"data: [DONE]\n\n"
+
+    def __init__(self, model: str, name: str, now: int, *, include_usage: bool) -> None:
+        self._frame: dict[str, Any] = {
+            "id": f"chatcmpl-{name}",
+            "object": "chat.completion.chunk",
+            "created": now,
+            "model": model,
+        }
+        if include_usage:
+            self._frame["usage"] = None
+
+    def first(self) -> bytes:
+        """Begin the assistant's turn."""
+        return self._choice({"role": "assistant", "content": ""}, None)
+
+    def piece(self, text: str) -> bytes:
+        """Add text."""
+        return self._choice({"content": text}, None)
+
+    def last(self, finish: str) -> bytes:
+        """Say why the text ended."""
+        return self._choice({}, finish)
+
+    def usage(self, units: Units) -> bytes:
+        """Count the units of the whole call."""
+        return event({**self._frame, "choices": [], "usage": usage_of(units)})
+
+    def _choice(self, delta: dict[str, str], finish: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return event({**self._frame, "choices": [choice]})
+
+
+def event(value: object) -> bytes:
+    """Write one SSE event."""
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"

@@ -1,0 +1,140 @@
+"""ASGI in a few lines: reading a body within limits, and sending replies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from tessera.errors import Closed, InputError, TooLarge
+
+__all__ = [
+    "Headers",
+    "Limits",
+    "Receive",
+    "Reply",
+    "Scope",
+    "Send",
+    "header",
+    "json_reply",
+    "read_all",
+    "send_reply",
+]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+JSON: Final = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a gateway one request may take.
+
+    Attributes
+    ----------
+    body_bytes
+        Of a request.
+    read_timeout_s
+        To send a whole body.
+    write_timeout_s
+        To take one piece of a stream; who reads slower is cut off, and pays for what was sent.
+    answer_timeout_s
+        For the model to answer, or to end its stream.
+    """
+
+    body_bytes: int = 8 * 1024 * 1024
+    read_timeout_s: float = 20.0
+    write_timeout_s: float = 20.0
+    answer_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = (JSON,)
+
+
+def json_reply(value: object, status: int = 200, headers: Headers = ()) -> Reply:
+    """Make a reply of anything that msgspec encodes."""
+    return Reply(status, msgspec.json.encode(value), (JSON, *headers))
+
+
+def header(scope: Scope, name: str) -> bytes | None:
+    """Return a request header, or None.
+
+    Raises
+    ------
+    InputError
+        It is there twice: readers could disagree about which one counts.
+    """
+    wanted = name.encode()
+    found: list[bytes] = [value for key, value in scope["headers"] if key == wanted]
+    if len(found) > 1:
+        raise InputError(f"header {name}", found="twice", wanted="once")
+    return found[0] if found else None
+
+
+async def read_all(scope: Scope, receive: Receive, limits: Limits) -> bytes:
+    """Read the body.
+
+    Raises
+    ------
+    TooLarge
+        It is, or says that it will be, larger than the limit.
+    InputError
+        It did not arrive in time.
+    Closed
+        The client went away.
+    """
+    announced = header(scope, "content-length")
+    if announced is not None and announced.isdigit() and int(announced) > limits.body_bytes:
+        raise _too_large(int(announced), limits)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.read_timeout_s):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Closed("the client went away before its request was whole")
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limits.body_bytes:
+                    raise _too_large(size, limits)
+                pieces.append(piece)
+                if not message.get("more_body"):
+                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    except TimeoutError as error:
+        raise InputError(
+            "request body",
+            found=f"{size} bytes after {limits.read_timeout_s:g} s",
+            wanted="the whole of it",
+        ) from error
+
+
+async def send_reply(send: Send, reply: Reply, *, more: Headers = (), head: bool = False) -> None:
+    """Send a whole answer."""
+    length = (b"content-length", str(len(reply.body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [*reply.headers, length, *more],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})
+
+
+def _too_large(size: int, limits: Limits) -> TooLarge:
+    return TooLarge(
+        "request body", found=f"{size} bytes", wanted=f"{limits.body_bytes} bytes or fewer"
+    )

@@ -1,0 +1,139 @@
+"""What a call must pay, and the 402 that says so to whoever did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tessera.errors import PaymentRequired
+from tessera.gateway.catalogue import Offer
+from tessera.gateway.messages import Scope, header
+from tessera.payments.header import CALL_HEADER, PAYMENT_HEADER, parse_call_id, parse_payment
+from tessera.payments.ledger import Call, Ledger, Quote
+from tessera.serving.bodies import Asked
+from tessera.spec.signatures import Address, Domain, address_text
+
+__all__ = ["Cashier", "PaymentTerms"]
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentTerms:
+    """How to pay this operator.
+
+    Attributes
+    ----------
+    domain
+        Chain and Channels contract that vouchers are signed for.
+    operator
+        Whom channels are opened toward.
+    currency
+        The contract of the token that everything is priced in.
+    decimals, symbol
+        Of the currency.
+    withdraw_delay_s
+        Between a consumer's request to withdraw and the money.
+    """
+
+    domain: Domain
+    operator: Address
+    currency: Address
+    decimals: int
+    symbol: str
+    withdraw_delay_s: int
+
+    def shown(self) -> dict[str, Any]:
+        """Return them as JSON values; a client compares them with what it knows of the chain."""
+        return {
+            "chain_id": self.domain.chain_id,
+            "channels": address_text(self.domain.contract),
+            "operator": address_text(self.operator),
+            "currency": address_text(self.currency),
+            "decimals": self.decimals,
+            "symbol": self.symbol,
+            "withdraw_delay_s": self.withdraw_delay_s,
+        }
+
+
+class Cashier:
+    """Takes the voucher of a call, or says what is missing.
+
+    Parameters
+    ----------
+    ledger
+        Judges vouchers and keeps what calls cost.
+    terms
+        How to pay.
+    """
+
+    def __init__(self, ledger: Ledger, terms: PaymentTerms) -> None:
+        self.ledger = ledger
+        self.terms = terms
+
+    async def accept(self, scope: Scope, offer: Offer, asked: Asked, name: str) -> Call:
+        """Reserve the most that the call can cost.
+
+        Raises
+        ------
+        PaymentRequired
+            There is no voucher, or it is not enough; the operands say how to pay.
+        SignatureRejected, Closed, NotAllowed, InputError, ChainError
+            As `Ledger.accept`.
+        """
+        units = asked.most
+        quote = Quote(
+            offer.key,
+            offer.version,
+            int(offer.runner.identity),
+            offer.price.cost_ceil(units.input, units.output),
+        )
+        chosen = header(scope, CALL_HEADER)
+        call_id = name if chosen is None else parse_call_id(chosen)
+        payment = header(scope, PAYMENT_HEADER)
+        if payment is None:
+            if quote.maximum == 0:
+                return self.ledger.accept_free(quote, call_id)
+            raise PaymentRequired(
+                f"call to {offer.slug}",
+                found="no payment",
+                wanted=f"a voucher for up to {quote.maximum} base units of {self.terms.symbol}",
+                next_step="open a channel and send Tessera-Payment; tessera.Client does both",
+                **self._how(offer, quote),
+            )
+        signed = parse_payment(payment)
+        try:
+            return await self.ledger.accept(signed, quote, call_id)
+        except PaymentRequired as error:
+            error.operands.update(self._how(offer, quote))
+            error.operands["channel"] = await self.channel(signed.voucher.channel)
+            raise
+
+    async def channel(self, number: int) -> dict[str, Any] | None:
+        """Return a channel as this operator sees it; None where there is none."""
+        account = await self.ledger.account(number)
+        if account is None or account.chain is None:
+            return None
+        return {
+            "channel": str(number),
+            "operator": address_text(self.terms.operator),
+            "payer": address_text(account.chain.payer),
+            "signer": address_text(account.chain.signer),
+            "balance": str(account.chain.balance),
+            "available_at": account.chain.available_at,
+            "lines": [
+                {
+                    "asset": str(key.asset),
+                    "terms": key.terms,
+                    "charged": str(line.charged),
+                    "settled": str(line.settled),
+                    "in_flight": str(line.in_flight),
+                }
+                for key, line in sorted(account.lines.items())
+            ],
+        }
+
+    def _how(self, offer: Offer, quote: Quote) -> dict[str, Any]:
+        return {
+            "payment": self.terms.shown(),
+            "model": offer.card(),
+            "maximum": str(quote.maximum),
+        }

@@ -1,0 +1,211 @@
+"""A chat that is answered piece by piece, paid for as far as it was sent.
+
+The voucher is on the disk before the first piece leaves. A consumer who goes away pays for what
+was sent to him; a model that breaks off is paid nothing, and the stream says so. The receipt comes
+behind `[DONE]`, where clients that do not know it have stopped reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from tessera.errors import BackendFailed, InvariantViolation, TesseraError
+from tessera.gateway.answers import ChatChunks, event
+from tessera.gateway.catalogue import Offer
+from tessera.gateway.messages import Limits, Receive, Send
+from tessera.payments.header import receipt_json
+from tessera.payments.ledger import Call, Evidence, Ledger
+from tessera.presenting import openai_error_body
+from tessera.serving.bodies import Asked
+from tessera.serving.receipts import StreamHash, receipt_event
+from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Units
+
+__all__ = ["stream_chat"]
+
+logger = logging.getLogger(__name__)
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+_FREE: Final = "the call is not charged"
+
+
+class _Gone(Exception):
+    """The consumer left, or stopped reading."""
+
+
+async def stream_chat(
+    call: Call,
+    offer: Offer,
+    asked: Asked,
+    *,
+    ledger: Ledger,
+    request_hash: bytes,
+    receive: Receive,
+    send: Send,
+    name: str,
+    now: int,
+    limits: Limits,
+) -> None:
+    """Answer one streamed chat and charge it.
+
+    Raises
+    ------
+    TesseraError
+        Before anything was sent. Afterwards a failure is the stream's last event.
+    """
+    chunks = ChatChunks(
+        f"{offer.slug}@{offer.version}", name, now, include_usage=asked.include_usage
+    )
+    sent = _Sent(send, limits.write_timeout_s)
+    if not isinstance(asked.request, ChatRequest):
+        raise InvariantViolation("stream", found=asked.task, wanted="a chat")
+    pieces = offer.runner.chat_stream(asked.request)
+    watch = asyncio.create_task(_left(receive))
+    try:
+        async with asyncio.timeout(limits.answer_timeout_s), _closing(pieces):
+            ended = await _pump(pieces, call, chunks, sent, watch)
+    except _Gone:
+        if sent.units is not None:
+            await _finish(call, offer, sent, ledger, request_hash)
+        return
+    except TimeoutError:
+        slow = f"model {offer.slug!r} did not end within {limits.answer_timeout_s:g} s"
+        await _break_off(sent, BackendFailed(slow, next_step=_FREE), name)
+        return
+    except TesseraError as error:
+        await _break_off(sent, error, name)
+        return
+    except Exception:
+        logger.exception("streaming %s failed", offer.slug)
+        ours = InvariantViolation("the gateway failed; its log says how", request=name)
+        await _break_off(sent, ours, name)
+        return
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+    with suppress(_Gone):
+        await sent.piece(chunks.last(ended.finish))
+        if asked.include_usage:
+            await sent.piece(chunks.usage(ended.units))
+    sent.units = ended.units
+    # Charged before the consumer is told that it is over; the hash includes what is about to be
+    # said, so that he can compute it.
+    sent.hash.feed(ChatChunks.DONE)
+    try:
+        receipt = await _finish(call, offer, sent, ledger, request_hash)
+    except TesseraError as error:
+        await _break_off(sent, error, name)
+        return
+    with suppress(_Gone):
+        await sent.end(ChatChunks.DONE + receipt_event(receipt))
+
+
+class _Sent:
+    """What has left, and its hash."""
+
+    def __init__(self, send: Send, timeout_s: float) -> None:
+        self._send = send
+        self._timeout_s = timeout_s
+        self.begun = False
+        self.hash = StreamHash()
+        self.units: Units | None = None
+
+    async def begin(self) -> None:
+        await self._message({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        self.begun = True
+
+    async def piece(self, data: bytes) -> None:
+        self.hash.feed(data)
+        await self._message({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        await self._message({"type": "http.response.body", "body": data})
+
+    async def _message(self, message: dict[str, object]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._send(message)
+        except (TimeoutError, OSError) as error:
+            raise _Gone from error
+
+
+async def _pump(
+    pieces: AsyncIterator[ChatDelta | ChatEnd],
+    call: Call,
+    chunks: ChatChunks,
+    sent: _Sent,
+    watch: asyncio.Task[None],
+) -> ChatEnd:
+    steps = aiter(pieces)
+    while True:
+        step = asyncio.create_task(_next(steps))
+        try:
+            await asyncio.wait((step, watch), return_when=asyncio.FIRST_COMPLETED)
+            if watch.done() and not step.done():
+                raise _Gone
+        finally:
+            if not step.done():
+                step.cancel()
+                with suppress(asyncio.CancelledError):
+                    await step
+        piece = step.result()
+        if piece is None:
+            raise BackendFailed("the model's stream broke off", next_step=_FREE)
+        if not sent.begun:
+            if call.durable is not None:
+                await asyncio.shield(call.durable)
+            await sent.begin()
+            await sent.piece(chunks.first())
+        if isinstance(piece, ChatEnd):
+            return piece
+        if watch.done():
+            raise _Gone
+        await sent.piece(chunks.piece(piece.text))
+        sent.units = piece.units
+
+
+async def _next(steps: AsyncIterator[ChatDelta | ChatEnd]) -> ChatDelta | ChatEnd | None:
+    return await anext(steps, None)
+
+
+async def _finish(
+    call: Call, offer: Offer, sent: _Sent, ledger: Ledger, request_hash: bytes
+) -> bytes:
+    units = sent.units or Units()
+    cost = offer.price.cost_ceil(units.input, units.output)
+    signed = await ledger.finish(
+        call, cost, Evidence(request_hash, sent.hash.digest(), units.total)
+    )
+    return receipt_json(signed, ledger.domain, ledger.operator)
+
+
+async def _break_off(sent: _Sent, error: TesseraError, name: str) -> None:
+    if not sent.begun:
+        raise error
+    with suppress(_Gone):
+        await sent.end(event(openai_error_body(error, name)))
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@asynccontextmanager
+async def _closing(pieces: AsyncIterator[ChatDelta | ChatEnd]) -> AsyncIterator[None]:
+    # A generator that is left alone runs on until it is collected; other iterators have no close.
+    try:
+        yield
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()

@@ -1,0 +1,329 @@
+"""JSON bodies as OpenAI's API writes them, and what a runner is asked with them.
+
+The gateway and the paying client read a body with the same function, so both come to the same
+bound on what the call can cost. A field that would change the answer and that no runner of ours
+follows (tools, several choices, log probabilities) is refused; an unknown one is ignored, as
+clients grow faster than servers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from tessera.errors import InputError, TooLarge, Unprocessable
+from tessera.serving.metering import most
+from tessera.serving.runner import (
+    Cell,
+    ChatRequest,
+    ClassifyRequest,
+    EmbeddingsRequest,
+    Message,
+    PredictRequest,
+    Task,
+    Units,
+)
+
+__all__ = ["PAID_PATHS", "Asked", "TokenLimits", "model_of", "read_body"]
+
+MAX_TEXTS: Final = 2_048
+MAX_ROWS: Final = 10_000
+MAX_STOPS: Final = 4
+_MAX_TEMPERATURE: Final = 2.0
+_MAX_INTEGER: Final = 2**63 - 1
+
+PAID_PATHS: Final = {
+    "/v1/embeddings": Task.EMBEDDINGS,
+    "/v1/chat/completions": Task.CHAT,
+    "/v1/moderations": Task.MODERATION,
+    "/v1/classify": Task.CLASSIFICATION,
+    "/v1/predict": Task.PREDICT,
+}
+"""The routes that are paid per call, and what a model must be able to do for each."""
+
+Body = TypeVar("Body")
+
+
+class TokenLimits(msgspec.Struct, frozen=True):
+    """How long a model's answers may be, in output units.
+
+    Attributes
+    ----------
+    default
+        Where the request does not say.
+    highest
+        What a larger wish is lowered to.
+    """
+
+    default: int = 256
+    highest: int = 4_096
+
+    def bounded(self, wanted: int | None) -> int:
+        """Return what an answer may have at most."""
+        return min(self.default if wanted is None else wanted, self.highest)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request that was understood.
+
+    Attributes
+    ----------
+    model
+        As the consumer wrote it: a slug, `slug@version` or an asset's URN.
+    task
+        What is asked of it.
+    request
+        For the runner; for CHAT, `max_tokens` is the wish already bounded by the limits.
+    stream, include_usage
+        CHAT: answer piece by piece, and with a last piece that counts units.
+    base64
+        EMBEDDINGS: vectors as base64 of little-endian float32.
+    """
+
+    model: str
+    task: Task
+    request: EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest
+    stream: bool = False
+    include_usage: bool = False
+    base64: bool = False
+
+    @property
+    def most(self) -> Units:
+        """The most units that this call is ever charged for."""
+        return most(self.request)
+
+
+class _Named(msgspec.Struct):
+    model: str
+
+
+class _Embeddings(msgspec.Struct):
+    model: str
+    input: str | list[Any]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+
+
+class _Turn(msgspec.Struct):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[_Part]
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool = False
+
+
+class _Chat(msgspec.Struct):
+    model: str
+    messages: list[_Turn]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, Any] | None = None
+
+
+class _Texts(msgspec.Struct):
+    model: str
+    input: str | list[Any]
+
+
+class _Rows(msgspec.Struct):
+    model: str
+    rows: list[list[Cell]]
+
+
+_named = msgspec.json.Decoder(_Named)
+_embeddings = msgspec.json.Decoder(_Embeddings)
+_chat = msgspec.json.Decoder(_Chat)
+_texts_body = msgspec.json.Decoder(_Texts)
+_rows = msgspec.json.Decoder(_Rows)
+
+
+def model_of(body: bytes) -> str:
+    """Read only which model is asked.
+
+    Raises
+    ------
+    InputError
+        It is no JSON object, or names no model.
+    """
+    return _decoded(_named, body).model
+
+
+def read_body(path: str, body: bytes, limits: TokenLimits) -> Asked:
+    """Understand the body of a paid route.
+
+    Parameters
+    ----------
+    path
+        A key of `PAID_PATHS`.
+    body
+        The exact bytes.
+    limits
+        Of the model that `model_of` names.
+
+    Raises
+    ------
+    InputError
+        It is not strict JSON (NaN and infinities are none), or a field is missing, of the wrong
+        type or out of range; `param` names it.
+    Unprocessable
+        It asks for something that this server does not do.
+    TooLarge
+        Too many texts or rows.
+    """
+    match PAID_PATHS[path]:
+        case Task.EMBEDDINGS:
+            return _read_embeddings(_decoded(_embeddings, body))
+        case Task.CHAT:
+            return _read_chat(_decoded(_chat, body), limits)
+        case Task.PREDICT:
+            return _read_rows(_decoded(_rows, body))
+        case task:
+            asked = _decoded(_texts_body, body)
+            return Asked(asked.model, task, ClassifyRequest(_texts(asked.input)))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise InputError(
+            f"request: {place.rstrip('`')}" if place else "request",
+            found=message,
+            wanted="the fields of this route, each of its type",
+            param=place.rstrip("`") or None,
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError("request", found=str(error), wanted="strict JSON") from error
+
+
+def _read_embeddings(asked: _Embeddings) -> Asked:
+    if asked.dimensions is not None:
+        raise _unsupported("dimensions", asked.dimensions, "the model's own vectors, uncut")
+    return Asked(
+        asked.model,
+        Task.EMBEDDINGS,
+        EmbeddingsRequest(_texts(asked.input)),
+        base64=asked.encoding_format == "base64",
+    )
+
+
+def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
+    if asked.n not in {None, 1}:
+        raise _unsupported("n", asked.n, "one choice per call")
+    for name in ("logprobs", "tools", "functions", "logit_bias"):
+        if getattr(asked, name):
+            raise _unsupported(name, "given", "a request without it")
+    for name in ("frequency_penalty", "presence_penalty"):
+        if getattr(asked, name):
+            raise _unsupported(name, getattr(asked, name), "0")
+    if asked.response_format not in (None, {"type": "text"}):
+        raise _unsupported("response_format", asked.response_format, '{"type": "text"}')
+    if not asked.messages:
+        raise InputError("messages", found="none", wanted="one or more", param="messages")
+    wanted = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
+    if wanted is not None and wanted < 1:
+        raise InputError("max_tokens", found=wanted, wanted="1 or more", param="max_tokens")
+    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+    if len(stops) > MAX_STOPS:
+        raise TooLarge("stop", found=len(stops), wanted=f"{MAX_STOPS} or fewer", param="stop")
+    temperature = 1.0 if asked.temperature is None else asked.temperature
+    _check_range("temperature", temperature, 0.0 <= temperature <= _MAX_TEMPERATURE, "0 to 2")
+    top_p = 1.0 if asked.top_p is None else asked.top_p
+    _check_range("top_p", top_p, 0.0 < top_p <= 1.0, "above 0, at most 1")
+    stream = bool(asked.stream)
+    return Asked(
+        asked.model,
+        Task.CHAT,
+        ChatRequest(
+            messages=tuple(Message(turn.role, _content(turn)) for turn in asked.messages),
+            max_tokens=limits.bounded(wanted),
+            temperature=temperature,
+            top_p=top_p,
+            stop=tuple(stop for stop in stops if stop),
+            seed=asked.seed,
+        ),
+        stream=stream,
+        include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
+    )
+
+
+def _read_rows(asked: _Rows) -> Asked:
+    if not asked.rows:
+        raise InputError("rows", found="none", wanted="one or more", param="rows")
+    if len(asked.rows) > MAX_ROWS:
+        raise TooLarge("rows", found=len(asked.rows), wanted=f"{MAX_ROWS} or fewer", param="rows")
+    width = len(asked.rows[0])
+    for number, row in enumerate(asked.rows):
+        if len(row) != width or not row:
+            raise InputError(
+                f"rows[{number}]",
+                found=f"{len(row)} cells",
+                wanted=f"{width or 'some'}, as in every row",
+                param="rows",
+            )
+        for cell in row:
+            # Larger integers are no number of any model, and no float can hold the largest.
+            if isinstance(cell, int | float) and not (
+                math.isfinite(cell) if isinstance(cell, float) else abs(cell) <= _MAX_INTEGER
+            ):
+                raise InputError(
+                    f"rows[{number}]", found=cell, wanted="finite 64-bit numbers", param="rows"
+                )
+    return Asked(asked.model, Task.PREDICT, PredictRequest(tuple(tuple(r) for r in asked.rows)))
+
+
+def _content(turn: _Turn) -> str:
+    if isinstance(turn.content, str):
+        return turn.content
+    texts: list[str] = []
+    for part in turn.content:
+        if part.type != "text" or part.text is None:
+            raise _unsupported("messages", f"a part of type {part.type!r}", "text")
+        texts.append(part.text)
+    return "".join(texts)
+
+
+def _texts(given: str | Sequence[Any]) -> tuple[str, ...]:
+    texts = [given] if isinstance(given, str) else given
+    if not texts:
+        raise InputError("input", found="nothing", wanted="a text or several", param="input")
+    if len(texts) > MAX_TEXTS:
+        raise TooLarge("input", found=len(texts), wanted=f"{MAX_TEXTS} or fewer", param="input")
+    for text in texts:
+        if not isinstance(text, str):
+            raise _unsupported("input", text, "text: token numbers mean another model's tokens")
+        if not text:
+            raise InputError("input", found="", wanted="a text that is not empty", param="input")
+    return tuple(texts)
+
+
+def _check_range(name: str, value: float, good: bool, wanted: str) -> None:
+    if not good:
+        raise InputError(name, found=value, wanted=wanted, param=name)
+
+
+def _unsupported(name: str, found: object, wanted: str) -> Unprocessable:
+    return Unprocessable(name, found=found, wanted=wanted, param=name)

@@ -1,0 +1,18 @@
+"""The demo's four models: small, real, trained on this machine in seconds, without a download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tessera.demo.models import digits, lsa_embed, pydoc_lm, sentiment
+from tessera.demo.models.summary import Built
+
+__all__ = ["BUILDERS", "Built"]
+
+BUILDERS: dict[str, Callable[..., Built]] = {
+    "digits": digits.build,
+    "sentiment": sentiment.build,
+    "lsa-embed": lsa_embed.build,
+    "pydoc-lm": pydoc_lm.build,
+}
+"""By slug; each is called as ``build(folder, appended=toml)``."""

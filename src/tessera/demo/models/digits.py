@@ -75,7 +75,7 @@ def build(folder: Path, *, appended: str = "") -> Built:
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MinMaxScaler
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     begun = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)

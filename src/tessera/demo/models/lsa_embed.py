@@ -69,7 +69,7 @@ def build(folder: Path, *, appended: str = "") -> Built:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import Normalizer
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     begun = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ _log = logging.getLogger("tessera.chain.node")
 
 class _Request(msgspec.Struct):
     method: str
-    id: msgspec.Raw = msgspec.Raw(b"")
+    id: str | int | float | msgspec.UnsetType | None = msgspec.UNSET
     params: msgspec.Raw = msgspec.Raw(b"[]")
 
 
@@ -91,6 +91,8 @@ _decode_request = msgspec.json.Decoder(_Request).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_params = msgspec.json.Decoder(list[Any]).decode
 _encode = msgspec.json.Encoder().encode
+# What decoding bytes from outside can raise.
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 _FORWARD_HEAD: Final = b'{"jsonrpc":"2.0","id":1,'
 
 
@@ -129,7 +131,7 @@ class RpcEndpoint:
             return await self._answer_in_order([body])
         try:
             batch = _decode_batch(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except _MALFORMED as error:
             return _refusal(b"null", _PARSE_ERROR, f"batch: {error}")
         if not 0 < len(batch) <= _MOST_IN_BATCH:
             return _refusal(
@@ -150,10 +152,10 @@ class RpcEndpoint:
             except msgspec.ValidationError as error:
                 answers.append(_refusal(b"null", _INVALID_REQUEST, f"request: {error}"))
                 continue
-            except (msgspec.DecodeError, RecursionError) as error:
+            except _MALFORMED as error:
                 answers.append(_refusal(b"null", _PARSE_ERROR, f"request: {error}"))
                 continue
-            request_id = bytes(request.id)
+            request_id = b"" if request.id is msgspec.UNSET else _encode(request.id)
             try:
                 if request.method == "eth_sendRawTransaction":
                     ticket = await self._sequencer.admit(_raw_parameter(request))
@@ -184,13 +186,13 @@ class RpcEndpoint:
         if own is not None:
             return _result(request_id, await own(_parameters(request)))
         if method in _READS:
-            return await self._forwarded(method, bytes(request.params), request_id)
+            # Encoded again: the node reads a stream, which a malformed request would break.
+            return await self._forwarded(method, _encode(_parameters(request)), request_id)
         raise _not_offered(method, {*_READS, *self._own, "eth_sendRawTransaction"})
 
     async def _forwarded(self, method: str, params: bytes, request_id: bytes) -> bytes:
         request = b'{"jsonrpc":"2.0","id":1,"method":"%s","params":%s}' % (
             method.encode(),
-            # The node reads requests as a stream, in which a line break has no meaning.
             params,
         )
         line = await self._sequencer.read(request, timeout_s=_READ_TIMEOUT_S)
@@ -210,8 +212,6 @@ class RpcEndpoint:
 
     async def _transaction_count(self, params: list[Any]) -> object:
         if len(params) == 2 and params[1] == "pending" and isinstance(params[0], str):
-            checked = await self._read("eth_getTransactionCount", [params[0], "latest"])
-            del checked
             return hex(await self._sequencer.next_nonce(params[0]))
         return await self._read("eth_getTransactionCount", params)
 
@@ -287,7 +287,7 @@ async def _mined(ticket: Ticket) -> None:
 def _parameters(request: _Request) -> list[Any]:
     try:
         return _decode_params(request.params)
-    except (msgspec.DecodeError, RecursionError):
+    except _MALFORMED:
         raise _RpcError(_INVALID_PARAMS, f"{request.method}: wanted a list of params") from None
 
 

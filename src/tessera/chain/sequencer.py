@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from eth_utils.address import to_checksum_address
+
 from tessera.chain.anvil import LaunchFailed
 from tessera.chain.genesis import BLOCK_GAS_LIMIT
 from tessera.chain.ipc import IpcLost, IpcTimeout
@@ -47,6 +49,8 @@ _SNAPSHOT_AT_CLOSE_AFTER_S: Final = 0.3
 _NODE_WAIT_S: Final = 60.0
 _CLOSE_WAIT_S: Final = 10.0
 _RETRY_PAUSE_S: Final = 0.02
+# A process that ended is noticed a moment after its connections broke.
+_LOSSES_BY_A_RUNNING_NODE: Final = 5
 
 _log = logging.getLogger("tessera.chain.node")
 _Result = TypeVar("_Result")
@@ -223,9 +227,15 @@ class Sequencer:
         return await asyncio.shield(asked)
 
     async def next_nonce(self, address: str) -> int:
-        """Return the nonce after all of the address's transactions, mined or waiting."""
+        """Return the nonce after all of the address's transactions, mined or waiting.
+
+        Raises
+        ------
+        NodeRefused
+            `address` is none.
+        """
         mined = await self._asking(lambda replica: replica.transaction_count(address))
-        return self._pool.next_nonce(address, mined)
+        return self._pool.next_nonce(to_checksum_address(address), mined)
 
     def waiting_transaction(self, tx_hash: str) -> SignedTransaction | None:
         """Return a transaction that is in no block yet."""
@@ -256,6 +266,7 @@ class Sequencer:
 
     async def _asking(self, question: Callable[[Replica], Awaitable[_Result]]) -> _Result:
         deadline = time.monotonic() + _NODE_WAIT_S
+        losses = 0
         while True:
             try:
                 async with asyncio.timeout_at(
@@ -274,7 +285,8 @@ class Sequencer:
                 except IpcTimeout:
                     raise
                 except IpcLost:
-                    if time.monotonic() > deadline:
+                    losses += replica.process.running
+                    if losses == _LOSSES_BY_A_RUNNING_NODE or time.monotonic() > deadline:
                         raise
             await asyncio.sleep(_RETRY_PAUSE_S)
 

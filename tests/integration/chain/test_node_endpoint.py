@@ -127,9 +127,13 @@ async def test_a_gap_in_the_nonces_waits_until_it_is_filled(
     assert await endpoint.result("txpool_status") == {"pending": "0x0", "queued": "0x1"}
     address = consumers[0].address
     assert await endpoint.result("eth_getTransactionCount", address, "pending") == "0x0"
+    await endpoint.result("eth_sendRawTransaction", transfer(consumers[1], 3))
+    error = await endpoint.error("eth_getTransactionCount", "0x12", "pending")
+    assert error["code"] == -32602
     await endpoint.result("eth_sendRawTransaction", transfer(consumers[0], 0))
     assert (await endpoint.result("eth_getTransactionReceipt", later))["status"] == "0x1"
-    assert await endpoint.result("eth_getTransactionCount", address, "pending") == "0x2"
+    for written in (address, address.lower()):
+        assert await endpoint.result("eth_getTransactionCount", written, "pending") == "0x2"
 
 
 async def test_a_higher_fee_replaces_what_still_waits(
@@ -299,6 +303,15 @@ async def test_malformed_requests_get_json_rpc_errors(endpoint: Endpoint) -> Non
         % (b"11" * 20)
     )
     assert spaced["result"] == "0x0"
+    for broken in (b"\xff\xfe", b"\\q", b"\\ud800", b"\x01"):
+        answer = await sent(
+            b'{"id":1,"method":"eth_getCode","params":["0x%s%s","latest"]}' % (b"11" * 20, broken)
+        )
+        assert answer["error"]["code"] in (-32700, -32600, -32602)
+    for number in (b"1e999", b"1" * 400, b"-0"):
+        answer = await sent(b'{"id":1,"method":"eth_getCode","params":[%s,"latest"]}' % number)
+        assert answer["error"]["code"] in (-32700, -32600, -32602), answer
+    assert (await sent(b'{"id":{},"method":"eth_chainId"}'))["error"]["code"] == -32600
     notification = await endpoint.client.post("/", json={"method": "eth_chainId"})
     assert notification.status_code == 204
 

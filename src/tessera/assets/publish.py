@@ -1,0 +1,377 @@
+"""Publishing: from a folder to a row in the Registry, in steps that may be taken again.
+
+Everything is checked before the first transaction. Each step looks at what is there: a publisher
+who is interrupted runs the same command again, and one who publishes the same bytes twice is told
+so and pays nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tessera.assets.bundle import ValidatedBundle, validate
+from tessera.assets.content import Progress
+from tessera.assets.contributions import NO_CONTRIBUTIONS, ContributionTree, contributions_of
+from tessera.assets.directory import AssetDirectory, AssetRecord
+from tessera.assets.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    OnnxRunner,
+    PythonRunner,
+    UpstreamRunner,
+)
+from tessera.assets.refusals import BundleInvalid, Problem
+from tessera.assets.store import Store
+from tessera.bindings import Registry
+from tessera.bindings.registry import (
+    AssetRegistered,
+    EndpointTerms,
+    Kind,
+    Parent,
+    Price,
+    Publication,
+    Release,
+    VersionReleased,
+)
+from tessera.chain.sender import Sender
+from tessera.errors import InputError, NotAllowed, NotFound
+from tessera.spec.signatures import keccak
+from tessera.units import BPS, AssetId, Bps, checked_bps
+
+__all__ = ["Endpoint", "PublishPlan", "Published", "plan_publication", "publish"]
+
+_NOBODY: Final = "0x" + "00" * 20
+_MAX_URL: Final = 256
+# What a bundle's own terms must leave: the highest fee that the network may ever set.
+_FEE_CAP_BPS: Final = 500
+_NO_CUT: Final = Bps(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who shall serve the asset, and with what cut.
+
+    Attributes
+    ----------
+    operator
+        Address.
+    url
+        Of its gateway.
+    cut
+        Its part of every payment.
+    """
+
+    operator: str
+    url: str
+    cut: Bps = _NO_CUT
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPlan:
+    """What publishing a folder would do; nothing has been done yet.
+
+    Attributes
+    ----------
+    bundle
+        The folder, validated.
+    existing
+        The asset that it is a version of; None makes a new one.
+    version
+        What it will be, or is already.
+    publication
+        What goes into the Registry for a new asset.
+    endpoint
+        What shall be listed; None for nobody.
+    to_register, to_release, to_list
+        Which transactions are needed.
+    """
+
+    bundle: ValidatedBundle
+    existing: AssetRecord | None
+    version: int
+    publication: Publication
+    endpoint: EndpointTerms | None
+    to_register: bool
+    to_release: bool
+    to_list: bool
+
+    @property
+    def already_published(self) -> bool:
+        """Whether the chain has all of it."""
+        return not (self.to_register or self.to_release or self.to_list)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was done.
+
+    Attributes
+    ----------
+    asset, slug, version, root
+        What the chain has now.
+    registered, released, listed
+        Which transactions were sent; none where everything was there.
+    tx_hashes
+        In order.
+    """
+
+    asset: AssetId
+    slug: str
+    version: int
+    root: bytes
+    registered: bool
+    released: bool
+    listed: bool
+    tx_hashes: tuple[str, ...]
+
+
+async def plan_publication(
+    folder: Path,
+    directory: AssetDirectory,
+    publisher: str,
+    *,
+    endpoint: Endpoint | None,
+    decimals: int,
+    accounts: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> PublishPlan:
+    """Check a folder and what it says about the chain, and decide what is left to do.
+
+    Parameters
+    ----------
+    folder
+        With a `tessera.toml` at its top.
+    directory
+        Refreshed here.
+    publisher
+        Address of who publishes.
+    endpoint
+        Who shall serve it; None to list nobody.
+    decimals
+        Of the currency that prices are in.
+    accounts
+        Addresses of contributors who are only named.
+    progress
+        Called with bytes hashed and bytes in all.
+
+    Raises
+    ------
+    BundleInvalid, BundleChanged, NotFound
+        As `tessera.assets.validate`; BundleInvalid also names every parent and contributor that
+        is not there.
+    NotAllowed
+        The name is somebody else's asset, or only its controller may add versions.
+    InputError
+        The endpoint makes no sense.
+    """
+    bundle = await asyncio.to_thread(validate, folder, decimals=decimals, progress=progress)
+    await directory.refresh()
+    manifest = bundle.manifest
+    problems: list[Problem] = []
+    parents = _parents(manifest, directory, problems)
+    contributions = _contributions(manifest, accounts or {}, problems)
+    terms = None if endpoint is None else _terms(manifest, endpoint, parents, problems)
+    if problems:
+        raise BundleInvalid(folder.name or str(folder), problems)
+    publication = Publication(
+        slug=manifest.name,
+        kind=Kind[manifest.kind.name],
+        # The same bytes under another name are another asset.
+        salt=keccak(manifest.name.encode()),
+        contributions=contributions,
+        parents=parents,
+        release=_release(bundle),
+    )
+    existing = _existing(directory, manifest, publisher)
+    if existing is None:
+        return PublishPlan(bundle, None, 1, publication, terms, True, False, False)
+    known = existing.version_of(bundle.root)
+    # Only the newest version decides about the price; publishing an old one again changes nothing.
+    newest = known is None or known.version == existing.latest.version
+    return PublishPlan(
+        bundle,
+        existing,
+        existing.latest.version + 1 if known is None else known.version,
+        publication,
+        terms,
+        to_register=False,
+        to_release=known is None,
+        to_list=terms is not None and newest and not _is_listed(existing, terms),
+    )
+
+
+async def publish(
+    plan: PublishPlan,
+    store: Store,
+    registry: Registry,
+    sender: Sender,
+    *,
+    progress: Progress | None = None,
+) -> Published:
+    """Keep the bundle, and send what the plan says is missing.
+
+    Parameters
+    ----------
+    plan
+        From `plan_publication`, for this sender's address.
+    store
+        Where the operator of this machine finds the bundle.
+    registry
+        The contract.
+    sender
+        Of the publisher.
+    progress
+        Called with bytes copied and bytes in all.
+
+    Raises
+    ------
+    BundleChanged
+        The folder changed since the plan was made; nothing was sent.
+    StorageFull
+        There is no room for the bundle; nothing was sent.
+    TransactionReverted
+        The Registry refuses; the bundle is kept, and publishing again goes on from there.
+    """
+    bundle = plan.bundle
+    await asyncio.to_thread(store.add, bundle.folder, expected=bundle.root, progress=progress)
+    hashes: list[str] = []
+    version = plan.version
+    if plan.existing is None:
+        nobody = EndpointTerms(_NOBODY, 0, Price(0, 0, 0), "")
+        receipt = await sender.send(registry.publish(plan.publication, plan.endpoint or nobody))
+        asset = AssetId(receipt.one_of(AssetRegistered).asset)
+        hashes.append(receipt.tx_hash)
+    else:
+        asset = plan.existing.asset
+        if plan.to_release:
+            receipt = await sender.send(registry.release(asset, plan.publication.release))
+            version = receipt.one_of(VersionReleased).version
+            hashes.append(receipt.tx_hash)
+        if plan.to_list and plan.endpoint is not None:
+            receipt = await sender.send(registry.set_endpoint(asset, plan.endpoint))
+            hashes.append(receipt.tx_hash)
+    return Published(
+        asset=asset,
+        slug=bundle.manifest.name,
+        version=version,
+        root=bundle.root,
+        registered=plan.to_register,
+        released=plan.to_release,
+        listed=plan.to_list or (plan.to_register and plan.endpoint is not None),
+        tx_hashes=tuple(hashes),
+    )
+
+
+def _existing(directory: AssetDirectory, manifest: Manifest, publisher: str) -> AssetRecord | None:
+    own = [
+        record
+        for record in directory
+        if record.slug == manifest.name and record.controller == publisher
+    ]
+    if own:
+        return own[0]
+    taken = directory.by_slug(manifest.name)
+    if taken is None:
+        return None
+    raise NotAllowed(
+        f"{MANIFEST_NAME}: name {manifest.name!r}",
+        found=f"an asset of {taken.controller}",
+        wanted=f"a name that is free, or one of your own ({publisher})",
+        next_step="choose another name, or publish with the key that controls it",
+    )
+
+
+def _is_listed(record: AssetRecord, wanted: EndpointTerms) -> bool:
+    found = record.endpoints.get(wanted.operator)
+    if found is None or not found.listed:
+        return False
+    price = (found.price.per_call, found.price.per_1k_in, found.price.per_1k_out)
+    asked = (wanted.price.per_call, wanted.price.per_1k_in, wanted.price.per_1k_out)
+    return (price, found.cut_bps, found.url) == (asked, wanted.cut_bps, wanted.url)
+
+
+def _release(bundle: ValidatedBundle) -> Release:
+    match bundle.manifest.runner:
+        case OnnxRunner():
+            runner = 1
+        case PythonRunner():
+            runner = 2
+        case UpstreamRunner():
+            runner = 3
+        case None:
+            runner = 0
+    return Release(bundle.root, runner, f"urn:tessera:bundle:{bundle.root.hex()}")
+
+
+def _parents(
+    manifest: Manifest, directory: AssetDirectory, problems: list[Problem]
+) -> tuple[Parent, ...]:
+    parents: list[Parent] = []
+    for number, parent in enumerate(manifest.parents):
+        try:
+            record = directory.find(str(parent.asset))
+        except NotFound as error:
+            problems.append(
+                Problem(
+                    f"{MANIFEST_NAME}: parents[{number}].asset",
+                    repr(str(parent.asset)),
+                    "an asset that is registered on this chain",
+                    error.next_step or "",
+                )
+            )
+            continue
+        parents.append(Parent(record.asset, parent.royalty))
+    return tuple(parents)
+
+
+def _contributions(
+    manifest: Manifest, accounts: Mapping[str, str], problems: list[Problem]
+) -> bytes:
+    if not manifest.contributors:
+        return NO_CONTRIBUTIONS
+    unknown = [
+        Problem(
+            f"{MANIFEST_NAME}: contributors[{number}]",
+            f"the name {contributor.name!r} without an account",
+            "an account",
+            f'add account = "0x...", or make a key: tessera account create {contributor.name}',
+        )
+        for number, contributor in enumerate(manifest.contributors)
+        if contributor.account is None and (contributor.name or "") not in accounts
+    ]
+    problems.extend(unknown)
+    if unknown:
+        return NO_CONTRIBUTIONS
+    return ContributionTree(contributions_of(manifest.contributors, accounts)).root
+
+
+def _terms(
+    manifest: Manifest,
+    endpoint: Endpoint,
+    parents: tuple[Parent, ...],
+    problems: list[Problem],
+) -> EndpointTerms:
+    cut = checked_bps(endpoint.cut, "operator's cut")
+    if len(endpoint.url.encode()) > _MAX_URL:
+        raise InputError("endpoint URL", found=endpoint.url, wanted=f"at most {_MAX_URL} bytes")
+    royalties = sum(parent.royalty_bps for parent in parents)
+    if cut + royalties + _FEE_CAP_BPS > BPS:
+        problems.append(
+            Problem(
+                "operator's cut and royalties",
+                f"{cut} and {royalties} hundredths of a percent",
+                f"at most {BPS - _FEE_CAP_BPS} together: the rest may be network fee",
+                "lower the cut",
+            )
+        )
+    price = manifest.price
+    return EndpointTerms(
+        endpoint.operator,
+        cut,
+        Price(price.per_call, price.per_1k_input, price.per_1k_output),
+        endpoint.url,
+    )

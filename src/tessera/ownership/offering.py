@@ -1,0 +1,358 @@
+"""The first sale of shares: a fixed price, a soft cap, and the money back where it is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from dataclasses import dataclass
+
+from tessera.bindings import Launchpad, Offering, Share, TestDollar
+from tessera.bindings.launchpad import OfferingOpened, Sale
+from tessera.bindings.offering import (
+    Bought,
+    Collected,
+    ProceedsWithdrawn,
+    Refunded,
+    UnsoldReturned,
+)
+from tessera.bindings.offering import RevenueClaimed as OfferingClaimed
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.errors import Closed, InputError, NotFound, StaleQuote
+from tessera.ownership.share import Claimed
+from tessera.units import AssetId, Shares, Units, UnixSeconds
+
+__all__ = [
+    "Closing",
+    "OfferingView",
+    "Purchase",
+    "Stage",
+    "allow",
+    "buy",
+    "claim",
+    "close",
+    "collect",
+    "find_offerings",
+    "offer",
+    "preview_buy",
+    "read_offering",
+    "refund",
+]
+
+
+class Stage(enum.StrEnum):
+    """Where a sale stands."""
+
+    UPCOMING = "upcoming"
+    OPEN = "open"
+    FINISHED = "finished"
+    """It is over, and reached its soft cap."""
+    FAILED = "failed"
+    """It is over below its soft cap: buyers get their money back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferingView:
+    """A sale as the chain shows it.
+
+    Attributes
+    ----------
+    address, share, publisher
+        The contract, what it sells, and for whom.
+    price
+        Base units for one whole share.
+    for_sale, soft_cap, cap_per_buyer, sold, unsold
+        Raw shares.
+    raised
+        Base units.
+    start, end
+        Unix seconds.
+    final
+        Whether the soft cap was reached, so that every purchase is for good.
+    stage
+        At the time that was asked for.
+    """
+
+    address: str
+    share: str
+    publisher: str
+    price: Units
+    for_sale: Shares
+    soft_cap: Shares
+    cap_per_buyer: Shares
+    sold: Shares
+    unsold: Shares
+    raised: Units
+    start: UnixSeconds
+    end: UnixSeconds
+    final: bool
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What was bought.
+
+    Attributes
+    ----------
+    shares
+        Raw shares.
+    cost
+        Base units.
+    delivered
+        False while the soft cap is not reached: `collect` them then, or `refund`.
+    tx_hash
+        Of the transaction.
+    """
+
+    shares: Shares
+    cost: Units
+    delivered: bool
+    tx_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a publisher took out of a sale: base units, and raw shares that nobody bought."""
+
+    proceeds: Units
+    unsold: Shares
+    tx_hashes: tuple[str, ...]
+
+
+async def offer(
+    sender: Sender, launchpad: Launchpad, asset: AssetId, share: Share, sale: Sale
+) -> Offering:
+    """Put shares of the sender up for sale: an approval, and the sale.
+
+    Parameters
+    ----------
+    asset, share
+        What is sold.
+    sale
+        Amounts in raw shares, `price` in base units for one whole share, times in unix seconds.
+
+    Raises
+    ------
+    InputError
+        The sale's amounts or times contradict each other, or the sender has fewer shares.
+    TransactionReverted
+        The Launchpad refuses.
+    """
+    if sale.for_sale < 1 or sale.soft_cap > sale.for_sale:
+        raise InputError(
+            "sale",
+            found=f"soft cap {sale.soft_cap} of {sale.for_sale} raw shares",
+            wanted="shares for sale, and a soft cap within them",
+        )
+    if sale.start >= sale.end:
+        raise InputError(
+            "sale: times", found=f"{sale.start} to {sale.end}", wanted="a start before the end"
+        )
+    held = await sender.reader.read(share.balanceOf(sender.address))
+    if held < sale.for_sale:
+        raise InputError(
+            f"shares of {sender.address}",
+            found=f"{held} raw units",
+            wanted=f"the {sale.for_sale} that are to be sold",
+            next_step="offer fewer",
+        )
+    await allow(sender, share, launchpad.address, sale.for_sale)
+    receipt = await sender.send(launchpad.offer(asset, sale))
+    return Offering(receipt.one_of(OfferingOpened).offering)
+
+
+async def allow(sender: Sender, token: Share | TestDollar, spender: str, amount: int) -> None:
+    """Let a contract take so much of the sender's tokens, unless it may already."""
+    allowed = await sender.reader.read(token.allowance(sender.address, spender))
+    if allowed < amount:
+        await sender.send(token.approve(spender, amount))
+
+
+async def find_offerings(
+    reader: ChainReader, launchpad: Launchpad, *, asset: AssetId | None = None, first: int = 0
+) -> list[Offering]:
+    """Return the sales of an asset's shares, or of all assets', oldest first."""
+    logs = await reader.logs(
+        OfferingOpened,
+        address=launchpad.address,
+        topics=OfferingOpened.topics(asset=asset),
+        first=first,
+    )
+    return [Offering(log.event.offering) for log in logs]
+
+
+async def read_offering(
+    reader: ChainReader, offering: Offering, *, now: UnixSeconds
+) -> OfferingView:
+    """Read a sale.
+
+    Parameters
+    ----------
+    now
+        What `stage` is about.
+    """
+    terms, sold, unsold, raised, final = await asyncio.gather(
+        reader.read(offering.terms()),
+        reader.read(offering.sold()),
+        reader.read(offering.unsold()),
+        reader.read(offering.raised()),
+        reader.read(offering.final()),
+    )
+    share, publisher, price, for_sale, soft_cap, cap_per_buyer, start, end = terms
+    if now < start:
+        stage = Stage.UPCOMING
+    elif now < end:
+        stage = Stage.OPEN
+    else:
+        stage = Stage.FINISHED if final else Stage.FAILED
+    return OfferingView(
+        address=offering.address,
+        share=share,
+        publisher=publisher,
+        price=Units(price),
+        for_sale=Shares(for_sale),
+        soft_cap=Shares(soft_cap),
+        cap_per_buyer=Shares(cap_per_buyer),
+        sold=Shares(sold),
+        unsold=Shares(unsold),
+        raised=Units(raised),
+        start=UnixSeconds(start),
+        end=UnixSeconds(end),
+        final=final,
+        stage=stage,
+    )
+
+
+async def preview_buy(
+    reader: ChainReader, offering: Offering, amount: Shares, *, now: UnixSeconds
+) -> Units:
+    """Return what `buy` would cost, base units rounded up, or refuse as it would.
+
+    Raises
+    ------
+    Closed
+        The sale is not open.
+    InputError
+        So many shares are not left, or not allowed for one buyer.
+    """
+    view = await read_offering(reader, offering, now=now)
+    if view.stage is not Stage.OPEN:
+        raise Closed(
+            f"offering {offering.address}",
+            found=view.stage.value,
+            wanted="a sale that is open",
+            next_step=f"it is open from {view.start} to {view.end} (unix seconds)",
+        )
+    most = min(view.unsold, view.cap_per_buyer)
+    if not 0 < amount <= most:
+        raise InputError(
+            "shares to buy", found=amount, wanted=f"1 to {most} raw units, which are left for one"
+        )
+    return Units(await reader.read(offering.preview_buy(amount)))
+
+
+async def buy(
+    sender: Sender,
+    offering: Offering,
+    currency: TestDollar,
+    amount: Shares,
+    *,
+    max_cost: Units,
+    now: UnixSeconds,
+) -> Purchase:
+    """Buy shares: an approval of exactly their cost, and the purchase.
+
+    Parameters
+    ----------
+    currency
+        What the share's revenue and price are in.
+    amount
+        Raw shares.
+    max_cost
+        The most that the buyer agreed to pay, base units.
+    now
+        Unix seconds.
+
+    Raises
+    ------
+    Closed, InputError
+        As `preview_buy`; or the buyer has too little money.
+    StaleQuote
+        It costs more than `max_cost`.
+    TransactionReverted
+        Somebody else was faster, or the offering refuses.
+    """
+    cost = await preview_buy(sender.reader, offering, amount, now=now)
+    if cost > max_cost:
+        raise StaleQuote(
+            "cost of the shares",
+            found=cost,
+            wanted=f"at most {max_cost} base units",
+            next_step="ask for a new preview",
+        )
+    held = await sender.reader.read(currency.balanceOf(sender.address))
+    if held < cost:
+        raise InputError(
+            f"money of {sender.address}",
+            found=f"{held} base units",
+            wanted=f"{cost}, which the shares cost",
+            next_step="buy fewer; on a development chain: tessera account faucet",
+        )
+    await allow(sender, currency, offering.address, cost)
+    receipt = await sender.send(offering.buy(amount))
+    bought = receipt.one_of(Bought, address=offering.address)
+    final = await sender.reader.read(offering.final())
+    return Purchase(Shares(bought.amount), Units(bought.cost), final, receipt.tx_hash)
+
+
+async def collect(sender: Sender, offering: Offering, buyer: str) -> Shares:
+    """Send a buyer the shares bought before the soft cap was reached; anyone may."""
+    receipt = await sender.send(offering.collect(buyer))
+    return Shares(receipt.one_of(Collected, address=offering.address).amount)
+
+
+async def refund(sender: Sender, offering: Offering, *, receiver: str | None = None) -> Units:
+    """Take the sender's money back after a sale that missed its soft cap."""
+    receipt = await sender.send(offering.refund(receiver))
+    return Units(receipt.one_of(Refunded, address=offering.address).amount)
+
+
+async def claim(sender: Sender, offering: Offering) -> Claimed:
+    """Pay what the sender's shares inside the offering earned; 0 is no error."""
+    receipt = await sender.send(offering.claim())
+    paid = receipt.all_of(OfferingClaimed, address=offering.address)
+    return Claimed(Units(sum(event.amount for event in paid)), receipt.tx_hash)
+
+
+async def close(sender: Sender, offering: Offering, *, now: UnixSeconds) -> Closing:
+    """Take out what is the publisher's: proceeds of final purchases, and unsold shares at the end.
+
+    Raises
+    ------
+    NotFound
+        There is nothing to take yet.
+    TransactionReverted
+        The sender is not the publisher.
+    """
+    view = await read_offering(sender.reader, offering, now=now)
+    waiting, returned = await asyncio.gather(
+        sender.reader.read(offering.proceeds()), sender.reader.read(offering.returned())
+    )
+    proceeds, unsold, hashes = 0, 0, []
+    if now >= view.end and not returned:
+        receipt = await sender.send(offering.return_unsold())
+        unsold = receipt.one_of(UnsoldReturned, address=offering.address).amount
+        hashes.append(receipt.tx_hash)
+    if waiting:
+        receipt = await sender.send(offering.withdraw_proceeds())
+        proceeds = receipt.one_of(ProceedsWithdrawn, address=offering.address).amount
+        hashes.append(receipt.tx_hash)
+    if not hashes:
+        raise NotFound(
+            f"offering {offering.address}",
+            found="nothing to take out",
+            wanted="final purchases, or the end of the sale",
+            next_step=f"it ends at {view.end} (unix seconds)",
+        )
+    return Closing(Units(proceeds), Shares(unsold), tuple(hashes))

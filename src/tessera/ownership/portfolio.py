@@ -1,0 +1,246 @@
+"""All that one account has: shares, grants, purchases that are not final, credits and channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tessera.bindings import Channels, Launchpad, Offering, Share, TestDollar
+from tessera.bindings.channels import ChannelOpened
+from tessera.bindings.share import RevenueClaimed
+from tessera.chain.reader import ChainReader
+from tessera.ownership.offering import OfferingView, Stage, find_offerings, read_offering
+from tessera.ownership.vesting import VestingView, find_vestings, read_vesting
+from tessera.units import AssetId, ChannelNumber, Shares, Units, UnixSeconds
+
+__all__ = ["ChannelHolding", "Holding", "OfferingHolding", "Portfolio", "read_portfolio"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Shares of one asset.
+
+    Attributes
+    ----------
+    asset, share, symbol
+        Which.
+    amount, supply
+        Raw shares held, and in all.
+    claimable, claimed
+        Base units that wait, and that were ever paid out to this account.
+    """
+
+    asset: AssetId
+    share: str
+    symbol: str
+    amount: Shares
+    supply: Shares
+    claimable: Units
+    claimed: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferingHolding:
+    """What an account has in a sale.
+
+    Attributes
+    ----------
+    view
+        The sale.
+    bought
+        Raw shares that wait for `collect`, or for a refund.
+    refundable
+        Base units that `refund` would pay, once the sale failed.
+    claimable
+        Base units that the shares there earned.
+    proceeds
+        Base units that the publisher can take out.
+    """
+
+    view: OfferingView
+    bought: Shares
+    refundable: Units
+    claimable: Units
+    proceeds: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelHolding:
+    """A channel that the account pays from.
+
+    Attributes
+    ----------
+    operator, channel
+        Its name.
+    balance
+        Base units that are deposited and not settled.
+    available_at
+        When a withdrawal is possible, unix seconds; 0 where none was asked for.
+    """
+
+    operator: str
+    channel: ChannelNumber
+    balance: Units
+    available_at: UnixSeconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """All of it.
+
+    Attributes
+    ----------
+    account
+        Whose.
+    money
+        Base units of the currency in the account itself.
+    credit
+        Base units that Channels owes it: an operator's cut, the commons, an untokenized asset.
+    """
+
+    account: str
+    money: Units
+    credit: Units
+    holdings: tuple[Holding, ...]
+    vestings: tuple[VestingView, ...]
+    offerings: tuple[OfferingHolding, ...]
+    channels: tuple[ChannelHolding, ...]
+
+    @property
+    def claimable(self) -> Units:
+        """Base units that the account could claim now, from everything together."""
+        return Units(
+            self.credit
+            + sum(holding.claimable for holding in self.holdings)
+            + sum(vesting.claimable for vesting in self.vestings)
+            + sum(offering.claimable for offering in self.offerings)
+        )
+
+
+async def read_portfolio(
+    reader: ChainReader,
+    account: str,
+    *,
+    shares: Iterable[tuple[AssetId, str]],
+    launchpad: Launchpad,
+    channels: Channels,
+    currency: TestDollar,
+    first_block: int,
+    now: UnixSeconds,
+) -> Portfolio:
+    """Read what an account has.
+
+    Parameters
+    ----------
+    shares
+        Every tokenized asset with the address of its Share.
+    launchpad, channels, currency
+        Of the deployment.
+    first_block
+        From which on there can be events.
+    now
+        Unix seconds, for what depends on the time.
+    """
+    holdings, vestings, offerings, opened, money, credit = await asyncio.gather(
+        asyncio.gather(*(_holding(reader, account, *share, first_block) for share in shares)),
+        find_vestings(reader, launchpad, beneficiary=account, first=first_block),
+        find_offerings(reader, launchpad, first=first_block),
+        reader.logs(
+            ChannelOpened,
+            address=channels.address,
+            topics=ChannelOpened.topics(payer=account),
+            first=first_block,
+        ),
+        reader.read(currency.balanceOf(account)),
+        reader.read(channels.credit_of(account)),
+    )
+    grants, sales, paying = await asyncio.gather(
+        asyncio.gather(*(read_vesting(reader, vesting, now=now) for vesting in vestings)),
+        asyncio.gather(*(_sale(reader, account, offering, now) for offering in offerings)),
+        asyncio.gather(
+            *(
+                _channel(reader, channels, log.event.operator, ChannelNumber(log.event.channel))
+                for log in opened
+            )
+        ),
+    )
+    return Portfolio(
+        account=account,
+        money=Units(money),
+        credit=Units(credit),
+        holdings=tuple(
+            holding
+            for holding in holdings
+            if holding.amount or holding.claimable or holding.claimed
+        ),
+        vestings=tuple(grants),
+        offerings=tuple(
+            sale
+            for sale in sales
+            if sale.bought
+            or sale.refundable
+            or sale.claimable
+            or sale.proceeds
+            or sale.view.publisher == account
+        ),
+        channels=tuple(paying),
+    )
+
+
+async def _holding(
+    reader: ChainReader, account: str, asset: AssetId, address: str, first_block: int
+) -> Holding:
+    share = Share(address)
+    amount, supply, claimable, symbol, paid = await asyncio.gather(
+        reader.read(share.balanceOf(account)),
+        reader.read(share.totalSupply()),
+        reader.read(share.claimable(account), at="pending"),
+        reader.read(share.symbol()),
+        reader.logs(
+            RevenueClaimed,
+            address=address,
+            topics=RevenueClaimed.topics(holder=account),
+            first=first_block,
+        ),
+    )
+    return Holding(
+        asset=asset,
+        share=address,
+        symbol=symbol,
+        amount=Shares(amount),
+        supply=Shares(supply),
+        claimable=Units(claimable),
+        claimed=Units(sum(log.event.amount for log in paid)),
+    )
+
+
+async def _sale(
+    reader: ChainReader, account: str, offering: Offering, now: UnixSeconds
+) -> OfferingHolding:
+    view, bought, paid, claimable, proceeds = await asyncio.gather(
+        read_offering(reader, offering, now=now),
+        reader.read(offering.bought(account)),
+        reader.read(offering.paid_by(account)),
+        reader.read(offering.claimable(account), at="pending"),
+        reader.read(offering.proceeds()),
+    )
+    return OfferingHolding(
+        view=view,
+        bought=Shares(bought),
+        refundable=Units(paid if view.stage is Stage.FAILED else 0),
+        claimable=Units(claimable),
+        proceeds=Units(proceeds if view.publisher == account else 0),
+    )
+
+
+async def _channel(
+    reader: ChainReader, channels: Channels, operator: str, channel: ChannelNumber
+) -> ChannelHolding:
+    _, _, _, balance, available_at = await reader.read(channels.channel_of(operator, channel))
+    return ChannelHolding(
+        operator=operator,
+        channel=channel,
+        balance=Units(balance),
+        available_at=UnixSeconds(available_at),
+    )

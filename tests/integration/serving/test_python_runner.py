@@ -95,6 +95,11 @@ async def test_rows_are_predicted(make: Make) -> None:
     assert result.units.input == 2
 
 
+async def test_an_only_output_needs_no_name(make: Make) -> None:
+    runner = make("def run(rows): return [sum(r) for r in rows]", Task.PREDICT)
+    assert (await runner.predict(PredictRequest(((1, 2),)))).outputs == [{"output": 3}]
+
+
 async def test_a_raise_tells_type_and_last_line_but_no_paths(make: Make) -> None:
     runner = make(
         """

@@ -7,7 +7,8 @@ task                        signature
 =========================== ==================================================================
 embeddings                  ``f(texts: list[str]) -> list[list[float]]``
 classification, moderation  ``f(texts: list[str]) -> list[dict[str, float]]``
-predict                     ``f(rows: list[list]) -> list[dict]``
+predict                     ``f(rows: list[list]) -> list``, per row a dict of outputs by name, or
+                            the only output by itself
 chat                        ``f(messages: list[dict], options: dict)`` returning a str or an
                             iterator of pieces, each a ``str`` or ``(str, tokens)``; what a
                             generator returns is its finish reason, "stop" or "length"
@@ -75,6 +76,8 @@ class PythonRunner(RunnerBase):
         Packages that must be installed exactly so.
     note
         What a reader of every reply should know.
+    output
+        Name of the only output, for a callable that returns it by itself.
     limits
         What the publisher's code may use.
     """
@@ -89,11 +92,13 @@ class PythonRunner(RunnerBase):
         *,
         packages: Iterable[Package] = (),
         note: str | None = None,
+        output: str = "output",
         limits: PythonLimits | None = None,
     ) -> None:
         super().__init__(name, tasks, Identity.HASHED, note)
         self._limits = limits or PythonLimits()
         self._packages = tuple(packages)
+        self._output = output
         self._workers = [
             Worker(name, folder, file, callable_name, self._limits)
             for _ in range(self._limits.processes)
@@ -168,12 +173,13 @@ class PythonRunner(RunnerBase):
         """Compute the outputs of each row."""
         self.require(Task.PREDICT)
         self._bounded(len(request.rows), "rows")
-        outputs = await self._value(
+        returned = await self._value(
             Task.PREDICT,
             [[list(row) for row in request.rows]],
-            list[dict[str, Cell | list[float]]],
-            "outputs by name",
+            list[dict[str, Cell | list[float]] | Cell | list[float]],
+            "one value or outputs by name per row",
         )
+        outputs = [row if isinstance(row, dict) else {self._output: row} for row in returned]
         if wrong := wrong_outputs(outputs, len(request.rows)):
             raise self.failed(wrong)
         return PredictResult(outputs, Units(input=len(request.rows)))

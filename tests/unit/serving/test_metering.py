@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessera.errors import Unprocessable
+from tessera.serving.metering import chat_input, chat_output, most, text_units
+from tessera.serving.runner import (
+    ChatRequest,
+    ClassifyRequest,
+    EmbeddingsRequest,
+    Message,
+    PredictRequest,
+    Units,
+)
+from tessera.serving.text import GrowingText
+
+# Surrogates are no text; they are refused, which another test shows.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+pieces = st.lists(st.tuples(texts, st.none() | st.integers(-5, 50)), max_size=12)
+
+
+def ask(content: str, max_tokens: int, *stop: str) -> ChatRequest:
+    return ChatRequest((Message("user", content),), max_tokens, stop=stop)
+
+
+def test_the_bound_of_each_task() -> None:
+    assert most(EmbeddingsRequest(("hello", "é"))) == Units(3)
+    assert most(ClassifyRequest(("", "four"))) == Units(1)
+    assert most(PredictRequest(((1,), (2,)))) == Units(2)
+    assert most(ask("hello", 7)) == Units(5 + 16, 7)
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(Unprocessable, match="Unicode"):
+        text_units("\ud800")
+
+
+@given(texts, st.none() | st.integers(-10, 10_000))
+def test_no_tokenizer_can_charge_a_prompt_beyond_the_bound(content: str, said: int | None) -> None:
+    request = ask(content, 1)
+    assert 0 <= chat_input(request.messages, said) <= most(request).input
+
+
+@given(st.integers(0, 500), st.none() | st.integers(-10, 10_000), st.integers(1, 100))
+def test_no_model_can_charge_an_answer_beyond_the_bound(
+    size: int, said: int | None, allowed: int
+) -> None:
+    assert 0 <= chat_output(size, said, allowed) <= min(size, allowed)
+
+
+@given(texts, st.integers(1, 40), pieces, st.none() | texts.filter(bool), st.integers(-9, 999))
+def test_a_growing_text_stays_inside_every_limit(
+    content: str, allowed: int, given_pieces: list[tuple[str, int | None]],
+    stop: str | None, prompt: int,
+) -> None:  # fmt: skip
+    request = ask(content, allowed, *([stop] if stop else []))
+    text = GrowingText(request, most_bytes=10_000)
+    text.begin(prompt)
+    shown, charged = "", 0
+    for piece, tokens in given_pieces:
+        shown += text.take(piece, tokens)
+        assert text.units.output >= charged or tokens is None
+        charged = text.units.output
+        if text.finish is not None:
+            break
+    shown += text.rest()
+    assert text.units.input <= most(request).input
+    assert text.units.output <= min(allowed, len(shown.encode()))
+    if stop:
+        assert stop not in shown
+    whole = "".join(piece for piece, _ in given_pieces)
+    assert whole.startswith(shown)
+
+
+def test_a_text_beyond_its_bytes_is_over() -> None:
+    text = GrowingText(ask("x", 1000), most_bytes=10)
+    assert text.take("a" * 20, 1) == ""
+    assert text.over

@@ -41,9 +41,12 @@ from tessera.gateway.streaming import stream_chat
 from tessera.payments.header import (
     CHARGED_HEADER,
     COST_HEADER,
+    PROOF_HEADER,
     RECEIPT_HEADER,
     SignedReceipt,
     parse_call_id,
+    payment_header,
+    proof_header,
     receipt_json,
 )
 from tessera.payments.ledger import Call, Evidence
@@ -188,7 +191,11 @@ class Gateway:
             (RECEIPT_HEADER.encode(), signed.id(self.cashier.terms.domain).encode()),
             (CHARGED_HEADER.encode(), str(signed.receipt.charged).encode()),
             (COST_HEADER.encode(), str(signed.cost).encode()),
+            (PROOF_HEADER.encode(), proof_header(self._receipt_json(signed)).encode()),
         )
+
+    def _receipt_json(self, signed: SignedReceipt) -> bytes:
+        return receipt_json(signed, self.cashier.terms.domain, self.cashier.terms.operator)
 
     # --- Everything else ----------------------------------------------------------------------
 
@@ -230,15 +237,14 @@ class Gateway:
         signed = await self.cashier.ledger.receipt(name)
         if signed is None:
             raise NotFound("receipt", found=name, wanted="the id of an answered call")
-        terms = self.cashier.terms
-        return Reply(200, receipt_json(signed, terms.domain, terms.operator))
+        return Reply(200, self._receipt_json(signed))
 
     async def _channel(self, scope: Scope) -> Reply:
         number, *rest = scope["path"].removeprefix("/v1/channels/").split("/")
         if not (number.isascii() and number.isdigit()) or len(number) > _MAX_CHANNEL_DIGITS:
             raise InputError("channel", found=number, wanted="its number in decimal digits")
         channel = int(number)
-        ledger, terms = self.cashier.ledger, self.cashier.terms
+        ledger = self.cashier.ledger
         match rest:
             case []:
                 shown = await self.cashier.channel(channel)
@@ -247,11 +253,15 @@ class Gateway:
                 return json_reply(shown)
             case ["receipts"]:
                 latest = await ledger.latest_receipts(channel)
-                receipts = [
-                    msgspec.Raw(receipt_json(signed, terms.domain, terms.operator))
-                    for signed in latest
-                ]
-                return json_reply({"object": "list", "data": receipts})
+                account = await ledger.account(channel)
+                voucher = account.voucher if account else None
+                return json_reply(
+                    {
+                        "object": "list",
+                        "data": [msgspec.Raw(self._receipt_json(signed)) for signed in latest],
+                        "voucher": voucher and payment_header(voucher),
+                    }
+                )
             case ["calls", call]:
                 call_id = parse_call_id(call.encode())
                 answering = ledger.is_answering(channel, call_id)
@@ -260,8 +270,7 @@ class Gateway:
                     {
                         "call": call_id,
                         "state": "answering" if answering else "answered" if found else "unknown",
-                        "receipt": found
-                        and msgspec.Raw(receipt_json(found, terms.domain, terms.operator)),
+                        "receipt": found and msgspec.Raw(self._receipt_json(found)),
                     }
                 )
             case _:

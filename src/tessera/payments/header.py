@@ -28,12 +28,15 @@ __all__ = [
     "COST_HEADER",
     "MAX_HEADER_BYTES",
     "PAYMENT_HEADER",
+    "PROOF_HEADER",
     "RECEIPT_HEADER",
     "SignedReceipt",
     "parse_call_id",
     "parse_payment",
+    "parse_proof",
     "parse_receipt",
     "payment_header",
+    "proof_header",
     "receipt_json",
 ]
 
@@ -51,6 +54,9 @@ CHARGED_HEADER: Final = "tessera-charged"
 
 COST_HEADER: Final = "tessera-cost"
 """On an answer: what this call cost."""
+
+PROOF_HEADER: Final = "tessera-proof"
+"""On an answer: the signed receipt, base64url of its JSON, so that no second request is needed."""
 
 MAX_HEADER_BYTES: Final = 8_192
 """Sixteen lines of the largest numbers take 3,600 bytes."""
@@ -251,6 +257,26 @@ def parse_receipt(data: bytes | str) -> SignedReceipt:
         raise SignatureRejected(
             "receipt", found=str(error), wanted="the JSON of GET /receipts/{id}"
         ) from error
+
+
+def proof_header(body: bytes) -> str:
+    """Write a receipt's JSON as the value of `Tessera-Proof`."""
+    return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
+
+
+def parse_proof(value: str) -> SignedReceipt:
+    """Read `Tessera-Proof`.
+
+    Raises
+    ------
+    SignatureRejected
+        It is no receipt.
+    """
+    try:
+        body = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SignatureRejected("Tessera-Proof", found=str(error), wanted="base64url") from error
+    return parse_receipt(body)
 
 
 def _digits(text: str) -> int:

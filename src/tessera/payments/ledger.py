@@ -278,7 +278,13 @@ class Ledger:
         StorageFull, DataError
             The charge could not be written; it was taken back.
         """
-        self._end(call)
+        self._release(call)
+        try:
+            return await self._charge(call, cost, evidence)
+        finally:
+            self._forget_call(call)
+
+    async def _charge(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
         if not 0 <= cost <= call.quote.maximum:
             raise MeterMismatch(
                 "cost of the call",
@@ -316,7 +322,8 @@ class Ledger:
     def fail(self, call: Call) -> None:
         """End a call that has no answer: it costs nothing. Ending twice is once."""
         if not call.ended:
-            self._end(call)
+            self._release(call)
+            self._forget_call(call)
 
     # --- Looking ------------------------------------------------------------------------------
 
@@ -431,15 +438,18 @@ class Ledger:
     def _short(account: Account, needs: dict[TillKey, int]) -> int:
         return account.missing_balance(account.check_open(), needs)
 
-    def _end(self, call: Call) -> None:
+    def _release(self, call: Call) -> None:
         if call.ended:
             raise InvariantViolation(f"call {call.id} was ended twice")
         call.ended = True
+        if call.account is not None:
+            call.account.lines[call.quote.key].in_flight -= call.quote.maximum
+
+    def _forget_call(self, call: Call) -> None:
+        # Not before its receipt can be read: whoever asks must not hear "unknown" in between.
         self._calls[call.channel, call.id] -= 1
         if not self._calls[call.channel, call.id]:
             del self._calls[call.channel, call.id]
-        if call.account is not None:
-            call.account.lines[call.quote.key].in_flight -= call.quote.maximum
 
     async def _ready(self, channel: int, key: TillKey | None) -> Account:
         """Return an account that may be relied on now; nothing awaits behind this."""

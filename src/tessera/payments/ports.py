@@ -77,12 +77,15 @@ class SettleResult:
         Base units taken from all channels.
     skipped
         (channel, reason) per voucher that the contract did not take.
+    assets
+        Which assets got something; their income waits to be flushed.
     """
 
     tx_hash: str
     block: int
     total: int
     skipped: tuple[tuple[int, Reason], ...]
+    assets: tuple[int, ...] = ()
 
 
 class OperatorChain(Protocol):

@@ -1,0 +1,428 @@
+"""`tessera.Client`: call models and pay for them, with the official clients or without."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import httpx
+
+from tessera.chain.deployments import Deployment
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.chain.wallet import Account
+from tessera.client.background import BackgroundLoop
+from tessera.client.exchange import Exchange
+from tessera.client.gateway import GatewayView, ModelCard
+from tessera.client.transport import AsyncPayingTransport, PayingTransport
+from tessera.errors import InputError, NotFound, TesseraError
+from tessera.payments.header import SignedReceipt, parse_receipt
+from tessera.payments.onchain import AccountSigner, ConsumerOnChain, channels_domain
+from tessera.payments.ports import ChannelView
+from tessera.payments.purse import Purse
+from tessera.spec.signatures import Address, address_of, address_text
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+__all__ = ["Client"]
+
+_TIMEOUT_S: Final = 130.0
+_MOST_CHANNELS: Final = 64
+_OK: Final = 200
+
+
+class Client:
+    """A consumer of one gateway.
+
+    The first call that costs something opens a channel with `deposit`, or finds the one that an
+    earlier run opened. Every call then carries a voucher for what receipts show plus the most that
+    calls in flight can cost, and every receipt is checked before it is believed.
+
+    Parameters
+    ----------
+    gateway_url
+        Of the gateway, with or without `/v1`.
+    account
+        Whose money it is: an `Account`, or 32 secret bytes.
+    deployment
+        Where the contracts are: a `Deployment` or its file. Never taken from the gateway.
+    rpc_url
+        JSON-RPC of the chain.
+    deposit
+        Put into a channel when one is opened, base units of the currency.
+    max_call_cost
+        No call that could cost more is made, base units; a tenth of the deposit where None.
+    top_up
+        Added by itself when the deposit is used up, base units; None refuses such calls instead.
+    channel
+        Pay from this channel; where None, the latest that `account` opened toward the operator.
+    operator
+        Whom to pay; where None, whoever the gateway names first.
+    session_key
+        Signs vouchers in place of `account`; must be the signer of the channel.
+    state_dir
+        Where totals are kept; None keeps them in memory, and the next run asks the operator for
+        signed proof of them.
+    timeout_s
+        For one call.
+
+    Examples
+    --------
+    ::
+
+        with tessera.Client(url, account=key, deployment=file, rpc_url=rpc, deposit=1_000_000) as c:
+            answer = c.openai().chat.completions.create(model="docstrings", messages=[...])
+    """
+
+    def __init__(
+        self,
+        gateway_url: str,
+        *,
+        account: Account | bytes,
+        deployment: Deployment | Path | str,
+        rpc_url: str,
+        deposit: int,
+        max_call_cost: int | None = None,
+        top_up: int | None = None,
+        channel: int | None = None,
+        operator: str | None = None,
+        session_key: Account | bytes | None = None,
+        state_dir: Path | str | None = Path("~/.tessera/purses"),
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        if deposit <= 0:
+            raise InputError("deposit", found=deposit, wanted="more than 0 base units")
+        self._account = account if isinstance(account, Account) else Account(account)
+        key = session_key or self._account
+        self._signer = AccountSigner(key if isinstance(key, Account) else Account(key))
+        self._deployment = (
+            deployment
+            if isinstance(deployment, Deployment)
+            else Deployment.load(Path(deployment).expanduser())
+        )
+        self._rpc_url = rpc_url
+        self._deposit = deposit
+        self._top_up = top_up
+        self._wanted_channel = channel
+        self._state_dir = None if state_dir is None else Path(state_dir).expanduser()
+        self._timeout_s = timeout_s
+        self._gateway = GatewayView(
+            gateway_url,
+            channels_domain(self._deployment),
+            address_of(self._deployment.currency.address),
+            address_of(operator) if operator is not None else None,
+        )
+        self._loop = BackgroundLoop()
+        self._lock = threading.Lock()
+        self._opening: Future[Purse] | None = None
+        self._topping: Future[None] | None = None
+        self._chain: tuple[ChainReader, Sender] | None = None
+        self._receipts: list[SignedReceipt] = []
+        self._http: httpx.Client | None = None
+        self._exchange = Exchange(
+            self._gateway,
+            self._purse_future,
+            max_call_cost=deposit // 10 if max_call_cost is None else max_call_cost,
+            top_up=None if top_up is None else self._top_up_future,
+            on_receipt=self._remember,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- Calling ------------------------------------------------------------------------------
+
+    def openai(self, **options: Any) -> OpenAI:
+        """Return an official `openai.OpenAI` that pays; `options` are its own."""
+        from openai import OpenAI
+
+        # The package takes httpx clients beside its own kind, which its types do not say.
+        client = cast("Any", self.http())
+        settings = {"api_key": "paid-by-voucher", "base_url": f"{self.url}/v1", **options}
+        return OpenAI(http_client=client, **settings)
+
+    def async_openai(self, **options: Any) -> AsyncOpenAI:
+        """Return an official `openai.AsyncOpenAI` that pays; `options` are its own."""
+        from openai import AsyncOpenAI
+
+        client = cast("Any", self.async_http())
+        settings = {"api_key": "paid-by-voucher", "base_url": f"{self.url}/v1", **options}
+        return AsyncOpenAI(http_client=client, **settings)
+
+    def http(self) -> httpx.Client:
+        """Return an httpx client that pays; whoever takes it closes it."""
+        return httpx.Client(
+            base_url=self.url,
+            transport=PayingTransport(self._exchange, httpx.HTTPTransport(limits=_limits())),
+            timeout=self._timeout_s,
+            # A proxy from the environment would take the requests past the paying transport.
+            trust_env=False,
+        )
+
+    def async_http(self) -> httpx.AsyncClient:
+        """Return an asynchronous httpx client that pays; whoever takes it closes it."""
+        inner = httpx.AsyncHTTPTransport(limits=_limits())
+        return httpx.AsyncClient(
+            base_url=self.url,
+            transport=AsyncPayingTransport(self._exchange, inner),
+            timeout=self._timeout_s,
+            # A proxy from the environment would take the requests past the paying transport.
+            trust_env=False,
+        )
+
+    def predict(self, model: str, rows: list[list[Any]]) -> list[dict[str, Any]]:
+        """Ask a tabular model about rows.
+
+        Returns
+        -------
+        list
+            One mapping of outputs per row.
+
+        Raises
+        ------
+        TesseraError
+            The gateway refused or the model failed; the call cost nothing.
+        """
+        outputs: list[dict[str, Any]] = self._post("/v1/predict", model, rows=rows)["outputs"]
+        return outputs
+
+    def classify(self, model: str, texts: str | list[str]) -> list[dict[str, Any]]:
+        """Ask a classifier about texts.
+
+        Returns
+        -------
+        list
+            Per text its `label` and `scores`.
+        """
+        data: list[dict[str, Any]] = self._post("/v1/classify", model, input=texts)["data"]
+        return data
+
+    def models(self) -> list[ModelCard]:
+        """Return what the gateway offers, with prices in base units."""
+        self._ask_gateway()
+        return self._gateway.cards()
+
+    # --- Money --------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The gateway's, without `/v1`."""
+        return str(self._gateway.url).rstrip("/")
+
+    @property
+    def address(self) -> str:
+        """The payer's."""
+        return self._account.address
+
+    @property
+    def spent(self) -> int:
+        """What receipts show on this channel, base units; 0 before the first paid call."""
+        purse = self._known_purse()
+        return purse.charged if purse else 0
+
+    @property
+    def receipts(self) -> tuple[SignedReceipt, ...]:
+        """The receipts of this client's calls, oldest first; the last 1,000."""
+        with self._lock:
+            return tuple(self._receipts)
+
+    def open(self) -> int:
+        """Open the channel now, or find it, and return its number."""
+        self._ask_gateway()
+        return self._purse_future().result().channel
+
+    def channel(self) -> ChannelView:
+        """Return the channel as the chain has it.
+
+        Raises
+        ------
+        NotFound
+            The channel does not exist (any more).
+        """
+        number = self.open()
+        view = self._do(self._consumer().read(number))
+        if view is None:
+            raise NotFound("channel", found=number, wanted="one that was opened")
+        return cast("ChannelView", view)
+
+    def top_up(self, amount: int) -> str:
+        """Add to the channel; return the transaction."""
+        number = self.open()
+        return cast("str", self._do(self._consumer().top_up(number, amount)))
+
+    def request_withdrawal(self) -> int:
+        """Begin to take the rest back; return when it will be there, unix seconds.
+
+        From now on the operator answers no more calls on this channel.
+        """
+        number = self.open()
+        return cast("int", self._do(self._consumer().request_withdrawal(number)))
+
+    def withdraw(self) -> int:
+        """Take the rest back, once the delay is over; return how much came, base units."""
+        number = self.open()
+        return cast("int", self._do(self._consumer().withdraw(number)))
+
+    def receipt(self, name: str) -> SignedReceipt:
+        """Fetch a receipt and check who signed it.
+
+        Raises
+        ------
+        NotFound
+            The gateway has none of that id.
+        SignatureRejected
+            It is not the operator's.
+        """
+        self._ask_gateway()
+        response = self._client().get(f"/receipts/{name}")
+        if response.status_code != _OK:
+            raise NotFound("receipt", found=name, wanted="the id of an answered call")
+        signed = parse_receipt(response.content)
+        signed.verify(channels_domain(self._deployment), self._operator())
+        return signed
+
+    def close(self) -> None:
+        """Close connections and let others use the channel. Twice is once."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+        chain, self._chain = self._chain, None
+        if chain is not None:
+            reader, sender = chain
+            self._loop.submit(sender.close()).result()
+            self._loop.submit(reader.close()).result()
+        purse = self._known_purse()
+        if purse is not None:
+            purse.close()
+        self._opening = None
+        self._loop.close()
+
+    # --- Inside -------------------------------------------------------------------------------
+
+    def _post(self, path: str, model: str, **fields: Any) -> dict[str, Any]:
+        response = self._client().post(path, json={"model": model, **fields})
+        found: dict[str, Any] = response.json()
+        if response.status_code != _OK:
+            told = found.get("error", {})
+            raise TesseraError(told.get("message", response.text), status=response.status_code)
+        return found
+
+    def _client(self) -> httpx.Client:
+        if self._http is None:
+            self._http = self.http()
+        return self._http
+
+    def _ask_gateway(self) -> None:
+        if not self._gateway.known:
+            self._gateway.take_models(self._client().get("/v1/models"))
+
+    def _operator(self) -> Address:
+        if self._gateway.operator is None:
+            raise InputError("operator", wanted="the gateway's list of models first")
+        return self._gateway.operator
+
+    def _consumer(self) -> ConsumerOnChain:
+        with self._lock:
+            if self._chain is None:
+                reader = ChainReader(self._rpc_url, chain_id=self._deployment.chain_id)
+                self._chain = reader, Sender(reader, self._account)
+            reader, sender = self._chain
+        return ConsumerOnChain(reader, sender, self._deployment, self._operator())
+
+    def _do(self, work: Any) -> Any:
+        return self._loop.submit(work).result()
+
+    def _known_purse(self) -> Purse | None:
+        opening = self._opening
+        if opening is None or not opening.done() or opening.exception() is not None:
+            return None
+        return opening.result()
+
+    def _purse_future(self) -> Future[Purse]:
+        chain = self._consumer()
+        with self._lock:
+            failed = (
+                self._opening is not None
+                and self._opening.done()
+                and self._opening.exception() is not None
+            )
+            if self._opening is None or failed:
+                self._opening = self._loop.submit(self._open_purse(chain))
+            return self._opening
+
+    def _top_up_future(self, short: int) -> Future[None]:
+        chain = self._consumer()
+        with self._lock:
+            # Calls that run dry together are helped by one deposit.
+            if self._topping is None or self._topping.done():
+                amount = max(short, self._top_up or 0)
+                self._topping = self._loop.submit(self._add(chain, amount))
+            return self._topping
+
+    async def _add(self, chain: ConsumerOnChain, amount: int) -> None:
+        purse = self._known_purse()
+        if purse is not None:
+            await chain.top_up(purse.channel, amount)
+
+    async def _open_purse(self, chain: ConsumerOnChain) -> Purse:
+        number = self._wanted_channel
+        if number is None:
+            number = await self._find_or_open(chain)
+        view = await chain.read(number)
+        if view is None:
+            raise NotFound(
+                "channel",
+                found=number,
+                wanted=f"a channel toward {address_text(chain.operator)}",
+            )
+        if view.signer != self._signer.address:
+            raise InputError(
+                f"channel {number}: signer",
+                found=address_text(self._signer.address),
+                wanted=address_text(view.signer),
+                next_step="give the channel's session key, or name another channel",
+            )
+        domain = channels_domain(self._deployment)
+        file = None
+        if self._state_dir is not None:
+            place = f"{domain.chain_id}-{domain.contract.hex()[:16]}"
+            file = self._state_dir / place / f"{chain.operator.hex()[:16]}-{number}.json"
+        return Purse(domain, chain.operator, number, self._signer, file)
+
+    async def _find_or_open(self, chain: ConsumerOnChain) -> int:
+        """Walk the channels that this payer opened: their salts are 0, 1, 2 and so on."""
+        for index in range(_MOST_CHANNELS):
+            salt = index.to_bytes(32, "big")
+            number = chain.number(salt)
+            view = await chain.read(number)
+            if view is None:
+                return await chain.open(salt, self._deposit, self._signer.address)
+            if view.balance and not view.available_at and view.signer == self._signer.address:
+                return number
+        raise InputError(
+            "channels",
+            found=f"{_MOST_CHANNELS} without a usable one",
+            wanted="a channel with a balance and no withdrawal",
+            next_step="top one up and name it with channel=",
+        )
+
+    def _remember(self, receipt: SignedReceipt) -> None:
+        with self._lock:
+            self._receipts.append(receipt)
+            del self._receipts[:-1000]
+
+
+def _limits() -> httpx.Limits:
+    return httpx.Limits(max_connections=1000, max_keepalive_connections=100)

@@ -17,18 +17,18 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from eth_utils.address import to_checksum_address
 
-from tessera.chain.anvil import LaunchFailed
 from tessera.chain.genesis import BLOCK_GAS_LIMIT
-from tessera.chain.ipc import IpcLost, IpcTimeout
+from tessera.chain.ipc import IpcLost
 from tessera.chain.journal import BlockRecord, Journal
 from tessera.chain.pool import TransactionPool
-from tessera.chain.replica import MinedBlock, ReplayInterrupted, Replica, replay_cost_s
+from tessera.chain.replica import MinedBlock, Replica, replay_cost_s
 from tessera.chain.snapshots import SnapshotStore
 from tessera.chain.transactions import SignedTransaction, TransactionRefused, decode_transaction
+from tessera.chain.upkeep import Upkeep
 from tessera.errors import (
     DataError,
     InvariantViolation,
@@ -40,20 +40,11 @@ from tessera.errors import (
 __all__ = ["Sequencer", "Ticket"]
 
 _MOST_PER_BLOCK: Final = 500
-_BOOT_ATTEMPTS: Final = 10
-_ATTEMPTS_WITHOUT_CAUSE: Final = 4
-_BOOT_PAUSE_S: Final = 0.02
-_CRASHES_OF_A_POISONED_BLOCK: Final = 3
 _SNAPSHOT_AFTER_S: Final = 1.5
 _SNAPSHOT_AT_CLOSE_AFTER_S: Final = 0.3
-_NODE_WAIT_S: Final = 60.0
 _CLOSE_WAIT_S: Final = 10.0
-_RETRY_PAUSE_S: Final = 0.02
-# A process that ended is noticed a moment after its connections broke.
-_LOSSES_BY_A_RUNNING_NODE: Final = 5
 
 _log = logging.getLogger("tessera.chain.node")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +89,6 @@ class Sequencer:
         snapshots: SnapshotStore,
         clock: Callable[[], float],
     ) -> None:
-        self._boot = boot
         self._journal = journal
         self._snapshots = snapshots
         self._clock = clock
@@ -107,18 +97,14 @@ class Sequencer:
         self._outcomes: dict[str, asyncio.Future[None]] = {}
         self._asked_blocks: list[asyncio.Future[int]] = []
         self._wake = asyncio.Event()
-        self._ready = asyncio.Event()
-        self._replica: Replica | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep(boot=boot, withdraw=self._withdraw, on_loss=self._wake.set)
         self._task: asyncio.Task[None] | None = None
         # SQLite's sync would hold up every reader if it ran on the event loop.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="tessera-journal")
         self._stopping = False
         self._tail_cost_s = 0.0
         self._dump_cost_s = 0.0
-        self.restarts = 0
         self.storage_error: TesseraError | None = None
-        self.failure: TesseraError | None = None
         self.failed = asyncio.Event()
 
     @property
@@ -139,7 +125,18 @@ class Sequencer:
     @property
     def node_pid(self) -> int | None:
         """Pid of the node's process; None while there is none."""
-        return None if self._replica is None else self._replica.process.pid
+        replica = self._upkeep.replica
+        return None if replica is None else replica.process.pid
+
+    @property
+    def restarts(self) -> int:
+        """How often the node's process was lost and replaced."""
+        return self._upkeep.restarts
+
+    @property
+    def failure(self) -> TesseraError | None:
+        """Why the sequencer has stopped; None while it runs."""
+        return self._upkeep.failure
 
     def now(self) -> int:
         """Return the timestamp that a block mined now would get, unix seconds.
@@ -150,7 +147,7 @@ class Sequencer:
 
     async def start(self) -> None:
         """Bring up the node and begin; raises what `Replica.boot` raises."""
-        await self._revive()
+        await self._renew()
         self._task = asyncio.create_task(self._run(), name="tessera-sequencer")
 
     async def close(self) -> None:
@@ -161,10 +158,10 @@ class Sequencer:
             # Cancelled by the timeout where the node does not answer any more.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._task, _CLOSE_WAIT_S)
-        if self._replica is not None and self.failure is None:
+        if self.failure is None:
             with contextlib.suppress(IpcLost):
                 await self._keep_snapshot(when_longer_than_s=_SNAPSHOT_AT_CLOSE_AFTER_S)
-        await self._drop_replica()
+        await self._upkeep.drop()
         self._give_up(RpcUnavailable("embedded node: shutting down", next_step="start it again"))
         self._disk.shutdown(wait=True)
         self._journal.close()
@@ -184,7 +181,7 @@ class Sequencer:
         transaction = decode_transaction(raw, chain_id=self.chain_id)
         mined = self._mined_counts.get(transaction.sender)
         if mined is None:
-            mined = await self._asking(
+            mined = await self._upkeep.ask(
                 lambda replica: replica.transaction_count(transaction.sender)
             )
             # Another request may have asked meanwhile, and blocks been mined since.
@@ -192,7 +189,7 @@ class Sequencer:
         if self._pool.get(transaction.hash) is not None:
             return self._ticket(transaction)
         if transaction.nonce < mined:
-            if await self._asking(lambda replica: replica.has_transaction(transaction.hash)):
+            if await self._upkeep.ask(lambda replica: replica.has_transaction(transaction.hash)):
                 return Ticket(transaction.hash, True, _done())
             raise TransactionRefused(
                 "nonce too low: transaction",
@@ -234,7 +231,7 @@ class Sequencer:
         NodeRefused
             `address` is none.
         """
-        mined = await self._asking(lambda replica: replica.transaction_count(address))
+        mined = await self._upkeep.ask(lambda replica: replica.transaction_count(address))
         return self._pool.next_nonce(to_checksum_address(address), mined)
 
     def waiting_transaction(self, tx_hash: str) -> SignedTransaction | None:
@@ -260,35 +257,9 @@ class Sequencer:
         RpcUnavailable
             No answer within `timeout_s`.
         """
-        return await self._asking(
+        return await self._upkeep.ask(
             lambda replica: replica.reads.exchange(request, timeout_s=timeout_s)
         )
-
-    async def _asking(self, question: Callable[[Replica], Awaitable[_Result]]) -> _Result:
-        deadline = time.monotonic() + _NODE_WAIT_S
-        losses = 0
-        while True:
-            try:
-                async with asyncio.timeout_at(
-                    asyncio.get_running_loop().time() + max(0.0, deadline - time.monotonic())
-                ):
-                    await self._ready.wait()
-            except TimeoutError:
-                raise RpcUnavailable(
-                    "embedded node: still restarting", next_step="ask again in a few seconds"
-                ) from None
-            self._check_alive()
-            replica = self._replica
-            if replica is not None:
-                try:
-                    return await question(replica)
-                except IpcTimeout:
-                    raise
-                except IpcLost:
-                    losses += replica.process.running
-                    if losses == _LOSSES_BY_A_RUNNING_NODE or time.monotonic() > deadline:
-                        raise
-            await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _run(self) -> None:
         try:
@@ -303,8 +274,7 @@ class Sequencer:
                     )
                 except IpcLost as error:
                     _log.warning("node process lost (%s); starting another", error)
-                    self.restarts += 1
-                    await self._revive()
+                    await self._renew()
                     self._wake.set()
         except asyncio.CancelledError:
             raise
@@ -316,7 +286,7 @@ class Sequencer:
 
     async def _seal_next(self) -> bool:
         """Make one block, if anything asks for one; return whether another may be due."""
-        replica = self._replica
+        replica = self._upkeep.replica
         if replica is None or not replica.process.running:
             raise IpcLost("node process: ended")
         candidates = self._pool.executable(
@@ -332,7 +302,11 @@ class Sequencer:
             asked, self._asked_blocks = self._asked_blocks, []
             if not accepted and not asked:
                 return True
-            await self._seal(replica, accepted, asked)
+            try:
+                await self._seal(replica, accepted, asked)
+            except TesseraError as error:
+                _fail_all(asked, error)
+                raise
         finally:
             self._pool.mark_being_mined([])
         return True
@@ -378,8 +352,7 @@ class Sequencer:
             await self._on_disk(self._journal.confirm, record.number, block.hash)
         except IpcLost as error:
             _log.warning("node process lost (%s) at block %d", error, record.number)
-            self.restarts += 1
-            found = await self._revive(at_stake=record.number)
+            found = await self._renew(at_stake=record.number)
             if found is None:
                 withdrawn = TransactionRefused(
                     f"transaction: block {record.number} ended the node's process each time",
@@ -411,66 +384,33 @@ class Sequencer:
                     transaction, TransactionRefused("transaction: the node could not execute it")
                 )
 
-    async def _revive(self, at_stake: int | None = None) -> MinedBlock | None:
-        """Make a new node, and return the block `at_stake` or None where it was withdrawn."""
-        self._ready.clear()
-        await self._drop_replica()
-        attempt = crashes = 0
-        while self._replica is None:
-            try:
-                self._replica = await self._boot()
-            except (LaunchFailed, ReplayInterrupted) as error:
-                attempt += 1
-                _log.warning("node start %d failed: %s", attempt, error)
-                crashes += self._crashed_at_unknown_block(error)
-                if crashes == _CRASHES_OF_A_POISONED_BLOCK:
-                    # It was never made, so nobody was ever told of it; with it, there is no chain.
-                    _log.error("block %d crashes the node each time; withdrawn", self.height)
-                    await self._on_disk(self._journal.withdraw, self.height)
-                elif attempt >= (_BOOT_ATTEMPTS if _killed(error) else _ATTEMPTS_WITHOUT_CAUSE):
-                    raise
-                await asyncio.sleep(_BOOT_PAUSE_S * 2**attempt)
-        replica = self._replica
-        self._tail_cost_s = replica.replayed_cost_s
-        for sender in {*self._mined_counts, *(waiting.sender for waiting in self._pool)}:
-            self._mined_counts[sender] = await replica.transaction_count(sender)
-        block = None
-        if at_stake is not None and at_stake == self._journal.height:
-            block = await replica.block(at_stake)
-        self._watcher = asyncio.create_task(self._watch(replica), name="tessera-node-watch")
-        self._ready.set()
-        return block
+    async def _renew(self, at_stake: int | None = None) -> MinedBlock | None:
+        """Get a new node, and return the block `at_stake` or None where it was withdrawn."""
 
-    def _crashed_at_unknown_block(self, error: TesseraError) -> bool:
-        return (
-            isinstance(error, ReplayInterrupted)
-            and error.crashed
-            and error.number == self.height
-            and self._journal.hash_of(error.number) is None
-        )
+        async def look(replica: Replica) -> MinedBlock | None:
+            for sender in {*self._mined_counts, *(waiting.sender for waiting in self._pool)}:
+                self._mined_counts[sender] = await replica.transaction_count(sender)
+            self._tail_cost_s = replica.replayed_cost_s
+            return await replica.block(self.height) if at_stake == self.height else None
 
-    async def _watch(self, replica: Replica) -> None:
-        await replica.process.wait()
-        self._ready.clear()
-        self._wake.set()
+        return await self._upkeep.renew(look)
 
-    async def _drop_replica(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
-            self._watcher = None
-        if self._replica is not None:
-            replica, self._replica = self._replica, None
-            await replica.end()
+    async def _withdraw(self, number: int) -> bool:
+        if number != self.height or self._journal.hash_of(number) is not None:
+            return False
+        # It was never made, so nobody was ever told of it; with it, there is no chain.
+        _log.error("block %d crashes the node each time; withdrawn", number)
+        await self._on_disk(self._journal.withdraw, number)
+        return True
 
     async def _keep_snapshot(self, *, when_longer_than_s: float) -> None:
-        if self._tail_cost_s <= when_longer_than_s or self._replica is None:
+        replica = self._upkeep.replica
+        if self._tail_cost_s <= when_longer_than_s or replica is None:
             return
         begun = time.monotonic()
         # Reset also where it fails: the next attempt comes after as long a stretch again.
         self._tail_cost_s = 0.0
-        packed = await self._replica.dump()
+        packed = await replica.dump()
         try:
             await self._on_disk(self._snapshots.save, self._journal.height, packed)
         except OSError as error:
@@ -512,18 +452,11 @@ class Sequencer:
         self.failed.set()
 
     def _give_up(self, error: TesseraError) -> None:
-        if self.failure is None:
-            self.failure = error
+        self._upkeep.give_up(error)
         for transaction in self._pool:
             self._refuse(transaction, error)
         _fail_all(self._asked_blocks, error)
         self._asked_blocks = []
-        # Whoever waits for the node looks at `failure` first.
-        self._ready.set()
-
-
-def _killed(error: LaunchFailed | ReplayInterrupted) -> bool:
-    return error.killed if isinstance(error, LaunchFailed) else not error.crashed
 
 
 def _fail_all(asked: list[asyncio.Future[int]], error: TesseraError) -> None:

@@ -106,13 +106,19 @@ def survive(child: Any, consumers: list[LocalAccount], transfer: Transfer, kills
             kind = (
                 ("node", "ours", "both")[kill % 3]
                 if kills <= 3
-                else draw.choice(["node", "ours", "both", "twice"])
+                else draw.choice(["node", "ours", "both", "twice", "storm"])
             )
             if kind in ("node", "both", "twice"):
                 child.kill_anvil()
             if kind == "twice":
                 time.sleep(draw.uniform(0.0, 0.1))
                 child.kill_anvil()
+            if kind == "storm":
+                # Whichever process is there, however far it has come with its replay.
+                end = time.monotonic() + 0.5
+                while time.monotonic() < end:
+                    child.kill_anvil()
+                    time.sleep(draw.uniform(0.0, 0.12))
             if kind in ("ours", "both"):
                 child.kill()
                 child.start()

@@ -1,4 +1,4 @@
-"""Measure, print and judge: `python -m bench.gas [--json PATH] [--anvil PATH]`."""
+"""Measure, print and judge: `python -m bench.gas [--json PATH] [--figures PATH] [--anvil PATH]`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from bench.gas.node import fresh_chain
 from bench.gas.ours import launch, market, payments, registration, shares
 from bench.gas.peers import ocean, openzeppelin, singularitynet
 from bench.gas.rows import Row
-from bench.gas.table import Comparison, as_json, compare, show
+from bench.gas.table import Comparison, as_json, as_markdown, compare, show
 from tessera.chain.anvil import find_anvil
 from tessera.errors import TesseraError
 from tessera.presenting import exit_code
 
 _MISSED = 1
+_HEADING = """# Gas, last figures
+
+Written by `python -m bench.gas --figures bench/figures.md`; what they mean is in `README.md`.
+
+"""
 
 
 def main() -> int:
@@ -32,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.gas", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--anvil", type=Path, help="the node's program, if not the installed one")
+    parser.add_argument("--figures", type=Path, help="write them to this file as Markdown")
     options = parser.parse_args()
     errors = Console(stderr=True)
     try:
@@ -41,10 +47,15 @@ def main() -> int:
         return exit_code(failure)
     show(Console(width=None if sys.stdout.isatty() else 160), comparisons)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(as_json(comparisons), indent=1, ensure_ascii=False)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        _write(options.json, json.dumps(as_json(comparisons), indent=1, ensure_ascii=False) + "\n")
+    if options.figures:
+        _write(options.figures, _HEADING + as_markdown(comparisons))
     return _judge(comparisons, errors)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _measure(anvil: Path, errors: Console) -> list[Comparison]:

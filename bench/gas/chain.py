@@ -22,6 +22,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import (
     abi_to_signature,
+    event_abi_to_log_topic,
     function_abi_to_4byte_selector,
     get_abi_input_types,
     get_abi_output_types,
@@ -108,6 +109,12 @@ def entry(abi: Abi, kind: str, name: str | None, arguments: int) -> dict[str, An
             f"found {len(found)} in the interface, wanted 1"
         )
     return found[0]
+
+
+def event_topic(abi: Abi, name: str) -> str:
+    """First topic of an event's logs, as receipts spell it."""
+    found: Any = next(item for item in abi if item["type"] == "event" and item["name"] == name)
+    return "0x" + event_abi_to_log_topic(found).hex()
 
 
 def encode_call(abi: Abi, name: str, arguments: Sequence[Any]) -> bytes:

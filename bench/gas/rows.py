@@ -61,6 +61,11 @@ class Row:
     first: int | None = None
 
 
+def per(count: int, gas: int) -> int:
+    """Share of one among many, rounded up: a goal is not met by a remainder left out."""
+    return -(-gas // count)
+
+
 @dataclass(frozen=True, slots=True)
 class Quoted:
     """A peer's figure from another run, because its bytecode is not on npm.

@@ -104,6 +104,25 @@ def _verdict(comparison: Comparison) -> str:
     return "[red]missed[/]" if comparison.missed else "[green]met[/]"
 
 
+def as_markdown(comparisons: Sequence[Comparison]) -> str:
+    """Write the same lines as a table that a repository can keep."""
+    lines = [
+        "| action | whose, and what it includes | warm | first | goal |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for comparison in comparisons:
+        for row in (*comparison.ours, *comparison.peers):
+            held = comparison.goal is not None and row in comparison.ours[:1]
+            first = "" if row.first is None else f"{row.first:,}"
+            goal = f"{comparison.goal:,}" if held else ""
+            what = f"{row.who} `{row.call}`: {row.includes}"
+            lines.append(f"| {comparison.action} | {what} | {row.warm:,} | {first} | {goal} |")
+        for quote in comparison.quoted:
+            what = f"{quote.who} `{quote.call}`: *quoted, not in this run* ({quote.source})"
+            lines.append(f"| {comparison.action} | {what} | {quote.warm:,} | | |")
+    return "\n".join(lines) + "\n"
+
+
 def as_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Give everything the table shows, and nothing that differs from machine to machine."""
     return {

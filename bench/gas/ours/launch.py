@@ -6,9 +6,8 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
-from bench.gas.chain import Contract, Receipt, account, bytes_of
+from bench.gas.chain import Contract, Receipt, account, bytes_of, event_topic
 from bench.gas.dollar import UNIT
 from bench.gas.ours.market import DAY, SUPPLY, WHO, Market, code
 from bench.gas.rows import Action, Row
@@ -28,8 +27,7 @@ def measure(market: Market) -> list[Row]:
 
 
 def _clone(name: str, receipt: Receipt, event: str) -> Contract:
-    signature = "0x" + keccak(text=event).hex()
-    topics = next(log["topics"] for log in receipt.logs if log["topics"][0] == signature)
+    topics = next(log["topics"] for log in receipt.logs if log["topics"][0] == event)
     (address,) = decode(["address"], bytes_of(topics[2]))
     return Contract(name, to_checksum_address(address), code(name).abi)
 
@@ -48,10 +46,7 @@ def _sale(market: Market, asset: int) -> list[Row]:
             chain.now + 30 * DAY,
         )
         receipt = chain.transact(publisher, market.launchpad, "offer", asset, terms)
-        event = (
-            "OfferingOpened(uint256,address,address,"
-            "(address,uint256,uint256,uint256,uint256,uint256,uint256))"
-        )
+        event = event_topic(market.launchpad.abi, "OfferingOpened")
         return _clone("Offering", receipt, event), receipt.gas
 
     _, opened_first = open_sale(0)
@@ -83,7 +78,7 @@ def _vesting(market: Market, asset: int) -> list[Row]:
     first_grant, granted = (
         chain.transact(publisher, market.launchpad, "vest", asset, [schedule]) for _ in "12"
     )
-    event = "VestingOpened(uint256,address,address,(address,uint256,uint256,uint256,uint256))"
+    event = event_topic(market.launchpad.abi, "VestingOpened")
     vesting = _clone("Vesting", granted, event)
     released = []
     for _ in "12":

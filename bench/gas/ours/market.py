@@ -108,11 +108,11 @@ def deploy(chain: Chain, dollar: Dollar) -> Market:
     """Deploy the network: three of the contracts know one another, so addresses are foreseen."""
     founder, commons = account("founder"), account("commons")
     to_be = [chain.next_contract(founder, ahead) for ahead in range(4)]
-    shares = chain.deploy(founder, code("Share"), dollar.address, to_be[1], to_be[3])
+    shares = chain.deploy(founder, code("Share"), dollar.address, to_be[1])
     registered = chain.deploy(
-        founder, code("Registry"), shares.address, founder.address, commons.address
+        founder, code("Registry"), shares.address, founder.address, commons.address, DAY
     )
-    tills = chain.deploy(founder, code("Till"), to_be[3])
+    tills = chain.deploy(founder, code("Till"), to_be[3], dollar.address)
     opened = chain.deploy(
         founder,
         code("Channels"),

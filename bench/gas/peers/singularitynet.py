@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from bench.gas.chain import Chain, Code, Contract, account, bytes_of
 from bench.gas.dollar import UNIT, Dollar
 from bench.gas.peers.packages import MODULES
-from bench.gas.rows import Action, Row
+from bench.gas.rows import Action, Row, per
 
 VOUCHERS = 100
 _WHO = "SingularityNET MPE"
@@ -34,7 +34,7 @@ def _code(name: str) -> Code:
 
 
 def _escrow(chain: Chain, dollar: Dollar) -> list[Row]:
-    consumer, operator = account("consumer"), account("operator")
+    consumer, operator = account("snet consumer"), account("snet operator")
     escrow = chain.deploy(account("publisher"), _code("MultiPartyEscrow"), dollar.address)
     dollar.give(consumer.address, 10**6 * UNIT)
     dollar.approve(consumer, escrow.address)
@@ -60,8 +60,8 @@ def _escrow(chain: Chain, dollar: Dollar) -> list[Row]:
             _WHO,
             "multiChannelClaim, 100 channels",
             "one payee, to its balance in the escrow; whole transaction / 100",
-            warm // VOUCHERS,
-            first // VOUCHERS,
+            per(VOUCHERS, warm),
+            per(VOUCHERS, first),
         ),
         Row(
             Action.SETTLE_ONE,

@@ -484,9 +484,10 @@ class Sender:
 
     async def _watch(self) -> None:
         pause_s = 0.05
-        while self._flights:
+        while self._flights and not self._closed:
             try:
-                await asyncio.wait_for(self._wake.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
                 self._wake.clear()
                 looked_at = [flight for flight in self._flights.values() if flight.look_now]
             except TimeoutError:

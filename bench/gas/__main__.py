@@ -19,7 +19,7 @@ from bench.gas.node import fresh_chain
 from bench.gas.ours import launch, market, payments, registration, shares
 from bench.gas.peers import ocean, openzeppelin, singularitynet
 from bench.gas.rows import Row
-from bench.gas.table import Comparison, as_json, as_markdown, compare, show
+from bench.gas.table import Comparison, as_json, as_markdown, compare, missed_lines, show
 from tessera.chain.anvil import find_anvil
 from tessera.errors import TesseraError
 from tessera.presenting import exit_code
@@ -50,7 +50,10 @@ def main() -> int:
         _write(options.json, json.dumps(as_json(comparisons), indent=1, ensure_ascii=False) + "\n")
     if options.figures:
         _write(options.figures, _HEADING + as_markdown(comparisons))
-    return _judge(comparisons, errors)
+    missed = missed_lines(comparisons)
+    for line in missed:
+        errors.print(line, style="red", markup=False, soft_wrap=True)
+    return _MISSED if missed else 0
 
 
 def _write(path: Path, text: str) -> None:
@@ -75,18 +78,6 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)
     return compare(ours, peers, goals.QUOTED, goals.GOALS)
-
-
-def _judge(comparisons: list[Comparison], errors: Console) -> int:
-    missed = [comparison for comparison in comparisons if comparison.missed]
-    for comparison in missed:
-        found = f"{comparison.ours[0].warm:,}" if comparison.ours else "nothing measured"
-        errors.print(
-            f"goal missed: {comparison.action}: found {found}, wanted at most {comparison.goal:,}",
-            style="red",
-            soft_wrap=True,
-        )
-    return _MISSED if missed else 0
 
 
 if __name__ == "__main__":

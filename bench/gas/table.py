@@ -59,6 +59,19 @@ def compare(
     ]
 
 
+def missed_lines(comparisons: Sequence[Comparison]) -> list[str]:
+    """Name each goal that was missed, with what was found and what was wanted."""
+    lines = []
+    for comparison in comparisons:
+        if comparison.missed and comparison.goal is not None:
+            found = f"{comparison.ours[0].warm:,}" if comparison.ours else "nothing measured"
+            lines.append(
+                f"goal missed: {comparison.action}: "
+                f"found {found}, wanted at most {comparison.goal:,}"
+            )
+    return lines
+
+
 def show(console: Console, comparisons: Sequence[Comparison]) -> None:
     """Print one table with a line per figure and a verdict per action."""
     table = Table(title="Gas by receipt (base cost and calldata included)", title_justify="left")

@@ -224,6 +224,13 @@ async def test_code_that_does_not_load_says_why(make: Make) -> None:
         await make("import time\ntime.sleep(60)", load_s=0.5).load()
 
 
+async def test_a_file_may_be_called_like_a_standard_module(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("def run(texts): return [{'own': 1.0}]")
+    runner = PythonRunner("j", tmp_path, "json.py", "run", frozenset({Task.CLASSIFICATION}))
+    assert (await runner.classify(ONE)).scores == [{"own": 1.0}]
+    await runner.close()
+
+
 ESCAPES = {
     "fork": "os.fork()",
     "a program": "__import__('subprocess').run(['true'])",

@@ -7,7 +7,7 @@ before it starts.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import re
 import select
@@ -117,7 +117,13 @@ def main() -> None:
 def _load(hello: Hello) -> tuple[Callable[..., Any], Callable[[str], int] | None]:
     path = os.path.join(hello.folder, hello.file)  # noqa: PTH118 - pathlib doubles the start-up
     sys.path.insert(0, os.path.dirname(path))  # noqa: PTH120
-    module = importlib.import_module(os.path.basename(path).removesuffix(".py"))  # noqa: PTH119
+    # By its place and not by its name: a bundle's `json.py` is not the standard library's.
+    spec = importlib.util.spec_from_file_location("bundle", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{hello.file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bundle"] = module
+    spec.loader.exec_module(module)
     function = getattr(module, hello.callable)
     if not callable(function):
         raise TypeError(f"{hello.callable} in {hello.file} is no callable")

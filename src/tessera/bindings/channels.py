@@ -26,8 +26,8 @@ __all__ = [
     "Settled",
     "SurplusAbsorbed",
     "TillKey",
-    "VoucherSettled",
     "VoucherSkipped",
+    "VouchersSettled",
     "WithdrawalCancelled",
     "WithdrawalRequested",
     "Withdrawn",
@@ -255,24 +255,24 @@ class Withdrawn(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class VoucherSettled(Event):
+class VouchersSettled(Event):
     CONTRACT: ClassVar[str] = "Channels"
-    NAME: ClassVar[str] = "VoucherSettled"
+    NAME: ClassVar[str] = "VouchersSettled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
-        "14efcbc28b5ac23f057e13a826695b5d5bebe3a9a2c8eba4b19205eeae65c469"
+        "f51a21d86e279a9cba464f2b3071ac51e218dc0bfff815734a8d306898f2c05b"
     )
-    INDEXED: ClassVar[tuple[str, ...]] = ("uint256",)
-    BODY: ClassVar[tuple[str, ...]] = ("uint256",)
-    channel: int
-    amount: int
+    INDEXED: ClassVar[tuple[str, ...]] = ("address",)
+    BODY: ClassVar[tuple[str, ...]] = ("uint256[]",)
+    operator: str
+    taken: tuple[int, ...]
 
     @classmethod
     def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
-        return cls(indexed[0], body[0])
+        return cls(checksummed(indexed[0]), tuple(body[0]))
 
     @classmethod
-    def topics(cls, *, channel: int | None = None) -> Topics:
-        return cls._topics(channel)
+    def topics(cls, *, operator: str | None = None) -> Topics:
+        return cls._topics(operator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +418,7 @@ class Channels(Contract):
         WithdrawalRequested,
         WithdrawalCancelled,
         Withdrawn,
-        VoucherSettled,
+        VouchersSettled,
         VoucherSkipped,
         Settled,
         IncomeReceived,
@@ -694,6 +694,12 @@ class Channels(Contract):
     def absorb_surplus(self) -> Call[int]:
         """Credit the commons with what was sent straight to this contract and belongs to nobody."""
         return self._call("absorb_surplus", "a48a7950", (), (), ("uint256",), lambda v: v[0])
+
+    def rescue(self, token: str) -> Call[int]:
+        """Send another token that was sent to this contract by mistake to the commons."""
+        return self._call(
+            "rescue", "839006f2", ("address",), (token,), ("uint256",), lambda v: v[0]
+        )
 
     def till_of(self, asset: int, operator: str, terms: int) -> Call[str]:
         """The deposit address for (asset, operator, terms), whether or not it has code yet."""

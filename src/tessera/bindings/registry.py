@@ -458,14 +458,17 @@ class Registry(Contract):
     )
 
     @staticmethod
-    def encode_constructor(share_implementation: str, owner: str, commons: str) -> bytes:
+    def encode_constructor(
+        share_implementation: str, owner: str, commons: str, terms_grace: int
+    ) -> bytes:
         return encode(
             "Registry.__init__",
-            ("address", "address", "address"),
+            ("address", "address", "address", "uint256"),
             (
                 share_implementation,
                 owner,
                 commons,
+                terms_grace,
             ),
         )
 
@@ -614,7 +617,7 @@ class Registry(Contract):
         )
 
     def set_endpoint(self, asset: int, endpoint: EndpointTerms) -> Call[None]:
-        """Say who serves the asset, for what price and with what cut. New bps make a new terms row; calls made under the old row are settled under the old row."""
+        """Say who serves the asset, for what price and with what cut. New bps make a new terms row; calls made under the old row are settled under the old row, and its cut lapses `terms_grace` seconds later."""
         return self._call(
             "set_endpoint",
             "4f2c1e85",
@@ -628,7 +631,7 @@ class Registry(Contract):
         )
 
     def close_endpoint(self, asset: int, operator: str) -> Call[None]:
-        """Take an operator off the list. What was called under its terms is still settled under them."""
+        """Take an operator off the list. Its cut lapses `terms_grace` seconds later: time to settle what was served."""
         return self._call(
             "close_endpoint",
             "887f6619",
@@ -693,6 +696,27 @@ class Registry(Contract):
     def accept_ownership(self) -> Call[None]:
         """Second step, by the one nominated."""
         return self._call("accept_ownership", "a67c2dcb", (), (), (), lambda _: None)
+
+    def rescue(self, token: str) -> Call[int]:
+        """Send a token that was sent to this contract by mistake to the network's owner."""
+        return self._call(
+            "rescue", "839006f2", ("address",), (token,), ("uint256",), lambda v: v[0]
+        )
+
+    def terms_of(self, asset: int, operator: str, terms: int) -> Call[tuple[int, int, int]]:
+        """Returns: Fee bps, cut bps, and when the cut lapses (0 while the terms are the operator's present ones)."""
+        return self._call(
+            "terms_of",
+            "194012ce",
+            ("uint256", "address", "uint256"),
+            (
+                asset,
+                operator,
+                terms,
+            ),
+            ("uint256", "uint256", "uint256"),
+            lambda v: (v[0], v[1], v[2]),
+        )
 
     def name(self) -> Call[str]:
         return self._call("name", "06fdde03", (), (), ("string",), lambda v: v[0])

@@ -62,21 +62,20 @@ class RevenueClaimed(Event):
     CONTRACT: ClassVar[str] = "Share"
     NAME: ClassVar[str] = "RevenueClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
-        "396b957ca7fdedb339c03b4968d2b37fcf13e62f0d395b81b2c1eca98e7403e8"
+        "c15f451120b13b6b40c6ad6203614ab3088308bef9150c0d6f46ea79bf464224"
     )
-    INDEXED: ClassVar[tuple[str, ...]] = ("address", "address")
+    INDEXED: ClassVar[tuple[str, ...]] = ("address",)
     BODY: ClassVar[tuple[str, ...]] = ("uint256",)
     holder: str
-    receiver: str
     amount: int
 
     @classmethod
     def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
-        return cls(checksummed(indexed[0]), checksummed(indexed[1]), body[0])
+        return cls(checksummed(indexed[0]), body[0])
 
     @classmethod
-    def topics(cls, *, holder: str | None = None, receiver: str | None = None) -> Topics:
-        return cls._topics(holder, receiver)
+    def topics(cls, *, holder: str | None = None) -> Topics:
+        return cls._topics(holder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +133,13 @@ class Share(Contract):
     )
 
     @staticmethod
-    def encode_constructor(currency: str, registry: str, channels: str) -> bytes:
+    def encode_constructor(currency: str, registry: str) -> bytes:
         return encode(
             "Share.__init__",
-            ("address", "address", "address"),
+            ("address", "address"),
             (
                 currency,
                 registry,
-                channels,
             ),
         )
 
@@ -287,7 +285,7 @@ class Share(Contract):
         return self._call("revenue_index", "32f7aba3", (), (), ("uint256",), lambda v: v[0])
 
     def revenue_stream(self) -> Call[tuple[int, int, int, int]]:
-        """Returns: Revenue streamed up to `last`, revenue still to stream after it, `last`, and when the stream ends."""
+        """Returns: Revenue streamed up to `last`, all revenue once the stream ends, `last`, and the end."""
         return self._call(
             "revenue_stream",
             "ab5431b7",

@@ -17,14 +17,25 @@ class Till(Contract):
     EVENTS: ClassVar[tuple[type[Event], ...]] = ()
 
     @staticmethod
-    def encode_constructor(channels: str) -> bytes:
-        return encode("Till.__init__", ("address",), (channels,))
+    def encode_constructor(channels: str, currency: str) -> bytes:
+        return encode(
+            "Till.__init__",
+            ("address", "address"),
+            (
+                channels,
+                currency,
+            ),
+        )
 
-    def forward(self, token: str, receiver: str) -> Call[None]:
-        """Send all of `token` to `receiver`."""
+    def sweep(self) -> Call[None]:
+        """Send all of the currency to Channels."""
+        return self._call("sweep", "35faa416", (), (), (), lambda _: None)
+
+    def rescue(self, token: str, receiver: str) -> Call[None]:
+        """Send another token that was sent here by mistake to `receiver`, with what it earned here."""
         return self._call(
-            "forward",
-            "95ccf8bf",
+            "rescue",
+            "4fdf5d1d",
             ("address", "address"),
             (
                 token,

@@ -19,6 +19,7 @@
 """
 from ethereum.ercs import IERC20
 from .modules import clones
+from .modules import rescues
 from .modules import signatures
 
 
@@ -37,7 +38,8 @@ interface IShare:
 
 
 interface ITill:
-    def forward(token: address, receiver: address): nonpayable
+    def sweep(): nonpayable
+    def rescue(token: address, receiver: address): nonpayable
 
 
 interface IAuthorizedTransfer:
@@ -129,9 +131,10 @@ event Withdrawn:
     receiver: indexed(address)
     amount: uint256
 
-event VoucherSettled:
-    channel: indexed(uint256)
-    amount: uint256
+# One for each settlement: for each voucher that counted, its channel (64) | the amount taken (96) << 64.
+event VouchersSettled:
+    operator: indexed(address)
+    taken: DynArray[uint256, MAX_VOUCHERS]
 
 event VoucherSkipped:
     operator: indexed(address)
@@ -168,7 +171,9 @@ event SurplusAbsorbed:
 BPS: constant(uint256) = 10_000
 MAX_TILLS: constant(uint256) = 32
 MAX_LINES: constant(uint256) = 16
-MAX_WORDS: constant(uint256) = 2048
+MAX_VOUCHERS: constant(uint256) = 256
+# Vyper sets the whole of a list aside, and memory is paid for by its square: 16,000 gas less than with twice as much.
+MAX_WORDS: constant(uint256) = 1024
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_95: constant(uint256) = 2**95 - 1
 MASK_64: constant(uint256) = 2**64 - 1
@@ -194,12 +199,12 @@ WITHDRAW_DELAY: immutable(uint256)
 CACHED_CHAIN_ID: immutable(uint256)
 CACHED_DOMAIN: immutable(bytes32)
 
-# operator -> channel -> signer (160) | restricted (1) | balance (95)
-channels: HashMap[address, HashMap[uint256, uint256]]
-# operator -> channel -> payer (160) | withdrawal available at (40), 0 if none was requested
-payers: HashMap[address, HashMap[uint256, uint256]]
-# keccak(operator, channel, asset, terms) -> charged (96) | cap (96) | expires (40)
-lines: HashMap[bytes32, uint256]
+# operator << 64 | channel -> signer (160) | restricted (1) | balance (95)
+channels: HashMap[uint256, uint256]
+# operator << 64 | channel -> payer (160) | withdrawal available at (40), 0 if none was requested
+payers: HashMap[uint256, uint256]
+# hash of (operator, asset, terms), its low 64 bits replaced by the channel -> charged (96) | cap (96) | expires (40)
+lines: HashMap[uint256, uint256]
 # All that (asset, operator, terms) ever took in, settled or through its Till.
 gross_of: public(HashMap[uint256, HashMap[address, HashMap[uint256, uint256]]])
 # An asset's income that waits to be flushed to its holders or its owner.
@@ -278,7 +283,7 @@ def top_up(operator: address, channel: uint256, amount: uint256):
     """
     @notice Add to a channel. Anyone may; the money is the payer's.
     """
-    assert self.payers[operator][channel] != 0, "channels: no such channel"
+    assert self.payers[self._channel_key(operator, channel)] != 0, "channels: no such channel"
     self._deposit(operator, channel, self._take(msg.sender, amount))
 
 
@@ -289,7 +294,9 @@ def grant(operator: address, channel: uint256, grants: DynArray[Grant, MAX_LINES
             may already have served on the strength of it.
     """
     self._only_payer(operator, channel)
-    assert self.channels[operator][channel] & RESTRICTED != 0, "channels: the signer is not restricted"
+    assert (
+        self.channels[self._channel_key(operator, channel)] & RESTRICTED != 0
+    ), "channels: the signer is not restricted"
     self._grant(operator, channel, grants)
 
 
@@ -300,10 +307,11 @@ def request_withdrawal(operator: address, channel: uint256) -> uint256:
             money is really withdrawn.
     """
     self._only_payer(operator, channel)
-    word: uint256 = self.payers[operator][channel]
+    key: uint256 = self._channel_key(operator, channel)
+    word: uint256 = self.payers[key]
     assert word >> 160 == 0, "channels: withdrawal requested already"
     available_at: uint256 = block.timestamp + WITHDRAW_DELAY
-    self.payers[operator][channel] = word | (available_at << 160)
+    self.payers[key] = word | (available_at << 160)
     log WithdrawalRequested(operator=operator, channel=channel, available_at=available_at)
     return available_at
 
@@ -315,9 +323,10 @@ def cancel_withdrawal(operator: address, channel: uint256):
             a stranger must not restart the payer's clock.
     """
     self._only_payer(operator, channel)
-    word: uint256 = self.payers[operator][channel]
+    key: uint256 = self._channel_key(operator, channel)
+    word: uint256 = self.payers[key]
     assert word >> 160 != 0, "channels: no withdrawal requested"
-    self.payers[operator][channel] = word & MASK_160
+    self.payers[key] = word & MASK_160
     log WithdrawalCancelled(operator=operator, channel=channel)
 
 
@@ -326,7 +335,8 @@ def withdraw(operator: address, channel: uint256) -> uint256:
     """
     @notice Pay the rest of a channel back to its payer, once the delay is over. Anyone may call it.
     """
-    return self._withdraw(operator, channel, convert(self.payers[operator][channel] & MASK_160, address))
+    payer: uint256 = self.payers[self._channel_key(operator, channel)] & MASK_160
+    return self._withdraw(operator, channel, convert(payer, address))
 
 
 @external
@@ -343,7 +353,7 @@ def release(channel: uint256) -> uint256:
     """
     @notice The operator lets a payer have the rest back at once.
     """
-    word: uint256 = self.payers[msg.sender][channel]
+    word: uint256 = self.payers[self._channel_key(msg.sender, channel)]
     assert word != 0, "channels: no such channel"
     return self._pay_back(msg.sender, channel, convert(word & MASK_160, address))
 
@@ -352,12 +362,13 @@ def release(channel: uint256) -> uint256:
 def _open(payer: address, operator: address, salt: bytes32, signer: address, restricted: bool) -> uint256:
     assert operator != empty(address) and signer != empty(address), "channels: zero address"
     channel: uint256 = self._channel_number(payer, operator, salt)
-    assert self.payers[operator][channel] == 0, "channels: channel exists"
-    self.payers[operator][channel] = convert(payer, uint256)
+    key: uint256 = self._channel_key(operator, channel)
+    assert self.payers[key] == 0, "channels: channel exists"
+    self.payers[key] = convert(payer, uint256)
     word: uint256 = convert(signer, uint256)
     if restricted:
         word |= RESTRICTED
-    self.channels[operator][channel] = word
+    self.channels[key] = word
     log ChannelOpened(
         operator=operator, payer=payer, channel=channel, signer=signer, restricted=restricted
     )
@@ -368,7 +379,7 @@ def _open(payer: address, operator: address, salt: bytes32, signer: address, res
 def _grant(operator: address, channel: uint256, grants: DynArray[Grant, MAX_LINES]):
     for item: Grant in grants:
         assert item.cap <= MASK_96 and item.expires <= MASK_40, "channels: grant out of range"
-        key: bytes32 = self._line_key(operator, channel, item.asset, item.terms)
+        key: uint256 = self._till_key(operator, item.asset, item.terms) | channel
         line: uint256 = self.lines[key]
         assert item.cap >= (line >> 96) & MASK_96 and item.expires >= line >> 192, "channels: a grant never shrinks"
         self.lines[key] = (line & MASK_96) | (item.cap << 96) | (item.expires << 192)
@@ -396,16 +407,17 @@ def _take(payer: address, amount: uint256) -> uint256:
 
 @internal
 def _deposit(operator: address, channel: uint256, amount: uint256):
-    word: uint256 = self.channels[operator][channel]
+    key: uint256 = self._channel_key(operator, channel)
+    word: uint256 = self.channels[key]
     assert amount <= MASK_95 and (word >> 161) + amount <= MASK_95, "channels: balance too large"
-    self.channels[operator][channel] = word + (amount << 161)
+    self.channels[key] = word + (amount << 161)
     self.obligations += amount
     log Deposited(operator=operator, channel=channel, amount=amount)
 
 
 @internal
 def _withdraw(operator: address, channel: uint256, receiver: address) -> uint256:
-    available_at: uint256 = self.payers[operator][channel] >> 160
+    available_at: uint256 = self.payers[self._channel_key(operator, channel)] >> 160
     assert available_at != 0, "channels: no withdrawal requested"
     assert block.timestamp >= available_at, "channels: withdrawal is not available yet"
     return self._pay_back(operator, channel, receiver)
@@ -413,10 +425,11 @@ def _withdraw(operator: address, channel: uint256, receiver: address) -> uint256
 
 @internal
 def _pay_back(operator: address, channel: uint256, receiver: address) -> uint256:
-    word: uint256 = self.channels[operator][channel]
+    key: uint256 = self._channel_key(operator, channel)
+    word: uint256 = self.channels[key]
     amount: uint256 = word >> 161
-    self.channels[operator][channel] = word & (MASK_160 | RESTRICTED)
-    self.payers[operator][channel] = self.payers[operator][channel] & MASK_160
+    self.channels[key] = word & (MASK_160 | RESTRICTED)
+    self.payers[key] = self.payers[key] & MASK_160
     self._send(receiver, amount)
     log Withdrawn(operator=operator, channel=channel, receiver=receiver, amount=amount)
     return amount
@@ -425,7 +438,8 @@ def _pay_back(operator: address, channel: uint256, receiver: address) -> uint256
 @internal
 @view
 def _only_payer(operator: address, channel: uint256):
-    assert convert(msg.sender, uint256) == self.payers[operator][channel] & MASK_160, "channels: only the payer"
+    payer: uint256 = self.payers[self._channel_key(operator, channel)] & MASK_160
+    assert convert(msg.sender, uint256) == payer, "channels: only the payer"
 
 
 # --- Settlement -----------------------------------------------------------------------------------------------------
@@ -442,6 +456,7 @@ def settle(tills: DynArray[TillKey, MAX_TILLS], batch: DynArray[uint256, MAX_WOR
     @return How much was taken from the channels.
     """
     sums: DynArray[uint256, MAX_TILLS] = []
+    keys: DynArray[uint256, MAX_TILLS] = []
     for i: uint256 in range(len(tills), bound=MAX_TILLS):
         if i != 0:
             before: TillKey = tills[i - 1]
@@ -449,76 +464,94 @@ def settle(tills: DynArray[TillKey, MAX_TILLS], batch: DynArray[uint256, MAX_WOR
                 tills[i].asset == before.asset and tills[i].terms > before.terms
             ), "channels: tills are not in order"
         sums.append(0)
+        keys.append(self._till_key(msg.sender, tills[i].asset, tills[i].terms))
     domain: bytes32 = self._domain_separator()
+    taken_from: DynArray[uint256, MAX_VOUCHERS] = []
+    operator_bits: uint256 = convert(msg.sender, uint256) << 64
     hashes: bytes32[MAX_LINES] = empty(bytes32[MAX_LINES])
+    changed: uint256[MAX_LINES] = empty(uint256[MAX_LINES])
+    growth: uint256[MAX_LINES] = empty(uint256[MAX_LINES])
     total: uint256 = 0
     cursor: uint256 = 0
-    for _: uint256 in range(MAX_WORDS):
-        if cursor >= len(batch):
+    # A voucher has four words at least, so a full batch ends with the range.
+    for _: uint256 in range(MAX_VOUCHERS):
+        if cursor == len(batch):
             break
         header: uint256 = batch[cursor]
         channel: uint256 = header & MASK_64
         count: uint256 = header >> 64
         assert count != 0 and count <= MAX_LINES, "channels: malformed batch"
-        # Reading past the end reverts: Vyper checks the bounds of a dynamic array.
-        next_position: uint256 = 0
-        for j: uint256 in range(count, bound=MAX_LINES):
-            line: uint256 = batch[cursor + 1 + j]
-            position: uint256 = line >> 192
-            assert position >= next_position and position < len(tills), "channels: malformed batch"
-            next_position = position + 1
-            hashes[j] = self._line_hash(
-                tills[position].asset, tills[position].terms, (line >> 96) & MASK_96
-            )
-        signer: address = signatures._recover_compact(
-            self._voucher_digest(domain, channel, self._lines_hash(hashes, count)),
-            batch[cursor + 1 + count],
-            batch[cursor + 2 + count],
-        )
-        word: uint256 = self.channels[msg.sender][channel]
-        reason: Reason = self._check_signer(word, signer)
+        word: uint256 = self.channels[operator_bits | channel]
+        reason: Reason = empty(Reason)
         taken: uint256 = 0
-        if reason == empty(Reason):
-            # First look at every line, then write: a voucher counts whole or not at all.
-            keys: DynArray[bytes32, MAX_LINES] = []
-            words: DynArray[uint256, MAX_LINES] = []
-            for j: uint256 in range(count, bound=MAX_LINES):
-                line: uint256 = batch[cursor + 1 + j]
-                charged: uint256 = line & MASK_96
-                if charged == 0:
-                    keys.append(empty(bytes32))
-                    words.append(0)
-                    continue
-                position: uint256 = line >> 192
-                key: bytes32 = self._line_key(
-                    msg.sender, channel, tills[position].asset, tills[position].terms
-                )
-                stored: uint256 = self.lines[key]
-                reason = self._check_line(word, stored, charged, (line >> 96) & MASK_96)
-                if reason != empty(Reason):
-                    break
-                taken = unsafe_add(taken, unsafe_sub(charged, stored & MASK_96))
-                keys.append(key)
-                words.append(unsafe_add(unsafe_sub(stored, stored & MASK_96), charged))
-            if reason == empty(Reason):
-                if taken > word >> 161:
-                    reason = Reason.BALANCE_TOO_LOW
-                elif taken != 0:
-                    for j: uint256 in range(count, bound=MAX_LINES):
-                        if words[j] == 0:
-                            continue
-                        position: uint256 = batch[cursor + 1 + j] >> 192
-                        sums[position] = unsafe_add(
-                            sums[position],
-                            unsafe_sub(words[j] & MASK_96, self.lines[keys[j]] & MASK_96),
-                        )
-                        self.lines[keys[j]] = words[j]
-                    self.channels[msg.sender][channel] = unsafe_sub(word, taken << 161)
-                    total = unsafe_add(total, taken)
-                    log VoucherSettled(channel=channel, amount=taken)
+        next_position: uint256 = 0
+        # First look at every line, then write: a voucher counts whole or not at all. Reading past the end reverts,
+        # since Vyper checks the bounds of a dynamic array.
+        for j: uint256 in range(count, bound=MAX_LINES):
+            line: uint256 = batch[unsafe_add(cursor, unsafe_add(j, 1))]
+            position: uint256 = line >> 192
+            assert position >= next_position, "channels: malformed batch"
+            next_position = unsafe_add(position, 1)
+            maximum: uint256 = (line >> 96) & MASK_96
+            till: TillKey = tills[position]
+            hashes[j] = keccak256(abi_encode(LINE_TYPEHASH, till.asset, till.terms, maximum))
+            charged: uint256 = line & MASK_96
+            growth[j] = 0
+            if charged != 0:
+                stored: uint256 = self.lines[keys[position] | channel]
+                settled: uint256 = stored & MASK_96
+                if charged < settled:
+                    reason = Reason.BELOW_SETTLED
+                elif charged > maximum:
+                    reason = Reason.ABOVE_MAXIMUM
+                elif word & RESTRICTED != 0 and not self._is_granted(stored, charged):
+                    reason = Reason.NOT_GRANTED
+                else:
+                    growth[j] = unsafe_sub(charged, settled)
+                    changed[j] = unsafe_add(stored, growth[j])
+                    taken = unsafe_add(taken, growth[j])
+        cursor = unsafe_add(cursor, unsafe_add(count, 1))
+        # EIP-712 hashes an array of structs as the hashes of its members, one behind the other. Most have one.
+        lines_hash: bytes32 = empty(bytes32)
+        if count == 1:
+            lines_hash = keccak256(hashes[0])
+        else:
+            lines_hash = keccak256(slice(abi_encode(hashes), 0, 32 * count))
+        signer: uint256 = convert(
+            signatures._recover_compact(
+                keccak256(
+                    concat(
+                        x"1901",
+                        domain,
+                        keccak256(abi_encode(VOUCHER_TYPEHASH, channel, lines_hash)),
+                    )
+                ),
+                batch[cursor],
+                batch[unsafe_add(cursor, 1)],
+            ),
+            uint256,
+        )
+        cursor = unsafe_add(cursor, 2)
+        if word == 0:
+            reason = Reason.NO_CHANNEL
+        elif signer == 0 or signer != word & MASK_160:
+            reason = Reason.BAD_SIGNATURE
+        elif taken > word >> 161 and reason == empty(Reason):
+            reason = Reason.BALANCE_TOO_LOW
         if reason != empty(Reason):
             log VoucherSkipped(operator=msg.sender, channel=channel, reason=reason)
-        cursor = unsafe_add(cursor, unsafe_add(count, 3))
+        elif taken != 0:
+            for j: uint256 in range(count, bound=MAX_LINES):
+                if growth[j] != 0:
+                    # The words behind: this voucher's lines begin `count + 2` words before the cursor.
+                    position: uint256 = batch[unsafe_sub(unsafe_add(cursor, j), unsafe_add(count, 2))] >> 192
+                    sums[position] = unsafe_add(sums[position], growth[j])
+                    self.lines[keys[position] | channel] = changed[j]
+            self.channels[operator_bits | channel] = unsafe_sub(word, taken << 161)
+            total = unsafe_add(total, taken)
+            taken_from.append(channel | (taken << 64))
+    if total != 0:
+        log VouchersSettled(operator=msg.sender, taken=taken_from)
     for i: uint256 in range(len(tills), bound=MAX_TILLS):
         if sums[i] != 0:
             commons: uint256 = self._credit(tills[i].asset, msg.sender, tills[i].terms, sums[i])
@@ -553,28 +586,48 @@ def settle_by_receipt(
     hashes: bytes32[MAX_LINES] = empty(bytes32[MAX_LINES])
     maximum: uint256 = 0
     for j: uint256 in range(len(signed), bound=MAX_LINES):
-        hashes[j] = self._line_hash(signed[j].asset, signed[j].terms, signed[j].maximum)
-        if signed[j].asset == receipt.asset and signed[j].terms == receipt.terms:
-            maximum = signed[j].maximum
-    word: uint256 = self.channels[operator][receipt.channel]
+        line: Line = signed[j]
+        hashes[j] = keccak256(abi_encode(LINE_TYPEHASH, line.asset, line.terms, line.maximum))
+        if line.asset == receipt.asset and line.terms == receipt.terms:
+            maximum = line.maximum
+    channel_key: uint256 = self._channel_key(operator, receipt.channel)
+    word: uint256 = self.channels[channel_key]
     signer: address = signatures._recover_compact(
-        self._voucher_digest(domain, receipt.channel, self._lines_hash(hashes, len(signed))), r, vs
+        signatures._typed_digest(
+            domain,
+            keccak256(
+                abi_encode(
+                    VOUCHER_TYPEHASH,
+                    receipt.channel,
+                    keccak256(slice(abi_encode(hashes), 0, 32 * len(signed))),
+                )
+            ),
+        ),
+        r,
+        vs,
     )
-    assert self._check_signer(word, signer) == empty(Reason), "channels: voucher not signed by the channel's signer"
+    assert (
+        signer != empty(address) and convert(signer, uint256) == word & MASK_160
+    ), "channels: voucher not signed by the channel's signer"
     digest: bytes32 = signatures._typed_digest(
         domain, keccak256(abi_encode(RECEIPT_TYPEHASH, receipt))
     )
-    assert signatures._recover_compact(digest, receipt_r, receipt_vs) == operator, "channels: receipt not signed by the operator"
-    key: bytes32 = self._line_key(operator, receipt.channel, receipt.asset, receipt.terms)
+    assert (
+        operator != empty(address)
+        and signatures._recover_compact(digest, receipt_r, receipt_vs) == operator
+    ), "channels: receipt not signed by the operator"
+    key: uint256 = self._till_key(operator, receipt.asset, receipt.terms) | receipt.channel
     stored: uint256 = self.lines[key]
     charged: uint256 = receipt.charged
-    assert self._check_line(word, stored, charged, maximum) == empty(Reason), "channels: receipt does not fit the voucher"
+    assert charged <= maximum and charged <= MASK_96, "channels: receipt above the voucher"
+    assert charged >= stored & MASK_96, "channels: settled already"
+    assert word & RESTRICTED == 0 or self._is_granted(stored, charged), "channels: not granted"
     taken: uint256 = charged - (stored & MASK_96)
     assert taken <= word >> 161, "channels: balance too low"
     if taken != 0:
         self.lines[key] = stored + taken
-        self.channels[operator][receipt.channel] = word - (taken << 161)
-        log VoucherSettled(channel=receipt.channel, amount=taken)
+        self.channels[channel_key] = word - (taken << 161)
+        log VouchersSettled(operator=operator, taken=[receipt.channel | (taken << 64)])
         commons: uint256 = self._credit(receipt.asset, operator, receipt.terms, taken)
         self.demand_of[receipt.asset] += commons
         log Settled(
@@ -589,55 +642,24 @@ def settle_by_receipt(
 
 @internal
 @view
-def _check_signer(word: uint256, signer: address) -> Reason:
-    if word == 0:
-        return Reason.NO_CHANNEL
-    if signer == empty(address) or convert(signer, uint256) != word & MASK_160:
-        return Reason.BAD_SIGNATURE
-    return empty(Reason)
-
-
-@internal
-@view
-def _check_line(word: uint256, stored: uint256, charged: uint256, maximum: uint256) -> Reason:
-    if charged < stored & MASK_96:
-        return Reason.BELOW_SETTLED
-    if charged > maximum or charged > MASK_96:
-        return Reason.ABOVE_MAXIMUM
-    if word & RESTRICTED != 0 and (
-        charged > (stored >> 96) & MASK_96 or block.timestamp > stored >> 192
-    ):
-        return Reason.NOT_GRANTED
-    return empty(Reason)
+def _is_granted(line: uint256, charged: uint256) -> bool:
+    return charged <= (line >> 96) & MASK_96 and block.timestamp <= line >> 192
 
 
 @internal
 @pure
-def _line_hash(asset: uint256, terms: uint256, maximum: uint256) -> bytes32:
-    return keccak256(abi_encode(LINE_TYPEHASH, asset, terms, maximum))
-
-
-@internal
-@pure
-def _lines_hash(hashes: bytes32[MAX_LINES], count: uint256) -> bytes32:
+def _till_key(operator: address, asset: uint256, terms: uint256) -> uint256:
     """
-    @dev EIP-712's hash of an array of structs: the hashes of its members, one behind the other.
+    @dev Room for the channel's number in the low 64 bits; 192 bits of a hash are more than an address has.
     """
-    return keccak256(slice(abi_encode(hashes), 0, 32 * count))
+    return convert(keccak256(abi_encode(operator, asset, terms)), uint256) & ~MASK_64
 
 
 @internal
 @pure
-def _voucher_digest(domain: bytes32, channel: uint256, lines_hash: bytes32) -> bytes32:
-    return signatures._typed_digest(
-        domain, keccak256(abi_encode(VOUCHER_TYPEHASH, channel, lines_hash))
-    )
-
-
-@internal
-@pure
-def _line_key(operator: address, channel: uint256, asset: uint256, terms: uint256) -> bytes32:
-    return keccak256(abi_encode(operator, channel, asset, terms))
+def _channel_key(operator: address, channel: uint256) -> uint256:
+    assert channel <= MASK_64, "channels: no such channel"
+    return (convert(operator, uint256) << 64) | channel
 
 
 # --- The split ------------------------------------------------------------------------------------------------------
@@ -736,7 +758,7 @@ def flush_till(asset: uint256, operator: address, terms: uint256) -> uint256:
     """
     till: address = self._till(asset, operator, terms)
     before: uint256 = staticcall IERC20(CURRENCY).balanceOf(self)
-    extcall ITill(till).forward(CURRENCY, self)
+    extcall ITill(till).sweep()
     amount: uint256 = staticcall IERC20(CURRENCY).balanceOf(self) - before
     if amount != 0:
         self.obligations += amount
@@ -751,7 +773,7 @@ def rescue_from_till(asset: uint256, operator: address, terms: uint256, token: a
     @notice Send another token that was sent to a Till by mistake to the asset's controller.
     """
     assert token != CURRENCY, "channels: the currency is income; use flush_till"
-    extcall ITill(self._till(asset, operator, terms)).forward(
+    extcall ITill(self._till(asset, operator, terms)).rescue(
         token, staticcall IRegistry(REGISTRY).controller_of(asset)
     )
 
@@ -766,6 +788,15 @@ def absorb_surplus() -> uint256:
     self.credit_of[staticcall IRegistry(REGISTRY).commons()] += amount
     log SurplusAbsorbed(amount=amount)
     return amount
+
+
+@external
+def rescue(token: address) -> uint256:
+    """
+    @notice Send another token that was sent to this contract by mistake to the commons.
+    """
+    assert token != CURRENCY, "channels: the currency is somebody's; use absorb_surplus"
+    return rescues._rescue(token, staticcall IRegistry(REGISTRY).commons())
 
 
 @internal
@@ -806,8 +837,9 @@ def channel_of(operator: address, channel: uint256) -> (address, address, bool, 
     @return Payer, signer, whether the signer is held to grants, balance, and when a requested withdrawal is available
             (0 if none was requested).
     """
-    word: uint256 = self.channels[operator][channel]
-    payer: uint256 = self.payers[operator][channel]
+    key: uint256 = self._channel_key(operator, channel)
+    word: uint256 = self.channels[key]
+    payer: uint256 = self.payers[key]
     return (
         convert(payer & MASK_160, address),
         convert(word & MASK_160, address),
@@ -824,7 +856,8 @@ def line_of(operator: address, channel: uint256, asset: uint256, terms: uint256)
     """
     @return Charged so far, and the session key's cap and expiry on this line.
     """
-    line: uint256 = self.lines[self._line_key(operator, channel, asset, terms)]
+    assert channel <= MASK_64, "channels: no such channel"
+    line: uint256 = self.lines[self._till_key(operator, asset, terms) | channel]
     return line & MASK_96, (line >> 96) & MASK_96, line >> 192
 
 

@@ -11,6 +11,7 @@
      through the Share and is divided by an index per share held (scale 2^96, remainder carried).
      Twin: `tessera.spec.offering`.
 @custom:security The publisher cannot change a term, take money before the soft cap, or unsold shares before the end.
+     A publisher can reach the soft cap by buying with a second address: it shows that money came in, not whose.
      The price is fixed, so being earlier or later in a block changes nothing but whether shares are left; a cap for
      each buyer is a courtesy, not a defence against many addresses.
 @custom:invariant solvent, escrow_until_final, can_always_claim, conserved
@@ -21,7 +22,6 @@ from .modules import clones
 
 
 interface IShare:
-    def claim(receiver: address) -> uint256: nonpayable
     def claimable(holder: address) -> uint256: view
     def currency() -> address: view
 
@@ -259,10 +259,19 @@ def _pull():
     """
     @dev Fetch the Share's revenue and spread it over the shares that earn here.
     """
-    share: IShare = IShare(self._share())
-    if staticcall share.claimable(self) == 0:
+    share: address = self._share()
+    if staticcall IShare(share).claimable(self) == 0:
         return
-    amount: uint256 = extcall share.claim(self)
+    # A currency that refuses to pay this address must not keep buyers from their shares: then the revenue waits in
+    # the Share. What arrived counts, not what was sent.
+    currency: IERC20 = IERC20(self._currency())
+    before: uint256 = staticcall currency.balanceOf(self)
+    claimed: bool = raw_call(
+        share, abi_encode(self, method_id=method_id("claim(address)")), revert_on_failure=False
+    )
+    if not claimed:
+        return
+    amount: uint256 = staticcall currency.balanceOf(self) - before
     self.received += amount
     held: uint256 = self.unsold + self.escrowed
     if held == 0:

@@ -17,6 +17,7 @@
 from ethereum.ercs import IERC165
 from .modules import clones
 from .modules import erc721
+from .modules import rescues
 
 implements: IERC165
 
@@ -152,6 +153,7 @@ MASK_16: constant(uint256) = 2**16 - 1
 ACTIVE: constant(uint256) = 2**255
 
 SHARE_IMPLEMENTATION: immutable(address)
+TERMS_GRACE: immutable(uint256)
 
 owner: public(address)
 nominated_owner: public(address)
@@ -168,21 +170,24 @@ parents: HashMap[uint256, HashMap[uint256, uint256]]
 roots: HashMap[uint256, HashMap[uint256, bytes32]]
 # price per call (72) | per 1k in (72) | per 1k out (72) | terms (32) | - | active (1)
 endpoints: HashMap[uint256, HashMap[address, uint256]]
-# fee bps (16) | cut bps (16)
+# fee bps (16) | cut bps (16) | when the cut lapses (40), 0 while these are the present terms
 terms_rows: HashMap[uint256, HashMap[address, HashMap[uint256, uint256]]]
 share_of: public(HashMap[uint256, address])
 handed_to: HashMap[uint256, address]
 
 
 @deploy
-def __init__(share_implementation: address, owner: address, commons: address):
+def __init__(share_implementation: address, owner: address, commons: address, terms_grace: uint256):
     """
     @param share_implementation What every Share is a clone of.
     @param owner Sets the network fee and its receivers; a timelock in production.
     @param commons Receives the commons half of the network fee.
+    @param terms_grace Seconds in which an operator can still settle with its cut after its terms were replaced.
     """
+    assert terms_grace <= MAX_PERIOD, "registry: grace out of range"
     assert owner != empty(address) and commons != empty(address), "registry: zero address"
     SHARE_IMPLEMENTATION = share_implementation
+    TERMS_GRACE = terms_grace
     self.owner = owner
     self.commons = commons
     self.validators = commons
@@ -205,6 +210,8 @@ def publish(publication: Publication, endpoint: EndpointTerms) -> uint256:
     asset: uint256 = self._asset_id(msg.sender, publication.release.root, publication.salt)
     assert publication.release.root != empty(bytes32), "registry: content root is empty"
     assert len(publication.slug) != 0, "registry: slug is empty"
+    kind: uint256 = convert(publication.kind, uint256)
+    assert kind != 0 and kind & (kind - 1) == 0, "registry: kind is not one kind"
     number: uint256 = self.asset_count + 1
     self.asset_count = number
     royalties_bps: uint256 = 0
@@ -220,7 +227,7 @@ def publish(publication: Publication, endpoint: EndpointTerms) -> uint256:
         index += 1
     self.rows[asset] = (
         number
-        | (convert(publication.kind, uint256) << 32)
+        | (kind << 32)
         | (1 << 40)
         | (index << 72)
         | (royalties_bps << 80)
@@ -274,7 +281,7 @@ def release(asset: uint256, version: Release) -> uint256:
 def set_endpoint(asset: uint256, endpoint: EndpointTerms):
     """
     @notice Say who serves the asset, for what price and with what cut. New bps make a new terms row; calls made under
-            the old row are settled under the old row.
+            the old row are settled under the old row, and its cut lapses `terms_grace` seconds later.
     """
     self._only_controller(asset)
     assert endpoint.operator != empty(address), "registry: operator is the zero address"
@@ -284,12 +291,13 @@ def set_endpoint(asset: uint256, endpoint: EndpointTerms):
 @external
 def close_endpoint(asset: uint256, operator: address):
     """
-    @notice Take an operator off the list. What was called under its terms is still settled under them.
+    @notice Take an operator off the list. Its cut lapses `terms_grace` seconds later: time to settle what was served.
     """
     self._only_controller(asset)
     endpoint: uint256 = self.endpoints[asset][operator]
     assert endpoint & ACTIVE != 0, "registry: no such endpoint"
     self.endpoints[asset][operator] = endpoint ^ ACTIVE
+    self._let_lapse(asset, operator, (endpoint >> 216) & MASK_32)
     log EndpointClosed(asset=asset, operator=operator)
 
 
@@ -315,6 +323,7 @@ def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
     terms: uint256 = (self.endpoints[asset][endpoint.operator] >> 216) & MASK_32
     terms_row: uint256 = fee_bps | (endpoint.cut_bps << 16)
     if terms == 0 or self.terms_rows[asset][endpoint.operator][terms] != terms_row:
+        self._let_lapse(asset, endpoint.operator, terms)
         terms += 1
         assert terms <= MASK_32, "registry: too many terms"
         self.terms_rows[asset][endpoint.operator][terms] = terms_row
@@ -330,6 +339,16 @@ def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
         price=price,
         url=endpoint.url,
     )
+
+
+@internal
+def _let_lapse(asset: uint256, operator: address, terms: uint256):
+    """
+    @dev Without this an operator that was dismissed could go on under its old cut for as long as payers sign for it.
+    """
+    row: uint256 = self.terms_rows[asset][operator][terms]
+    if row != 0 and row >> 32 == 0:
+        self.terms_rows[asset][operator][terms] = row | ((block.timestamp + TERMS_GRACE) << 32)
 
 
 # --- Ownership ------------------------------------------------------------------------------------------------------
@@ -446,7 +465,26 @@ def accept_ownership():
     log OwnerChanged(owner=msg.sender)
 
 
+@external
+def rescue(token: address) -> uint256:
+    """
+    @notice Send a token that was sent to this contract by mistake to the network's owner.
+    """
+    return rescues._rescue(token, self.owner)
+
+
 # --- Views ----------------------------------------------------------------------------------------------------------
+
+
+@external
+@view
+@reentrant
+def terms_of(asset: uint256, operator: address, terms: uint256) -> (uint256, uint256, uint256):
+    """
+    @return Fee bps, cut bps, and when the cut lapses (0 while the terms are the operator's present ones).
+    """
+    row: uint256 = self._terms_row(asset, operator, terms)
+    return row & MASK_16, (row >> 16) & MASK_16, self.terms_rows[asset][operator][terms] >> 32
 
 
 @external
@@ -544,7 +582,7 @@ def endpoint_of(asset: uint256, operator: address) -> (bool, uint256, uint256, u
         word & ACTIVE != 0,
         terms,
         terms_row & MASK_16,
-        terms_row >> 16,
+        (terms_row >> 16) & MASK_16,
         Price(
             per_call=word & MASK_72,
             per_1k_in=(word >> 72) & MASK_72,
@@ -570,7 +608,7 @@ def split_of(
     royalties: DynArray[uint256, 8] = []
     for i: uint256 in range((row >> 72) & 255, bound=8):
         royalties.append(self.parents[asset][i])
-    return terms_row & MASK_16, terms_row >> 16, royalties, self.commons, self.validators
+    return terms_row & MASK_16, (terms_row >> 16) & MASK_16, royalties, self.commons, self.validators
 
 
 @internal
@@ -579,7 +617,11 @@ def _terms_row(asset: uint256, operator: address, terms: uint256) -> uint256:
     if terms == 0:
         return DEFAULT_FEE_BPS
     assert terms <= (self.endpoints[asset][operator] >> 216) & MASK_32, "registry: no such terms"
-    return self.terms_rows[asset][operator][terms]
+    row: uint256 = self.terms_rows[asset][operator][terms]
+    lapses: uint256 = row >> 32
+    if lapses != 0 and block.timestamp >= lapses:
+        return row & MASK_16
+    return row
 
 
 @internal

@@ -10,8 +10,8 @@
      straight line over `period` seconds. A payment that meets a running stream joins it, and the time left becomes
      the mean of both, weighted by amount: so a payment of one unit cannot hold up the rest.
      The arithmetic stands again, bit for bit, in `tessera.spec.revenue`.
-@custom:security Each settlement of an account rounds down by less than 2^-63 of a base unit, which stays here. It
-     would take 2^63 settlements to keep one unit back. Lifetime revenue is below 2^96 base units; a payment beyond
+@custom:security Each settlement of an account rounds down by less than 2^-32 of a base unit, which stays here: an account
+     would have to be settled four billion times to miss one unit. Lifetime revenue is below 2^96 base units; a payment beyond
      that is refused. A currency that takes a fee in transit credits what arrived; one that shrinks balances in place
      can leave this contract short, and must not be chosen.
 @custom:invariant solvent, conserved, can_always_claim, index_never_falls, no_past_revenue
@@ -20,6 +20,7 @@
 from ethereum.ercs import IERC20
 from .modules import allowances
 from .modules import clones
+from .modules import rescues
 from .modules import signatures
 
 implements: IERC20
@@ -44,7 +45,6 @@ event RevenueDistributed:
 
 event RevenueClaimed:
     holder: indexed(address)
-    receiver: indexed(address)
     amount: uint256
 
 event NomineeSet:
@@ -56,23 +56,28 @@ decimals: public(constant(uint8)) = 18
 version: public(constant(String[1])) = "1"
 
 MASK_96: constant(uint256) = 2**96 - 1
-MASK_63: constant(uint256) = 2**63 - 1
 MASK_32: constant(uint256) = 2**32 - 1
-# Account word: balance (96) | index at the last settlement (96) | fraction of a unit in 2^-63 (63) | owes (1).
+# Account word: balance (96) | index at the last settlement (96) | pocket (63) | owes (1).
+# The pocket is what was settled to the account and not claimed, in units of 2^-32: whole units up to 2^31 fit in the
+# same slot, so a transfer seldom touches a third one. What does not fit goes to `owed`.
+FRACTION_BITS: constant(uint256) = 32
+POCKET_LIMIT: constant(uint256) = 2**63
+MASK_FRACTION: constant(uint256) = 2**32 - 1
+INDEX: constant(uint256) = MASK_96 << 96
 BALANCE_AND_FLAG: constant(uint256) = MASK_96 | 2**255
 OWES: constant(uint256) = 2**255
 VERSION_HASH: constant(bytes32) = keccak256("1")
 
 CURRENCY: immutable(address)
 REGISTRY: immutable(address)
-CHANNELS: immutable(address)
 
 # Arguments of the clone: word 0 is supply (96) | period (32) | floor bps (16) | largest discount bps (16),
 # word 1 the asset, words 2 and 3 name and symbol, padded with zeros on the right.
 accounts: HashMap[address, uint256]
-# Whole units settled to an account and not yet claimed; read only if the account's OWES bit is set.
+# Whole units that did not fit the pocket; read only if the account's OWES bit is set.
 owed: HashMap[address, uint256]
-# Revenue streamed up to `last` (96) | revenue still to stream (96) | last (32) | end (32).
+# Revenue streamed up to `last` (96) | all revenue, streamed when the stream ends (96) | last (32) | end (32).
+# The second field lies where an account word has its index, so that a transfer compares the two without shifting.
 stream: uint256
 # All that was ever claimed. With `stream` it says how much of the balance is spoken for.
 paid: public(uint256)
@@ -80,15 +85,13 @@ nominee_of: public(HashMap[address, address])
 
 
 @deploy
-def __init__(currency: address, registry: address, channels: address):
+def __init__(currency: address, registry: address):
     """
     @param currency The one currency of every Share made from this implementation.
     @param registry The only address that can bring a clone to life.
-    @param channels Refused as a receiver, as are the other two: shares sent there would be lost.
     """
     CURRENCY = currency
     REGISTRY = registry
-    CHANNELS = channels
 
 
 @external
@@ -98,11 +101,12 @@ def initialize(receiver: address):
     """
     assert msg.sender == REGISTRY, "share: only the registry initializes"
     assert self.stream == 0, "share: initialized already"
-    self._check_receiver(receiver)
+    self._check_newcomer(receiver)
     supply: uint256 = self._terms() & MASK_96
     self.stream = (block.timestamp << 192) | (block.timestamp << 224)
-    self.accounts[receiver] = supply
-    log Transfer(sender=empty(address), receiver=receiver, value=supply)
+    self.accounts[self] = supply
+    log Transfer(sender=empty(address), receiver=self, value=supply)
+    self._transfer(self, receiver, supply)
 
 
 # --- ERC-20 ---------------------------------------------------------------------------------------------------------
@@ -134,28 +138,44 @@ def permit(
 
 
 @internal
-@view
-def _check_receiver(receiver: address):
-    # Free of charge, since all of these are known without reading anything. Other Shares and Tills would cost
-    # 2,600 gas to tell apart on every transfer; they can hand on what is sent to them instead (`rescue`).
-    assert receiver != empty(address), "share: receiver is the zero address"
-    assert receiver != self, "share: receiver is the share itself"
-    assert receiver != CURRENCY and receiver != REGISTRY and receiver != CHANNELS, "share: receiver cannot hold shares"
-
-
-@internal
 def _transfer(sender: address, receiver: address, amount: uint256):
-    self._check_receiver(receiver)
     source: uint256 = self.accounts[sender]
     assert (source & MASK_96) >= amount, "share: balance too low"
     if sender != receiver:
-        revenue: uint256 = self._revenue_at(self.stream, block.timestamp)
-        self.accounts[sender] = unsafe_sub(self._settled(sender, source, revenue), amount)
+        target: uint256 = self.accounts[receiver]
+        if target == 0:
+            # Whoever has an account has passed this before, so only a newcomer pays for it.
+            self._check_newcomer(receiver)
+        stream: uint256 = self.stream
+        # One branch for all three: either account is behind, or a stream is running.
+        if (((source ^ stream) | (target ^ stream)) & INDEX) | convert(
+            block.timestamp < stream >> 224, uint256
+        ) != 0:
+            revenue: uint256 = self._revenue_now(stream)
+            source = self._settled(sender, source, revenue)
+            target = self._settled(receiver, target, revenue)
+        self.accounts[sender] = unsafe_sub(source, amount)
         # Cannot overflow: all balances together are the supply, which is below 2^96.
-        self.accounts[receiver] = unsafe_add(
-            self._settled(receiver, self.accounts[receiver], revenue), amount
-        )
+        self.accounts[receiver] = unsafe_add(target, amount)
     log Transfer(sender=sender, receiver=receiver, value=amount)
+
+
+@internal
+@view
+def _check_newcomer(receiver: address):
+    """
+    @dev Refuse those who could never send shares on. (A Till can, and does: `Channels.rescue_from_till`.)
+    """
+    assert receiver != empty(address), "share: receiver is the zero address"
+    assert receiver != self, "share: receiver is the share itself"
+    assert (
+        receiver != CURRENCY and receiver != REGISTRY
+    ), "share: receiver is the currency or the registry"
+    if receiver.codesize >= clones.ARGUMENTS_AT:
+        me: address = self
+        assert slice(receiver.code, 0, clones.ARGUMENTS_AT) != slice(
+            me.code, 0, clones.ARGUMENTS_AT
+        ), "share: receiver is a share"
 
 
 # --- Revenue --------------------------------------------------------------------------------------------------------
@@ -183,6 +203,7 @@ def sync() -> uint256:
 
 
 @external
+@reentrant
 def claim(receiver: address = msg.sender) -> uint256:
     """
     @notice Pay the caller's revenue up to this second, to `receiver`.
@@ -192,6 +213,7 @@ def claim(receiver: address = msg.sender) -> uint256:
 
 
 @external
+@reentrant
 def claim_for(holder: address, receiver: address) -> uint256:
     """
     @notice As `claim`, by the one that `holder` named with `set_nominee`.
@@ -213,59 +235,55 @@ def set_nominee(nominee: address):
 def rescue(token: address) -> uint256:
     """
     @notice Send another token that was sent here by mistake to the asset's controller.
-    @dev The currency is revenue (`sync`), and this Share cannot be here.
     """
-    assert token != CURRENCY and token != self, "share: nothing of that token to rescue"
-    amount: uint256 = staticcall IERC20(token).balanceOf(self)
-    controller: address = staticcall IRegistry(REGISTRY).controller_of(self._asset())
-    assert extcall IERC20(token).transfer(
-        controller, amount, default_return_value=True
-    ), "share: token refused the transfer"
-    return amount
+    assert token != CURRENCY, "share: the currency is revenue; use sync"
+    return rescues._rescue(token, staticcall IRegistry(REGISTRY).controller_of(self._asset()))
 
 
 @internal
 def _claim(holder: address, receiver: address) -> uint256:
     account: uint256 = self.accounts[holder]
-    revenue: uint256 = self._revenue_at(self.stream, block.timestamp)
-    whole: uint256 = 0
-    settled: uint256 = 0
-    whole, settled = self._settle(account, revenue)
-    if settled & OWES != 0:
+    revenue: uint256 = self._revenue_now(self.stream)
+    pocket: uint256 = self._pocket(account, revenue)
+    whole: uint256 = pocket >> FRACTION_BITS
+    if account & OWES != 0:
         whole = unsafe_add(whole, self.owed[holder])
         self.owed[holder] = 0
-        settled = settled ^ OWES
-    if settled != account:
-        self.accounts[holder] = settled
     if whole != 0:
-        self.paid += whole
+        self.accounts[holder] = (
+            (account & MASK_96) | (revenue << 96) | ((pocket & MASK_FRACTION) << 192)
+        )
+        log RevenueClaimed(holder=holder, amount=whole)
+        # The account is settled before money moves, and `paid` grows only after: whoever is called in between sees a
+        # Share that owes too much rather than too little, and can take nothing that is not theirs.
         assert extcall IERC20(CURRENCY).transfer(
             receiver, whole, default_return_value=True
         ), "share: currency refused the transfer"
-        log RevenueClaimed(holder=holder, receiver=receiver, amount=whole)
+        self.paid += whole
     return whole
 
 
 @internal
 def _absorb() -> uint256:
     held: uint256 = staticcall IERC20(CURRENCY).balanceOf(self)
-    word: uint256 = self.stream
-    revenue: uint256 = self._revenue_at(word, block.timestamp)
-    remaining: uint256 = unsafe_sub(unsafe_add(word & MASK_96, (word >> 96) & MASK_96), revenue)
-    obligations: uint256 = unsafe_sub(unsafe_add(revenue, remaining), self.paid)
+    stream: uint256 = self.stream
+    total: uint256 = (stream >> 96) & MASK_96
+    obligations: uint256 = unsafe_sub(total, self.paid)
     if held <= obligations:
         return 0
     added: uint256 = unsafe_sub(held, obligations)
-    assert added <= MASK_96 and revenue + remaining + added <= MASK_96, "share: lifetime revenue too large"
+    assert added <= MASK_96 and total + added <= MASK_96, "share: lifetime revenue too large"
+    revenue: uint256 = self._revenue_now(stream)
+    remaining: uint256 = unsafe_sub(total, revenue)
     time_left: uint256 = 0
     if remaining != 0:
-        time_left = unsafe_sub(word >> 224, block.timestamp)
-    period: uint256 = (self._terms() >> 96) & MASK_32
-    total: uint256 = unsafe_add(remaining, added)
-    # Rounded up, so that it is never 0; never above `period`, being a mean of two times that are not.
-    duration: uint256 = (remaining * time_left + added * period + total - 1) // total
-    end: uint256 = block.timestamp + duration
-    self.stream = revenue | (total << 96) | (block.timestamp << 192) | (end << 224)
+        time_left = unsafe_sub(stream >> 224, block.timestamp)
+    # Rounded down: between two whole numbers of seconds, the smaller of which is the time left, so a payment never
+    # shortens the stream, and one of dust leaves its end where it is. Never 0: both are at least a second.
+    end: uint256 = block.timestamp + (
+        remaining * time_left + added * ((self._terms() >> 96) & MASK_32)
+    ) // (remaining + added)
+    self.stream = revenue | ((total + added) << 96) | (block.timestamp << 192) | (end << 224)
     log RevenueDistributed(payer=msg.sender, amount=added, streams_until=end)
     return added
 
@@ -273,55 +291,54 @@ def _absorb() -> uint256:
 @internal
 def _settled(holder: address, account: uint256, revenue: uint256) -> uint256:
     """
-    @dev The account's word at `revenue`; whole units earned since its last settlement go to `owed`.
+    @dev The account's word at `revenue`. Whole units that do not fit the pocket go to `owed`.
     """
-    if (account >> 96) & MASK_96 == revenue:
-        return account
-    whole: uint256 = 0
-    settled: uint256 = 0
-    whole, settled = self._settle(account, revenue)
-    if whole != 0:
-        if settled & OWES != 0:
+    pocket: uint256 = self._pocket(account, revenue)
+    flags: uint256 = account & BALANCE_AND_FLAG
+    if pocket >= POCKET_LIMIT:
+        whole: uint256 = pocket >> FRACTION_BITS
+        if flags & OWES != 0:
             whole = unsafe_add(whole, self.owed[holder])
         self.owed[holder] = whole
-        settled = settled | OWES
-    return settled
+        flags = flags | OWES
+        pocket = pocket & MASK_FRACTION
+    return flags | (revenue << 96) | (pocket << 192)
 
 
 @internal
 @view
-def _settle(account: uint256, revenue: uint256) -> (uint256, uint256):
+def _pocket(account: uint256, revenue: uint256) -> uint256:
     """
-    @dev Whole units earned since the last settlement, and the word after it. Below 2^192 by 2^63: nothing overflows.
+    @dev The pocket at `revenue`, in units of 2^-32 and rounded down; may be too large to be stored as one.
+         Balance and revenue are below 2^96, so nothing overflows.
     """
-    balance: uint256 = account & MASK_96
-    earned: uint256 = unsafe_mul(balance, unsafe_sub(revenue, (account >> 96) & MASK_96))
-    if earned == 0:
-        return 0, (account & ~(MASK_96 << 96)) | (revenue << 96)
-    supply: uint256 = self._terms() & MASK_96
-    fraction: uint256 = unsafe_add(
-        (account >> 192) & MASK_63, unsafe_div((earned % supply) << 63, supply)
-    )
-    whole: uint256 = unsafe_add(unsafe_div(earned, supply), fraction >> 63)
-    return whole, (account & BALANCE_AND_FLAG) | (revenue << 96) | ((fraction & MASK_63) << 192)
+    earned: uint256 = unsafe_mul(account & MASK_96, unsafe_sub(revenue, (account >> 96) & MASK_96))
+    pocket: uint256 = (account & ~OWES) >> 192
+    if earned != 0:
+        pocket = unsafe_add(
+            pocket, unsafe_div(earned << FRACTION_BITS, self._terms() & MASK_96)
+        )
+    return pocket
 
 
 @internal
-@pure
-def _revenue_at(word: uint256, now: uint256) -> uint256:
+@view
+def _revenue_now(stream: uint256) -> uint256:
     """
-    @dev Revenue streamed until `now`; rounded down, so that it never runs ahead of the money.
+    @dev Revenue streamed until now; rounded down, so that it never runs ahead of the money.
     """
-    streamed: uint256 = word & MASK_96
-    remaining: uint256 = (word >> 96) & MASK_96
-    if remaining == 0:
-        return streamed
-    end: uint256 = word >> 224
-    if now >= end:
-        return unsafe_add(streamed, remaining)
-    last: uint256 = (word >> 192) & MASK_32
+    total: uint256 = (stream >> 96) & MASK_96
+    end: uint256 = stream >> 224
+    if block.timestamp >= end:
+        return total
+    streamed: uint256 = stream & MASK_96
+    last: uint256 = (stream >> 192) & MASK_32
     return unsafe_add(
-        streamed, unsafe_div(unsafe_mul(remaining, unsafe_sub(now, last)), unsafe_sub(end, last))
+        streamed,
+        unsafe_div(
+            unsafe_mul(unsafe_sub(total, streamed), unsafe_sub(block.timestamp, last)),
+            unsafe_sub(end, last),
+        ),
     )
 
 
@@ -349,12 +366,9 @@ def claimable(holder: address) -> uint256:
     """
     @notice What `claim` would pay `holder` now, in base units. Read it at the pending block: it grows by the second.
     """
-    whole: uint256 = 0
-    settled: uint256 = 0
-    whole, settled = self._settle(
-        self.accounts[holder], self._revenue_at(self.stream, block.timestamp)
-    )
-    if settled & OWES != 0:
+    account: uint256 = self.accounts[holder]
+    whole: uint256 = self._pocket(account, self._revenue_now(self.stream)) >> FRACTION_BITS
+    if account & OWES != 0:
         whole += self.owed[holder]
     return whole
 
@@ -366,7 +380,7 @@ def revenue_index() -> uint256:
     """
     @notice All revenue streamed so far, in base units. Never falls.
     """
-    return self._revenue_at(self.stream, block.timestamp)
+    return self._revenue_now(self.stream)
 
 
 @external
@@ -374,7 +388,7 @@ def revenue_index() -> uint256:
 @reentrant
 def revenue_stream() -> (uint256, uint256, uint256, uint256):
     """
-    @return Revenue streamed up to `last`, revenue still to stream after it, `last`, and when the stream ends.
+    @return Revenue streamed up to `last`, all revenue once the stream ends, `last`, and the end.
     """
     word: uint256 = self.stream
     return word & MASK_96, (word >> 96) & MASK_96, (word >> 192) & MASK_32, word >> 224
@@ -387,8 +401,7 @@ def obligations() -> uint256:
     """
     @notice How much of the currency here is spoken for: streamed or still to stream, less what was claimed.
     """
-    word: uint256 = self.stream
-    return (word & MASK_96) + ((word >> 96) & MASK_96) - self.paid
+    return ((self.stream >> 96) & MASK_96) - self.paid
 
 
 @external
@@ -469,7 +482,8 @@ def eip712Domain() -> (bytes1, String[32], String[1], uint256, address, bytes32,
 @internal
 @view
 def _terms() -> uint256:
-    return clones._argument(self, 0)
+    me: address = self
+    return convert(slice(me.code, clones.ARGUMENTS_AT, 32), uint256)
 
 
 @internal

@@ -11,23 +11,35 @@
 @custom:pause Nothing here can be paused.
 """
 from ethereum.ercs import IERC20
+from .modules import rescues
 
 CHANNELS: immutable(address)
+CURRENCY: immutable(address)
 
 
 @deploy
-def __init__(channels: address):
+def __init__(channels: address, currency: address):
     CHANNELS = channels
+    CURRENCY = currency
 
 
 @external
-def forward(token: address, receiver: address):
+def sweep():
     """
-    @notice Send all of `token` to `receiver`.
+    @notice Send all of the currency to Channels.
     """
     assert msg.sender == CHANNELS, "till: only channels"
-    amount: uint256 = staticcall IERC20(token).balanceOf(self)
+    amount: uint256 = staticcall IERC20(CURRENCY).balanceOf(self)
     if amount != 0:
-        assert extcall IERC20(token).transfer(
-            receiver, amount, default_return_value=True
-        ), "till: token refused the transfer"
+        assert extcall IERC20(CURRENCY).transfer(
+            CHANNELS, amount, default_return_value=True
+        ), "till: currency refused the transfer"
+
+
+@external
+def rescue(token: address, receiver: address):
+    """
+    @notice Send another token that was sent here by mistake to `receiver`, with what it earned here.
+    """
+    assert msg.sender == CHANNELS, "till: only channels"
+    rescues._rescue(token, receiver)

@@ -14,6 +14,7 @@
 """
 from ethereum.ercs import IERC20
 from .modules import clones
+from .modules import rescues
 
 
 interface IShare:
@@ -67,11 +68,7 @@ def rescue(token: address) -> uint256:
     @notice Send another token that was sent here by mistake to the beneficiary.
     """
     assert token != self._address(0), "vesting: the share leaves on its schedule only"
-    amount: uint256 = staticcall IERC20(token).balanceOf(self)
-    assert extcall IERC20(token).transfer(
-        self._address(1), amount, default_return_value=True
-    ), "vesting: token refused the transfer"
-    return amount
+    return rescues._rescue(token, self._address(1))
 
 
 @external

@@ -32,20 +32,21 @@ class Stream(NamedTuple):
     ----------
     streamed
         Base units that reached the index up to `last`.
-    remaining
-        Base units that reach it in a straight line between `last` and `end`.
+    total
+        Base units that will have reached it at `end`, in a straight line from `last`: all revenue
+        that ever came in.
     last, end
         Unix seconds.
     """
 
     streamed: int
-    remaining: int
+    total: int
     last: int
     end: int
 
     def word(self) -> int:
         """Pack it as the contract's storage word."""
-        return self.streamed | self.remaining << 96 | self.last << 192 | self.end << 224
+        return self.streamed | self.total << 96 | self.last << 192 | self.end << 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,10 @@ def revenue_at(stream: Stream, now: int) -> int:
     int
         Base units streamed until `now`, rounded down: it never runs ahead of the money.
     """
-    if stream.remaining == 0:
-        return stream.streamed
     if now >= stream.end:
-        return stream.streamed + stream.remaining
-    passed = stream.remaining * (now - stream.last) // (stream.end - stream.last)
-    return stream.streamed + passed
+        return stream.total
+    coming = stream.total - stream.streamed
+    return stream.streamed + coming * (now - stream.last) // (stream.end - stream.last)
 
 
 def merged(stream: Stream, added: int, *, period: int, now: int) -> Stream:
@@ -117,21 +116,22 @@ def merged(stream: Stream, added: int, *, period: int, now: int) -> Stream:
     Returns
     -------
     Stream
-        A stream that starts now. Its duration is rounded up: never 0, never above
-        `period`, being a mean of two times that are not.
+        A stream that starts now. Its duration is rounded down to a whole second, between two whole
+        numbers of which the smaller is the time left: a payment never shortens the stream, and one
+        of dust leaves its end where it is.
 
     Raises
     ------
     TransactionReverted
         Lifetime revenue would reach 2^96.
     """
-    revenue = revenue_at(stream, now)
-    remaining = stream.streamed + stream.remaining - revenue
-    if revenue + remaining + added > MAX_UINT96:
+    total = stream.total + added
+    if total > MAX_UINT96:
         raise TransactionReverted("Share", "share: lifetime revenue too large")
+    revenue = revenue_at(stream, now)
+    remaining = stream.total - revenue
     time_left = stream.end - now if remaining else 0
-    total = remaining + added
-    duration = -(-(remaining * time_left + added * period) // total)
+    duration = (remaining * time_left + added * period) // (remaining + added)
     return Stream(revenue, total, now, now + duration)
 
 
@@ -174,7 +174,7 @@ class ShareModel:
         Unix seconds at creation.
     refused
         Addresses that cannot hold this Share, with the reason that the contract gives for each:
-        itself, the currency, the registry, the channels.
+        itself, other Shares, the currency, the registry. Checked where an account begins.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class ShareModel:
             ZERO_ADDRESS: "share: receiver is the zero address",
             **(refused or {}),
         }
-        self._check_receiver(receiver)
+        self._check_newcomer(receiver)
         self.accounts[receiver] = Account(balance=supply)
 
     def account_of(self, holder: Address) -> Account:
@@ -203,14 +203,15 @@ class ShareModel:
 
     def transfer(self, sender: Address, receiver: Address, amount: int, now: int) -> None:
         """Move raw units; both sides are settled first, so revenue stays with who earned it."""
-        self._check_receiver(receiver)
         if self.account_of(sender).balance < amount:
             raise TransactionReverted("Share", "share: balance too low")
         if sender == receiver:
             return
+        if self.account_of(receiver) == Account():
+            self._check_newcomer(receiver)
         source = self._settled(sender, now)
-        target = self._settled(receiver, now)
         self.accounts[sender] = replace(source, balance=source.balance - amount)
+        target = self._settled(receiver, now)
         self.accounts[receiver] = replace(target, balance=target.balance + amount)
 
     def absorb(self, held: int, now: int) -> int:
@@ -250,8 +251,8 @@ class ShareModel:
         return (pocket >> FRACTION_BITS) + account.owed
 
     def obligations(self) -> int:
-        """Return what is spoken for: streamed or still to stream, less what was claimed."""
-        return self.stream.streamed + self.stream.remaining - self.paid
+        """Return what is spoken for: all revenue that came in, less what was claimed."""
+        return self.stream.total - self.paid
 
     def _at(self, holder: Address, now: int) -> tuple[Account, int, int]:
         account = self.account_of(holder)
@@ -269,6 +270,6 @@ class ShareModel:
             owed=account.owed + (pocket >> FRACTION_BITS),
         )
 
-    def _check_receiver(self, receiver: Address) -> None:
+    def _check_newcomer(self, receiver: Address) -> None:
         if receiver in self._refused:
             raise TransactionReverted("Share", self._refused[receiver])

@@ -9,7 +9,7 @@ whole. Invariants `conserved`, `terms_at_call`, `holders_floor`; held against th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = ["BPS", "SplitModel", "SplitTerms", "Parts", "growth"]
@@ -104,35 +104,46 @@ class SplitModel:
         Frozen when the terms were written.
     gross
         Base units taken in so far.
+    credited
+        Base units that went to somebody's credit.
     """
 
     terms: SplitTerms
-    gross: int = field(default=0)
+    gross: int = 0
+    credited: int = 0
 
-    def credit(self, amount: int) -> Parts:
-        """Take a payment in and return what it adds to everybody, in base units."""
+    def credit(self, amount: int, *, lapsed: bool = False) -> Parts:
+        """Take a payment in.
+
+        Parameters
+        ----------
+        amount
+            Base units.
+        lapsed
+            The terms were replaced longer ago than the registry's grace, so the cut is the asset's.
+
+        Returns
+        -------
+        Parts
+            What the payment adds to everybody, in base units.
+        """
         before, after = self.gross, self.gross + amount
-        self.gross = after
-        terms = self.terms
-        return Parts(
+        terms = replace(self.terms, cut_bps=0) if lapsed else self.terms
+        parts = Parts(
             commons=growth(before, after, terms.commons_bps),
             validators=growth(before, after, terms.validators_bps),
             operator=growth(before, after, terms.cut_bps),
             asset=growth(before, after, terms.left_bps),
             parents=tuple((parent, growth(before, after, bps)) for parent, bps in terms.royalties),
         )
+        self.gross = after
+        self.credited += parts.total
+        return parts
 
     @property
     def left_over(self) -> int:
-        """Base units that all the floors leave with Channels now; fewer than there are parts."""
-        paid = sum(
-            self.gross * bps // BPS
-            for bps in (
-                self.terms.commons_bps,
-                self.terms.validators_bps,
-                self.terms.cut_bps,
-                self.terms.left_bps,
-                *(bps for _, bps in self.terms.royalties),
-            )
-        )
-        return self.gross - paid
+        """Base units that all the floors leave with Channels now; fewer than there are parts.
+
+        A later payment makes them whole, but for one unit at most that stays where a cut lapses.
+        """
+        return self.gross - self.credited

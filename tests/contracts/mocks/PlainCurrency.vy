@@ -4,63 +4,33 @@
 @title PlainCurrency
 @notice An ERC-20 without surprises; anyone mints. `decimals` is what the deployer says.
 """
-event Transfer:
-    sender: indexed(address)
-    receiver: indexed(address)
-    value: uint256
+from .modules import balances
 
-decimals: public(uint8)
-totalSupply: public(uint256)
-balanceOf: public(HashMap[address, uint256])
-allowance: public(HashMap[address, HashMap[address, uint256]])
+initializes: balances
+exports: (
+    balances.decimals,
+    balances.totalSupply,
+    balances.balanceOf,
+    balances.allowance,
+    balances.mint,
+    balances.burn,
+    balances.approve,
+)
 
 
 @deploy
 def __init__(decimals: uint8):
-    self.decimals = decimals
-
-
-@external
-def mint(receiver: address, amount: uint256):
-    self.totalSupply += amount
-    self.balanceOf[receiver] += amount
-    log Transfer(sender=empty(address), receiver=receiver, value=amount)
-
-
-@external
-def burn(holder: address, amount: uint256):
-    self.totalSupply -= amount
-    self.balanceOf[holder] -= amount
-    log Transfer(sender=holder, receiver=empty(address), value=amount)
-
-
-@external
-def approve(spender: address, amount: uint256) -> bool:
-    self.allowance[msg.sender][spender] = amount
-    return True
+    balances.__init__(decimals)
 
 
 @external
 def transfer(receiver: address, amount: uint256) -> bool:
-    self._move(msg.sender, receiver, amount)
+    balances._move(msg.sender, receiver, amount)
     return True
 
 
 @external
 def transferFrom(sender: address, receiver: address, amount: uint256) -> bool:
-    self._spend(sender, amount)
-    self._move(sender, receiver, amount)
+    balances._spend(sender, amount)
+    balances._move(sender, receiver, amount)
     return True
-
-
-@internal
-def _spend(sender: address, amount: uint256):
-    if self.allowance[sender][msg.sender] != max_value(uint256):
-        self.allowance[sender][msg.sender] -= amount
-
-
-@internal
-def _move(sender: address, receiver: address, amount: uint256):
-    self.balanceOf[sender] -= amount
-    self.balanceOf[receiver] += amount
-    log Transfer(sender=sender, receiver=receiver, value=amount)

@@ -61,7 +61,7 @@ class Interface:
     def call_data(self, name: str, *arguments: object) -> bytes:
         """Encode a call."""
         selector, inputs, _ = self.functions[name, len(arguments)]
-        return selector + encode(inputs, arguments)
+        return selector + encode(inputs, [_plain(item) for item in arguments])
 
     def event(self, log: Log) -> Event | None:
         """Decode a log, or None if it is no event of this interface."""
@@ -108,7 +108,7 @@ class Contract:
 
     def __call__(self, name: str, *arguments: object, by: str = READER) -> Any:
         _, _, outputs = self.interface.functions[name, len(arguments)]
-        data = self.interface.call_data(name, *(_plain(item) for item in arguments))
+        data = self.interface.call_data(name, *arguments)
         self.logs = []
         output, self.logs = self.engine.call(by, self.address, data)
         answer = decode(outputs, output)
@@ -125,10 +125,17 @@ class Contract:
 
     def slot(self, variable: str, *keys: object) -> int:
         """Read a storage word; keys of a HashMap are addresses, bytes or integers."""
+        return self.engine.storage(self.address, self._place(variable, keys))
+
+    def poke(self, variable: str, *keys: object, value: int) -> None:
+        """Write a storage word: states that take four billion transactions to reach."""
+        self.engine.store(self.address, self._place(variable, keys), value)
+
+    def _place(self, variable: str, keys: tuple[object, ...]) -> int:
         place = self.compiled.slots[variable]
         for key in keys:
             place = int.from_bytes(keccak(place.to_bytes(32, "big") + _word(_plain(key))), "big")
-        return self.engine.storage(self.address, place)
+        return place
 
 
 def deployed(engine: Engine, compiled: Compiled, *arguments: object, by: str) -> Contract:

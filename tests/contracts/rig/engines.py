@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,7 +41,10 @@ class Log:
 
 
 class Engine(Protocol):
-    """An EVM with a clock that the test moves."""
+    """An EVM with a clock that the test moves.
+
+    What happens inside `trial` never happened: state and clock go back at its end.
+    """
 
     now: int
     chain_id: int
@@ -50,7 +55,11 @@ class Engine(Protocol):
 
     def storage(self, address: str, slot: int) -> int: ...
 
+    def store(self, address: str, slot: int, value: int) -> None: ...
+
     def code(self, address: str) -> bytes: ...
+
+    def trial(self) -> AbstractContextManager[None]: ...
 
 
 class Revm:
@@ -102,8 +111,20 @@ class Revm:
     def storage(self, address: str, slot: int) -> int:
         return int(self._evm.storage(address, slot))
 
+    def store(self, address: str, slot: int, value: int) -> None:
+        self._evm.insert_account_storage(address, slot, value)
+
     def code(self, address: str) -> bytes:
         return bytes(self._evm.basic(address).code or b"").rstrip(b"\0")
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        before, now = self._evm.snapshot(), self._now
+        try:
+            yield
+        finally:
+            self._evm.revert(before)
+            self.now = now
 
 
 def _from_revm(error: RuntimeError) -> Reverted:
@@ -175,10 +196,24 @@ class Boa:
 
         return int(self._env.get_storage(Address(address), slot))
 
+    def store(self, address: str, slot: int, value: int) -> None:
+        from boa.util.abi import Address
+
+        self._env.set_storage(Address(address), slot, value)
+
     def code(self, address: str) -> bytes:
         from boa.util.abi import Address
 
         return bytes(self._env.get_code(Address(address)))
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        now = self.now
+        try:
+            with self._env.anchor():
+                yield
+        finally:
+            self.now = now
 
 
 def new_engine(chain_id: int = CHAIN_ID) -> Engine:

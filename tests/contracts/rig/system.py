@@ -16,6 +16,7 @@ from rig.people import Person, person
 
 WITHDRAW_DELAY = 3_600
 DAY = 86_400
+TERMS_GRACE = 7 * DAY
 ONE_SHARE = 10**18
 MODEL = 1
 Parents = tuple[tuple[int, int], ...]
@@ -37,6 +38,9 @@ class World:
     channels: Contract
     share_implementation: Contract
     till_implementation: Contract
+    vesting_implementation: Contract
+    offering_implementation: Contract
+    launchpad: Contract
     owner: Person
     commons: Person
     salts: Any = field(default_factory=lambda: count(1))
@@ -55,6 +59,15 @@ class World:
         self.currency("mint", address, amount, by=self.owner.address)
         if spender is not None:
             self.currency("approve", spender, 2**256 - 1, by=address)
+
+    def actor(self) -> Contract:
+        """Deploy a contract that does what it is told; see `as_contract`."""
+        return deployed(self.engine, mock("Actor"), by=self.owner.address)
+
+    def as_contract(self, actor: Contract, target: Contract, name: str, *arguments: object) -> None:
+        """Call something with a contract as the sender."""
+        payload = target.interface.call_data(name, *arguments)
+        actor("call", target.address, payload, by=self.owner.address)
 
     def held(self, who: Contract | Person | str) -> int:
         """Read a balance of the currency."""
@@ -163,6 +176,7 @@ def deploy_world(
     currency: Compiled | None = None,
     currency_arguments: tuple[object, ...] = (6,),
     withdraw_delay: int = WITHDRAW_DELAY,
+    terms_grace: int = TERMS_GRACE,
     chain_id: int = CHAIN_ID,
 ) -> World:
     """Deploy everything on a fresh engine; the addresses depend on no chain id."""
@@ -171,7 +185,18 @@ def deploy_world(
     owner, commons = person("network owner"), person("commons")
     at = {
         name: create_address(deployer, nonce)
-        for nonce, name in enumerate(("currency", "share", "till", "registry", "channels"))
+        for nonce, name in enumerate(
+            (
+                "currency",
+                "share",
+                "till",
+                "registry",
+                "channels",
+                "vesting",
+                "offering",
+                "launchpad",
+            )
+        )
     }
 
     def deploy(name: str, part: Compiled, *arguments: object) -> Contract:
@@ -182,12 +207,15 @@ def deploy_world(
     return World(
         engine=engine,
         currency=deploy("currency", currency or mock("PlainCurrency"), *currency_arguments),
-        share_implementation=deploy(
-            "share", compiled("Share"), at["currency"], at["registry"], at["channels"]
-        ),
-        till_implementation=deploy("till", compiled("Till"), at["channels"]),
+        share_implementation=deploy("share", compiled("Share"), at["currency"], at["registry"]),
+        till_implementation=deploy("till", compiled("Till"), at["channels"], at["currency"]),
         registry=deploy(
-            "registry", compiled("Registry"), at["share"], owner.address, commons.address
+            "registry",
+            compiled("Registry"),
+            at["share"],
+            owner.address,
+            commons.address,
+            terms_grace,
         ),
         channels=deploy(
             "channels",
@@ -196,6 +224,15 @@ def deploy_world(
             at["registry"],
             at["till"],
             withdraw_delay,
+        ),
+        vesting_implementation=deploy("vesting", compiled("Vesting")),
+        offering_implementation=deploy("offering", compiled("Offering")),
+        launchpad=deploy(
+            "launchpad",
+            compiled("Launchpad"),
+            at["registry"],
+            at["offering"],
+            at["vesting"],
         ),
         owner=owner,
         commons=commons,

@@ -30,7 +30,7 @@ deep: ## deep fuzzing and a hundred kills; takes hours
 bench-gas: ## gas of every operation beside its peers; exits 1 where a goal is missed
 	@scripts/bootstrap dev
 	@scripts/bootstrap peers
-	@$(PYTHON) -m bench.gas
+	@$(PYTHON) -m bench.gas --json bench/results/gas.json --figures bench/figures.md
 
 contracts: ## compile the contracts again and write artifacts and bindings
 	@scripts/bootstrap dev

@@ -150,7 +150,9 @@ MAX_PRICE: constant(uint256) = 2**72 - 1
 MASK_72: constant(uint256) = 2**72 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_16: constant(uint256) = 2**16 - 1
+MASK_40: constant(uint256) = 2**40 - 1
 ACTIVE: constant(uint256) = 2**255
+EXISTS: constant(uint256) = 2**255
 
 SHARE_IMPLEMENTATION: immutable(address)
 TERMS_GRACE: immutable(uint256)
@@ -170,7 +172,7 @@ parents: HashMap[uint256, HashMap[uint256, uint256]]
 roots: HashMap[uint256, HashMap[uint256, bytes32]]
 # price per call (72) | per 1k in (72) | per 1k out (72) | terms (32) | - | active (1)
 endpoints: HashMap[uint256, HashMap[address, uint256]]
-# fee bps (16) | cut bps (16) | when the cut lapses (40), 0 while these are the present terms
+# fee bps (16) | cut bps (16) | when the cut lapses (40), 0 while these are the present terms | - | exists (1)
 terms_rows: HashMap[uint256, HashMap[address, HashMap[uint256, uint256]]]
 share_of: public(HashMap[uint256, address])
 handed_to: HashMap[uint256, address]
@@ -321,7 +323,7 @@ def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
         self.rows[asset] = (row & ~(MASK_16 << 96)) | (endpoint.cut_bps << 96)
     fee_bps: uint256 = self.fee_bps
     terms: uint256 = (self.endpoints[asset][endpoint.operator] >> 216) & MASK_32
-    terms_row: uint256 = fee_bps | (endpoint.cut_bps << 16)
+    terms_row: uint256 = fee_bps | (endpoint.cut_bps << 16) | EXISTS
     if terms == 0 or self.terms_rows[asset][endpoint.operator][terms] != terms_row:
         self._let_lapse(asset, endpoint.operator, terms)
         terms += 1
@@ -347,7 +349,7 @@ def _let_lapse(asset: uint256, operator: address, terms: uint256):
     @dev Without this an operator that was dismissed could go on under its old cut for as long as payers sign for it.
     """
     row: uint256 = self.terms_rows[asset][operator][terms]
-    if row != 0 and row >> 32 == 0:
+    if row != 0 and (row >> 32) & MASK_40 == 0:
         self.terms_rows[asset][operator][terms] = row | ((block.timestamp + TERMS_GRACE) << 32)
 
 
@@ -484,7 +486,8 @@ def terms_of(asset: uint256, operator: address, terms: uint256) -> (uint256, uin
     @return Fee bps, cut bps, and when the cut lapses (0 while the terms are the operator's present ones).
     """
     row: uint256 = self._terms_row(asset, operator, terms)
-    return row & MASK_16, (row >> 16) & MASK_16, self.terms_rows[asset][operator][terms] >> 32
+    lapses: uint256 = (self.terms_rows[asset][operator][terms] >> 32) & MASK_40
+    return row & MASK_16, (row >> 16) & MASK_16, lapses
 
 
 @external
@@ -616,9 +619,9 @@ def split_of(
 def _terms_row(asset: uint256, operator: address, terms: uint256) -> uint256:
     if terms == 0:
         return DEFAULT_FEE_BPS
-    assert terms <= (self.endpoints[asset][operator] >> 216) & MASK_32, "registry: no such terms"
     row: uint256 = self.terms_rows[asset][operator][terms]
-    lapses: uint256 = row >> 32
+    assert row != 0, "registry: no such terms"
+    lapses: uint256 = (row >> 32) & MASK_40
     if lapses != 0 and block.timestamp >= lapses:
         return row & MASK_16
     return row

@@ -172,10 +172,16 @@ def _check_newcomer(receiver: address):
         receiver != CURRENCY and receiver != REGISTRY
     ), "share: receiver is the currency or the registry"
     if receiver.codesize >= clones.ARGUMENTS_AT:
-        me: address = self
-        assert slice(receiver.code, 0, clones.ARGUMENTS_AT) != slice(
-            me.code, 0, clones.ARGUMENTS_AT
-        ), "share: receiver is a share"
+        assert self._head(receiver) != self._head(self), "share: receiver is a share"
+
+
+@internal
+@view
+def _head(clone: address) -> bytes32:
+    """
+    @dev The part of a clone's code that names its implementation: 10 bytes, then the address.
+    """
+    return convert(slice(clone.code, 0, 32), bytes32)
 
 
 # --- Revenue --------------------------------------------------------------------------------------------------------

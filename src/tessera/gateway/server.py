@@ -44,24 +44,22 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives before the head is whole."""
+        super().data_received(data)
         if self._head_open:
             self._head_bytes += len(data)
-            # One read may hold the head and a body; only a head that is still open is too large.
-            if self._head_bytes - len(data) > MAX_HEADER_BYTES:
+            if self._head_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
                 self._refuse(431, b"Request Header Fields Too Large")
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Begin to count and to wait."""
         super().on_message_begin()
         self._head_open = True
-        self._head_bytes = 0
         self._start_timer()
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body has limits of its own."""
         self._head_open = False
+        self._head_bytes = 0
         self._stop_timer()
         super().on_headers_complete()
 

@@ -1,0 +1,188 @@
+"""A gateway on a real socket, with small models whose answers and failures a test chooses."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.unit.payments.conftest import DOMAIN, OPERATOR, Books, Clock, WrittenChain, sign
+
+from tessera.gateway.asgi import Gateway
+from tessera.gateway.catalogue import ListedModels, Offer
+from tessera.gateway.messages import Limits
+from tessera.gateway.paying import Cashier, PaymentTerms
+from tessera.gateway.server import GatewayServer
+from tessera.payments.header import payment_header
+from tessera.serving.bodies import TokenLimits
+from tessera.serving.metering import text_units, texts_units
+from tessera.serving.runner import (
+    ChatDelta,
+    ChatEnd,
+    ChatRequest,
+    ChatResult,
+    ClassifyRequest,
+    ClassifyResult,
+    EmbeddingsRequest,
+    EmbeddingsResult,
+    Identity,
+    PredictRequest,
+    PredictResult,
+    RunnerBase,
+    Task,
+    Units,
+)
+from tessera.spec.prices import Price
+
+ALL_TASKS = frozenset(Task)
+PRICE = Price(per_call=100, per_1k_in=1_000, per_1k_out=10_000)
+
+
+class Parrot(RunnerBase):
+    """Repeats what it is told, one word at a time; a word can be an order.
+
+    `[fail]` raises, `[hang]` waits for ever, `[bug]` raises what no runner should, `[slow]` waits
+    a little, `[break]` ends the stream without its end.
+    """
+
+    def __init__(self, name: str = "parrot") -> None:
+        super().__init__(name, ALL_TASKS, Identity.HASHED, "repeats what it is told")
+        self.closed_streams = 0
+
+    async def _obey(self, word: str) -> None:
+        if word == "[fail]":
+            raise self.failed("was told to fail")
+        if word == "[bug]":
+            raise RuntimeError("a bug of the runner")
+        if word == "[hang]":
+            await asyncio.Event().wait()
+        if word == "[slow]":
+            await asyncio.sleep(0.05)
+
+    async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
+        for text in request.texts:
+            await self._obey(text)
+        vectors = [[float(len(text)), 0.5, -1.0] for text in request.texts]
+        return EmbeddingsResult(vectors, Units(texts_units(request.texts)))
+
+    async def classify(self, request: ClassifyRequest) -> ClassifyResult:
+        for text in request.texts:
+            await self._obey(text)
+        scores = [{"loud": float(text.isupper()), "quiet": 0.25} for text in request.texts]
+        return ClassifyResult(scores, Units(texts_units(request.texts)))
+
+    async def predict(self, request: PredictRequest) -> PredictResult:
+        outputs = [{"cells": len(row)} for row in request.rows]
+        return PredictResult(outputs, Units(len(request.rows)))  # type: ignore[arg-type]
+
+    async def chat(self, request: ChatRequest) -> ChatResult:
+        text, units = "", Units()
+        async for piece in self.chat_stream(request):
+            units = piece.units
+            text += piece.text if isinstance(piece, ChatDelta) else ""
+        return ChatResult(text, "stop", units)
+
+    async def chat_stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
+        taken = sum(text_units(message.content) for message in request.messages)
+        said = 0
+        try:
+            for word in request.messages[-1].content.split():
+                if word == "[break]":
+                    return
+                await self._obey(word)
+                if said == request.max_tokens:
+                    yield ChatEnd("length", Units(taken, said))
+                    return
+                said += 1
+                yield ChatDelta(word + " ", Units(taken, said))
+            yield ChatEnd("stop", Units(taken, said))
+        finally:
+            self.closed_streams += 1
+
+
+def offer(slug: str, asset: int, runner: RunnerBase, price: Price = PRICE) -> Offer:
+    return Offer(
+        slug=slug,
+        asset=asset,
+        version=3,
+        terms=1,
+        urn=f"eip155:31337/erc721:0x{'0' * 39}1/{asset}",
+        price=price,
+        runner=runner,
+        owner="publisher",
+        limits=TokenLimits(default=16, highest=64),
+    )
+
+
+@dataclass
+class Shop:
+    """A running gateway, its books and a payer's pen."""
+
+    server: GatewayServer
+    books: Books
+    parrot: Parrot
+    http: httpx.AsyncClient
+    limits: Limits
+    lines: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def pay(self, channel: int, *lines: tuple[tuple[int, int], int]) -> dict[str, str]:
+        """Make the headers of a call that pays up to these maxima."""
+        signed = sign(channel, *lines)  # type: ignore[arg-type]
+        return {"tessera-payment": payment_header(signed), "tessera-call": secrets.token_hex(16)}
+
+    async def post(self, path: str, body: object, headers: dict[str, str]) -> httpx.Response:
+        return await self.http.post(path, json=body, headers=headers)
+
+    async def charged(self, channel: int) -> dict[tuple[int, int], int]:
+        account = await self.books.ledger.account(channel)
+        assert account is not None
+        return {tuple(key): line.charged for key, line in account.lines.items()}
+
+    async def idle(self) -> None:
+        """Wait until no call is in flight."""
+        while self.books.ledger.in_flight:  # noqa: ASYNC110 - the ledger tells nobody
+            await asyncio.sleep(0.005)
+
+
+PARROT, FREE = (7, 1), (9, 1)
+
+
+def make_gateway(books: Books, parrot: Parrot, limits: Limits) -> Gateway:
+    books.known |= {PARROT, FREE}  # type: ignore[arg-type]
+    terms = PaymentTerms(
+        domain=DOMAIN,
+        operator=OPERATOR.address,
+        currency=OPERATOR.address,
+        decimals=6,
+        symbol="TUSD",
+        withdraw_delay_s=3_600,
+    )
+    models: Sequence[Offer] = [
+        offer("parrot", 7, parrot),
+        offer("free-parrot", 9, Parrot("free-parrot"), Price()),
+    ]
+    return Gateway(ListedModels(models), Cashier(books.ledger, terms), books.clock, limits)
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    books = Books(tmp_path / "books.db", WrittenChain(), Clock())
+    await books.reopen()
+    parrot = Parrot()
+    limits = Limits(
+        body_bytes=20_000, read_timeout_s=0.5, write_timeout_s=0.5, answer_timeout_s=1.0
+    )
+    server = GatewayServer(make_gateway(books, parrot, limits), drain_s=1)
+    await server.start()
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+        yield Shop(server, books, parrot, http, limits)
+    await server.stop()
+    await books.ledger.close()

@@ -6,6 +6,7 @@ wallets sign from is `eth_account`'s business, and the tests hold both against e
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Final, NewType
 
@@ -122,6 +123,7 @@ def address_of(value: str | bytes) -> Address:
     return address
 
 
+@functools.lru_cache(maxsize=4096)
 def address_text(address: bytes) -> str:
     """Write an address with its EIP-55 checksum."""
     digits = address.hex()

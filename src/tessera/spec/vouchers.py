@@ -9,6 +9,7 @@ when a voucher is accepted; here is only what the chain computes, bit for bit.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -203,6 +204,7 @@ def voucher_digest(domain: Domain, channel: int, lines: Iterable[Line]) -> bytes
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def receipt_digest(domain: Domain, receipt: Receipt) -> bytes:
     """Return what the operator signs."""
     numbers = (receipt.channel, receipt.asset, receipt.version, receipt.terms, receipt.charged)

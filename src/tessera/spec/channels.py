@@ -222,9 +222,11 @@ class ChannelsModel:
                     at = (operator, channel, line.key)
                     stored = self.lines.get(at, LineState())
                     before_ = charges.get(at, stored.charged)
-                    reason = _check_line(state, stored, before_, amount, line.maximum, now)
-                    if reason:
-                        break
+                    # Of several bad lines the last one names the reason.
+                    bad = _check_line(state, stored, before_, amount, line.maximum, now)
+                    if bad:
+                        reason = bad
+                        continue
                     growth[line.key] = amount - before_
                     taken += amount - before_
             if state is not None and not reason and taken:
@@ -276,9 +278,11 @@ class ChannelsModel:
                 maximum = line.maximum
         at = (operator, receipt.channel, receipt.key)
         stored = self.lines.get(at, LineState())
+        _require(receipt.charged <= min(maximum, _MASK_96), "channels: receipt above the voucher")
+        _require(receipt.charged >= stored.charged, "channels: settled already")
         _require(
             not _check_line(state, stored, stored.charged, receipt.charged, maximum, now),
-            "channels: receipt does not fit the voucher",
+            "channels: not granted",
         )
         taken = receipt.charged - stored.charged
         _require(taken <= state.balance, "channels: balance too low")
@@ -346,7 +350,8 @@ def _decoded(
         _require(at < len(batch), _OUT_OF_BOUNDS)
         word = batch[at]
         position = word >> 192
-        _require(lowest <= position < len(keys), "channels: malformed batch")
+        _require(lowest <= position, "channels: malformed batch")
+        _require(position < len(keys), _OUT_OF_BOUNDS)
         lowest = position + 1
         lines.append(Line(*keys[position], (word >> 96) & _MASK_96))
         charged.append(word & _MASK_96)

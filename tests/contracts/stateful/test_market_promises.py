@@ -99,7 +99,7 @@ class MarketPromises(RuleBasedStateMachine):
         # (asset, operator, terms) -> how its money is divided, as of when it was written.
         self.splits: dict[tuple[int, str, int], SplitModel] = {}
         self.terms: dict[tuple[int, str], int] = {}
-        # When the cut of replaced terms ends; only what has a fee or a cut is marked at all.
+        # When the cut of replaced terms ends.
         self.lapses: dict[tuple[int, str, int], int] = {}
         for asset in self.assets.values():
             for operator in OPERATORS:
@@ -186,8 +186,7 @@ class MarketPromises(RuleBasedStateMachine):
 
     def _let_lapse(self, asset: int, operator: Person) -> None:
         terms = self.terms[asset, operator.address]
-        row = self._split(asset, operator, terms).terms
-        if terms and (row.fee_bps or row.cut_bps):
+        if terms:
             at = (asset, operator.address, terms)
             self.lapses.setdefault(at, self.world.now + TERMS_GRACE)
 
@@ -593,7 +592,8 @@ class MarketPromises(RuleBasedStateMachine):
                 balance = self.model.channels[_key(operator), channel].balance
                 assert self.channels("withdraw", operator.address, channel) == balance
             for asset in self.names:
-                assert self.channels("flush", asset) == self.pending[asset]
+                flushed = self.channels("flush", asset)
+                assert flushed == self.pending[asset], (self.names[asset], flushed, self.splits, self.lapses, self.world.now)
             for account in {*self.credit, PUBLISHER.address, KEEPER.address}:
                 self.channels("withdraw_credit", by=account)
             left_over = sum(split.left_over for split in self.splits.values())

@@ -10,23 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import rlp
 import sha3
 
-from tessera.bindings import (
-    Channels,
-    Launchpad,
-    Offering,
-    Registry,
-    Share,
-    TestDollar,
-    Till,
-    Vesting,
-)
-from tessera.bindings.codec import checksummed
+from tessera.bindings.codec import checksummed, encode
 from tessera.chain.deployments import (
     DeployedContract,
     Deployment,
@@ -35,11 +25,14 @@ from tessera.chain.deployments import (
 )
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import NonceMoved, Sender
-from tessera.contracts import load_artifact
-from tessera.errors import Conflict, InputError, NotFinal, NotFound
+from tessera.contracts import artifact_names, load_artifact
+from tessera.errors import Conflict, InputError, InvariantViolation, NotFinal, NotFound
 
 __all__ = ["created_address", "deploy", "deploy_or_load"]
 
+_DOLLAR: Final = "TestDollar"
+_CLONED: Final = ("Offering", "Share", "Till", "Vesting")
+_NAMED: Final = ("Channels", "Registry")
 _MOST_STARTS: Final = 5
 _SETTLING_S: Final = 60.0
 _LOOK_S: Final = 0.2
@@ -116,19 +109,24 @@ async def deploy(
     reader = sender.reader
     await _check(reader, parameters)
     for _ in range(_MOST_STARTS):
+        await sender.idle()
         nonce = await _settled_nonce(reader, sender.address)
         plan = _planned(
             reader.chain_id, sender.address, nonce, parameters, await reader.block_number()
         )
         if begun is not None and _same(begun, plan):
             plan = begun
-        begun = None
         plan.save(file)
         try:
             made = await _made(sender, plan, nonce, file, progress)
             await made.verify(reader)
-        except (NonceMoved, DeploymentMismatch):
+        except NonceMoved:
+            # Somebody sends from this account. Whether that was a part of this plan is seen next.
+            begun = plan
+            continue
+        except DeploymentMismatch:
             # Somebody used one of our nonces; what was created so far is nobody's and harmless.
+            begun = None
             continue
         made = msgspec.structs.replace(made, verified=True)
         made.save(file)
@@ -164,9 +162,8 @@ async def _check(reader: ChainReader, parameters: Parameters) -> None:
 def _planned(
     chain_id: int, deployer: str, nonce: int, parameters: Parameters, since: int
 ) -> Deployment:
-    names = ["Share", "Till", "Registry", "Channels", "Vesting", "Offering", "Launchpad"]
-    if not parameters.currency:
-        names.insert(0, "TestDollar")
+    # In which order does not matter: every address is known before the first of them exists.
+    names = [name for name in artifact_names() if name != _DOLLAR or not parameters.currency]
     contracts = {}
     for place, name in enumerate(names):
         artifact = load_artifact(name)
@@ -197,30 +194,34 @@ def _same(begun: Deployment, plan: Deployment) -> bool:
 
 
 def _arguments(plan: Deployment, name: str) -> bytes:
+    """Encode a contract's constructor arguments, each known by its name."""
     parameters = plan.parameters
-    currency = plan.currency.address
-    at = plan.address_of
-    match name:
-        case "TestDollar":
-            return TestDollar.encode_constructor(
-                parameters.dollar_decimals, parameters.dollar_faucet
-            )
-        case "Share":
-            return Share.encode_constructor(currency, at("Registry"), at("Channels"))
-        case "Till":
-            return Till.encode_constructor(at("Channels"))
-        case "Registry":
-            return Registry.encode_constructor(at("Share"), parameters.owner, parameters.commons)
-        case "Channels":
-            return Channels.encode_constructor(
-                currency, at("Registry"), at("Till"), parameters.withdraw_delay_s
-            )
-        case "Vesting":
-            return Vesting.encode_constructor()
-        case "Offering":
-            return Offering.encode_constructor()
-        case _:
-            return Launchpad.encode_constructor(at("Registry"), at("Offering"), at("Vesting"))
+    values: dict[str, object] = {
+        "currency": plan.currency.address,
+        "owner": parameters.owner,
+        "commons": parameters.commons,
+        "withdraw_delay": parameters.withdraw_delay_s,
+        "terms_grace": parameters.terms_grace_s,
+        "decimals": parameters.dollar_decimals,
+        "faucet_limit": parameters.dollar_faucet,
+        **{f"{contract.lower()}_implementation": plan.address_of(contract) for contract in _CLONED},
+        **{contract.lower(): plan.address_of(contract) for contract in _NAMED},
+    }
+    constructor: dict[str, Any] = next(
+        (entry for entry in load_artifact(name).abi if entry["type"] == "constructor"),
+        {"inputs": []},
+    )
+    wanted = [(field["name"].rstrip("_"), field["type"]) for field in constructor["inputs"]]
+    unknown = [argument for argument, _ in wanted if argument not in values]
+    if unknown:
+        raise InvariantViolation(
+            f"deployment of {name}: nobody knows the value of its argument {unknown[0]!r}"
+        )
+    return encode(
+        f"{name}.__init__",
+        [kind for _, kind in wanted],
+        [values[argument] for argument, _ in wanted],
+    )
 
 
 async def _made(

@@ -53,6 +53,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
         Receives the commons half of the network fee.
     withdraw_delay_s
         Seconds between a payer's wish to withdraw and the money.
+    terms_grace_s
+        Seconds in which an operator still settles with its cut after its terms were replaced.
     currency
         Address of the ERC-20 that everything is paid in; empty: a test dollar is deployed.
     dollar_decimals, dollar_faucet
@@ -63,6 +65,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     commons: str
     withdraw_delay_s: int = 86_400
+    terms_grace_s: int = 604_800
     currency: str = ""
     dollar_decimals: int = 6
     dollar_faucet: int = 1_000_000_000_000
@@ -295,5 +298,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
             if contract in self.contracts:
                 wanted[immutable] = int(self.contracts[contract].address, 16)
         wanted["WITHDRAW_DELAY"] = self.parameters.withdraw_delay_s
+        wanted["TERMS_GRACE"] = self.parameters.terms_grace_s
         has = {name for name, _, _ in artifact.immutables}
         return {name: value for name, value in wanted.items() if name in has}

@@ -8,7 +8,7 @@ forgets is sent again as it was signed; what it does not take in time is signed 
 from __future__ import annotations
 
 import asyncio
-import heapq
+import bisect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
@@ -166,6 +166,11 @@ class Sender:
                 )
             )
 
+    async def idle(self) -> None:
+        """Wait until everything that was submitted here is mined or refused."""
+        while waiting := {f.outcome for f in self._flights.values() if not f.outcome.done()}:
+            await asyncio.wait(waiting)
+
     async def send(
         self, call: Call[Any], *, gas: int | None = None, confirmations: int | None = None
     ) -> TransactionReceipt:
@@ -260,6 +265,10 @@ class Sender:
             async with self._nonces:
                 await self._know_next()
                 if nonce is not None and nonce != self._peek():
+                    # Our own count may be behind another program's.
+                    self._next = None
+                    await self._know_next()
+                if nonce is not None and nonce != self._peek():
                     raise NonceMoved(
                         f"nonce of {self.address}",
                         found=self._peek(),
@@ -335,25 +344,28 @@ class Sender:
     def _take(self) -> int:
         nonce = self._peek()
         if self._free:
-            heapq.heappop(self._free)
+            self._free.remove(nonce)
         else:
             self._next = nonce + 1
         return nonce
 
-    def _give_back(self, nonce: int) -> None:
+    def _give_back(self, flight: Flight) -> None:
         """Free a nonce that nothing can be mined with; those behind it must not wait for ever."""
-        if any(other > nonce for other in self._flights):
-            self._start(self._filled(nonce))
-        elif self._next is not None:
-            self._next = min(self._next, nonce)
-            self._free = sorted(free for free in self._free if free < nonce)
-
-    async def _filled(self, nonce: int) -> None:
-        fees = await self._fees.suggest()
-        if nonce in self._flights:
+        if self._next is None or flight.nonce >= self._next:
             return
-        payload = Payload("account", _FILL, self.address, 0, b"", _TRANSFER_GAS)
-        await self._delivered(self._registered(payload, nonce, fees, None))
+        bisect.insort(self._free, flight.nonce)
+        while self._free and self._free[-1] == self._next - 1:
+            self._next = self._free.pop()
+        # A filler that was refused would be refused again; `_tend` tries once more later.
+        if flight.payload.function != _FILL:
+            self._start(self._filled())
+
+    async def _filled(self) -> None:
+        """Fill the first gap with a transaction that does nothing, if others wait behind it."""
+        fees = await self._fees.suggest()
+        if self._free and any(nonce > self._free[0] for nonce in self._flights):
+            payload = Payload("account", _FILL, self.address, 0, b"", _TRANSFER_GAS)
+            await self._delivered(self._registered(payload, self._take(), fees, None))
 
     # On the way.
 
@@ -444,11 +456,7 @@ class Sender:
     def _drop(self, flight: Flight, error: Exception) -> None:
         if self._flights.get(flight.nonce) is flight:
             del self._flights[flight.nonce]
-            if flight.payload.function == _FILL:
-                # Whoever sends next takes the nonce, and finds out what is wrong.
-                heapq.heappush(self._free, flight.nonce)
-            else:
-                self._give_back(flight.nonce)
+            self._give_back(flight)
         flight.settle(error)
 
     async def _posted(self, signed: OutgoingTransaction) -> None:
@@ -553,6 +561,8 @@ class Sender:
         self._give_up_waiting(None)
         if not late:
             return
+        if self._free:
+            self._start(self._filled())
         count = await self.reader.nonce(self.address)
         known = await self.reader.rpc.batch(
             [("eth_getTransactionByHash", (flight.hash,)) for flight in late]

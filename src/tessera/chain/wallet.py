@@ -207,7 +207,7 @@ class Wallet:
 
         file = self._file(name)
         try:
-            content = msgspec.json.decode(file.read_bytes())
+            content = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
         except FileNotFoundError:
             raise NotFound.among("key", name, self.names()) from None
         except (OSError, msgspec.DecodeError) as error:

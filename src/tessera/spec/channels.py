@@ -138,7 +138,7 @@ class ChannelsModel:
 
     def top_up(self, operator: Address, channel: int, deposit: int) -> None:
         """Add to a channel; anyone may."""
-        state = self.channels.get((operator, channel))
+        state = self._find(operator, channel)
         if state is None:
             raise _reverted("channels: no such channel")
         _require(
@@ -171,7 +171,7 @@ class ChannelsModel:
 
     def withdraw(self, operator: Address, channel: int, now: int) -> int:
         """Return what the payer gets once the delay is over; anyone may call it."""
-        state = self.channels.get((operator, channel))
+        state = self._find(operator, channel)
         if state is None or state.available_at == 0:
             raise _reverted("channels: no withdrawal requested")
         _require(now >= state.available_at, "channels: withdrawal is not available yet")
@@ -184,7 +184,7 @@ class ChannelsModel:
 
     def release(self, operator: Address, channel: int) -> int:
         """Return what the payer gets because the operator lets it go at once."""
-        state = self.channels.get((operator, channel))
+        state = self._find(operator, channel)
         if state is None:
             raise _reverted("channels: no such channel")
         return self._pay_back(state)
@@ -212,24 +212,27 @@ class ChannelsModel:
             )
             cursor = after
             state = self.channels.get((operator, channel))
-            reason = _check_signer(state, signer)
+            reason = Reason(0)
             taken = 0
             growth: dict[TillKey, int] = {}
-            if state is not None and not reason:
-                for line, amount in zip(lines, charged, strict=True):
-                    if amount == 0:
-                        continue
-                    at = (operator, channel, line.key)
-                    stored = self.lines.get(at, LineState())
-                    before_ = charges.get(at, stored.charged)
-                    # Of several bad lines the last one names the reason.
-                    bad = _check_line(state, stored, before_, amount, line.maximum, now)
-                    if bad:
-                        reason = bad
-                        continue
-                    growth[line.key] = amount - before_
-                    taken += amount - before_
-            if state is not None and not reason and taken:
+            # The last bad line gives the reason, and a bad signature goes before all lines.
+            for line, amount in zip(lines, charged, strict=True):
+                if amount == 0:
+                    continue
+                at = (operator, channel, line.key)
+                stored = self.lines.get(at, LineState())
+                settled = charges.get(at, stored.charged)
+                bad = _check_line(state, stored, settled, amount, line.maximum, now)
+                if bad:
+                    reason = bad
+                else:
+                    growth[line.key] = amount - settled
+                    taken += amount - settled
+            if state is None:
+                reason = Reason.NO_CHANNEL
+            elif signer in {ZERO_ADDRESS, b""} or signer != state.signer:
+                reason = Reason.BAD_SIGNATURE
+            elif not reason and taken:
                 balance = balances.get((operator, channel), state.balance)
                 if taken > balance:
                     reason = Reason.BALANCE_TOO_LOW
@@ -264,12 +267,15 @@ class ChannelsModel:
 
         The signatures are (r, vs).
         """
-        state = self.channels.get((operator, receipt.channel))
-        digest = voucher_digest(self.domain, receipt.channel, signed)
-        if state is None or _check_signer(state, recover_compact(digest, *voucher_signature)):
+        state = self._find(operator, receipt.channel)
+        signer = recover_compact(
+            voucher_digest(self.domain, receipt.channel, signed), *voucher_signature
+        )
+        if state is None or signer == ZERO_ADDRESS or signer != state.signer:
             raise _reverted("channels: voucher not signed by the channel's signer")
+        witness = recover_compact(receipt_digest(self.domain, receipt), *receipt_signature)
         _require(
-            recover_compact(receipt_digest(self.domain, receipt), *receipt_signature) == operator,
+            operator not in {ZERO_ADDRESS, b""} and witness == operator,
             "channels: receipt not signed by the operator",
         )
         maximum = 0
@@ -278,12 +284,10 @@ class ChannelsModel:
                 maximum = line.maximum
         at = (operator, receipt.channel, receipt.key)
         stored = self.lines.get(at, LineState())
-        _require(receipt.charged <= min(maximum, _MASK_96), "channels: receipt above the voucher")
-        _require(receipt.charged >= stored.charged, "channels: settled already")
-        _require(
-            not _check_line(state, stored, stored.charged, receipt.charged, maximum, now),
-            "channels: not granted",
-        )
+        charged = receipt.charged
+        _require(charged <= min(maximum, _MASK_96), "channels: receipt above the voucher")
+        _require(charged >= stored.charged, "channels: settled already")
+        _require(not state.restricted or _granted(stored, charged, now), "channels: not granted")
         taken = receipt.charged - stored.charged
         _require(taken <= state.balance, "channels: balance too low")
         if taken:
@@ -296,8 +300,12 @@ class ChannelsModel:
         """Return a line as the contract shows it; zeros where nothing was ever written."""
         return self.lines.get((operator, channel, TillKey(asset, terms)), LineState())
 
+    def _find(self, operator: Address, channel: int) -> ChannelState | None:
+        _require(channel <= _MASK_64, "channels: no such channel")
+        return self.channels.get((operator, channel))
+
     def _only_payer(self, sender: Address, operator: Address, channel: int) -> ChannelState:
-        state = self.channels.get((operator, channel))
+        state = self._find(operator, channel)
         if state is None or state.payer != sender:
             raise _reverted("channels: only the payer")
         return state
@@ -360,24 +368,25 @@ def _decoded(
     return header & _MASK_64, lines, charged, after
 
 
-def _check_signer(state: ChannelState | None, signer: Address) -> Reason:
-    if state is None:
-        return Reason.NO_CHANNEL
-    if signer in {ZERO_ADDRESS, b""} or signer != state.signer:
-        return Reason.BAD_SIGNATURE
-    return Reason(0)
-
-
 def _check_line(
-    state: ChannelState, stored: LineState, before: int, charged: int, maximum: int, now: int
+    state: ChannelState | None,
+    stored: LineState,
+    settled: int,
+    charged: int,
+    maximum: int,
+    now: int,
 ) -> Reason:
-    if charged < before:
+    if charged < settled:
         return Reason.BELOW_SETTLED
-    if charged > maximum or charged > _MASK_96:
+    if charged > maximum:
         return Reason.ABOVE_MAXIMUM
-    if state.restricted and (charged > stored.cap or now > stored.expires):
+    if state is not None and state.restricted and not _granted(stored, charged, now):
         return Reason.NOT_GRANTED
     return Reason(0)
+
+
+def _granted(line: LineState, charged: int, now: int) -> bool:
+    return charged <= line.cap and now <= line.expires
 
 
 def _require(condition: bool, reason: str) -> None:

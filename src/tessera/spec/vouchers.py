@@ -38,7 +38,7 @@ __all__ = [
 
 MAX_TILLS: Final = 32
 MAX_LINES: Final = 16
-MAX_WORDS: Final = 2048
+MAX_WORDS: Final = 1024
 _MAX_UINT32: Final = 2**32 - 1
 
 _LINE_TYPE: Final = b"Line(uint256 asset,uint32 terms,uint96 maximum)"
@@ -247,7 +247,7 @@ def encode_batch(
     ------
     InputError
         A charge is on a line that the voucher does not have, or above its maximum (the contract
-        would skip the voucher), or the batch exceeds 32 tills or 2,048 words.
+        would skip the voucher), or the batch exceeds 32 tills or 1,024 words.
     """
     tills = sorted({line.key for signed, _ in claims for line in signed.voucher.lines})
     if len(tills) > MAX_TILLS:

@@ -1,0 +1,231 @@
+"""Channels on a real chain: what an operator and a consumer read and send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tessera.bindings.calls import Call
+from tessera.bindings.channels import (
+    ChannelOpened,
+    Settled,
+    VoucherSkipped,
+    VouchersSettled,
+    Withdrawn,
+)
+from tessera.bindings.channels import Grant as ChainGrant
+from tessera.bindings.channels import (
+    TillKey as ChainTillKey,
+)
+from tessera.chain.deployments import Deployment
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.chain.wallet import Account
+from tessera.payments.ports import ChannelView, SettleResult
+from tessera.spec.channels import Grant, LineState
+from tessera.spec.signatures import Address, Domain, address_of, address_text
+from tessera.spec.vouchers import Reason, TillKey, channel_number
+
+__all__ = [
+    "AccountSigner",
+    "ConsumerOnChain",
+    "OperatorOnChain",
+    "channels_domain",
+    "read_channel",
+]
+
+_NOBODY = bytes(20)
+
+
+class AccountSigner:
+    """Lets an account sign vouchers or receipts."""
+
+    __slots__ = ("_account", "address")
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self.address: Address = address_of(account.address)
+
+    def sign(self, digest: bytes) -> bytes:
+        """Return r, s, v: 65 bytes with a low `s`."""
+        return self._account.sign_digest(digest)
+
+
+def channels_domain(deployment: Deployment) -> Domain:
+    """Return what vouchers and receipts of a deployment are signed for."""
+    return Domain(deployment.chain_id, address_of(deployment.channels.address))
+
+
+async def read_channel(
+    reader: ChainReader,
+    deployment: Deployment,
+    operator: Address,
+    channel: int,
+    keys: Sequence[TillKey] = (),
+) -> ChannelView | None:
+    """Read a channel and some of its lines at one block; None where there is no such channel.
+
+    Raises
+    ------
+    ChainError
+        The chain could not be asked.
+    """
+    channels = deployment.channels
+    toward = address_text(operator)
+    calls: list[Call[Any]] = [
+        channels.channel_of(toward, channel),
+        *(channels.line_of(toward, channel, key.asset, key.terms) for key in keys),
+    ]
+    found = await reader.read_all(calls, at=await reader.block_number())
+    payer, signer, restricted, balance, available_at = found[0]
+    if address_of(payer) == _NOBODY:
+        return None
+    return ChannelView(
+        payer=address_of(payer),
+        signer=address_of(signer),
+        restricted=restricted,
+        balance=balance,
+        available_at=available_at,
+        lines={key: LineState(*line) for key, line in zip(keys, found[1:], strict=True)},
+    )
+
+
+class OperatorOnChain:
+    """The chain as an operator uses it.
+
+    Parameters
+    ----------
+    reader, sender
+        Of the chain; the sender's account is the operator.
+    deployment
+        Where the contracts are.
+    """
+
+    def __init__(self, reader: ChainReader, sender: Sender, deployment: Deployment) -> None:
+        self._reader = reader
+        self._sender = sender
+        self._deployment = deployment
+        self._operator = address_of(sender.address)
+
+    async def read_channel(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
+        """Read a channel toward this operator and some of its lines, all at one block."""
+        return await read_channel(self._reader, self._deployment, self._operator, channel, keys)
+
+    async def settle(self, tills: Sequence[TillKey], words: Sequence[int]) -> SettleResult:
+        """Send one batch and wait until it is in a block."""
+        chain_tills = [ChainTillKey(key.asset, key.terms) for key in tills]
+        channels = self._deployment.channels
+        receipt = await self._sender.send(channels.settle(chain_tills, words))
+        skipped = receipt.all_of(VoucherSkipped, address=channels.address)
+        settled = receipt.all_of(VouchersSettled, address=channels.address)
+        return SettleResult(
+            tx_hash=receipt.tx_hash,
+            block=receipt.block,
+            # Each word is channel (64) | amount << 64.
+            total=sum(word >> 64 for event in settled for word in event.taken),
+            skipped=tuple((event.channel, Reason(event.reason)) for event in skipped),
+            assets=tuple(
+                sorted({e.asset for e in receipt.all_of(Settled, address=channels.address)})
+            ),
+        )
+
+    async def flush(self, asset: int) -> str:
+        """Hand an asset's pending income on; return the transaction."""
+        receipt = await self._sender.send(self._deployment.channels.flush(asset))
+        return receipt.tx_hash
+
+
+class ConsumerOnChain:
+    """The chain as a payer uses it.
+
+    Parameters
+    ----------
+    reader, sender
+        Of the chain; the sender's account is the payer.
+    deployment
+        Where the contracts are.
+    operator
+        Toward whom channels are opened.
+    """
+
+    def __init__(
+        self, reader: ChainReader, sender: Sender, deployment: Deployment, operator: Address
+    ) -> None:
+        self._reader = reader
+        self._sender = sender
+        self._deployment = deployment
+        self.payer = address_of(sender.address)
+        self.operator = operator
+
+    def number(self, salt: bytes) -> int:
+        """Return the number of the channel that `salt` opens."""
+        return channel_number(self.payer, self.operator, salt)
+
+    async def read(self, channel: int) -> ChannelView | None:
+        """Read a channel; None where it was never opened."""
+        return await read_channel(self._reader, self._deployment, self.operator, channel)
+
+    async def funds(self) -> int:
+        """Return how much of the currency the payer holds."""
+        currency = self._deployment.currency
+        return await self._reader.read(currency.balanceOf(self._sender.address))
+
+    async def open(
+        self, salt: bytes, deposit: int, signer: Address, grants: Sequence[Grant] = ()
+    ) -> int:
+        """Open a channel and return its number.
+
+        Raises
+        ------
+        TransactionReverted
+            The payer has not that much, or the channel exists.
+        """
+        await self._allow(deposit)
+        channels = self._deployment.channels
+        receipt = await self._sender.send(
+            channels.open(
+                address_text(self.operator),
+                salt,
+                deposit,
+                address_text(signer),
+                [ChainGrant(*grant) for grant in grants],
+            )
+        )
+        return receipt.one_of(ChannelOpened, address=channels.address).channel
+
+    async def top_up(self, channel: int, amount: int) -> str:
+        """Add to a channel; return the transaction."""
+        await self._allow(amount)
+        call = self._deployment.channels.top_up(address_text(self.operator), channel, amount)
+        return (await self._sender.send(call)).tx_hash
+
+    async def request_withdrawal(self, channel: int) -> int:
+        """Begin to take the rest back; return when that will be possible, unix seconds."""
+        channels = self._deployment.channels
+        await self._sender.send(channels.request_withdrawal(address_text(self.operator), channel))
+        view = await self.read(channel)
+        return view.available_at if view else 0
+
+    async def cancel_withdrawal(self, channel: int) -> str:
+        """Take the request back; return the transaction."""
+        call = self._deployment.channels.cancel_withdrawal(address_text(self.operator), channel)
+        return (await self._sender.send(call)).tx_hash
+
+    async def withdraw(self, channel: int) -> int:
+        """Take the rest back, once the delay is over; return how much came.
+
+        Raises
+        ------
+        TransactionReverted
+            None was requested, or it is too early.
+        """
+        channels = self._deployment.channels
+        receipt = await self._sender.send(channels.withdraw(address_text(self.operator), channel))
+        return receipt.one_of(Withdrawn, address=channels.address).amount
+
+    async def _allow(self, amount: int) -> None:
+        # Exactly what is deposited: an allowance that stays open is worth stealing.
+        currency, channels = self._deployment.currency, self._deployment.channels
+        call = currency.allowance(self._sender.address, channels.address)
+        if await self._reader.read(call) < amount:
+            await self._sender.send(currency.approve(channels.address, amount))

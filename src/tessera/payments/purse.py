@@ -1,0 +1,398 @@
+"""A consumer's own books of one channel: what was signed, what receipts prove, what is in flight.
+
+A voucher's maximum is the charge that receipts show plus the most that calls in flight can cost;
+so whatever a gateway does, it can settle at most that. The file is written before a voucher leaves
+and after a receipt came: a restart neither pays twice nor believes a claim above what was signed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tessera.errors import Busy, DataError, InputError, SignatureRejected, StorageFull
+from tessera.payments.header import SignedReceipt
+from tessera.payments.ports import TypedSigner
+from tessera.spec.signatures import Address, Domain, address_text, recover
+from tessera.spec.vouchers import MAX_LINES, Line, SignedVoucher, TillKey, Voucher, voucher_digest
+
+__all__ = ["Purse", "Ticket"]
+
+_FORMAT: Final = 1
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """One call in flight, from the consumer's side.
+
+    Attributes
+    ----------
+    call
+        32 hexadecimal digits; the gateway finds the receipt by it.
+    key
+        The line that pays.
+    maximum
+        The most that it can cost, base units.
+    request
+        Keccak-256 of the request's body.
+    """
+
+    call: str
+    key: TillKey
+    maximum: int
+    request: bytes
+
+
+class _Line(msgspec.Struct):
+    asset: str
+    terms: int
+    charged: str = "0"
+    signed: str = "0"
+
+
+class _Flight(msgspec.Struct):
+    call: str
+    asset: str
+    terms: int
+    maximum: str
+    request: str
+
+
+class _File(msgspec.Struct):
+    chain_id: int
+    contract: str
+    operator: str
+    channel: str
+    lines: list[_Line]
+    flights: list[_Flight]
+    format: int = _FORMAT
+
+
+class _Book:
+    __slots__ = ("charged", "signed")
+
+    def __init__(self, charged: int = 0, signed: int = 0) -> None:
+        self.charged = charged
+        self.signed = signed
+
+
+class Purse:
+    """What a consumer knows about one channel; safe to use from several threads.
+
+    Parameters
+    ----------
+    domain, operator, channel
+        Whose channel.
+    signer
+        The payer's key, or a session key.
+    file
+        Where it is kept; None keeps it in memory only.
+
+    Raises
+    ------
+    Busy
+        Another process, or another client in this one, uses the file.
+    DataError
+        The file is damaged or about another channel.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        operator: Address,
+        channel: int,
+        signer: TypedSigner,
+        file: Path | None = None,
+    ) -> None:
+        self.domain = domain
+        self.operator = operator
+        self.channel = channel
+        self._signer = signer
+        self._file = file
+        self._lock = threading.Lock()
+        self._lines: dict[TillKey, _Book] = {}
+        self._flights: dict[str, Ticket] = {}
+        self._lost: set[str] = set()
+        self._handle: int | None = None
+        if file is not None:
+            self._handle = _locked(file.with_suffix(".lock"))
+            try:
+                self._read(file)
+            except BaseException:
+                self.close()
+                raise
+        # What was in flight when the last process ended was never heard of again.
+        self._lost |= self._flights.keys()
+
+    def close(self) -> None:
+        """Let others use the file. Twice is once."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    @property
+    def charged(self) -> int:
+        """What receipts prove, over all lines, base units."""
+        with self._lock:
+            return sum(book.charged for book in self._lines.values())
+
+    @property
+    def exposed(self) -> int:
+        """The most that the operator could settle now, over all lines, base units."""
+        with self._lock:
+            return sum(book.signed for book in self._lines.values())
+
+    @property
+    def lost(self) -> list[Ticket]:
+        """Calls whose end was not seen; ask the gateway what became of them."""
+        with self._lock:
+            return [self._flights[call] for call in sorted(self._lost)]
+
+    def in_flight(self) -> int:
+        """Return the most that calls in flight may cost, base units."""
+        with self._lock:
+            return sum(ticket.maximum for ticket in self._flights.values())
+
+    def charged_on(self, key: TillKey) -> int:
+        """Return what receipts prove about one line."""
+        with self._lock:
+            book = self._lines.get(key)
+            return book.charged if book else 0
+
+    def begin(self, ticket: Ticket) -> SignedVoucher:
+        """Sign a voucher for one more call.
+
+        Returns
+        -------
+        SignedVoucher
+            On every line, what was charged plus what is in flight; on the disk before it is here.
+
+        Raises
+        ------
+        InputError
+            The channel has its sixteen lines already.
+        StorageFull, DataError
+            It could not be written; nothing was signed.
+        """
+        with self._lock:
+            if ticket.key not in self._lines and len(self._lines) >= MAX_LINES:
+                raise InputError(
+                    f"channel {self.channel}",
+                    found=f"{len(self._lines)} assets and terms",
+                    wanted=f"{MAX_LINES} or fewer, as a voucher holds",
+                    next_step="open another channel for further models",
+                )
+            self._lines.setdefault(ticket.key, _Book())
+            self._flights[ticket.call] = ticket
+            maxima = {key: book.charged for key, book in self._lines.items()}
+            for flight in self._flights.values():
+                maxima[flight.key] += flight.maximum
+            before = {key: book.signed for key, book in self._lines.items()}
+            for key, maximum in maxima.items():
+                # What was signed once stays signed, however much less is signed later.
+                self._lines[key].signed = max(self._lines[key].signed, maximum)
+            try:
+                self._write()
+            except BaseException:
+                del self._flights[ticket.call]
+                for key, signed in before.items():
+                    self._lines[key].signed = signed
+                raise
+        lines = tuple(Line(*key, maxima[key]) for key in sorted(maxima))
+        voucher = Voucher(self.channel, lines)
+        digest = voucher_digest(self.domain, voucher.channel, voucher.lines)
+        return SignedVoucher(voucher, self._signer.sign(digest))
+
+    def end(self, ticket: Ticket, receipt: SignedReceipt, response: bytes | None) -> int:
+        """Believe a receipt, if it is one.
+
+        Parameters
+        ----------
+        ticket
+            The call that it is about.
+        receipt
+            As the gateway sent it.
+        response
+            Keccak-256 of the answer as it arrived; None where it did not arrive whole.
+
+        Returns
+        -------
+        int
+            What was charged on the line in all, base units.
+
+        Raises
+        ------
+        SignatureRejected
+            It is forged, about another call, or charges more than was ever signed. The call
+            stays in flight: what it may cost is still counted as spent.
+        """
+        self.check(receipt)
+        signed = receipt.receipt
+        if signed.key != ticket.key:
+            raise self._refused("asset, terms", tuple(signed.key), tuple(ticket.key))
+        if signed.request != ticket.request:
+            raise self._refused("request", signed.request, ticket.request)
+        if response is not None and signed.response != response:
+            raise self._refused("response", signed.response, response)
+        with self._lock:
+            self._flights.pop(ticket.call, None)
+            self._lost.discard(ticket.call)
+            book = self._lines[ticket.key]
+            book.charged = max(book.charged, signed.charged)
+            self._write()
+            return book.charged
+
+    def check(self, receipt: SignedReceipt) -> None:
+        """Refuse a receipt that is not this operator's, or claims more than was signed."""
+        receipt.verify(self.domain, self.operator)
+        signed = receipt.receipt
+        if signed.channel != self.channel:
+            raise self._refused("channel", signed.channel, self.channel)
+        with self._lock:
+            book = self._lines.get(signed.key)
+        limit = book.signed if book else 0
+        if signed.charged > limit:
+            raise SignatureRejected(
+                f"receipt of channel {self.channel}",
+                found=f"{signed.charged} base units charged",
+                wanted=f"at most the {limit} that were signed",
+                next_step="the operator claims what it cannot settle; stop paying it",
+            )
+
+    def learn(self, receipt: SignedReceipt, voucher: SignedVoucher | None) -> None:
+        """Take over what the operator proves that this file does not know.
+
+        After a lost file, or an answer that never arrived, the operator's totals are higher than
+        ours. They are believed as far as our own signatures reach, and no further.
+
+        Parameters
+        ----------
+        receipt
+            The operator's latest of one line.
+        voucher
+            What the operator shows as signed by us.
+
+        Raises
+        ------
+        SignatureRejected
+            Somebody else signed one of them, or the charge exceeds what was ever signed.
+        """
+        if voucher is not None and voucher.voucher.channel == self.channel:
+            digest = voucher_digest(self.domain, self.channel, voucher.voucher.lines)
+            if recover(digest, voucher.signature) == self._signer.address:
+                with self._lock:
+                    for line in voucher.voucher.lines:
+                        book = self._lines.setdefault(line.key, _Book())
+                        book.signed = max(book.signed, line.maximum)
+        self.check(receipt)
+        with self._lock:
+            book = self._lines[receipt.receipt.key]
+            book.charged = max(book.charged, receipt.receipt.charged)
+            self._write()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """End a call that the gateway refused or failed: it cost nothing."""
+        with self._lock:
+            self._flights.pop(ticket.call, None)
+            self._lost.discard(ticket.call)
+
+    def lose(self, ticket: Ticket) -> None:
+        """Note that the end of a call was not seen: it may have cost something."""
+        with self._lock:
+            if ticket.call in self._flights:
+                self._lost.add(ticket.call)
+
+    def _refused(self, what: str, found: object, wanted: object) -> SignatureRejected:
+        return SignatureRejected(
+            f"receipt of channel {self.channel}: {what}",
+            found=found,
+            wanted=str(wanted) if not isinstance(wanted, bytes) else f"0x{wanted.hex()}",
+            next_step="it is about another call, or the answer was changed on its way",
+        )
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        wire = _File(
+            chain_id=self.domain.chain_id,
+            contract=address_text(self.domain.contract),
+            operator=address_text(self.operator),
+            channel=str(self.channel),
+            lines=[
+                _Line(str(key.asset), key.terms, str(book.charged), str(book.signed))
+                for key, book in sorted(self._lines.items())
+            ],
+            flights=[
+                _Flight(
+                    ticket.call,
+                    str(ticket.key.asset),
+                    ticket.key.terms,
+                    str(ticket.maximum),
+                    ticket.request.hex(),
+                )
+                for ticket in self._flights.values()
+            ],
+        )
+        temporary = self._file.with_suffix(".new")
+        try:
+            temporary.write_bytes(msgspec.json.encode(wire))
+            temporary.replace(self._file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise StorageFull(
+                f"purse {self._file}", found=error.strerror, wanted="a disk that takes writes"
+            ) from error
+
+    def _read(self, file: Path) -> None:
+        try:
+            wire = msgspec.json.decode(file.read_bytes(), type=_File)
+        except FileNotFoundError:
+            return
+        except (msgspec.MsgspecError, OSError) as error:
+            raise DataError(
+                f"purse {file}",
+                found=str(error),
+                wanted="what this client wrote",
+                next_step="move it away; its totals come back from the operator's receipts",
+            ) from error
+        mine = (
+            self.domain.chain_id,
+            address_text(self.domain.contract),
+            address_text(self.operator),
+            str(self.channel),
+        )
+        theirs = (wire.chain_id, wire.contract, wire.operator, wire.channel)
+        if theirs != mine:
+            raise DataError(f"purse {file}", found=theirs, wanted=f"{mine}")
+        for line in wire.lines:
+            key = TillKey(int(line.asset), line.terms)
+            self._lines[key] = _Book(int(line.charged), int(line.signed))
+        for flight in wire.flights:
+            self._flights[flight.call] = Ticket(
+                flight.call,
+                TillKey(int(flight.asset), flight.terms),
+                int(flight.maximum),
+                bytes.fromhex(flight.request),
+            )
+
+
+def _locked(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise Busy(
+            f"purse {path}",
+            found="in use by another client",
+            wanted="one client per channel",
+            next_step="share that client, or give this one another state folder",
+        ) from None
+    return handle

@@ -1,0 +1,205 @@
+"""Turning charges into money: batches of vouchers, sent in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tessera.errors import ChainError, TesseraError, TransactionReverted
+from tessera.payments.ledger import Claim, Ledger
+from tessera.payments.ports import Clock, OperatorChain, SettleResult
+from tessera.spec.vouchers import MAX_TILLS, MAX_WORDS, Reason, TillKey, encode_batch
+
+__all__ = ["SettlementReport", "Settler", "batches"]
+
+logger = logging.getLogger(__name__)
+
+VOUCHERS_PER_BATCH: Final = 100
+"""About two million gas; a batch this long costs hardly more per voucher than a longer one."""
+
+
+@dataclass(slots=True)
+class SettlementReport:
+    """What one round of settling did.
+
+    Attributes
+    ----------
+    results
+        One per transaction.
+    refused
+        Channels whose vouchers the contract would not take even alone, with what it said.
+    flushed
+        Assets whose income was handed on.
+    """
+
+    results: list[SettleResult] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    flushed: list[int] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Base units taken from all channels."""
+        return sum(result.total for result in self.results)
+
+    @property
+    def skipped(self) -> list[tuple[int, Reason]]:
+        """(channel, reason) per voucher that was skipped."""
+        return [entry for result in self.results for entry in result.skipped]
+
+
+def batches(claims: Sequence[Claim], *, most: int = VOUCHERS_PER_BATCH) -> list[list[Claim]]:
+    """Cut claims into batches that the contract takes: 32 tills, 1,024 words, `most` vouchers."""
+    made: list[list[Claim]] = []
+    tills: set[TillKey] = set()
+    words = 0
+    for claim in claims:
+        keys = {line.key for line in claim.signed.voucher.lines}
+        size = len(claim.signed.voucher.lines) + 3
+        fits = made and (
+            len(made[-1]) < most and len(tills | keys) <= MAX_TILLS and words + size <= MAX_WORDS
+        )
+        if not fits:
+            made.append([])
+            tills, words = set(), 0
+        made[-1].append(claim)
+        tills |= keys
+        words += size
+    return made
+
+
+class Settler:
+    """Settles what a ledger holds.
+
+    Parameters
+    ----------
+    ledger
+        Says what is due.
+    chain
+        Where it is settled.
+    clock
+        Unix seconds.
+    every_s
+        Settle at least so often while something is due.
+    at_risk
+        Settle at once when so many base units are due.
+    watch_s
+        How often channels with something due are looked at for a withdrawal; together with the
+        time of a call, far below the withdrawal delay.
+    flush
+        Whether income is handed on to the holders after each round.
+    sleep
+        How to wait.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        chain: OperatorChain,
+        clock: Clock,
+        *,
+        every_s: float,
+        at_risk: int,
+        watch_s: float = 15.0,
+        flush: bool = True,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._chain = chain
+        self._clock = clock
+        self._every_s = every_s
+        self._at_risk = at_risk
+        self._watch_s = min(watch_s, every_s)
+        self._flush = flush
+        self._sleep = sleep
+        self._one_round = asyncio.Lock()
+        self._in_vain: dict[int, Claim] = {}
+
+    async def settle(self, *, retry_skipped: bool = True) -> SettlementReport:
+        """Settle everything that is due, now.
+
+        Parameters
+        ----------
+        retry_skipped
+            Also send what the contract skipped before and has not changed since.
+
+        Returns
+        -------
+        SettlementReport
+            Empty where nothing was due.
+
+        Raises
+        ------
+        ChainError
+            The chain could not be reached; what was settled before that stays settled.
+        """
+        async with self._one_round:
+            report = SettlementReport()
+            claims = await self._ledger.claims()
+            if not retry_skipped:
+                claims = [c for c in claims if self._in_vain.get(_channel(c)) != c]
+            for batch in batches(claims):
+                await self._settle_batch(batch, report)
+            if self._flush:
+                assets = {asset for result in report.results for asset in result.assets}
+                for asset in sorted(assets):
+                    await self._chain.flush(asset)
+                    report.flushed.append(asset)
+            return report
+
+    async def run(self) -> None:
+        """Settle by time and by amount at risk, until cancelled.
+
+        A chain that does not answer is asked again; nothing that it says ends the loop.
+        """
+        last = self._clock()
+        while True:
+            await self._sleep(self._watch_s)
+            try:
+                claims = await self._ledger.claims()
+                if not claims:
+                    last = self._clock()
+                    continue
+                accounts = await self._ledger.look_at_chain([_channel(c) for c in claims])
+                leaving = any(a.chain is not None and a.chain.available_at for a in accounts)
+                due = sum(claim.due for claim in claims)
+                if leaving or due >= self._at_risk or self._clock() - last >= self._every_s:
+                    report = await self.settle(retry_skipped=False)
+                    last = self._clock()
+                    for channel, reason in report.skipped:
+                        logger.warning("channel %d was not settled: %s", channel, reason.name)
+            except TesseraError as error:
+                logger.warning("settling has to wait: %s", error)
+
+    async def _settle_batch(self, batch: list[Claim], report: SettlementReport) -> None:
+        tills, words = encode_batch([(claim.signed, claim.charged) for claim in batch])
+        try:
+            result = await self._chain.settle(tills, words)
+        except TransactionReverted as error:
+            # One voucher that the contract cannot even skip must not hold up the others.
+            if len(batch) == 1:
+                self._in_vain[_channel(batch[0])] = batch[0]
+                report.refused.append((_channel(batch[0]), error.reason))
+                return
+            middle = len(batch) // 2
+            await self._settle_batch(batch[:middle], report)
+            await self._settle_batch(batch[middle:], report)
+            return
+        report.results.append(result)
+        skipped = {channel for channel, _ in result.skipped}
+        for claim in batch:
+            if _channel(claim) in skipped:
+                self._in_vain[_channel(claim)] = claim
+            else:
+                self._in_vain.pop(_channel(claim), None)
+        await self._ledger.record(result, len(batch))
+        try:
+            await self._ledger.look_at_chain([_channel(claim) for claim in batch])
+        except ChainError as error:
+            logger.warning("settled in %s, not yet read back: %s", result.tx_hash, error)
+
+
+def _channel(claim: Claim) -> int:
+    return claim.signed.voucher.channel

@@ -79,7 +79,9 @@ class Contract:
             self.address = checksummed(address)
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"address of {self.CONTRACT}", found=address, wanted="0x and 40 hex digits"
+                f"address of {self.CONTRACT}",
+                found=address,
+                wanted="0x and 40 hex digits, with a right checksum where the case is mixed",
             ) from error
 
     def __repr__(self) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import sha3
 
 from tessera.errors import DataError, InputError
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from eth_abi.codec import ABICodec
 
 __all__ = ["checksummed", "decode", "encode", "plain"]
+
+_ADDRESS_DIGITS: Final = 40
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
 
 
 def encode(thing: str, types: Sequence[str], values: Sequence[object]) -> bytes:
@@ -80,10 +85,26 @@ def plain(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=65_536)
 def checksummed(address: str) -> str:
-    """Return the address as EIP-55 writes it; every address that the bindings return is."""
-    from eth_utils.address import to_checksum_address
+    """Return the address as EIP-55 writes it; every address that the bindings return is.
 
-    return str(to_checksum_address(address))
+    Raises
+    ------
+    ValueError
+        It is no address; or its letters are mixed and the checksum that they make is wrong, which
+        is what a mistyped address looks like.
+    """
+    digits = address[2:] if address[:2] == "0x" else ""
+    lower = digits.lower()
+    if len(digits) != _ADDRESS_DIGITS or not _HEX_DIGITS.issuperset(lower):
+        raise ValueError("no address: wanted 0x and 40 hex digits")
+    hashed = sha3.keccak_256(lower.encode()).hexdigest()
+    right = "".join(
+        letter.upper() if nibble >= "8" else letter
+        for letter, nibble in zip(lower, hashed, strict=False)
+    )
+    if digits not in (right, lower, lower.upper()):
+        raise ValueError("no address: the checksum in its capitals is wrong")
+    return f"0x{right}"
 
 
 @functools.cache

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import rlp
 import sha3
 
 from tessera.bindings.codec import checksummed, encode
@@ -43,6 +42,8 @@ Progress = Callable[[str, int, int], None]
 
 def created_address(deployer: str, nonce: int) -> str:
     """Return the address of the contract that a transaction creates."""
+    import rlp  # brings pydantic, which no `--help` should wait for
+
     encoded = rlp.encode([bytes.fromhex(deployer.removeprefix("0x")), nonce])
     return checksummed("0x" + sha3.keccak_256(encoded).digest()[-20:].hex())
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import rlp
 import sha3
 from coincurve import PrivateKey
 
@@ -149,6 +148,8 @@ class Account:
         value
             Wei.
         """
+        import rlp  # brings pydantic, which no `--help` should wait for
+
         fields: list[Any] = [
             *(chain_id, nonce, max_priority_fee, max_fee, gas),
             bytes.fromhex(to.removeprefix("0x")) if to else b"",

@@ -6,11 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tessera.bindings import CONTRACTS, Channels, Registry, Share
 from tessera.bindings.channels import Line, Reason, VoucherSkipped
-from tessera.bindings.codec import encode
+from tessera.bindings.codec import checksummed, encode
 from tessera.bindings.logs import decode_event
 from tessera.bindings.registry import (
     AssetRegistered,
@@ -88,6 +91,20 @@ def test_a_value_that_does_not_fit_is_refused(amount: object) -> None:
 def test_an_address_that_is_none_is_refused(address: object) -> None:
     with pytest.raises(InputError, match="address of Share"):
         Share(address)  # type: ignore[arg-type]
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_addresses_are_written_as_the_ecosystem_writes_them(raw: bytes) -> None:
+    wanted = to_checksum_address(raw)
+    for form in (wanted, f"0x{raw.hex()}", f"0x{raw.hex().upper()}"):
+        assert checksummed(form) == wanted
+
+
+def test_a_mistyped_address_is_refused_by_its_checksum() -> None:
+    right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    with pytest.raises(InputError, match="right checksum"):
+        Share(right.replace("aAeb", "aAEb"))
+    assert Share(right).address == right
 
 
 def test_events_come_out_typed_with_checksummed_addresses() -> None:

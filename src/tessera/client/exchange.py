@@ -211,7 +211,7 @@ class Exchange:
             if response.status_code >= _FIRST_REFUSAL:
                 continue
             found = msgspec.json.decode(response.content, type=_CallState)
-            if found.receipt is not None:
+            if bytes(found.receipt) != b"null":
                 self._take(purse, ticket, parse_receipt(bytes(found.receipt)), None)
             elif found.state == "unknown":
                 purse.cancel(ticket)
@@ -238,7 +238,7 @@ class Exchange:
 
 class _CallState(msgspec.Struct):
     state: str
-    receipt: msgspec.Raw | None = None
+    receipt: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Latest(msgspec.Struct):

@@ -1,0 +1,105 @@
+"""An independent accountant: is every unit that consumers paid accounted for?
+
+It is given events, balances and receipts (`Facts`), and writes the books again with the twins of
+`tessera.spec`, which share no code with the contracts. It asks nobody and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from tessera.demo.accountant.cash import check_cash
+from tessera.demo.accountant.checks import Checks, Difference
+from tessera.demo.accountant.facts import (
+    ChannelKey,
+    Entry,
+    Facts,
+    LineKey,
+    PaidCall,
+    ShareFacts,
+    TermsKey,
+)
+from tessera.demo.accountant.payments import Paid, check_payments
+from tessera.demo.accountant.shares import (
+    Earnings,
+    check_offerings,
+    check_shares,
+    check_vestings,
+)
+from tessera.demo.accountant.split import Division, check_split
+
+__all__ = [
+    "Audit",
+    "ChannelKey",
+    "Difference",
+    "Division",
+    "Earnings",
+    "Entry",
+    "Facts",
+    "LineKey",
+    "Paid",
+    "PaidCall",
+    "ShareFacts",
+    "TermsKey",
+    "audit",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the accountant found.
+
+    Attributes
+    ----------
+    checks
+        Number of comparisons by rule.
+    differences
+        Those that failed; none if the books balance.
+    paid
+        What consumers put in, and where it went.
+    calls, divisions, earnings
+        By asset: paid calls, the division of the gross, and what its Share passed on.
+    """
+
+    checks: Counter[str]
+    differences: tuple[Difference, ...]
+    paid: Paid
+    calls: Counter[int]
+    divisions: dict[int, Division]
+    earnings: dict[int, Earnings]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing contradicts anything."""
+        return not self.differences
+
+
+def audit(facts: Facts) -> Audit:
+    """Write the books again and compare.
+
+    Parameters
+    ----------
+    facts
+        Of a world whose streams have ended and where everybody has claimed; whoever has not is a
+        difference.
+    """
+    checks = Checks()
+    check_cash(facts, checks)
+    paid = check_payments(facts, checks)
+    divisions = check_split(facts, checks)
+    earnings = check_shares(facts, checks)
+    check_offerings(facts, checks)
+    check_vestings(facts, checks)
+    calls: Counter[int] = Counter()
+    for key, count in paid.calls.items():
+        calls[key.asset] += count
+    for asset, division in divisions.items():
+        if asset in earnings:
+            checks.same(
+                "a Share distributed its part and its royalties",
+                f"asset {asset}",
+                earnings[asset].distributed,
+                division.holders + division.received,
+            )
+    return Audit(checks.made, tuple(checks.differences), paid, calls, divisions, earnings)

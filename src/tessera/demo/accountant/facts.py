@@ -1,0 +1,156 @@
+"""What the accountant is given: what the chain said, what it has, and what consumers were told.
+
+Nothing here comes from the operator's books or from the contracts' own sums alone: events, balances
+and receipts are three witnesses, and the accountant lets them contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tessera.bindings.calls import Event
+from tessera.spec.revenue import Stream
+
+__all__ = ["ChannelKey", "Entry", "Facts", "LineKey", "PaidCall", "ShareFacts", "TermsKey"]
+
+
+class TermsKey(NamedTuple):
+    """What a split is a function of."""
+
+    asset: int
+    operator: str
+    terms: int
+
+
+class ChannelKey(NamedTuple):
+    """A channel, as the contract keys it."""
+
+    operator: str
+    channel: int
+
+
+class LineKey(NamedTuple):
+    """What one channel owes for one asset under one row of terms."""
+
+    operator: str
+    channel: int
+    asset: int
+    terms: int
+
+
+class PaidCall(NamedTuple):
+    """One receipt as a consumer keeps it; its signature was checked when it came.
+
+    Attributes
+    ----------
+    name
+        The receipt's id.
+    line
+        What it is charged on.
+    charged
+        Cumulative, base units.
+    cost
+        Of this call, base units.
+    """
+
+    name: str
+    line: LineKey
+    charged: int
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of one of our contracts, in the order of the chain.
+
+    Attributes
+    ----------
+    event, address
+        What was said, and by which contract.
+    time
+        Of its block, unix seconds.
+    tx
+        Hash of the transaction.
+    """
+
+    event: Event
+    address: str
+    time: int
+    tx: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareFacts:
+    """One Share as the chain shows it at the last block.
+
+    Attributes
+    ----------
+    balances, claimable
+        Raw shares, and base units, by holder.
+    stream
+        As stored.
+    paid, obligations
+        Base units ever claimed, and spoken for.
+    """
+
+    balances: Mapping[str, int]
+    claimable: Mapping[str, int]
+    stream: Stream
+    paid: int
+    obligations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything about one world at one block.
+
+    Amounts are base units of the currency unless they are said to be shares.
+
+    Attributes
+    ----------
+    time
+        Of the block that everything was read at, unix seconds.
+    currency, channels
+        Addresses of the two contracts that hold or move everybody's money.
+    entries
+        All events of all contracts, clones included.
+    balances
+        Of the currency, by address.
+    supply
+        Of the currency.
+    channel_balances, lines
+        What is left in channels, and what is settled on their lines.
+    gross, pending, credit, obligations
+        As `Channels` has them.
+    shares
+        By the Share's address.
+    offering_flows
+        By the Offering's address: revenue it received, and revenue it passed on.
+    calls
+        Every receipt that a consumer got.
+    names
+        What people call an address.
+    """
+
+    time: int
+    currency: str
+    channels: str
+    entries: tuple[Entry, ...]
+    balances: Mapping[str, int]
+    supply: int
+    channel_balances: Mapping[ChannelKey, int]
+    lines: Mapping[LineKey, int]
+    gross: Mapping[TermsKey, int]
+    pending: Mapping[int, int]
+    credit: Mapping[str, int]
+    obligations: int
+    shares: Mapping[str, ShareFacts]
+    offering_flows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    calls: tuple[PaidCall, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, address: str) -> str:
+        """Return what people call an address, or the address."""
+        return self.names.get(address, address)

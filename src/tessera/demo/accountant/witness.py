@@ -1,0 +1,185 @@
+"""Reads the accountant's facts from a chain, all at one block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tessera.bindings import Offering, Share
+from tessera.bindings.channels import ChannelOpened, IncomeReceived, Settled
+from tessera.bindings.launchpad import OfferingOpened, VestingOpened
+from tessera.bindings.logs import decode_event
+from tessera.bindings.registry import AssetRegistered, NetworkSet, Tokenized
+from tessera.bindings.share import Transfer as ShareTransfer
+from tessera.bindings.test_dollar import Transfer
+from tessera.chain.deployments import Deployment
+from tessera.chain.reader import ChainReader
+from tessera.chain.receipts import RawLog
+from tessera.demo.accountant.facts import (
+    ChannelKey,
+    Entry,
+    Facts,
+    PaidCall,
+    ShareFacts,
+    TermsKey,
+)
+from tessera.spec.revenue import Stream
+
+__all__ = ["gather"]
+
+_NOBODY = "0x" + "00" * 20
+
+
+async def gather(
+    reader: ChainReader,
+    deployment: Deployment,
+    calls: Iterable[PaidCall],
+    names: Mapping[str, str],
+) -> Facts:
+    """Read everything that our contracts said and have, at the last block.
+
+    Parameters
+    ----------
+    calls
+        The receipts that consumers keep.
+    names
+        What people call an address.
+    """
+    head = await reader.block()
+    entries = await _entries(reader, deployment, head.number)
+    calls = tuple(calls)
+    known = _Known(entries, calls)
+    at = head.number
+    channels, currency = deployment.channels, deployment.currency
+
+    async def numbers(made: Sequence[Any]) -> list[Any]:
+        return await reader.read_all(made, at=at)
+
+    holders = sorted(known.people | {channels.address})
+    balances, channel_rows, line_rows, gross, pending, credit = await asyncio.gather(
+        numbers([currency.balanceOf(address) for address in holders]),
+        numbers([channels.channel_of(*key) for key in known.channels]),
+        numbers([channels.line_of(*key) for key in known.lines]),
+        numbers([channels.gross_of(*key) for key in known.terms]),
+        numbers([channels.pending_of(asset) for asset in known.assets]),
+        numbers([channels.credit_of(address) for address in holders]),
+    )
+    supply, obligations = await numbers([currency.totalSupply(), channels.obligations()])
+    flows = {
+        address: tuple(
+            await numbers([Offering(address).received(), Offering(address).distributed()])
+        )
+        for address in known.offerings
+    }
+    return Facts(
+        time=head.timestamp,
+        currency=currency.address,
+        channels=channels.address,
+        entries=entries,
+        balances=dict(zip(holders, balances, strict=True)),
+        supply=supply,
+        channel_balances={
+            key: row[3] for key, row in zip(known.channels, channel_rows, strict=True)
+        },
+        lines={key: row[0] for key, row in zip(known.lines, line_rows, strict=True)},
+        gross=dict(zip(known.terms, gross, strict=True)),
+        pending=dict(zip(known.assets, pending, strict=True)),
+        credit=dict(zip(holders, credit, strict=True)),
+        obligations=obligations,
+        shares={
+            address: await _share(reader, Share(address), sorted(accounts), at)
+            for address, accounts in known.shares.items()
+        },
+        offering_flows=flows,
+        calls=calls,
+        names=dict(names),
+    )
+
+
+class _Known:
+    """Every account that any event or receipt names."""
+
+    def __init__(self, entries: Sequence[Entry], calls: Sequence[PaidCall]) -> None:
+        self.people: set[str] = set()
+        self.channels: list[ChannelKey] = []
+        self.assets: list[int] = []
+        self.offerings: list[str] = []
+        self.shares: dict[str, set[str]] = {}
+        self.lines = list(dict.fromkeys(call.line for call in calls))
+        terms = {TermsKey(line.asset, line.operator, line.terms): None for line in self.lines}
+        for entry in entries:
+            match entry.event:
+                case Transfer() as moved:
+                    self.people |= {moved.sender, moved.receiver}
+                case ShareTransfer() as moved:
+                    self.shares.setdefault(entry.address, set()).add(moved.receiver)
+                case ChannelOpened() as opened:
+                    self.channels.append(ChannelKey(opened.operator, opened.channel))
+                case AssetRegistered() as registered:
+                    self.assets.append(registered.asset)
+                case OfferingOpened() as sale:
+                    self.offerings.append(sale.offering)
+                case Settled() | IncomeReceived() as paid:
+                    terms[TermsKey(paid.asset, paid.operator, paid.terms)] = None
+                case NetworkSet() as network:
+                    self.people |= {network.commons, network.validators}
+                case _:
+                    pass
+        for address, accounts in self.shares.items():
+            accounts.discard(address)
+        self.people.discard(_NOBODY)
+        self.terms = list(terms)
+
+
+async def _share(reader: ChainReader, share: Share, accounts: list[str], at: int) -> ShareFacts:
+    calls: list[Any] = [
+        *(share.balanceOf(account) for account in accounts),
+        *(share.claimable(account) for account in accounts),
+        share.revenue_stream(),
+        share.paid(),
+        share.obligations(),
+    ]
+    found = await reader.read_all(calls, at=at)
+    count = len(accounts)
+    return ShareFacts(
+        balances=dict(zip(accounts, found[:count], strict=True)),
+        claimable=dict(zip(accounts, found[count : 2 * count], strict=True)),
+        stream=Stream(*found[2 * count]),
+        paid=found[2 * count + 1],
+        obligations=found[2 * count + 2],
+    )
+
+
+async def _entries(reader: ChainReader, deployment: Deployment, last: int) -> tuple[Entry, ...]:
+    contracts = {row.address: name for name, row in deployment.contracts.items()}
+    contracts.setdefault(deployment.currency.address, "TestDollar")
+    raw: list[RawLog] = [log async for log in reader.raw_logs(first=deployment.since, last=last)]
+    # Clones are known by the events that made them; those may stand behind the clone's own first.
+    for log in raw:
+        match decode_event(log.topics, log.data):
+            case Tokenized(share=made) if contracts.get(log.address) == "Registry":
+                contracts[made] = "Share"
+            case OfferingOpened(offering=made) if contracts.get(log.address) == "Launchpad":
+                contracts[made] = "Offering"
+            case VestingOpened(vesting=made) if contracts.get(log.address) == "Launchpad":
+                contracts[made] = "Vesting"
+            case _:
+                pass
+    times = await _times(reader, sorted({log.block for log in raw}))
+    found: list[Entry] = []
+    for log in raw:
+        if log.address not in contracts:
+            continue
+        event = decode_event(log.topics, log.data, contract=contracts[log.address])
+        if event is not None:
+            found.append(Entry(event, log.address, times[log.block], log.tx_hash))
+    return tuple(found)
+
+
+async def _times(reader: ChainReader, blocks: list[int]) -> dict[int, int]:
+    requests = [("eth_getBlockByNumber", (hex(block), False)) for block in blocks]
+    answers = await reader.rpc.batch(requests)
+    return {
+        block: int(answer["timestamp"], 16) for block, answer in zip(blocks, answers, strict=True)
+    }

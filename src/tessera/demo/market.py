@@ -1,0 +1,252 @@
+"""The first acts: publish, tokenize, let shares vest, and sell them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from tessera.app import World
+from tessera.assets.publish import Endpoint, plan_publication, publish
+from tessera.bindings import Offering, Share, Vesting
+from tessera.bindings.launchpad import Sale, Schedule
+from tessera.demo.upstream import LocalModel
+from tessera.ownership import offering as sales
+from tessera.ownership import vesting as grants
+from tessera.ownership.share import ShareTerms, tokenize
+from tessera.units import SHARE_DECIMALS, AssetId, Bps, Seconds, Shares, Units
+
+__all__ = ["PLANS", "Listed", "Plan", "Purchase", "buy_shares", "manifest_ending", "put_on_market"]
+
+_WHOLE: Final = 10**SHARE_DECIMALS
+SUPPLY: Final = 1_000_000
+"""Whole shares of each model."""
+OPERATOR_CUT: Final = Bps(1_000)
+_FLOOR: Final = Bps(7_000)
+_LONG_SALE_S: Final = 30 * 86_400
+_VESTING_S: Final = 600
+_CLIFF_S: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """Who buys how many whole shares."""
+
+    holder: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What happens to one model; numbers of shares are whole shares.
+
+    Attributes
+    ----------
+    publisher, contributor
+        Who publishes it, and whose grant vests.
+    vesting
+        Shares of that grant.
+    for_sale, soft_cap, price
+        The sale; the price is in base units for a whole share.
+    purchases
+        In this order.
+    fails
+        Whether the sale ends below its soft cap, soon.
+    parents
+        (slug, royalty in hundredths of a percent).
+    upstream
+        The server that answers for it, where that is not trained here.
+    """
+
+    slug: str
+    symbol: str
+    publisher: str
+    contributor: str
+    vesting: int
+    for_sale: int
+    soft_cap: int
+    price: int
+    purchases: tuple[Purchase, ...]
+    fails: bool = False
+    parents: tuple[tuple[str, int], ...] = ()
+    upstream: LocalModel | None = None
+
+
+PLANS: Final = (
+    Plan(
+        slug="lsa-embed",
+        symbol="EMBED",
+        publisher="publisher-1",
+        contributor="contributor-2",
+        vesting=50_000,
+        for_sale=300_000,
+        soft_cap=150_000,
+        price=8_000,
+        purchases=(
+            Purchase("holder-2", 100_000),
+            Purchase("holder-3", 100_000),
+            Purchase("holder-4", 100_000),
+        ),
+    ),
+    Plan(
+        slug="digits",
+        symbol="DIGIT",
+        publisher="publisher-1",
+        contributor="contributor-1",
+        vesting=100_000,
+        for_sale=400_000,
+        soft_cap=100_000,
+        price=10_000,
+        purchases=(
+            Purchase("holder-1", 99_999),
+            Purchase("holder-2", 80_000),
+            Purchase("holder-3", 60_001),
+        ),
+    ),
+    Plan(
+        slug="sentiment",
+        symbol="MOOD",
+        publisher="publisher-2",
+        contributor="contributor-2",
+        vesting=70_000,
+        for_sale=300_000,
+        soft_cap=250_000,
+        price=5_000,
+        purchases=(Purchase("holder-4", 20_000), Purchase("holder-5", 30_000)),
+        fails=True,
+    ),
+    Plan(
+        slug="pydoc-lm",
+        symbol="PYDOC",
+        publisher="publisher-2",
+        contributor="contributor-1",
+        vesting=80_000,
+        for_sale=250_000,
+        soft_cap=50_000,
+        price=4_000,
+        purchases=(Purchase("holder-1", 60_000), Purchase("holder-5", 120_000)),
+        # It learned from the texts that lsa-embed's publisher collected and cleaned.
+        parents=(("lsa-embed", 500),),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model on the market.
+
+    Attributes
+    ----------
+    plan, asset, share
+        What, and its Share.
+    offering, vesting
+        Where its shares are sold, and where the contributor's unlock.
+    bought
+        Cost of each purchase, base units.
+    """
+
+    plan: Plan
+    asset: AssetId
+    share: Share
+    offering: Offering
+    vesting: Vesting
+    bought: dict[str, Units] = field(default_factory=dict)
+
+
+def manifest_ending(plan: Plan) -> str:
+    """Return the TOML that names a model's makers and parents."""
+    lines = [
+        *("[[contributors]]", f'name = "{plan.publisher}"', 'role = "code"', "weight = 6000", ""),
+        *("[[contributors]]", f'name = "{plan.contributor}"', 'role = "data"', "weight = 4000", ""),
+    ]
+    for slug, royalty in plan.parents:
+        lines += ["[[parents]]", f'asset = "{slug}"', f"royalty_bps = {royalty}", ""]
+    return "\n" + "\n".join(lines)
+
+
+async def put_on_market(
+    world: World,
+    plan: Plan,
+    folder: Path,
+    *,
+    operator: str,
+    url: str,
+    period: Seconds,
+    short_sale_s: int,
+) -> Listed:
+    """Publish a bundle, make its shares, lock the contributor's, and open the sale.
+
+    Parameters
+    ----------
+    operator, url
+        Who serves it, and where.
+    period
+        Over which revenue streams to the holders.
+    short_sale_s
+        Length of a sale that is meant to fail.
+    """
+    sender = world.sender(plan.publisher)
+    registry, launchpad = world.deployment.registry, world.deployment.launchpad
+    planned = await plan_publication(
+        folder,
+        world.directory,
+        sender.address,
+        endpoint=Endpoint(operator, url, OPERATOR_CUT),
+        decimals=world.currency.decimals,
+        accounts={name: world.account(name).address for name in world.wallet.names()},
+    )
+    published = await publish(planned, world.store, registry, sender)
+    share = await tokenize(
+        sender,
+        registry,
+        published.asset,
+        ShareTerms(
+            name=f"Shares of {plan.slug}",
+            symbol=plan.symbol,
+            supply=Shares(SUPPLY * _WHOLE),
+            period=period,
+            floor=_FLOOR,
+        ),
+    )
+    begin = world.now()
+    contributor = world.account(plan.contributor).address
+    grant = Schedule(contributor, plan.vesting * _WHOLE, begin, _CLIFF_S, _VESTING_S)
+    (vesting,) = await grants.vest(sender, launchpad, published.asset, share, [grant])
+    begin = world.now()
+    sale = Sale(
+        publisher=sender.address,
+        price=plan.price,
+        for_sale=plan.for_sale * _WHOLE,
+        soft_cap=plan.soft_cap * _WHOLE,
+        cap_per_buyer=plan.for_sale * _WHOLE,
+        start=begin,
+        end=begin + (short_sale_s if plan.fails else _LONG_SALE_S),
+    )
+    opened = await sales.offer(sender, launchpad, published.asset, share, sale)
+    return Listed(plan, published.asset, share, opened, vesting)
+
+
+async def buy_shares(world: World, listed: Listed) -> Listed:
+    """Let the holders buy as planned, and collect what was bought before the soft cap."""
+    bought: dict[str, Units] = {}
+    waiting: list[str] = []
+    currency = world.deployment.currency
+    for purchase in listed.plan.purchases:
+        sender = world.sender(purchase.holder)
+        amount = Shares(purchase.amount * _WHOLE)
+        cost = await sales.preview_buy(world.reader, listed.offering, amount, now=world.now())
+        done = await sales.buy(
+            sender, listed.offering, currency, amount, max_cost=cost, now=world.now()
+        )
+        bought[purchase.holder] = done.cost
+        if not done.delivered:
+            waiting.append(purchase.holder)
+    if not listed.plan.fails:
+        await asyncio.gather(
+            *(
+                sales.collect(world.sender(name), listed.offering, world.account(name).address)
+                for name in waiting
+            )
+        )
+    return replace(listed, bought=bought)

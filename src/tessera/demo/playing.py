@@ -1,0 +1,156 @@
+"""Running the demo: a theatre of its own for `run`, somebody's world for `populate`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich.console import Console
+
+from tessera.app import Operator, World
+from tessera.demo.report import Report, show_claims, show_models, write_report
+from tessera.demo.stage import Stage, set_stage, theatre
+from tessera.demo.story import Populated, Script, play_on, populate_stage, tell
+from tessera.demo.telling import Narrator
+from tessera.errors import InputError
+from tessera.presenting import EXIT_UNEXPECTED
+
+__all__ = ["REPORT", "populate", "run"]
+
+REPORT: Final = Path("demo-report.json")
+"""Where the report is written unless somebody says otherwise."""
+
+_FEWEST_CALLS: Final = 40
+_MOST_CALLS: Final = 4_000
+
+
+def run(
+    *,
+    data: Path | None = None,
+    keep: bool = False,
+    report: Path = REPORT,
+    calls: int = 2_000,
+    console: Console | None = None,
+    script: Script | None = None,
+) -> int:
+    """Play the whole story once, and write the report.
+
+    Parameters
+    ----------
+    data
+        A new or empty folder for everything, which is kept; a temporary one where None.
+    keep
+        Keep the temporary folder too.
+    report
+        Where the JSON goes.
+    calls
+        Paid calls in all, 40 to 4,000.
+    console
+        Where the story is told.
+    script
+        The size of everything else.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if the books balance, 70 if they do not.
+
+    Raises
+    ------
+    InputError
+        The folder is in use, or the number of calls is out of range.
+    TesseraError
+        Something refused; the story could not go on.
+    KeyboardInterrupt
+        Ctrl-C; every child process has ended.
+    """
+    if not _FEWEST_CALLS <= calls <= _MOST_CALLS:
+        raise InputError("calls", found=calls, wanted=f"{_FEWEST_CALLS} to {_MOST_CALLS}")
+    if data is not None and data.exists() and (not data.is_dir() or any(data.iterdir())):
+        raise InputError(
+            f"data folder {data}",
+            found="something in it",
+            wanted="a new or empty folder: the demo begins a chain of its own",
+            next_step="name another one, or leave --data out",
+        )
+    console = console or Console()
+    script = script or Script(calls=calls)
+    with ExitStack() as stack:
+        folder = data.absolute() if data is not None else Path(tempfile.mkdtemp(prefix="tessera-"))
+        if data is None and not keep:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        code = runner.run(_played(folder, report, console, script))
+    if data is not None or keep:
+        console.print(f"The data folder is kept: {folder}", markup=False, highlight=False)
+    return code
+
+
+async def populate(
+    world: World, operator: Operator, url: str, *, calls: int = 200, console: Console | None = None
+) -> Populated:
+    """Fill a running world with the demo's people, models, shares and some paid calls.
+
+    Parameters
+    ----------
+    world, operator, url
+        What runs, with `demo_settings`, and where its gateway listens.
+    calls
+        Paid calls to make.
+    console
+        Where it is told.
+
+    Returns
+    -------
+    Populated
+        What is there now. Everything stays as it is: channels open, revenue streaming.
+    """
+    narrator = Narrator(console or Console())
+    stage, script = Stage(world, operator, url), Script(calls=calls)
+    populated = await populate_stage(stage, narrator, script)
+    await play_on(stage, narrator, populated, script)
+    return populated
+
+
+async def _played(folder: Path, report: Path, console: Console, script: Script) -> int:
+    begun = time.monotonic()
+    narrator = Narrator(console)
+    # What the rooms log is for operators; the story says what matters here.
+    logging.getLogger("tessera").setLevel(logging.ERROR)
+    narrator.chapter("A chain of our own")
+    async with set_stage(theatre(folder), narrator) as stage:
+        told = await tell(stage, narrator, script)
+        narrator.timings["all of it"] = round(time.monotonic() - begun, 3)
+        write_report(told, report)
+        show_models(told, console)
+        show_claims(told, console)
+        _show_verdict(told, console)
+    took = narrator.timings["all of it"]
+    console.print(
+        f"All of it took {took:.1f} s. The report is {report}.", markup=False, highlight=False
+    )
+    return 0 if told.audit.balanced else EXIT_UNEXPECTED
+
+
+def _show_verdict(told: Report, console: Console) -> None:
+    audit, currency = told.audit, told.world.currency
+    console.print()
+    if audit.balanced:
+        paid = audit.paid
+        text = (
+            f"The books balance: {currency.shown(paid.deposited)} deposited = "
+            f"{currency.shown(paid.charged)} charged + {currency.shown(paid.withdrawn)} withdrawn; "
+            f"{sum(audit.checks.values()):,} comparisons, no difference."
+        )
+        console.print(text, style="bold green", markup=False, highlight=False, soft_wrap=True)
+        return
+    console.print("The books do not balance:", style="bold red")
+    for difference in audit.differences:
+        console.print(f"  {difference}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,308 @@
+"""The story from beginning to end: four models, their owners, and everyone who pays for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tessera.app import Operator, World
+from tessera.demo import harvest
+from tessera.demo.accountant import Audit, audit
+from tessera.demo.accountant.witness import gather
+from tessera.demo.cast import CONSUMERS, HOLDERS, assemble, names_of
+from tessera.demo.market import PLANS, Listed, Plan, buy_shares, manifest_ending, put_on_market
+from tessera.demo.models.summary import Built
+from tessera.demo.report import Report
+from tessera.demo.stage import Stage
+from tessera.demo.telling import Narrator
+from tessera.demo.traffic import MOST_SLOW_CHATS, Consumers, Inputs
+from tessera.demo.training import train
+from tessera.demo.upstream import find_language_model, write_upstream_bundle
+from tessera.errors import InvariantViolation
+from tessera.ownership.share import transfer
+from tessera.units import SHARE_DECIMALS, Seconds, Shares, Units
+
+__all__ = ["Populated", "Script", "play_on", "populate_stage", "tell"]
+
+_GIFT_DOLLARS: Final = 25
+_MOVED: Final = 40_000
+"""Whole shares that change hands in the middle of a stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """How large the story is.
+
+    Attributes
+    ----------
+    calls
+        Paid calls in all.
+    short_sale_s
+        How long the sale that fails is open; buying must fit into it.
+    upstream
+        Whether a language model that runs on this machine may replace ours.
+    """
+
+    calls: int = 2_000
+    short_sale_s: int = 20
+    upstream: bool = True
+
+
+@dataclass(slots=True)
+class Populated:
+    """A world with models on the market.
+
+    Attributes
+    ----------
+    models
+        What was trained.
+    market
+        By slug.
+    inputs
+        What consumers may ask about.
+    """
+
+    models: Sequence[Built]
+    market: dict[str, Listed]
+    inputs: Inputs
+    names: dict[str, str] = field(default_factory=dict)
+
+
+async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Populated:
+    """Play the first acts: people, models, publications, shares, vesting and sales."""
+    world = stage.world
+    narrator.chapter("People, models and shares")
+    with narrator.step("make keys, give out coins and test dollars") as step:
+        await assemble(world)
+        step.note = "2 publishers, 2 contributors, 5 holders, 4 consumers"
+    plans = await _cast_models(narrator, script)
+    models = await _train(world, narrator, plans)
+    market: dict[str, Listed] = {}
+    for plan in plans.values():
+        # A parent is published before its child, and a sale that fails begins when it is bought.
+        with narrator.step(f"publish {plan.slug}, tokenize it, vest and sell shares") as step:
+            listed = await put_on_market(
+                world, plan, models[plan.slug].folder,
+                operator=stage.operator.account.address, url=stage.url,
+                period=Seconds(world.config.revenue_period_s), short_sale_s=script.short_sale_s,
+            )  # fmt: skip
+            market[plan.slug] = await buy_shares(world, listed)
+            sold = sum(purchase.amount for purchase in plan.purchases)
+            fate = "below its soft cap" if plan.fails else "soft cap reached"
+            step.note = f"{sold:,} of {plan.for_sale:,} shares sold, {fate}"
+    await stage.operator.refresh()
+    missing = sorted(set(market) - set(stage.operator.models))
+    if missing:
+        raise InvariantViolation(
+            "models that should be served",
+            found=f"not served: {', '.join(missing)} ({stage.operator.refused})",
+            wanted="all that were published",
+        )
+    chat = next(slug for slug in market if slug not in {"digits", "sentiment", "lsa-embed"})
+    return Populated(
+        [models[slug] for slug in market],
+        market,
+        Inputs(
+            texts=[str(text) for text in models["lsa-embed"].examples],
+            sentences=[str(text) for text in models["sentiment"].examples],
+            pictures=[list(row) for row in models["digits"].examples],  # type: ignore[call-overload]
+            chat=chat,
+            slow=chat != "pydoc-lm",
+        ),
+        names_of(world, _clone_names(market)),
+    )
+
+
+async def play_on(stage: Stage, narrator: Narrator, populated: Populated, script: Script) -> None:
+    """Make some paid calls in a world that goes on, and settle them."""
+    narrator.chapter("Paid calls")
+    world = stage.world
+    async with Consumers(world, stage.url, stage.operator.account.address) as consumers:
+        await consumers.open(populated.market)
+        await _calls(narrator, consumers, populated, script.calls, "calls")
+    await _settle(stage.operator, world, narrator, populated, "settle the calls")
+
+
+async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
+    """Play all of it, and let the accountant look at the books."""
+    populated = await populate_stage(stage, narrator, script)
+    world, market = stage.world, populated.market
+    async with Consumers(world, stage.url, stage.operator.account.address) as consumers:
+        await _trade(stage, narrator, populated, consumers, script)
+        narrator.chapter("Everybody takes what is theirs")
+        with narrator.step("consumers ask for their unspent money"):
+            available_at = await consumers.request_withdrawals()
+        with narrator.step("wait until the stream and the delays are over") as step:
+            failing = await harvest.failed_sales_end(world, market)
+            ends = await harvest.stream_ends(world, market)
+            await harvest.wait_until(world, max(available_at, ends, failing))
+            step.note = f"revenue streams over {world.config.revenue_period_s} s"
+        refunds: Counter[str] = Counter()
+        for listed in market.values():
+            if listed.plan.fails:
+                with narrator.step(f"the sale of {listed.plan.slug} failed; refund its buyers"):
+                    refunds.update(await harvest.refund_buyers(world, listed))
+        with narrator.step("publishers take their proceeds and what nobody bought"):
+            await harvest.close_sales(world, market)
+        with narrator.step("holders, beneficiaries and publishers claim their revenue"):
+            await harvest.claim_everything(world, market)
+        with narrator.step("the operator and both halves of the network fee are paid out"):
+            paid_out = await harvest.withdraw_credits(world)
+        with narrator.step("consumers get their unspent money back") as step:
+            withdrawn = await consumers.withdraw()
+            step.note = world.currency.shown(sum(withdrawn.values()))
+        narrator.chapter("The accountant")
+        with narrator.step("write the books again from events, balances and receipts") as step:
+            facts = await gather(
+                world.reader, world.deployment, consumers.receipts(), populated.names
+            )
+            found = audit(facts)
+            step.note = (
+                f"{sum(found.checks.values()):,} comparisons, {len(found.differences)} differences"
+            )
+    return Report(
+        world=world,
+        models=populated.models,
+        market=market,
+        audit=found,
+        claims={
+            listed.asset: _claims_of(listed, found, populated.names) for listed in market.values()
+        },
+        withdrawn=withdrawn,
+        refunds=refunds,
+        paid_out=paid_out,
+        traffic=consumers.traffic,
+        timings=narrator.timings,
+    )
+
+
+async def _trade(
+    stage: Stage, narrator: Narrator, populated: Populated, consumers: Consumers, script: Script
+) -> None:
+    world, market = stage.world, populated.market
+    narrator.chapter("Paid calls")
+    with narrator.step("consumers open channels") as step:
+        await consumers.open(market)
+        step.note = f"{len(CONSUMERS)} channels, one of them with a session key and caps"
+    first = script.calls // 2
+    await _calls(narrator, consumers, populated, first, "first calls")
+    await _settle(stage.operator, world, narrator, populated, "settle the first calls")
+    with narrator.step("in the middle of the stream shares change hands") as step:
+        step.note = await _hand_over(world, market["digits"])
+    with narrator.step("calls that fail") as step:
+        await consumers.make_failing_calls(populated.inputs)
+        refused = consumers.traffic.refused
+        step.note = f"{sum(refused.values())} refused, none of them cost anything"
+    for reason, count in refused.items():
+        narrator.say(f"{count} x {reason}")
+    await _calls(narrator, consumers, populated, script.calls - first, "the other calls")
+    if consumers.traffic.sample:
+        narrator.say(f"{populated.inputs.chat} said: {consumers.traffic.sample}")
+    with narrator.step("a plain transfer to the Till of lsa-embed: income, no proof of demand"):
+        gift = Units(_GIFT_DOLLARS * 10**world.currency.decimals)
+        till = await harvest.give_to_till(world, market["lsa-embed"], HOLDERS[0], gift)
+        populated.names[till] = "Till of lsa-embed"
+    await _settle(stage.operator, world, narrator, populated, "settle the other calls")
+
+
+async def _calls(
+    narrator: Narrator, consumers: Consumers, populated: Populated, count: int, title: str
+) -> None:
+    with narrator.step(f"{title} through the official openai client", total=count) as step:
+        left = MOST_SLOW_CHATS - consumers.traffic.answered[populated.inputs.chat]
+        await consumers.make_calls(count, populated.inputs, step.advance, chats_left=max(0, left))
+        step.note = f"{count:,} calls answered and paid"
+
+
+async def _settle(
+    operator: Operator, world: World, narrator: Narrator, populated: Populated, title: str
+) -> None:
+    with narrator.step(title) as step:
+        report = await operator.settle()
+        # Royalties wait at the parents, whom the settlement did not touch; anyone may flush them.
+        await harvest.flush_everything(world, populated.market, world.config.operator)
+        vouchers = len(CONSUMERS)
+        step.note = (
+            f"{world.currency.shown(report.total)} by {vouchers} vouchers in "
+            f"{len(report.results)} transaction{'' if len(report.results) == 1 else 's'}"
+        )
+    if report.skipped or report.refused:
+        raise InvariantViolation(
+            "settlement", found=[*report.skipped, *report.refused], wanted="every voucher taken"
+        )
+
+
+async def _hand_over(world: World, listed: Listed) -> str:
+    giver, taker = HOLDERS[0], HOLDERS[-1]
+    amount = Shares(_MOVED * 10**SHARE_DECIMALS)
+    sender = world.sender(giver)
+    await transfer(sender, listed.share, world.account(taker).address, amount)
+    kept, gained = await world.reader.read_all(
+        [listed.share.claimable(world.account(name).address) for name in (giver, taker)]
+    )
+    return (
+        f"{giver} gives {taker} {_MOVED:,} shares of {listed.plan.slug}; of what streamed before, "
+        f"{giver} keeps {world.currency.shown(kept)}, {taker} gets {world.currency.shown(gained)}"
+    )
+
+
+async def _cast_models(narrator: Narrator, script: Script) -> dict[str, Plan]:
+    plans = {plan.slug: plan for plan in PLANS}
+    found = await find_language_model() if script.upstream else None
+    if found is None:
+        narrator.say(
+            "pydoc-lm is a toy language model: n-grams over Python's docstrings, no intelligence."
+        )
+        return plans
+    narrator.say(f"{found.model} runs on this machine at {found.url}: it takes pydoc-lm's part.")
+    toy = plans.pop("pydoc-lm")
+    plans[found.slug] = replace(toy, slug=found.slug, symbol="LOCAL", parents=(), upstream=found)
+    return plans
+
+
+async def _train(world: World, narrator: Narrator, plans: dict[str, Plan]) -> dict[str, Built]:
+    folder = world.config.data_dir / "models"
+    trained: dict[str, Built] = {}
+    endings = {slug: manifest_ending(plan) for slug, plan in plans.items()}
+    folders = {slug: folder / slug for slug, plan in plans.items() if plan.upstream is None}
+    with narrator.step("train the models on this machine", total=len(folders)) as step:
+        async for built in train(folders, endings):
+            trained[built.slug] = built
+            step.advance()
+    for slug, plan in plans.items():
+        if plan.upstream is not None:
+            trained[slug] = write_upstream_bundle(plan.upstream, folder / slug, endings[slug])
+    for slug in plans:
+        built = trained[slug]
+        narrator.say(
+            f"{slug}: {built.metric} {built.value}, {built.size:,} bytes, {built.seconds:.1f} s"
+        )
+    return trained
+
+
+def _clone_names(market: dict[str, Listed]) -> list[tuple[str, str]]:
+    return [
+        (address, name)
+        for slug, listed in market.items()
+        for address, name in (
+            (listed.share.address, f"Share of {slug}"),
+            (listed.offering.address, f"sale of {slug}"),
+            (listed.vesting.address, f"grant of {listed.plan.contributor} in {slug}"),
+        )
+    ]
+
+
+def _claims_of(listed: Listed, found: Audit, names: dict[str, str]) -> dict[str, int]:
+    """Name who was paid: shares that sit in a contract earn for the person behind it."""
+    behind = {
+        listed.vesting.address: f"{listed.plan.contributor} (vesting)",
+        listed.offering.address: f"{listed.plan.publisher} (unsold)",
+    }
+    claimed = found.earnings[listed.asset].claimed
+    rows = {
+        behind.get(address) or names.get(address, address): amount
+        for address, amount in claimed.items()
+    }
+    return dict(sorted(rows.items()))

@@ -1,0 +1,148 @@
+"""A consumer's own books: what is signed never exceeds what was used plus what is in flight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.payments.conftest import CONSUMER, DOMAIN, KEY, OPERATOR, OTHER, sign
+
+from tessera.errors import DataError, InputError, SignatureRejected, StorageFull
+from tessera.payments.header import SignedReceipt
+from tessera.payments.purse import Purse, Ticket
+from tessera.spec.signatures import keccak
+from tessera.spec.vouchers import Receipt, TillKey, receipt_digest
+
+CHANNEL = 77
+REQUEST = keccak(b"request")
+
+
+def purse(file: Path | None = None) -> Purse:
+    return Purse(DOMAIN, OPERATOR.address, CHANNEL, CONSUMER, file)
+
+
+def ticket(number: int, maximum: int, key: TillKey = KEY) -> Ticket:
+    return Ticket(f"{number:032x}", key, maximum, REQUEST)
+
+
+def receipt(charged: int, key: TillKey = KEY, request: bytes = REQUEST) -> SignedReceipt:
+    made = Receipt(CHANNEL, key.asset, 1, key.terms, charged, request, bytes(32), 1, 1, 1)
+    return SignedReceipt(made, OPERATOR.sign(receipt_digest(DOMAIN, made)), 0, "0" * 32)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["begin", "end", "fail", "lose"]),
+            st.sampled_from([KEY, OTHER]),
+            st.integers(0, 100),
+            st.integers(0, 100),
+        ),
+        max_size=40,
+    )
+)
+def test_a_voucher_is_worth_what_was_used_plus_what_is_in_flight(
+    steps: list[tuple[str, TillKey, int, int]],
+) -> None:
+    own = purse()
+    flying: dict[TillKey, list[Ticket]] = {KEY: [], OTHER: []}
+    charged = {KEY: 0, OTHER: 0}
+    for number, (step, key, maximum, share) in enumerate(steps):
+        if step == "begin":
+            made = ticket(number, maximum, key)
+            flying[key].append(made)
+            signed = own.begin(made).voucher
+            for line in signed.lines:
+                most = charged[line.key] + sum(t.maximum for t in flying[line.key])
+                assert line.maximum == most
+        elif flying[key]:
+            made = flying[key].pop()
+            if step == "end":
+                charged[key] += made.maximum * share // 100
+                own.end(made, receipt(charged[key], key), bytes(32))
+            elif step == "fail":
+                own.cancel(made)
+            else:
+                own.lose(made)
+                flying[key].insert(0, made)
+    assert own.charged == sum(charged.values())
+    assert own.in_flight() == sum(t.maximum for found in flying.values() for t in found)
+
+
+def test_a_receipt_about_another_call_is_refused() -> None:
+    own = purse()
+    made = ticket(1, 100)
+    own.begin(made)
+    with pytest.raises(SignatureRejected, match="request"):
+        own.end(made, receipt(50, request=bytes(32)), None)
+    with pytest.raises(SignatureRejected, match="response"):
+        own.end(made, receipt(50), keccak(b"another answer"))
+    with pytest.raises(SignatureRejected, match="that were signed"):
+        own.end(made, receipt(101), None)
+    assert own.in_flight() == 100
+    assert own.end(made, receipt(50), bytes(32)) == 50
+
+
+def test_a_restart_remembers_what_was_signed_and_what_was_in_flight(tmp_path: Path) -> None:
+    file = tmp_path / "purse.json"
+    own = purse(file)
+    done, lost = ticket(1, 100), ticket(2, 30)
+    own.begin(done)
+    own.end(done, receipt(60), bytes(32))
+    own.begin(lost)
+    own.close()
+    again = purse(file)
+    assert (again.charged, again.exposed, again.lost) == (60, 100, [lost])
+    assert again.begin(ticket(3, 5)).voucher.maximum(KEY) == 60 + 30 + 5
+    again.close()
+
+
+def test_nothing_is_signed_that_could_not_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "gone" / "purse.json"
+    own = purse(file)
+    (tmp_path / "gone" / "purse.lock").unlink()
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(StorageFull):
+        own.begin(ticket(1, 100))
+    assert (own.in_flight(), own.exposed) == (0, 0)
+    own.close()
+
+
+def test_a_damaged_file_is_not_guessed_at(tmp_path: Path) -> None:
+    file = tmp_path / "purse.json"
+    file.write_text("{")
+    with pytest.raises(DataError, match="what this client wrote"):
+        purse(file)
+
+
+def test_a_file_of_another_channel_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "purse.json"
+    own = purse(file)
+    own.begin(ticket(1, 5))
+    own.close()
+    with pytest.raises(DataError):
+        Purse(DOMAIN, OPERATOR.address, CHANNEL + 1, CONSUMER, file)
+
+
+def test_proof_of_the_past_is_our_own_signature() -> None:
+    """The consumer has lost its file. The operator shows a receipt; it is believed only as far
+    as the voucher beside it, which the consumer alone can have signed, reaches."""
+    with pytest.raises(SignatureRejected, match="that were signed"):
+        purse().learn(receipt(80), None)
+    with pytest.raises(SignatureRejected, match="that were signed"):
+        purse().learn(receipt(80), sign(CHANNEL, (KEY, 80), signer=OPERATOR))
+    with pytest.raises(SignatureRejected, match="that were signed"):
+        purse().learn(receipt(81), sign(CHANNEL, (KEY, 80)))
+    own = purse()
+    own.learn(receipt(80), sign(CHANNEL, (KEY, 80)))
+    assert own.charged == 80
+
+
+def test_a_channel_has_sixteen_lines() -> None:
+    own = purse()
+    for number in range(16):
+        own.begin(ticket(number, 1, TillKey(number, 1)))
+    with pytest.raises(InputError, match="another channel"):
+        own.begin(ticket(16, 1, TillKey(16, 1)))

@@ -9,14 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tessera.client import Client
     from tessera.config import Config, load_config
     from tessera.errors import TesseraError
 
-__all__ = ["Config", "TesseraError", "__version__", "load_config"]
+__all__ = ["Client", "Config", "TesseraError", "__version__", "load_config"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Client": "tessera.client",
     "Config": "tessera.config",
     "TesseraError": "tessera.errors",
     "load_config": "tessera.config",

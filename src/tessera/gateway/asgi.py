@@ -1,7 +1,7 @@
 """The gateway as an ASGI application: routes, refusals, and one paid call from end to end.
 
 Raw ASGI, because a framework's share of the time would be larger than ours
-(`docs/adr/0051-raw-asgi-and-group-commit.md`).
+(`docs/adr/0051-raw-asgi.md`).
 """
 
 from __future__ import annotations

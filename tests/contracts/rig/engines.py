@@ -154,6 +154,10 @@ class Boa:
                 opcodes[code] = getattr(opcodes[code], unwrapped)
         self.chain_id = chain_id
 
+    def split(self, chain_id: int) -> None:
+        """Follow a branch of the chain that took another id."""
+        self.chain_id = self._env.evm.patch.chain_id = chain_id
+
     @property
     def now(self) -> int:
         return int(self._env.evm.patch.timestamp)

@@ -178,9 +178,10 @@ def deploy_world(
     withdraw_delay: int = WITHDRAW_DELAY,
     terms_grace: int = TERMS_GRACE,
     chain_id: int = CHAIN_ID,
+    engine: Engine | None = None,
 ) -> World:
     """Deploy everything on a fresh engine; the addresses depend on no chain id."""
-    engine = new_engine(chain_id)
+    engine = engine or new_engine(chain_id)
     deployer = person("deployer").address
     owner, commons = person("network owner"), person("commons")
     at = {

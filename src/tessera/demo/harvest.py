@@ -25,6 +25,7 @@ __all__ = [
     "give_to_till",
     "refund_buyers",
     "stream_ends",
+    "wait_for_middle",
     "wait_until",
     "withdraw_credits",
 ]
@@ -64,6 +65,12 @@ async def stream_ends(world: World, market: Mapping[str, Listed]) -> int:
         *(world.reader.read(listed.share.revenue_stream()) for listed in market.values())
     )
     return max(end for _, _, _, end in rows)
+
+
+async def wait_for_middle(world: World, listed: Listed) -> None:
+    """Wait until half of a stream that runs now has reached the holders."""
+    _, _, last, end = await world.reader.read(listed.share.revenue_stream())
+    await wait_until(world, (last + end) // 2)
 
 
 async def failed_sales_end(world: World, market: Mapping[str, Listed]) -> int:

@@ -153,6 +153,13 @@ class Listed:
     vesting: Vesting
     bought: dict[str, Units] = field(default_factory=dict)
 
+    def behind(self) -> dict[str, str]:
+        """Name the person that shares in a contract earn for, by the contract's address."""
+        return {
+            self.vesting.address: f"{self.plan.contributor} (vesting)",
+            self.offering.address: f"{self.plan.publisher} (unsold)",
+        }
+
 
 def manifest_ending(plan: Plan) -> str:
     """Return the TOML that names a model's makers and parents."""
@@ -177,6 +184,8 @@ async def put_on_market(
 ) -> Listed:
     """Publish a bundle, make its shares, lock the contributor's, and open the sale.
 
+    What was done before an interruption is found and not done again.
+
     Parameters
     ----------
     operator, url
@@ -197,22 +206,28 @@ async def put_on_market(
         accounts={name: world.account(name).address for name in world.wallet.names()},
     )
     published = await publish(planned, world.store, registry, sender)
-    share = await tokenize(
-        sender,
-        registry,
-        published.asset,
-        ShareTerms(
+    asset = published.asset
+    await world.directory.refresh()
+    record = world.directory.get(asset)
+    if record is not None and record.share is not None:
+        share = Share(record.share)
+    else:
+        terms = ShareTerms(
             name=f"Shares of {plan.slug}",
             symbol=plan.symbol,
             supply=Shares(SUPPLY * _WHOLE),
             period=period,
             floor=_FLOOR,
-        ),
-    )
-    begin = world.now()
-    contributor = world.account(plan.contributor).address
-    grant = Schedule(contributor, plan.vesting * _WHOLE, begin, _CLIFF_S, _VESTING_S)
-    (vesting,) = await grants.vest(sender, launchpad, published.asset, share, [grant])
+        )
+        share = await tokenize(sender, registry, asset, terms)
+    vested = await grants.find_vestings(world.reader, launchpad, asset=asset)
+    if not vested:
+        contributor = world.account(plan.contributor).address
+        grant = Schedule(contributor, plan.vesting * _WHOLE, world.now(), _CLIFF_S, _VESTING_S)
+        vested = await grants.vest(sender, launchpad, asset, share, [grant])
+    offered = await sales.find_offerings(world.reader, launchpad, asset=asset)
+    if offered:
+        return Listed(plan, asset, share, offered[0], vested[0])
     begin = world.now()
     sale = Sale(
         publisher=sender.address,
@@ -223,8 +238,8 @@ async def put_on_market(
         start=begin,
         end=begin + (short_sale_s if plan.fails else _LONG_SALE_S),
     )
-    opened = await sales.offer(sender, launchpad, published.asset, share, sale)
-    return Listed(plan, published.asset, share, opened, vesting)
+    opened = await sales.offer(sender, launchpad, asset, share, sale)
+    return Listed(plan, asset, share, opened, vested[0])
 
 
 async def buy_shares(world: World, listed: Listed) -> Listed:
@@ -234,6 +249,8 @@ async def buy_shares(world: World, listed: Listed) -> Listed:
     currency = world.deployment.currency
     for purchase in listed.plan.purchases:
         sender = world.sender(purchase.holder)
+        if await world.reader.read(listed.offering.bought_in_all(sender.address)):
+            continue
         amount = Shares(purchase.amount * _WHOLE)
         cost = await sales.preview_buy(world.reader, listed.offering, amount, now=world.now())
         done = await sales.buy(

@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 
 from tessera.app import Operator, World
-from tessera.demo.report import Report, show_claims, show_models, write_report
+from tessera.demo.report import Report, show_holdings, show_models, write_report
 from tessera.demo.stage import Stage, set_stage, theatre
 from tessera.demo.story import Populated, Script, play_on, populate_stage, tell
 from tessera.demo.telling import Narrator
@@ -29,6 +29,7 @@ REPORT: Final = Path("demo-report.json")
 
 _FEWEST_CALLS: Final = 40
 _MOST_CALLS: Final = 4_000
+_PLAIN_WIDTH: Final = 100
 
 
 def run(
@@ -80,7 +81,7 @@ def run(
             wanted="a new or empty folder: the demo begins a chain of its own",
             next_step="name another one, or leave --data out",
         )
-    console = console or Console()
+    console = console or _console()
     script = script or Script(calls=calls)
     with ExitStack() as stack:
         folder = data.absolute() if data is not None else Path(tempfile.mkdtemp(prefix="tessera-"))
@@ -112,7 +113,7 @@ async def populate(
     Populated
         What is there now. Everything stays as it is: channels open, revenue streaming.
     """
-    narrator = Narrator(console or Console())
+    narrator = Narrator(console or _console())
     stage, script = Stage(world, operator, url), Script(calls=calls)
     populated = await populate_stage(stage, narrator, script)
     await play_on(stage, narrator, populated, script)
@@ -129,14 +130,20 @@ async def _played(folder: Path, report: Path, console: Console, script: Script) 
         told = await tell(stage, narrator, script)
         narrator.timings["all of it"] = round(time.monotonic() - begun, 3)
         write_report(told, report)
+        show_holdings(told, console)
         show_models(told, console)
-        show_claims(told, console)
         _show_verdict(told, console)
     took = narrator.timings["all of it"]
     console.print(
         f"All of it took {took:.1f} s. The report is {report}.", markup=False, highlight=False
     )
     return 0 if told.audit.balanced else EXIT_UNEXPECTED
+
+
+def _console() -> Console:
+    console = Console()
+    # A file or a pipe has no width; the tables need about this much.
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
 
 
 def _show_verdict(told: Report, console: Console) -> None:

@@ -5,28 +5,44 @@ from __future__ import annotations
 import json
 import platform
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 import tessera
 from tessera.app import Currency, World
 from tessera.contracts import load_artifact
-from tessera.demo.accountant import Audit, Division, Earnings
+from tessera.demo.accountant import Audit, Earnings
 from tessera.demo.market import Listed
 from tessera.demo.models.summary import Built
 from tessera.demo.traffic import Traffic
 from tessera.errors import DataError
 from tessera.units import SHARE_DECIMALS, format_amount
 
-__all__ = ["Report", "show_claims", "show_models", "write_report"]
+__all__ = ["Report", "show_holdings", "show_models", "write_report"]
 
 _FORMAT: Final = 1
+_HEADINGS: Final = {
+    "calls": "paid calls",
+    "settled": "settled by vouchers",
+    "till_income": "income at the Till",
+    "gross": "gross",
+    "commons": "network fee: commons",
+    "validators": "network fee: validators",
+    "operator": "operator's cut",
+    "royalties": "royalties to parents",
+    "holders": "holders",
+    "left_over": "left over",
+    "from_children": "royalties from children",
+    "streamed": "streamed to holders",
+}
+_ENDS: Final = frozenset({"gross", "left_over", "streamed"})
+"""Rows that a line is drawn below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +65,8 @@ class Report:
         What came of the calls.
     timings
         Seconds by step.
+    names
+        What people call an address.
     """
 
     world: World
@@ -61,47 +79,41 @@ class Report:
     paid_out: Mapping[str, int]
     traffic: Traffic
     timings: Mapping[str, float]
+    names: Mapping[str, str]
 
 
 def show_models(report: Report, console: Console) -> None:
-    """Print who got what of each model's income."""
-    audit, currency = report.audit, report.world.currency
-    table = Table(title=f"What each model earned ({currency.symbol})", title_justify="left")
-    table.add_column("model")
-    for heading in (
-        "calls", "gross", "commons", "validators", "operator", "royalties", "holders",
-        "from children", "left over",
-    ):  # fmt: skip
-        table.add_column(heading, justify="right")
-    total = Counter[str]()
-    for slug, listed in report.market.items():
-        row = _figures(audit, listed)
-        total.update(row)
-        table.add_row(slug, *_shown(row, currency))
-    table.add_section()
-    table.add_row("all", *_shown(total, currency))
+    """Print who got what of each model's income: a column per model, exact to the last unit."""
+    currency = report.world.currency
+    table = _table(f"What each model earned, in {currency.symbol}", report)
+    columns = [_figures(report.audit, listed) for listed in report.market.values()]
+    for name, heading in _HEADINGS.items():
+        amounts = [column[name] for column in columns]
+        shown = [*amounts, sum(amounts)]
+        table.add_row(
+            heading,
+            *(f"{amount:,}" if name == "calls" else _exact(amount, currency) for amount in shown),
+            end_section=name in _ENDS,
+        )
+    table.add_row("claimed by")
+    for who, amounts in _by_person(report, report.claims).items():
+        shown = [*amounts, sum(amounts)]
+        table.add_row(who, *(_exact(amount, currency) if amount else "" for amount in shown))
+    dust = [report.audit.earnings[listed.asset].dust for listed in report.market.values()]
+    table.add_row("dust that stays", *(_exact(amount, currency) for amount in [*dust, sum(dust)]))
     _print(console, table)
 
 
-def show_claims(report: Report, console: Console) -> None:
-    """Print what everybody claimed, model by model."""
-    currency = report.world.currency
-    table = Table(title=f"What each holder claimed ({currency.symbol})", title_justify="left")
-    table.add_column("model")
-    table.add_column("who")
-    table.add_column("shares at the end", justify="right")
-    table.add_column("claimed", justify="right")
-    names = {report.world.account(name).address: name for name in report.world.wallet.names()}
-    for slug, listed in report.market.items():
-        earnings = report.audit.earnings[listed.asset]
-        held = _holdings(listed, earnings, names)
-        for who, amount in report.claims[listed.asset].items():
-            shares = format_amount(
-                held.get(who, 0), decimals=SHARE_DECIMALS, grouped=True
-            ).partition(".")[0]
-            table.add_row(slug, who, shares, _exact(amount, currency))
-        table.add_row("", "left, less than a unit each", "", _exact(earnings.dust, currency))
-        table.add_section()
+def show_holdings(report: Report, console: Console) -> None:
+    """Print who holds how many shares at the end, whole shares rounded down."""
+    table = _table("Shares at the end", report, total=False)
+    holdings: dict[int, Mapping[str, int]] = {
+        listed.asset: _holdings(listed, report.audit.earnings[listed.asset], report.names)
+        for listed in report.market.values()
+    }
+    for who, amounts in _by_person(report, holdings).items():
+        shown = (f"{amount // 10**SHARE_DECIMALS:,}" if amount else "" for amount in amounts)
+        table.add_row(who, *shown)
     _print(console, table)
 
 
@@ -153,7 +165,7 @@ def _document(report: Report) -> dict[str, Any]:
         built, earnings = benchmarks[slug], audit.earnings[listed.asset]
         figures = _figures(audit, listed)
         calls = figures.pop("calls")
-        division = audit.divisions[listed.asset]
+        holdings = _holdings(listed, earnings, report.names)
         models[slug] = {
             "asset": str(listed.asset),
             "share": listed.share.address,
@@ -163,12 +175,10 @@ def _document(report: Report) -> dict[str, Any]:
             "training_seconds": round(built.seconds, 3),
             "bytes": built.size,
             "calls": calls,
-            "settled": money(division.settled),
-            "till_income": money(division.income),
             **all_money(figures),
-            "streamed": money(earnings.distributed),
             "claims": all_money(report.claims[listed.asset]),
             "dust": money(earnings.dust),
+            "raw_shares": {who: str(amount) for who, amount in holdings.items()},
             "sale": {"failed": listed.plan.fails, "paid": all_money(listed.bought)},
         }
     paid = audit.paid
@@ -211,9 +221,11 @@ def _document(report: Report) -> dict[str, Any]:
 
 
 def _figures(audit: Audit, listed: Listed) -> dict[str, int]:
-    division: Division = audit.divisions[listed.asset]
+    division = audit.divisions[listed.asset]
     return {
         "calls": audit.calls[listed.asset],
+        "settled": division.settled,
+        "till_income": division.income,
         "gross": division.gross,
         "commons": division.commons,
         "validators": division.validators,
@@ -222,21 +234,35 @@ def _figures(audit: Audit, listed: Listed) -> dict[str, int]:
         "holders": division.holders,
         "from_children": division.received,
         "left_over": division.remainder,
+        "streamed": audit.earnings[listed.asset].distributed,
     }
 
 
 def _holdings(listed: Listed, earnings: Earnings, names: Mapping[str, str]) -> dict[str, int]:
-    held = {names[a]: n for a, n in earnings.balances.items() if a in names}
-    held[f"{listed.plan.contributor} (vesting)"] = earnings.balances[listed.vesting.address]
-    held[f"{listed.plan.publisher} (unsold)"] = earnings.balances[listed.offering.address]
-    return held
+    owners = listed.behind()
+    held = {
+        owners.get(address) or names.get(address, address): amount
+        for address, amount in earnings.balances.items()
+        if amount
+    }
+    return dict(sorted(held.items()))
 
 
-def _shown(row: Mapping[str, int], currency: Currency) -> list[str]:
-    return [
-        f"{amount:,}" if name == "calls" else _exact(amount, currency)
-        for name, amount in row.items()
-    ]
+def _by_person(report: Report, amounts: Mapping[int, Mapping[str, int]]) -> dict[str, list[int]]:
+    people = sorted({who for of_asset in amounts.values() for who in of_asset})
+    assets = [listed.asset for listed in report.market.values()]
+    return {who: [amounts[asset].get(who, 0) for asset in assets] for who in people}
+
+
+def _table(title: str, report: Report, *, total: bool = True) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False
+    )
+    table.add_column("", overflow="fold")
+    for slug in (*report.market, *(("all",) if total else ())):
+        # A digit that is cut off would be a lie; a narrow console folds it.
+        table.add_column(slug, justify="right", overflow="fold")
+    return table
 
 
 def _exact(amount: int, currency: Currency) -> str:
@@ -245,5 +271,4 @@ def _exact(amount: int, currency: Currency) -> str:
 
 def _print(console: Console, table: Table) -> None:
     console.print()
-    # Lines that are cut off would hide digits; a narrow console wraps them instead.
-    console.print(table, soft_wrap=not console.is_terminal)
+    console.print(table)

@@ -175,6 +175,7 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         paid_out=paid_out,
         traffic=consumers.traffic,
         timings=narrator.timings,
+        names=populated.names,
     )
 
 
@@ -190,6 +191,7 @@ async def _trade(
     await _calls(narrator, consumers, populated, first, "first calls")
     await _settle(stage.operator, world, narrator, populated, "settle the first calls")
     with narrator.step("in the middle of the stream shares change hands") as step:
+        await harvest.wait_for_middle(world, market["digits"])
         step.note = await _hand_over(world, market["digits"])
     with narrator.step("calls that fail") as step:
         await consumers.make_failing_calls(populated.inputs)
@@ -220,10 +222,10 @@ async def _settle(
     operator: Operator, world: World, narrator: Narrator, populated: Populated, title: str
 ) -> None:
     with narrator.step(title) as step:
+        vouchers = len(await operator.ledger.claims())
         report = await operator.settle()
         # Royalties wait at the parents, whom the settlement did not touch; anyone may flush them.
         await harvest.flush_everything(world, populated.market, world.config.operator)
-        vouchers = len(CONSUMERS)
         step.note = (
             f"{world.currency.shown(report.total)} by {vouchers} vouchers in "
             f"{len(report.results)} transaction{'' if len(report.results) == 1 else 's'}"
@@ -296,10 +298,7 @@ def _clone_names(market: dict[str, Listed]) -> list[tuple[str, str]]:
 
 def _claims_of(listed: Listed, found: Audit, names: dict[str, str]) -> dict[str, int]:
     """Name who was paid: shares that sit in a contract earn for the person behind it."""
-    behind = {
-        listed.vesting.address: f"{listed.plan.contributor} (vesting)",
-        listed.offering.address: f"{listed.plan.publisher} (unsold)",
-    }
+    behind = listed.behind()
     claimed = found.earnings[listed.asset].claimed
     rows = {
         behind.get(address) or names.get(address, address): amount

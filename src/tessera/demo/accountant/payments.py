@@ -103,7 +103,7 @@ def _check_channels(facts: Facts, checks: Checks, paid: Paid, charged: Counter[L
             case _:
                 pass
     paid.settled = sum(settled.values())
-    paid.left = sum(left.values())
+    paid.left = sum(facts.channel_balances.values())
     checks.same_all(
         "a channel has its deposits less settlements and refunds",
         facts.channel_balances,

@@ -17,13 +17,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvloop
+from tests.integration.gateway.conftest import PRICE, Parrot, make_gateway
+from tests.unit.payments.conftest import KEY, Books, Clock, WrittenChain, sign
 
 from tessera.gateway.messages import Limits
 from tessera.gateway.server import GatewayServer
 from tessera.payments.header import payment_header
 from tessera.serving.runner import EmbeddingsRequest, EmbeddingsResult, Units
-from tests.integration.gateway.conftest import PRICE, Parrot, make_gateway
-from tests.unit.payments.conftest import KEY, Books, Clock, WrittenChain, sign
 
 CONNECTIONS = 32
 BODY = json.dumps({"model": "parrot", "input": ["hello world"]}).encode()

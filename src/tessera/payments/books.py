@@ -26,6 +26,7 @@ __all__ = [
     "load_latest_receipts",
     "load_receipt",
     "load_receipt_of_call",
+    "load_unsettled",
     "receipt_change",
     "settlement_change",
     "unsettled_channels",
@@ -202,6 +203,19 @@ def unsettled_channels(connection: Connection) -> list[int]:
         .distinct()
     )
     return sorted(connection.execute(query).scalars())
+
+
+def load_unsettled(
+    connection: Connection,
+) -> list[tuple[SignedVoucher, dict[TillKey, int], int]]:
+    """Read of each unsettled channel its voucher, the charges it covers, and what is due."""
+    found = []
+    for channel in unsettled_channels(connection):
+        kept = load_account(connection, channel)
+        charged = {key: line.charged for key, line in kept.lines.items() if line.due > 0}
+        if kept.voucher is not None and charged:
+            found.append((kept.voucher, charged, kept.due))
+    return found
 
 
 def load_receipt(connection: Connection, name: str) -> SignedReceipt | None:

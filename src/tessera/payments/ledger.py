@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from tessera.errors import (
     Busy,
@@ -33,6 +33,7 @@ from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_id, voucher_digest
 from tessera.storage.commit import GroupCommit
 from tessera.storage.engine import open_database
+from tessera.storage.lock import FileLock
 
 __all__ = ["FREE_CHANNEL", "Call", "Claim", "Evidence", "Ledger", "Quote"]
 
@@ -163,6 +164,7 @@ class Ledger:
         )
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
+        self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
 
     @classmethod
@@ -186,11 +188,22 @@ class Ledger:
             They are another operator's, or of another chain or contract.
         DataError
             They cannot be read.
+        Busy
+            Another process writes them; `BooksReader` may read beside it.
         """
-        engine = await asyncio.to_thread(open_database, path)
-        with engine.begin() as connection:
-            books.claim_domain(connection, domain, signer.address)
-        return cls(
+        lock = FileLock(
+            path.with_name(path.name + ".lock"),
+            f"books {path}",
+            next_step="stop that gateway; two would answer on the same deposits",
+        )
+        try:
+            engine = await asyncio.to_thread(open_database, path)
+            with engine.begin() as connection:
+                books.claim_domain(connection, domain, signer.address)
+        except BaseException:
+            lock.release()
+            raise
+        made = cls(
             engine,
             domain,
             signer,
@@ -200,6 +213,8 @@ class Ledger:
             refresh_s=refresh_s,
             margin_s=margin_s,
         )
+        made._lock = lock
+        return made
 
     @property
     def in_flight(self) -> int:
@@ -210,6 +225,8 @@ class Ledger:
         """Write what is queued and let go of the database."""
         await self._commit.close()
         self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
 
     # --- Calls --------------------------------------------------------------------------------
 
@@ -362,16 +379,8 @@ class Ledger:
         In ascending order of channels.
         """
 
-        def read(connection: Connection) -> list[Claim]:
-            found = []
-            for channel in books.unsettled_channels(connection):
-                kept = books.load_account(connection, channel)
-                charged = {key: line.charged for key, line in kept.lines.items() if line.due > 0}
-                if kept.voucher is not None and charged:
-                    found.append(Claim(kept.voucher, charged, kept.due))
-            return found
-
-        return await self._commit.read(read)
+        found = await self._commit.read(books.load_unsettled)
+        return [Claim(voucher, charged, due) for voucher, charged, due in found]
 
     async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
         """Read channels anew, believe the chain, and keep what it said.

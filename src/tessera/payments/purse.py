@@ -8,19 +8,18 @@ and after a receipt came: a restart neither pays twice nor believes a claim abov
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import threading
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from tessera.errors import Busy, DataError, InputError, SignatureRejected, StorageFull
+from tessera.errors import DataError, InputError, SignatureRejected, StorageFull
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ports import TypedSigner
 from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import MAX_LINES, Line, SignedVoucher, TillKey, Voucher, voucher_digest
+from tessera.storage.lock import FileLock
 
 __all__ = ["Purse", "Ticket"]
 
@@ -118,9 +117,13 @@ class Purse:
         self._lines: dict[TillKey, _Book] = {}
         self._flights: dict[str, Ticket] = {}
         self._lost: set[str] = set()
-        self._handle: int | None = None
+        self._held: FileLock | None = None
         if file is not None:
-            self._handle = _locked(file.with_suffix(".lock"))
+            self._held = FileLock(
+                file.with_suffix(".lock"),
+                f"purse {file}",
+                next_step="share that client, or give this one another state folder",
+            )
             try:
                 self._read(file)
             except BaseException:
@@ -131,9 +134,8 @@ class Purse:
 
     def close(self) -> None:
         """Let others use the file. Twice is once."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        if self._held is not None:
+            self._held.release()
 
     @property
     def charged(self) -> int:
@@ -380,19 +382,3 @@ class Purse:
                 int(flight.maximum),
                 bytes.fromhex(flight.request),
             )
-
-
-def _locked(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise Busy(
-            f"purse {path}",
-            found="in use by another client",
-            wanted="one client per channel",
-            next_step="share that client, or give this one another state folder",
-        ) from None
-    return handle

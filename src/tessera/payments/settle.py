@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from tessera.errors import ChainError, TesseraError, TransactionReverted
-from tessera.payments.ledger import Claim, Ledger
+from tessera.payments.account import Account
+from tessera.payments.ledger import Claim
 from tessera.payments.ports import Clock, OperatorChain, SettleResult
 from tessera.spec.vouchers import MAX_TILLS, MAX_WORDS, Reason, TillKey, encode_batch
 
-__all__ = ["SettlementReport", "Settler", "batches"]
+__all__ = ["Dues", "SettlementReport", "Settler", "batches"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +71,26 @@ def batches(claims: Sequence[Claim], *, most: int = VOUCHERS_PER_BATCH) -> list[
     return made
 
 
+class Dues(Protocol):
+    """What is due, and who is told what became of it; `Ledger` and `BooksReader` are such."""
+
+    async def claims(self) -> list[Claim]:
+        """Return all that is charged and not settled."""
+
+    async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
+        """Look at channels anew."""
+
+    async def record(self, result: SettleResult, vouchers: int) -> None:
+        """Remember a settlement."""
+
+
 class Settler:
     """Settles what a ledger holds.
 
     Parameters
     ----------
     ledger
-        Says what is due.
+        Says what is due: a `Ledger`, or a `BooksReader` beside one.
     chain
         Where it is settled.
     clock
@@ -96,7 +110,7 @@ class Settler:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Dues,
         chain: OperatorChain,
         clock: Clock,
         *,

@@ -174,7 +174,7 @@ async def test_two_clients_do_not_share_one_purse(stand: Stand) -> None:
     client = await stand.client()
     await call(client)
     other = await stand.client(account=client._account)
-    with pytest.raises(Busy, match="in use by another client"):
+    with pytest.raises(Busy, match="in use by process"):
         await call(other)
 
 

@@ -22,6 +22,7 @@ from tests.unit.payments.conftest import (
 )
 
 from tessera.errors import (
+    Busy,
     Closed,
     InputError,
     MeterMismatch,
@@ -31,6 +32,7 @@ from tessera.errors import (
     WrongChain,
 )
 from tessera.payments.ledger import Ledger
+from tessera.payments.reading import BooksReader
 from tessera.spec.channels import Grant
 from tessera.spec.signatures import Domain, Signer, keccak
 from tessera.spec.vouchers import SignedVoucher, TillKey, receipt_id
@@ -282,11 +284,16 @@ async def test_a_voucher_is_on_the_disk_before_the_answer_begins(
     call = await books.ledger.accept(voucher, quote(100), name())
     assert call.durable is not None
     await call.durable
-    other = Books(books.path, chain)
-    account = await (await other.reopen()).account(channel)
-    assert account is not None
-    assert account.voucher == voucher
-    await other.ledger.close()
+    reader = await BooksReader.open(books.path, DOMAIN, OPERATOR.address)
+    assert (await reader.account(channel)).voucher == voucher
+    await reader.close()
+
+
+async def test_two_gateways_never_write_the_same_books(books: Books, chain: WrittenChain) -> None:
+    """Two processes would each answer on the same deposit, and each overwrite what the other
+    charged."""
+    with pytest.raises(Busy, match="in use by process"):
+        await Ledger.open(books.path, DOMAIN, OPERATOR, chain, books.clock, knows=lambda _key: True)
 
 
 async def test_what_the_chain_has_settled_was_charged_even_if_the_books_are_older(
@@ -306,6 +313,7 @@ async def test_what_the_chain_has_settled_was_charged_even_if_the_books_are_olde
 
 
 async def test_books_of_another_chain_are_refused(books: Books, chain: WrittenChain) -> None:
+    await books.ledger.close()
     with pytest.raises(WrongChain):
         await Ledger.open(
             books.path,

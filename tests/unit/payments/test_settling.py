@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.payments.conftest import (
     CONSUMER,
+    DOMAIN,
     EVIDENCE,
     KEY,
     OPERATOR,
@@ -20,6 +21,7 @@ from tests.unit.payments.conftest import (
 
 from tessera.errors import RpcUnavailable, TransactionReverted
 from tessera.payments.ledger import Claim
+from tessera.payments.reading import BooksReader
 from tessera.payments.settle import Settler, batches
 from tessera.spec.vouchers import (
     MAX_TILLS,
@@ -165,3 +167,20 @@ async def test_the_loop_settles_at_once_when_a_consumer_withdraws(
             await asyncio.sleep(0.01)
     loop.cancel()
     assert chain.model.channels[OPERATOR.address, channel].balance == 10_000 - 60
+
+
+async def test_a_command_settles_beside_a_running_gateway(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    channel = chain.open()
+    await spend(books, name, channel, 60, 200)
+    reader = await BooksReader.open(books.path, DOMAIN, OPERATOR.address)
+    beside = Settler(reader, chain, books.clock, every_s=1, at_risk=1)
+    assert (await beside.settle()).total == 60
+    await reader.close()
+    books.clock.now += 60
+    await spend(books, name, channel, 40, 100)
+    (account,) = await books.ledger.look_at_chain([channel])
+    line = account.lines[KEY]
+    assert (line.charged, line.settled) == (100, 60)
+    assert (await settler(books).settle()).total == 40

@@ -22,7 +22,7 @@ from tessera.demo.telling import Narrator
 from tessera.errors import InputError
 from tessera.presenting import EXIT_UNEXPECTED
 
-__all__ = ["REPORT", "populate", "run"]
+__all__ = ["REPORT", "conclude", "populate", "run"]
 
 REPORT: Final = Path("demo-report.json")
 """Where the report is written unless somebody says otherwise."""
@@ -129,13 +129,24 @@ async def _played(folder: Path, report: Path, console: Console, script: Script) 
     async with set_stage(theatre(folder), narrator) as stage:
         told = await tell(stage, narrator, script)
         narrator.timings["all of it"] = round(time.monotonic() - begun, 3)
-        write_report(told, report)
-        show_holdings(told, console)
-        show_models(told, console)
-        _show_verdict(told, console)
-    took = narrator.timings["all of it"]
+        return conclude(told, report, console)
+
+
+def conclude(told: Report, file: Path, console: Console) -> int:
+    """Write the report, print the tables and the accountant's verdict, and return the exit code.
+
+    Returns
+    -------
+    int
+        0 if the books balance, 70 if they do not.
+    """
+    write_report(told, file)
+    show_holdings(told, console)
+    show_models(told, console)
+    _show_verdict(told, console)
+    took = told.timings["all of it"]
     console.print(
-        f"All of it took {took:.1f} s. The report is {report}.", markup=False, highlight=False
+        f"All of it took {took:.1f} s. The report is {file}.", markup=False, highlight=False
     )
     return 0 if told.audit.balanced else EXIT_UNEXPECTED
 

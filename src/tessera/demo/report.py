@@ -17,7 +17,7 @@ from rich.table import Table
 import tessera
 from tessera.app import Currency, World
 from tessera.contracts import load_artifact
-from tessera.demo.accountant import Audit, Earnings
+from tessera.demo.accountant import Audit, Earnings, Facts
 from tessera.demo.market import Listed
 from tessera.demo.models.summary import Built
 from tessera.demo.traffic import Traffic
@@ -65,8 +65,8 @@ class Report:
         What came of the calls.
     timings
         Seconds by step.
-    names
-        What people call an address.
+    facts
+        What the accountant was given.
     """
 
     world: World
@@ -79,7 +79,7 @@ class Report:
     paid_out: Mapping[str, int]
     traffic: Traffic
     timings: Mapping[str, float]
-    names: Mapping[str, str]
+    facts: Facts
 
 
 def show_models(report: Report, console: Console) -> None:
@@ -108,7 +108,7 @@ def show_holdings(report: Report, console: Console) -> None:
     """Print who holds how many shares at the end, whole shares rounded down."""
     table = _table("Shares at the end", report, total=False)
     holdings: dict[int, Mapping[str, int]] = {
-        listed.asset: _holdings(listed, report.audit.earnings[listed.asset], report.names)
+        listed.asset: _holdings(listed, report.audit.earnings[listed.asset], report.facts.names)
         for listed in report.market.values()
     }
     for who, amounts in _by_person(report, holdings).items():
@@ -165,7 +165,7 @@ def _document(report: Report) -> dict[str, Any]:
         built, earnings = benchmarks[slug], audit.earnings[listed.asset]
         figures = _figures(audit, listed)
         calls = figures.pop("calls")
-        holdings = _holdings(listed, earnings, report.names)
+        holdings = _holdings(listed, earnings, report.facts.names)
         models[slug] = {
             "asset": str(listed.asset),
             "share": listed.share.address,

@@ -175,7 +175,7 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         paid_out=paid_out,
         traffic=consumers.traffic,
         timings=narrator.timings,
-        names=populated.names,
+        facts=facts,
     )
 
 

@@ -1,0 +1,220 @@
+"""The demo, smaller: real chain, real models, real calls; then its books, true and false.
+
+A publisher tokenizes a model, buyers buy shares, consumers call it through the OpenAI API and pay
+per call, the fees are settled in one transaction, holders claim their part to the last unit, and
+the books balance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tessera.bindings import offering, share, vesting
+from tessera.demo.accountant import audit
+from tessera.demo.playing import conclude, run
+from tessera.demo.report import Report
+from tessera.demo.stage import set_stage, theatre
+from tessera.demo.story import Script, tell
+from tessera.demo.telling import Narrator
+from tessera.errors import InputError
+from tessera.presenting import EXIT_INTERRUPTED, EXIT_UNEXPECTED
+
+CALLS = 120
+
+
+@dataclasses.dataclass
+class Told:
+    report: Report
+    output: io.StringIO
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Play the story once; every test below looks at what it left."""
+    import asyncio
+
+    output = io.StringIO()
+    narrator = Narrator(Console(file=output, width=100))
+    script = Script(calls=CALLS, short_sale_s=8, upstream=False)
+
+    async def play() -> Report:
+        data = tmp_path_factory.mktemp("demo")
+        async with set_stage(theatre(data), narrator) as stage:
+            return await tell(stage, narrator, script)
+
+    report = asyncio.run(play())
+    timings = {**report.timings, "all of it": sum(report.timings.values())}
+    return Told(dataclasses.replace(report, timings=timings), output)
+
+
+def test_every_call_is_paid_and_the_books_balance(told: Told) -> None:
+    report = told.report
+    assert [str(difference) for difference in report.audit.differences] == []
+    assert sum(report.audit.calls.values()) == CALLS
+    assert report.audit.paid.settlements == 2
+    assert report.audit.paid.vouchers >= 4
+    assert report.audit.paid.left == 0
+    assert report.audit.paid.deposited == (
+        report.audit.paid.charged + sum(report.withdrawn.values())
+    )
+
+
+def test_calls_that_failed_left_no_receipt(told: Told) -> None:
+    refused = told.report.traffic.refused
+    assert sum(refused.values()) == 16
+    assert any("(502)" in reason for reason in refused), "a model's own failure is among them"
+    assert len(told.report.facts.calls) == CALLS
+
+
+def test_everybody_who_held_was_paid(told: Told) -> None:
+    report = told.report
+    for listed in report.market.values():
+        claims = report.claims[listed.asset]
+        assert f"{listed.plan.contributor} (vesting)" in claims
+        assert all(amount > 0 for amount in claims.values())
+    unsold = report.claims[report.market["digits"].asset]
+    assert "publisher-1 (unsold)" in unsold
+    royalties = report.audit.divisions[report.market["lsa-embed"].asset].received
+    assert royalties > 0
+
+
+def test_a_failed_sale_gives_the_money_back(told: Told) -> None:
+    sentiment = told.report.market["sentiment"]
+    assert told.report.refunds == sentiment.bought
+    assert not any("holder" in who for who in told.report.claims[sentiment.asset])
+
+
+def test_who_came_in_the_middle_earned_less_than_who_held_all_along(told: Told) -> None:
+    """`no_past_revenue`: 40,000 shares that came later earned less than the 60,001 of holder-3."""
+    claims = told.report.claims[told.report.market["digits"].asset]
+    assert 0 < claims["holder-5"] * 60_001 < claims["holder-3"] * 40_000
+
+
+def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path: Path) -> None:
+    file = tmp_path / "demo-report.json"
+    assert conclude(told.report, file, Console(file=io.StringIO())) == 0
+    found = json.loads(file.read_text())
+    assert found["balanced"] is True
+    assert found["calls"]["paid"] == CALLS
+    digits = found["models"]["digits"]
+    assert digits["claims"]["holder-1"]["units"] > 0
+    parts = ("commons", "validators", "operator", "royalties", "holders", "left_over")
+    assert digits["gross"]["units"] == sum(digits[part]["units"] for part in parts)
+    assert float(digits["benchmark"]["value"]) > 0.9
+    assert found["timings_s"]["train the models on this machine"] > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        (share.RevenueClaimed, "amount"),
+        (offering.RevenueClaimed, "amount"),
+        (offering.Bought, "cost"),
+        (vesting.Released, "amount"),
+    ],
+)
+def test_one_unit_too_much_in_these_books_is_found(
+    told: Told, tmp_path: Path, kind: type, field: str
+) -> None:
+    facts = told.report.facts
+    entries = list(facts.entries)
+    at = next(i for i, entry in enumerate(entries) if isinstance(entry.event, kind))
+    event = entries[at].event
+    more = 10**18 if kind is vesting.Released else 1
+    # A share is 10^18 raw units; a schedule that unlocks by the second leaves room for a few.
+    wrong = dataclasses.replace(event, **{field: getattr(event, field) + more * 10**5})
+    entries[at] = dataclasses.replace(entries[at], event=wrong)
+    found = audit(dataclasses.replace(facts, entries=tuple(entries)))
+    assert not found.balanced
+    shown = io.StringIO()
+    report = dataclasses.replace(told.report, audit=found)
+    code = conclude(report, tmp_path / "report.json", Console(file=shown, width=200))
+    assert code == EXIT_UNEXPECTED
+    assert str(found.differences[0]) in shown.getvalue()
+    assert json.loads((tmp_path / "report.json").read_text())["differences"]
+
+
+def test_it_says_how_long_each_step_took_and_that_the_text_model_is_a_toy(told: Told) -> None:
+    said = told.output.getvalue()
+    assert "pydoc-lm is a toy language model" in said
+    assert "train the models on this machine" in said
+    assert "240,000 of 400,000 shares sold, soft cap reached" in said
+
+
+def test_a_folder_that_is_in_use_and_a_wrong_number_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    with pytest.raises(InputError, match="new or empty"):
+        run(data=tmp_path)
+    with pytest.raises(InputError, match="calls"):
+        run(calls=1)
+
+
+@pytest.mark.parametrize("moment", ["open the operator's books", "1 of 4"])
+def test_ctrl_c_ends_every_child_and_exits_130(tmp_path: Path, moment: str) -> None:
+    """In a terminal the signal reaches the whole group; the children must end by our hand."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tessera.demo", "--calls", "40"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if moment in line:
+                break
+        children = _descendants(process.pid)
+        assert children, "the chain's node runs"
+        os.killpg(process.pid, signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert process.returncode == EXIT_INTERRUPTED, said + rest
+    assert "Traceback" not in rest
+    deadline = time.monotonic() + 5
+    while any(_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [child for child in children if _alive(child)]
+    left = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert left == [], "the temporary folder is gone, and no report written"
+
+
+def _descendants(pid: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found, wave = [], {pid}
+    while wave:
+        wave = {child for child, parent in parents.items() if parent in wave}
+        found += sorted(wave)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"

@@ -66,6 +66,10 @@ class Config:
     )
     deployment: str = _row("", "deployments file of that chain; empty: the one in the data folder")
     chain_id: int = _row(31_337, "the chain that must answer", low=1, high=2**64 - 1)
+    passphrase: str = _row(
+        "", "opens the key files; empty: the file system alone protects them", secret=True
+    )
+    operator: str = _row("operator", "name of the key that this machine serves and settles with")
     node_port: int = _row(
         8545, "loopback port of the embedded node; 0: any that is free", low=0, high=_MAX_PORT
     )

@@ -1,0 +1,290 @@
+"""One operator at work: the models it serves, its books, and its settlements."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tessera.app.world import World
+from tessera.assets.content import ContentRoot
+from tessera.assets.directory import AssetRecord, EndpointRecord, ReleaseRecord
+from tessera.chain.wallet import Account
+from tessera.errors import ChainError, TesseraError
+from tessera.payments.ledger import Ledger
+from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
+from tessera.payments.settle import SettlementReport, Settler
+from tessera.serving.opening import ServingPolicy, open_runner
+from tessera.serving.runner import Runner
+from tessera.spec.signatures import Domain
+from tessera.spec.vouchers import TillKey
+
+__all__ = ["Operator", "ServedModel", "operate"]
+
+_LOOK_EVERY_S: Final = 0.5
+_TRY_AGAIN_S: Final = 30.0
+"""A bundle may arrive in the store, or an upstream come up, without anything on the chain."""
+
+_BOOKS: Final = "books.sqlite"
+
+_log = logging.getLogger("tessera.operator")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A version of an asset with what answers for it.
+
+    Attributes
+    ----------
+    record, release, endpoint
+        What the chain says.
+    urn
+        The asset's full name.
+    created
+        When the version was released, unix seconds.
+    runner
+        Loaded, from bytes that match the content root.
+    """
+
+    record: AssetRecord
+    release: ReleaseRecord
+    endpoint: EndpointRecord
+    urn: str
+    created: int
+    runner: Runner
+
+
+class Operator:
+    """Serves every asset that lists this operator and whose bundle is in the store.
+
+    Attributes
+    ----------
+    world
+        Where.
+    account
+        Signs receipts and settlements.
+    domain
+        What vouchers and receipts are signed for.
+    ledger, settler
+        Its books, and what turns them into money.
+    models
+        What is served, by slug.
+    refused
+        What should be and cannot, by slug, with the reason.
+    """
+
+    def __init__(
+        self, world: World, account: Account, ledger: Ledger, settler: Settler, domain: Domain
+    ) -> None:
+        self.world = world
+        self.account = account
+        self.ledger = ledger
+        self.settler = settler
+        self.domain = domain
+        self.models: dict[str, ServedModel] = {}
+        self.refused: dict[str, str] = {}
+        self._try_again_at = 0.0
+        self._runners: dict[tuple[int, int], tuple[Runner, int]] = {}
+        self._retired: set[asyncio.Task[None]] = set()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` now, and whenever what is served changes."""
+        self._listeners.append(listener)
+        listener()
+
+    async def refresh(self) -> None:
+        """Look at the chain, and serve what it says.
+
+        Raises
+        ------
+        ChainError
+            It does not answer; what was served stays served.
+        """
+        directory = self.world.directory
+        news = await directory.refresh()
+        now = self.world.clock()
+        if not news and not (self.refused and now >= self._try_again_at):
+            return
+        self._try_again_at = now + _TRY_AGAIN_S
+        wanted: dict[str, tuple[AssetRecord, EndpointRecord]] = {}
+        for record in directory:
+            endpoint = record.endpoints.get(self.account.address)
+            # A slug belongs to the first who registered it.
+            if endpoint is not None and endpoint.listed:
+                wanted.setdefault(record.slug, (record, endpoint))
+        models: dict[str, ServedModel] = {}
+        refused: dict[str, str] = {}
+        for slug, (record, endpoint) in wanted.items():
+            try:
+                models[slug] = await self._served(record, endpoint)
+            except ChainError:
+                raise
+            except TesseraError as error:
+                refused[slug] = error.message
+                if self.refused.get(slug) != error.message:
+                    _log.warning("%s is not served: %s", slug, error.message)
+        changed = models != self.models
+        for slug, model in models.items():
+            if slug not in self.models or self.models[slug].release != model.release:
+                _log.info("serving %s version %d", slug, model.release.version)
+        self.models, self.refused = models, refused
+        self._retire({(m.record.asset, m.release.version) for m in models.values()})
+        if changed:
+            for listener in self._listeners:
+                listener()
+
+    async def settle(self) -> SettlementReport:
+        """Settle everything that is due now, and hand income on to the holders."""
+        return await self.settler.settle()
+
+    async def status(self) -> dict[str, Any]:
+        """Return how things are, as JSON values."""
+        claims = await self.ledger.claims()
+        return {
+            "operator": self.account.address,
+            "models": {
+                slug: {"version": model.release.version, "asset": str(model.record.asset)}
+                for slug, model in sorted(self.models.items())
+            },
+            "refused": dict(sorted(self.refused.items())),
+            "calls_in_flight": self.ledger.in_flight,
+            "channels_due": len(claims),
+            "due": str(sum(claim.due for claim in claims)),
+            "height": await self.world.reader.block_number(),
+        }
+
+    async def _served(self, record: AssetRecord, endpoint: EndpointRecord) -> ServedModel:
+        release = record.latest
+        key = (record.asset, release.version)
+        if key not in self._runners:
+            block = await self.world.reader.block(release.block)
+            self._runners[key] = (await self._opened(release), block.timestamp)
+        runner, created = self._runners[key]
+        urn = str(self.world.directory.urn(record))
+        return ServedModel(record, release, endpoint, urn, created, runner)
+
+    async def _opened(self, release: ReleaseRecord) -> Runner:
+        store, config = self.world.store, self.world.config
+        root = ContentRoot(release.root)
+        # Hashed now: what runs is what the chain says, whatever happened to the disk meanwhile.
+        folder = await asyncio.to_thread(store.open_verified, root)
+        manifest = store.open(root).manifest(decimals=self.world.currency.decimals)
+        runner = open_runner(
+            manifest,
+            folder,
+            ServingPolicy(
+                allow_python_runners=config.allow_python_runners,
+                most_timeout_s=config.request_timeout_s,
+                upstream_key=config.upstream_key,
+            ),
+        )
+        try:
+            await runner.load()
+        except BaseException:
+            await runner.close()
+            raise
+        return runner
+
+    def _retire(self, used: set[tuple[int, int]]) -> None:
+        for key in self._runners.keys() - used:
+            runner, _ = self._runners.pop(key)
+            task = asyncio.create_task(self._closed_later(runner))
+            self._retired.add(task)
+            task.add_done_callback(self._retired.discard)
+
+    async def _closed_later(self, runner: Runner) -> None:
+        try:
+            # Calls that began with it may go on so long.
+            await asyncio.sleep(self.world.config.request_timeout_s)
+        finally:
+            await runner.close()
+
+    async def close(self) -> None:
+        """Close all runners."""
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+        for runner, _ in self._runners.values():
+            await runner.close()
+        self._runners.clear()
+
+
+@asynccontextmanager
+async def operate(world: World) -> AsyncIterator[Operator]:
+    """Open the operator's books and models, and settle in the background, for a context.
+
+    Raises
+    ------
+    WrongChain
+        The books belong to another chain or operator.
+    DataError, StorageFull
+        They cannot be opened.
+    """
+    config = world.config
+    account = await asyncio.to_thread(world.wallet.load_or_create, config.operator)
+    sender = world.sender(config.operator)
+    if world.node is not None:
+        await _with_gas(world, account.address)
+    chain = OperatorOnChain(world.reader, sender, world.deployment)
+    domain = channels_domain(world.deployment)
+
+    def knows(key: TillKey) -> bool:
+        record = world.directory.get(key.asset)
+        endpoint = record.endpoints.get(account.address) if record else None
+        return endpoint is not None and 1 <= key.terms <= endpoint.terms
+
+    ledger = await Ledger.open(
+        config.data_dir / _BOOKS,
+        domain,
+        AccountSigner(account),
+        chain,
+        world.clock,
+        knows=knows,
+        refresh_s=_fresh_s(world),
+    )
+    settler = Settler(
+        ledger,
+        chain,
+        world.clock,
+        every_s=config.settle_every_s,
+        at_risk=config.settle_at_risk_units,
+        watch_s=_fresh_s(world),
+    )
+    operator = Operator(world, account, ledger, settler, domain)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        await operator.refresh()
+        tasks = [
+            asyncio.create_task(settler.run(), name="tessera-settler"),
+            asyncio.create_task(_watch(operator), name="tessera-catalogue"),
+        ]
+        yield operator
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await operator.close()
+        await ledger.close()
+
+
+async def _watch(operator: Operator) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            await operator.refresh()
+        except ChainError as error:
+            _log.warning("the catalogue stays as it is: %s", error.message)
+
+
+async def _with_gas(world: World, address: str) -> None:
+    if await world.reader.balance(address) == 0:
+        await world.fund(address)
+
+
+def _fresh_s(world: World) -> float:
+    # A withdrawal must be seen long before it is possible.
+    return min(15.0, max(0.2, world.deployment.parameters.withdraw_delay_s / 4))

@@ -1,0 +1,448 @@
+"""A chain with our contracts on it, and everything that a door needs to act there."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tessera.app.running import Running, find_running
+from tessera.assets.directory import AssetDirectory
+from tessera.assets.store import Store
+from tessera.bindings import Share
+from tessera.chain.deploy import deploy_or_load
+from tessera.chain.deployments import Deployment, Parameters
+from tessera.chain.lock import FolderLock
+from tessera.chain.node import EmbeddedNode
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.chain.wallet import Account, Wallet
+from tessera.config import Config
+from tessera.errors import (
+    DataError,
+    InputError,
+    NotAllowed,
+    NotFound,
+    RpcUnavailable,
+    StorageFull,
+    TesseraError,
+)
+from tessera.units import Units, UnixSeconds, format_amount, parse_amount
+
+__all__ = ["Announce", "Currency", "World", "connect", "open_world"]
+
+ETHER: Final = 10**18
+TREASURY: Final = "deployer"
+"""Name of the key that owns all coins of an embedded chain, and its contracts."""
+
+_COINS: Final = 10**9 * ETHER
+_GAS_MONEY: Final = 100 * ETHER
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+Announce = Callable[[str], None]
+"""Told in a few words what is going on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """What everything is priced in.
+
+    Attributes
+    ----------
+    address, symbol, decimals
+        Of the ERC-20.
+    """
+
+    address: str
+    symbol: str
+    decimals: int
+
+    def shown(self, amount: int) -> str:
+        """Write base units as people read them, exactly."""
+        return format_amount(
+            amount, decimals=self.decimals, symbol=self.symbol, grouped=True, places=2
+        )
+
+    def parse(self, text: str, thing: str = "amount") -> Units:
+        """Read a decimal amount into base units, exactly."""
+        return parse_amount(text, decimals=self.decimals, thing=thing)
+
+
+class World:
+    """One chain, its contracts, and this machine's keys and bundles; made by the openers below.
+
+    Attributes
+    ----------
+    config
+        The settings.
+    reader
+        Of the chain.
+    deployment
+        Where the contracts are.
+    currency
+        What everything is priced in.
+    wallet, store
+        Keys and bundles of the data folder.
+    directory
+        What the Registry knows; `refresh` it before use.
+    running
+        The supervisor's note: its own here, or that of the one we are connected to.
+    node
+        The embedded chain, where this process runs it.
+    clock
+        Unix seconds.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        reader: ChainReader,
+        deployment: Deployment,
+        currency: Currency,
+        *,
+        wallet: Wallet,
+        store: Store,
+        node: EmbeddedNode | None = None,
+        running: Running | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.reader = reader
+        self.deployment = deployment
+        self.currency = currency
+        self.wallet = wallet
+        self.store = store
+        self.node = node
+        self.running = running
+        self.clock = clock
+        self.directory = AssetDirectory(reader, deployment.registry, first_block=deployment.since)
+        self._accounts: dict[str, Account] = {}
+        self._senders: dict[str, Sender] = {}
+
+    def account(self, name: str) -> Account:
+        """Open a key of the data folder.
+
+        Raises
+        ------
+        NotFound
+            There is none of that name; the message says what is near.
+        """
+        if name not in self._accounts:
+            self._accounts[name] = load_account(self.wallet, name)
+        return self._accounts[name]
+
+    def sender(self, name: str) -> Sender:
+        """Return the sender of a key; one for all of this process."""
+        if name not in self._senders:
+            self._senders[name] = Sender(self.reader, self.account(name), longest_poll_s=0.25)
+        return self._senders[name]
+
+    def address(self, name_or_address: str) -> str:
+        """Return the address that somebody means: one of our keys by its name, or any other.
+
+        Raises
+        ------
+        NotFound
+            It is neither.
+        """
+        from tessera.assets.references import is_address
+        from tessera.bindings.codec import checksummed
+
+        if is_address(name_or_address):
+            return checksummed(name_or_address)
+        return self.account(name_or_address).address
+
+    def now(self) -> UnixSeconds:
+        """Return the time that a block made now would have."""
+        return UnixSeconds(int(self.clock()))
+
+    async def share(self, asset: int) -> Share:
+        """Return an asset's Share.
+
+        Raises
+        ------
+        NotFound
+            It is not tokenized.
+        """
+        from tessera.ownership.share import share_of
+        from tessera.units import AssetId
+
+        return await share_of(self.reader, self.deployment.registry, AssetId(asset))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is a development chain of ours, whose coins we may give away."""
+        return TREASURY in self.wallet.names() and not self.config.rpc_url
+
+    async def fund(self, address: str, wei: int = _GAS_MONEY) -> str:
+        """Give an account coins for gas, from the treasury of an embedded chain.
+
+        Returns
+        -------
+        str
+            The transaction.
+
+        Raises
+        ------
+        NotAllowed
+            This is no embedded chain.
+        """
+        if not self.embedded:
+            raise NotAllowed(
+                "coins for gas",
+                found=f"chain {self.reader.chain_id}, which is not ours",
+                wanted="the embedded chain",
+                next_step=f"send some to {address} from elsewhere",
+            )
+        return (await self.sender(TREASURY).transfer(address, wei)).tx_hash
+
+    async def mint(self, name: str, amount: Units) -> str:
+        """Give a key of ours test dollars, in as many calls of the faucet as that takes.
+
+        Raises
+        ------
+        NotAllowed
+            The currency has no faucet.
+        """
+        dollar = self.deployment.currency
+        if not self.deployment.has_faucet:
+            raise NotAllowed(
+                f"faucet of {self.currency.symbol}",
+                found="a real currency",
+                wanted="the test dollar of a development chain",
+            )
+        limit = await self.reader.read(dollar.faucet_limit())
+        tx_hash = ""
+        while amount > 0:
+            part = min(amount, limit)
+            tx_hash = (await self.sender(name).send(dollar.faucet(part))).tx_hash
+            amount = Units(amount - part)
+        return tx_hash
+
+    async def close(self) -> None:
+        """End the senders and close the connections."""
+        for sender in self._senders.values():
+            await sender.close()
+        await self.reader.close()
+
+
+@asynccontextmanager
+async def open_world(
+    config: Config,
+    *,
+    announce: Announce = lambda _: None,
+    deploy: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[World]:
+    """Own a data folder: run its embedded chain, or reach the chain of `rpc_url`.
+
+    A new embedded chain gets keys made at that moment, and the contracts.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    announce
+        Told of what takes time.
+    deploy
+        Whether to deploy the contracts on the chain of `rpc_url` if the deployments file is not
+        there, with the key `deployer`.
+    clock
+        Unix seconds.
+
+    Raises
+    ------
+    Busy
+        Another process has the folder, or the node's port.
+    RpcUnavailable, WrongChain
+        The chain does not answer, or is another one.
+    NotFound, DataError, Conflict
+        The deployments file is not there, or not true of the chain; or there is no anvil.
+    StorageFull
+        There is no room.
+    """
+    folder = config.data_dir
+    async with AsyncExitStack() as stack:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.callback(FolderLock(folder).release)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        wallet = wallet_of(config)
+        node: EmbeddedNode | None = None
+        url = config.rpc_url
+        if not url:
+            announce("starting the chain")
+            node = await stack.enter_async_context(_embedded(config, wallet, clock))
+            url = node.url
+        reader = ChainReader(url, chain_id=config.chain_id)
+        stack.push_async_callback(reader.close)
+        await reader.check_chain()
+        deployment = await _deployed(
+            config, wallet, reader, announce, make=deploy or node is not None
+        )
+        world = await _joined(config, reader, deployment, wallet, node=node, clock=clock)
+        stack.push_async_callback(world.close)
+        yield world
+
+
+@asynccontextmanager
+async def connect(
+    config: Config, *, clock: Callable[[], float] = time.time
+) -> AsyncIterator[World]:
+    """Reach the chain of a running supervisor, or of `rpc_url`.
+
+    Raises
+    ------
+    RpcUnavailable
+        No supervisor runs here and no URL is set; or the node does not answer.
+    WrongChain, NotFound, DataError
+        As for `open_world`.
+    """
+    running = find_running(config.data_dir)
+    url = config.rpc_url or (running.rpc_url if running else "")
+    if not url:
+        raise RpcUnavailable(
+            f"data folder {config.data_dir}",
+            found="no running chain",
+            wanted="one to talk to",
+            next_step="start one: tessera up; or name one: --rpc-url",
+        )
+    reader = ChainReader(url, chain_id=config.chain_id)
+    try:
+        await reader.check_chain()
+        deployment = Deployment.load(deployment_file(config))
+        if deployment.chain_id != config.chain_id:
+            await deployment.verify(reader)
+        world = await _joined(
+            config, reader, deployment, wallet_of(config), running=running, clock=clock
+        )
+    except BaseException:
+        await reader.close()
+        raise
+    try:
+        yield world
+    finally:
+        await world.close()
+
+
+def wallet_of(config: Config) -> Wallet:
+    """Return the keys of a data folder."""
+    return Wallet(config.data_dir / "keys", passphrase=config.passphrase)
+
+
+def store_of(config: Config) -> Store:
+    """Return the bundles of a data folder."""
+    return Store(config.data_dir / "bundles")
+
+
+def deployment_file(config: Config) -> Path:
+    """Return where the contracts of the configured chain are written down."""
+    if config.deployment:
+        return Path(config.deployment).expanduser()
+    return config.data_dir / "deployments" / f"{config.chain_id}.json"
+
+
+def load_account(wallet: Wallet, name: str) -> Account:
+    """Open a key, or say how one is made.
+
+    Raises
+    ------
+    NotFound
+        There is none of that name.
+    """
+    if name not in wallet.names():
+        raise NotFound.among(
+            "account", name, wallet.names(), next_step=f"make one: tessera account create {name}"
+        )
+    return wallet.load(name)
+
+
+@asynccontextmanager
+async def _embedded(
+    config: Config, wallet: Wallet, clock: Callable[[], float]
+) -> AsyncIterator[EmbeddedNode]:
+    folder = config.data_dir / "chain"
+    treasury = await asyncio.to_thread(wallet.load_or_create, TREASURY)
+    # The beginning of a chain never changes; an old one already has its coins.
+    begun = (folder / "journal.sqlite").exists()
+    async with EmbeddedNode.start(
+        folder,
+        chain_id=config.chain_id,
+        port=config.node_port,
+        prefund=None if begun else {treasury.address: _COINS},
+        clock=clock,
+    ) as node:
+        yield node
+
+
+async def _deployed(
+    config: Config, wallet: Wallet, reader: ChainReader, announce: Announce, *, make: bool
+) -> Deployment:
+    file = deployment_file(config)
+    if not make:
+        deployment = Deployment.load(file)
+        await deployment.verify(reader)
+        return deployment
+    if not config.rpc_url:
+        owner = wallet.load(TREASURY)
+    else:
+        owner = load_account(wallet, TREASURY)
+    commons = await asyncio.to_thread(wallet.load_or_create, "commons")
+    async with Sender(reader, owner, longest_poll_s=0.25) as sender:
+        return await deploy_or_load(
+            sender,
+            Parameters(
+                owner=owner.address,
+                commons=commons.address,
+                withdraw_delay_s=config.withdraw_delay_s,
+            ),
+            file,
+            progress=lambda name, done, total: announce(f"deploying {name} ({done} of {total})"),
+        )
+
+
+async def _joined(
+    config: Config,
+    reader: ChainReader,
+    deployment: Deployment,
+    wallet: Wallet,
+    *,
+    clock: Callable[[], float],
+    node: EmbeddedNode | None = None,
+    running: Running | None = None,
+) -> World:
+    dollar = deployment.currency
+    symbol, decimals = await asyncio.gather(
+        reader.read(dollar.symbol()), reader.read(dollar.decimals())
+    )
+    return World(
+        config,
+        reader,
+        deployment,
+        Currency(dollar.address, symbol, decimals),
+        wallet=wallet,
+        store=store_of(config),
+        node=node,
+        running=running,
+        clock=clock,
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> TesseraError:
+    kind: type[TesseraError] = DataError
+    if error.errno in _NO_ROOM:
+        kind = StorageFull
+    elif isinstance(error, (NotADirectoryError, FileExistsError)):
+        kind = InputError
+    return kind(
+        f"data folder {folder}",
+        found=error.strerror or str(error),
+        wanted="a folder that can be written",
+        next_step="mend its permissions, or choose another one: --data-dir",
+    )

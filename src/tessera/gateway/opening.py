@@ -1,0 +1,56 @@
+"""An operator's gateway: its models as offers, its ledger as cashier, on the configured address."""
+
+from __future__ import annotations
+
+from tessera.app import Operator
+from tessera.gateway.asgi import Gateway
+from tessera.gateway.catalogue import ListedModels, Offer
+from tessera.gateway.messages import Limits
+from tessera.gateway.paying import Cashier, PaymentTerms
+from tessera.gateway.server import GatewayServer
+from tessera.spec.signatures import address_of
+
+__all__ = ["open_gateway"]
+
+
+def open_gateway(operator: Operator) -> GatewayServer:
+    """Take the address and build the gateway; `start` it to answer, and `stop` it in the end.
+
+    What it offers follows what the operator serves.
+
+    Raises
+    ------
+    Busy, InputError
+        The address is taken, or none that can be listened on.
+    """
+    world = operator.world
+    catalogue = ListedModels(())
+    terms = PaymentTerms(
+        domain=operator.domain,
+        operator=address_of(operator.account.address),
+        currency=address_of(world.currency.address),
+        decimals=world.currency.decimals,
+        symbol=world.currency.symbol,
+        withdraw_delay_s=world.deployment.parameters.withdraw_delay_s,
+    )
+    operator.on_change(lambda: catalogue.replace(_offers(operator)))
+    limits = Limits(answer_timeout_s=world.config.request_timeout_s)
+    gateway = Gateway(catalogue, Cashier(operator.ledger, terms), world.clock, limits)
+    return GatewayServer(gateway, host=world.config.gateway_host, port=world.config.gateway_port)
+
+
+def _offers(operator: Operator) -> list[Offer]:
+    return [
+        Offer(
+            slug=slug,
+            asset=model.record.asset,
+            version=model.release.version,
+            terms=model.endpoint.terms,
+            urn=model.urn,
+            price=model.endpoint.price,
+            runner=model.runner,
+            owner=model.record.creator,
+            created=model.created,
+        )
+        for slug, model in operator.models.items()
+    ]

@@ -1,0 +1,167 @@
+"""Write the pages of `docs/reference` that the program itself knows: settings and errors.
+
+`python scripts/reference.py` writes them; `--check` ends with 1 where one is not up to date.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+import tessera
+from tessera.config import SETTINGS, Setting
+from tessera.contracts import SOURCES
+from tessera.errors import TesseraError
+from tessera.presenting import EXIT_CODES, HTTP_STATUS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "reference"
+SETTINGS_HEAD = """\
+# Settings
+
+Written by `scripts/reference.py` from the table in `src/tessera/config.py`; a test compares.
+
+A flag wins over the environment, that over `config.toml` in the data folder, that over the
+default. In the file a setting is a key of its own name. Which command takes which setting as a
+flag: [commands](cli.md). Addresses of contracts are no settings: they come from the deployments
+file.
+
+| setting | variable | default | may be | is |
+|---|---|---|---|---|"""
+ERRORS_HEAD = """\
+# Errors
+
+Written by `scripts/reference.py` from the classes and from `src/tessera/presenting.py`; a test
+compares.
+
+Every refusal names the thing, the value found, what was wanted and the next step, under a stable
+code. A command ends with the exit code; the gateway answers with the status. An exception that is
+none of these ends a command with 70, and Ctrl-C with 130. *Again*: the very same request may
+succeed later, without anybody mending anything.
+
+## The tree
+"""
+REVERTS_HEAD = """
+## What contracts say
+
+Each is a class in `tessera.bindings.reverts`, below `TransactionReverted`.
+
+| contract | says | what to do |
+|---|---|---|"""
+# Doors and the demo raise what the rooms define, and importing them starts slow libraries.
+SKIPPED = ("tessera.demo", "tessera.cli", "tessera.storage.migrations")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare them."""
+    stale = []
+    for name, text in pages().items():
+        page = PAGES / name
+        if "--check" in arguments:
+            if not page.is_file() or page.read_text(encoding="utf-8") != text:
+                stale.append(name)
+        else:
+            page.write_text(text, encoding="utf-8")
+    for name in stale:
+        print(f"docs/reference/{name}: not up to date; run: python scripts/reference.py")
+    return 1 if stale else 0
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by its file's name."""
+    return {"settings.md": settings_page(), "errors.md": errors_page()}
+
+
+def settings_page() -> str:
+    """The table of settings."""
+    rows = [SETTINGS_HEAD]
+    for name, setting in SETTINGS.items():
+        meaning = setting.help + (" (secret)" if setting.secret else "")
+        cells = (f"`{name}`", f"`{setting.variable}`", _default(setting), _may_be(setting), meaning)
+        rows.append(_row(cells))
+    return "\n".join(rows) + "\n"
+
+
+def _default(setting: Setting) -> str:
+    value = setting.default
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if value in ("", ()):
+        return "empty"
+    return f"`{value}`"
+
+
+def _may_be(setting: Setting) -> str:
+    if setting.one_of:
+        return ", ".join(f"`{choice}`" for choice in setting.one_of)
+    kinds = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
+    kind = kinds.get(setting.kind, "path" if setting.kind is Path else "texts, by commas")
+    if setting.low is None:
+        return kind
+    high = "" if setting.high is None else f" to {setting.high:,}"
+    return f"{kind}, {setting.low:,}{high or ' or more'}"
+
+
+def errors_page() -> str:
+    """The tree, the classes of the rooms, and what contracts say with what to do about it."""
+    kinds = error_kinds()
+    tree = [kind for kind in kinds if kind.__module__ == "tessera.errors"]
+    reverts = [kind for kind in kinds if kind.__module__ == "tessera.bindings.reverts"]
+    rest = [kind for kind in kinds if kind not in tree and kind not in reverts]
+    helps = tomllib.loads((SOURCES / "reverts_help.toml").read_text(encoding="utf-8"))
+    rows = [ERRORS_HEAD, *_table(tree), "", "## Of the rooms", "", *_table(rest), REVERTS_HEAD]
+    for said in sorted(inspect.cleandoc(kind.__doc__ or "") for kind in reverts):
+        contract, _, reason = said.partition(": ")
+        rows.append(_row((contract, reason, helps.get(said, ""))))
+    return "\n".join(rows) + "\n"
+
+
+def _table(kinds: list[type[TesseraError]]) -> list[str]:
+    rows = [
+        "| code | class | exit | status | again | means |",
+        "|---|---|---:|---:|---|---|",
+    ]
+    for kind in kinds:
+        exits = next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES)
+        status = next(HTTP_STATUS[base] for base in kind.__mro__ if base in HTTP_STATUS)
+        meaning = inspect.cleandoc(kind.__doc__ or "").split("\n\n", 1)[0].replace("\n", " ")
+        name = f"`{kind.__module__}.{kind.__name__}`"
+        again = "yes" if kind.retryable else ""
+        rows.append(_row((f"`{kind.code}`", name, str(exits), str(status), again, meaning)))
+    return rows
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def error_kinds() -> list[type[TesseraError]]:
+    """Every public error class of the library, in order of definition below its parent."""
+    for module in pkgutil.walk_packages(tessera.__path__, "tessera."):
+        name = module.name
+        if not name.startswith(SKIPPED) and not name.endswith("__main__"):
+            importlib.import_module(name)
+    found: list[type[TesseraError]] = []
+
+    def walk(kind: type[TesseraError]) -> None:
+        if not kind.__name__.startswith("_") and kind.__module__.startswith("tessera."):
+            found.append(kind)
+        below = kind.__subclasses__()
+        if kind.__module__ != "tessera.errors":
+            below = sorted(below, key=lambda child: child.__name__)
+        own = [child for child in below if child.__module__ == "tessera.errors"]
+        rest = sorted((c for c in below if c not in own), key=lambda c: (c.__module__, c.__name__))
+        for child in own + rest:
+            walk(child)
+
+    walk(TesseraError)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -87,6 +87,8 @@ class Operator:
         self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
         self._try_again_at = 0.0
+        self._seen: tuple[AssetRecord, ...] = ()
+        self._refreshing = asyncio.Lock()
         self._runners: dict[tuple[int, int], tuple[Runner, int]] = {}
         self._retired: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[], None]] = []
@@ -104,10 +106,17 @@ class Operator:
         ChainError
             It does not answer; what was served stays served.
         """
+        # Two that load at once would load everything twice.
+        async with self._refreshing:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         directory = self.world.directory
-        news = await directory.refresh()
+        await directory.refresh()
+        # What is new to us: others use this directory too, and the news may have come to them.
+        records = tuple(directory)
         now = self.world.clock()
-        if not news and not (self.refused and now >= self._try_again_at):
+        if records == self._seen and not (self.refused and now >= self._try_again_at):
             return
         self._try_again_at = now + _TRY_AGAIN_S
         wanted: dict[str, tuple[AssetRecord, EndpointRecord]] = {}
@@ -127,6 +136,7 @@ class Operator:
                 refused[slug] = error.message
                 if self.refused.get(slug) != error.message:
                     _log.warning("%s is not served: %s", slug, error.message)
+        self._seen = records
         changed = models != self.models
         for slug, model in models.items():
             if slug not in self.models or self.models[slug].release != model.release:

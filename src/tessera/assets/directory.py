@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -158,6 +159,7 @@ class AssetDirectory:
         self._registry = registry
         self._first_block = first_block
         self._read_to: tuple[int, str] | None = None
+        self._refreshing = asyncio.Lock()
         self._records: dict[int, AssetRecord] = {}
         self._by_slug: dict[str, AssetId] = {}
 
@@ -167,8 +169,13 @@ class AssetDirectory:
         Returns
         -------
         bool
-            Whether anything was new.
+            Whether anything was new to this call; of two at once, one has the news.
         """
+        # Two that read the same blocks would count every version twice.
+        async with self._refreshing:
+            return await self._refresh()
+
+    async def _refresh(self) -> bool:
         head = await self._reader.block("latest")
         if self._read_to is not None:
             number, block_hash = self._read_to

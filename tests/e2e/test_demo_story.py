@@ -32,6 +32,13 @@ from tessera.presenting import EXIT_INTERRUPTED, EXIT_UNEXPECTED
 
 CALLS = 120
 
+# A job in the background of a shell ignores Ctrl-C, and so would its children.
+DEMO_IN_A_TERMINAL = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("tessera.demo", run_name="__main__")
+"""
+
 
 @dataclasses.dataclass
 class Told:
@@ -164,7 +171,7 @@ def test_a_folder_that_is_in_use_and_a_wrong_number_are_refused(tmp_path: Path) 
 def test_ctrl_c_ends_every_child_and_exits_130(tmp_path: Path, moment: str) -> None:
     """In a terminal the signal reaches the whole group; the children must end by our hand."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tessera.demo", "--calls", "40"],
+        [sys.executable, "-c", DEMO_IN_A_TERMINAL, "--calls", "40"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=tmp_path,

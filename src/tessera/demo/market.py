@@ -55,6 +55,8 @@ class Plan:
         Whether the sale ends below its soft cap, soon.
     parents
         (slug, royalty in hundredths of a percent).
+    replaceable
+        Whether a language model that runs on this machine may take its part.
     upstream
         The server that answers for it, where that is not trained here.
     """
@@ -70,6 +72,7 @@ class Plan:
     purchases: tuple[Purchase, ...]
     fails: bool = False
     parents: tuple[tuple[str, int], ...] = ()
+    replaceable: bool = False
     upstream: LocalModel | None = None
 
 
@@ -128,6 +131,7 @@ PLANS: Final = (
         purchases=(Purchase("holder-1", 60_000), Purchase("holder-5", 120_000)),
         # It learned from the texts that lsa-embed's publisher collected and cleaned.
         parents=(("lsa-embed", 500),),
+        replaceable=True,
     ),
 )
 

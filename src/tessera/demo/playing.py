@@ -15,9 +15,10 @@ import uvloop
 from rich.console import Console
 
 from tessera.app import Operator, World
+from tessera.demo.market import PLANS
 from tessera.demo.report import Report, show_holdings, show_models, write_report
 from tessera.demo.stage import Stage, set_stage, theatre
-from tessera.demo.story import Populated, Script, play_on, populate_stage, tell
+from tessera.demo.story import Script, play_on, populate_stage, tell
 from tessera.demo.telling import Narrator
 from tessera.errors import InputError
 from tessera.presenting import EXIT_UNEXPECTED
@@ -96,8 +97,10 @@ def run(
 
 async def populate(
     world: World, operator: Operator, url: str, *, calls: int = 200, console: Console | None = None
-) -> Populated:
+) -> bool:
     """Fill a running world with the demo's people, models, shares and some paid calls.
+
+    What an interrupted attempt left is taken up; a world that is full stays as it is.
 
     Parameters
     ----------
@@ -110,14 +113,20 @@ async def populate(
 
     Returns
     -------
-    Populated
-        What is there now. Everything stays as it is: channels open, revenue streaming.
+    bool
+        Whether anything was done. Afterwards everything goes on: channels are open, the consumers
+        have money, and revenue streams.
     """
     narrator = Narrator(console or _console())
+    await world.directory.refresh()
+    served = [world.directory.by_slug(plan.slug) for plan in PLANS if not plan.replaceable]
+    if all(record is not None and record.share is not None for record in served):
+        narrator.say("The demo's models are on this chain already.")
+        return False
     stage, script = Stage(world, operator, url), Script(calls=calls)
     populated = await populate_stage(stage, narrator, script)
     await play_on(stage, narrator, populated, script)
-    return populated
+    return True
 
 
 async def _played(folder: Path, report: Path, console: Console, script: Script) -> int:

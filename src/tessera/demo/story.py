@@ -100,7 +100,7 @@ async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Po
             found=f"not served: {', '.join(missing)} ({stage.operator.refused})",
             wanted="all that were published",
         )
-    chat = next(slug for slug in market if slug not in {"digits", "sentiment", "lsa-embed"})
+    chat = next(listed.plan for listed in market.values() if listed.plan.replaceable)
     return Populated(
         [models[slug] for slug in market],
         market,
@@ -108,8 +108,8 @@ async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Po
             texts=[str(text) for text in models["lsa-embed"].examples],
             sentences=[str(text) for text in models["sentiment"].examples],
             pictures=[list(row) for row in models["digits"].examples],  # type: ignore[call-overload]
-            chat=chat,
-            slow=chat != "pydoc-lm",
+            chat=chat.slug,
+            slow=chat.upstream is not None,
         ),
         names_of(world, _clone_names(market)),
     )
@@ -259,7 +259,9 @@ async def _cast_models(narrator: Narrator, script: Script) -> dict[str, Plan]:
         )
         return plans
     narrator.say(f"{found.model} runs on this machine at {found.url}: it takes pydoc-lm's part.")
-    toy = plans.pop("pydoc-lm")
+    (toy,) = (plan for plan in PLANS if plan.replaceable)
+    del plans[toy.slug]
+    # Nobody knows what such a model learned from, so it owes no parent anything.
     plans[found.slug] = replace(toy, slug=found.slug, symbol="LOCAL", parents=(), upstream=found)
     return plans
 

@@ -1,0 +1,69 @@
+"""One model of the demo on a real chain: published once, however often and by whom it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tessera.bindings.launchpad import OfferingOpened, VestingOpened
+from tessera.demo.cast import assemble
+from tessera.demo.market import PLANS, Listed, buy_shares, manifest_ending, put_on_market
+from tessera.demo.stage import Stage, set_stage, theatre
+from tessera.demo.telling import Narrator
+from tessera.demo.training import train
+from tessera.errors import BackendFailed
+from tessera.units import Seconds
+
+(DIGITS,) = (plan for plan in PLANS if plan.slug == "digits")
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    narrator = Narrator(Console(file=io.StringIO()))
+    async with set_stage(theatre(tmp_path / "data"), narrator) as stage:
+        await assemble(stage.world)
+        yield stage
+
+
+async def sell(stage: Stage, folder: Path) -> Listed:
+    listed = await put_on_market(
+        stage.world, DIGITS, folder, operator=stage.operator.account.address, url=stage.url,
+        period=Seconds(5), short_sale_s=10,
+    )  # fmt: skip
+    return await buy_shares(stage.world, listed)
+
+
+async def test_a_model_is_put_on_the_market_once_and_served_whoever_reads_the_news(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """An interrupted story is taken up, and many readers of one directory see each event once."""
+    folder = tmp_path / "digits"
+    built = [b async for b in train({"digits": folder}, {"digits": manifest_ending(DIGITS)})]
+    assert [b.slug for b in built] == ["digits"]
+    first = await sell(stage, folder)
+    directory = stage.world.directory
+    await asyncio.gather(*(directory.refresh() for _ in range(5)), stage.operator.refresh())
+    assert set(stage.operator.models) == {"digits"}
+
+    again = await sell(stage, folder)
+    assert (again.asset, again.share, again.offering.address, again.vesting.address) == (
+        first.asset, first.share, first.offering.address, first.vesting.address,
+    )  # fmt: skip
+    assert set(first.bought) == {"holder-1", "holder-2", "holder-3"}
+    assert again.bought == {}, "nobody buys twice"
+    record = directory.get(first.asset)
+    assert record is not None
+    assert [release.version for release in record.versions] == [1]
+    for kind in (OfferingOpened, VestingOpened):
+        address = stage.world.deployment.launchpad.address
+        assert len(await stage.world.reader.logs(kind, address=address)) == 1
+
+
+async def test_a_training_that_fails_says_what_it_said_last(tmp_path: Path) -> None:
+    with pytest.raises(BackendFailed, match="no-such-model"):
+        [b async for b in train({"no-such-model": tmp_path / "x"}, {})]

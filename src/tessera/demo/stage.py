@@ -11,11 +11,7 @@ from typing import Final
 from tessera.app import Operator, World, open_world, operate
 from tessera.config import Config
 from tessera.demo.telling import Narrator
-from tessera.gateway.asgi import Gateway
-from tessera.gateway.catalogue import ListedModels, Offer
-from tessera.gateway.paying import Cashier, PaymentTerms
-from tessera.gateway.server import GatewayServer
-from tessera.spec.signatures import address_of
+from tessera.gateway.opening import open_gateway
 
 __all__ = ["Stage", "demo_settings", "set_stage"]
 
@@ -73,40 +69,8 @@ async def set_stage(config: Config, narrator: Narrator) -> AsyncIterator[Stage]:
             step.note = f"chain {world.reader.chain_id} at block {height}"
         with narrator.step("open the operator's books and gateway") as step:
             operator = await stack.enter_async_context(operate(world))
-            server = _gateway(world, operator)
+            server = open_gateway(operator)
             await server.start()
             stack.push_async_callback(server.stop)
             step.note = server.url
         yield Stage(world, operator, server.url)
-
-
-def _gateway(world: World, operator: Operator) -> GatewayServer:
-    catalogue = ListedModels(())
-    terms = PaymentTerms(
-        domain=operator.domain,
-        operator=address_of(operator.account.address),
-        currency=address_of(world.currency.address),
-        decimals=world.currency.decimals,
-        symbol=world.currency.symbol,
-        withdraw_delay_s=world.deployment.parameters.withdraw_delay_s,
-    )
-    operator.on_change(lambda: catalogue.replace(_offers(operator)))
-    gateway = Gateway(catalogue, Cashier(operator.ledger, terms), world.clock)
-    return GatewayServer(gateway, host=world.config.gateway_host, port=world.config.gateway_port)
-
-
-def _offers(operator: Operator) -> list[Offer]:
-    return [
-        Offer(
-            slug=slug,
-            asset=model.record.asset,
-            version=model.release.version,
-            terms=model.endpoint.terms,
-            urn=model.urn,
-            price=model.endpoint.price,
-            runner=model.runner,
-            owner=model.record.creator,
-            created=model.created,
-        )
-        for slug, model in operator.models.items()
-    ]

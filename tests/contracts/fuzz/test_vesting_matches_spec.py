@@ -35,9 +35,10 @@ def _schedules(draw: st.DrawFn) -> tuple[int, int, int, int]:
         ),
         max_size=8,
     ),
+    moments=st.lists(st.integers(0, 1_000), min_size=4, max_size=4),
 )
 def test_every_release_is_what_the_spec_says(
-    terms: tuple[int, int, int, int], steps: list[tuple[int, int]]
+    terms: tuple[int, int, int, int], steps: list[tuple[int, int]], moments: list[int]
 ) -> None:
     world = deploy_world()
     amount, start, cliff, duration = terms
@@ -50,6 +51,9 @@ def test_every_release_is_what_the_spec_says(
     )
     vesting = Contract(world.engine, compiled("Vesting"), address)
     model = VestingModel(schedule)
+    for thousandth in moments:
+        time = schedule.start + duration * thousandth // 1_000
+        assert vesting("unlocked_at", time) == unlocked_at(schedule, time)
     held, extra = amount, 0
     for wait, wish in [(0, 0), *steps]:
         world.wait(min(wait, 2**32 - 1 - YEAR - world.now))

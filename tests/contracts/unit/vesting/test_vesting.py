@@ -99,6 +99,10 @@ def test_the_schedule_is_public(
     )
     assert vesting("unlocked_at", world.now + 10 * DAY - 1) == 0
     assert vesting("unlocked_at", world.now + 50 * DAY) == GRANT // 2
+    # A moment that does not divide evenly unlocks the smaller number.
+    seconds = 50 * DAY + 1
+    assert GRANT * seconds % (100 * DAY) != 0
+    assert vesting("unlocked_at", world.now + seconds) == GRANT * seconds // (100 * DAY)
     assert vesting("unlocked_at", 2**256 - 1) == GRANT
 
 

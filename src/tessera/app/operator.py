@@ -189,6 +189,7 @@ class Operator:
             ServingPolicy(
                 allow_python_runners=config.allow_python_runners,
                 most_timeout_s=config.request_timeout_s,
+                upstreams=config.upstreams,
                 upstream_key=config.upstream_key,
             ),
         )

@@ -53,7 +53,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
     output = io.StringIO()
     narrator = Narrator(Console(file=output, width=100))
-    script = Script(calls=CALLS, short_sale_s=8, upstream=False)
+    script = Script(calls=CALLS, short_sale_s=8)
 
     async def play() -> Report:
         data = tmp_path_factory.mktemp("demo")

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from tessera.demo.report import Report, show_holdings, show_models, write_report
 from tessera.demo.stage import Stage, set_stage, theatre
 from tessera.demo.story import Script, play_on, populate_stage, tell
 from tessera.demo.telling import Narrator
+from tessera.demo.upstream import find_language_model
 from tessera.errors import InputError
 from tessera.presenting import EXIT_UNEXPECTED
 
@@ -123,7 +125,11 @@ async def populate(
     if all(record is not None and record.share is not None for record in served):
         narrator.say("The demo's models are on this chain already.")
         return False
-    stage, script = Stage(world, operator, url), Script(calls=calls)
+    found = await find_language_model()
+    if found is not None and found.url not in world.config.upstreams:
+        # A server is asked only by operators who named it.
+        found = None
+    stage, script = Stage(world, operator, url), Script(calls=calls, language_model=found)
     populated = await populate_stage(stage, narrator, script)
     await play_on(stage, narrator, populated, script)
     return True
@@ -135,7 +141,11 @@ async def _played(folder: Path, report: Path, console: Console, script: Script) 
     # What the rooms log is for operators; the story says what matters here.
     logging.getLogger("tessera").setLevel(logging.ERROR)
     narrator.chapter("A chain of our own")
-    async with set_stage(theatre(folder), narrator) as stage:
+    config, found = theatre(folder), await find_language_model()
+    if found is not None:
+        config = replace(config, upstreams=(found.url,))
+        script = replace(script, language_model=found)
+    async with set_stage(config, narrator) as stage:
         told = await tell(stage, narrator, script)
         narrator.timings["all of it"] = round(time.monotonic() - begun, 3)
         return conclude(told, report, console)

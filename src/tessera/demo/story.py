@@ -19,7 +19,7 @@ from tessera.demo.stage import Stage
 from tessera.demo.telling import Narrator
 from tessera.demo.traffic import MOST_SLOW_CHATS, Consumers, Inputs
 from tessera.demo.training import train
-from tessera.demo.upstream import find_language_model, write_upstream_bundle
+from tessera.demo.upstream import LocalModel, write_upstream_bundle
 from tessera.errors import InvariantViolation
 from tessera.ownership.share import transfer
 from tessera.units import SHARE_DECIMALS, Seconds, Shares, Units
@@ -41,13 +41,14 @@ class Script:
         Paid calls in all.
     short_sale_s
         How long the sale that fails is open; buying must fit into it.
-    upstream
-        Whether a language model that runs on this machine may replace ours.
+    language_model
+        One that runs on this machine and may take the part of our toy; its server is among the
+        operator's upstreams.
     """
 
     calls: int = 2_000
     short_sale_s: int = 20
-    upstream: bool = True
+    language_model: LocalModel | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Po
     with narrator.step("make keys, give out coins and test dollars") as step:
         await assemble(world)
         step.note = "2 publishers, 2 contributors, 5 holders, 4 consumers"
-    plans = await _cast_models(narrator, script)
+    plans = _cast_models(narrator, script.language_model)
     models = await _train(world, narrator, plans)
     market: dict[str, Listed] = {}
     for plan in plans.values():
@@ -250,9 +251,8 @@ async def _hand_over(world: World, listed: Listed) -> str:
     )
 
 
-async def _cast_models(narrator: Narrator, script: Script) -> dict[str, Plan]:
+def _cast_models(narrator: Narrator, found: LocalModel | None) -> dict[str, Plan]:
     plans = {plan.slug: plan for plan in PLANS}
-    found = await find_language_model() if script.upstream else None
     if found is None:
         narrator.say(
             "pydoc-lm is a toy language model: n-grams over Python's docstrings, no intelligence."
@@ -261,8 +261,8 @@ async def _cast_models(narrator: Narrator, script: Script) -> dict[str, Plan]:
     narrator.say(f"{found.model} runs on this machine at {found.url}: it takes pydoc-lm's part.")
     (toy,) = (plan for plan in PLANS if plan.replaceable)
     del plans[toy.slug]
-    # Nobody knows what such a model learned from, so it owes no parent anything.
-    plans[found.slug] = replace(toy, slug=found.slug, symbol="LOCAL", parents=(), upstream=found)
+    # What it learned from nobody knows; the royalty is what its publisher agreed to all the same.
+    plans[found.slug] = replace(toy, slug=found.slug, symbol="LOCAL", upstream=found)
     return plans
 
 

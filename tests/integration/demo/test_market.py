@@ -13,6 +13,7 @@ from rich.console import Console
 from tessera.bindings.launchpad import OfferingOpened, VestingOpened
 from tessera.demo.cast import assemble
 from tessera.demo.market import PLANS, Listed, buy_shares, manifest_ending, put_on_market
+from tessera.demo.playing import populate
 from tessera.demo.stage import Stage, set_stage, theatre
 from tessera.demo.telling import Narrator
 from tessera.demo.training import train
@@ -67,3 +68,17 @@ async def test_a_model_is_put_on_the_market_once_and_served_whoever_reads_the_ne
 async def test_a_training_that_fails_says_what_it_said_last(tmp_path: Path) -> None:
     with pytest.raises(BackendFailed, match="no-such-model"):
         [b async for b in train({"no-such-model": tmp_path / "x"}, {})]
+
+
+async def test_a_running_world_is_filled_once(tmp_path: Path) -> None:
+    """What `tessera up --demo` does: afterwards models are served, and a second time is none."""
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    async with set_stage(theatre(tmp_path / "data"), Narrator(console)) as stage:
+        fill = (stage.world, stage.operator, stage.url)
+        assert await populate(*fill, calls=40, console=console)
+        assert set(stage.operator.models) == {plan.slug for plan in PLANS}
+        assert "40 calls answered and paid" in output.getvalue()
+        height = await stage.world.reader.block_number()
+        assert not await populate(*fill, calls=40, console=console)
+        assert await stage.world.reader.block_number() == height, "nothing was done twice"

@@ -1,6 +1,7 @@
 """Trains the demo's models, each in a process of its own: two cores are used, and Ctrl-C works.
 
-``python -m tessera.demo.training SLUG FOLDER`` writes one bundle and says as JSON what it is.
+``python -m tessera.demo.training PARENT SLUG FOLDER`` writes one bundle and says as JSON what it
+is; it ends with the process PARENT.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ async def train(folders: Mapping[str, Path], appended: Mapping[str, str]) -> Asy
 
 async def _trained(slug: str, folder: Path, appended: str) -> Built:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tessera.demo.training", slug, str(folder)),
+        *(sys.executable, "-m", "tessera.demo.training", str(os.getpid()), slug, str(folder)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -86,7 +87,11 @@ async def _trained(slug: str, folder: Path, appended: str) -> Built:
     return Built(**{**found, "folder": Path(found["folder"]), "task": Task(found["task"])})
 
 
-def _main(slug: str, folder: str) -> None:
+def _main(parent: str, slug: str, folder: str) -> None:
+    from tessera.serving.runners.cage import die_with_parent
+
+    # Before anything is loaded, which takes a second.
+    die_with_parent(int(parent))
     from tessera.demo.models import BUILDERS
 
     built = BUILDERS[slug](Path(folder), appended=sys.stdin.read())

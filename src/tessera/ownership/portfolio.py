@@ -14,7 +14,14 @@ from tessera.ownership.offering import OfferingView, Stage, find_offerings, read
 from tessera.ownership.vesting import VestingView, find_vestings, read_vesting
 from tessera.units import AssetId, ChannelNumber, Shares, Units, UnixSeconds
 
-__all__ = ["ChannelHolding", "Holding", "OfferingHolding", "Portfolio", "read_portfolio"]
+__all__ = [
+    "ChannelHolding",
+    "Holding",
+    "OfferingHolding",
+    "Portfolio",
+    "read_channels",
+    "read_portfolio",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,8 @@ class OfferingHolding:
         Base units that the shares there earned.
     proceeds
         Base units that the publisher can take out.
+    returned
+        Whether the publisher has the unsold shares back.
     """
 
     view: OfferingView
@@ -63,6 +72,7 @@ class OfferingHolding:
     refundable: Units
     claimable: Units
     proceeds: Units
+    returned: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,28 +152,17 @@ async def read_portfolio(
     now
         Unix seconds, for what depends on the time.
     """
-    holdings, vestings, offerings, opened, money, credit = await asyncio.gather(
+    holdings, vestings, offerings, paying, money, credit = await asyncio.gather(
         asyncio.gather(*(_holding(reader, account, *share, first_block) for share in shares)),
         find_vestings(reader, launchpad, beneficiary=account, first=first_block),
         find_offerings(reader, launchpad, first=first_block),
-        reader.logs(
-            ChannelOpened,
-            address=channels.address,
-            topics=ChannelOpened.topics(payer=account),
-            first=first_block,
-        ),
+        read_channels(reader, account, channels, first_block=first_block),
         reader.read(currency.balanceOf(account)),
         reader.read(channels.credit_of(account)),
     )
-    grants, sales, paying = await asyncio.gather(
+    grants, sales = await asyncio.gather(
         asyncio.gather(*(read_vesting(reader, vesting, now=now) for vesting in vestings)),
         asyncio.gather(*(_sale(reader, account, offering, now) for offering in offerings)),
-        asyncio.gather(
-            *(
-                _channel(reader, channels, log.event.operator, ChannelNumber(log.event.channel))
-                for log in opened
-            )
-        ),
     )
     return Portfolio(
         account=account,
@@ -186,6 +185,20 @@ async def read_portfolio(
         ),
         channels=tuple(paying),
     )
+
+
+async def read_channels(
+    reader: ChainReader, payer: str, channels: Channels, *, first_block: int
+) -> list[ChannelHolding]:
+    """Read all channels that somebody ever opened, oldest first."""
+    opened = await reader.logs(
+        ChannelOpened,
+        address=channels.address,
+        topics=ChannelOpened.topics(payer=payer),
+        first=first_block,
+    )
+    names = [(log.event.operator, ChannelNumber(log.event.channel)) for log in opened]
+    return list(await asyncio.gather(*(_channel(reader, channels, *name) for name in names)))
 
 
 async def _holding(
@@ -218,12 +231,13 @@ async def _holding(
 async def _sale(
     reader: ChainReader, account: str, offering: Offering, now: UnixSeconds
 ) -> OfferingHolding:
-    view, bought, paid, claimable, proceeds = await asyncio.gather(
+    view, bought, paid, claimable, proceeds, returned = await asyncio.gather(
         read_offering(reader, offering, now=now),
         reader.read(offering.bought(account)),
         reader.read(offering.paid_by(account)),
         reader.read(offering.claimable(account), at="pending"),
         reader.read(offering.proceeds()),
+        reader.read(offering.returned()),
     )
     return OfferingHolding(
         view=view,
@@ -231,6 +245,7 @@ async def _sale(
         refundable=Units(paid if view.stage is Stage.FAILED else 0),
         claimable=Units(claimable),
         proceeds=Units(proceeds if view.publisher == account else 0),
+        returned=returned,
     )
 
 

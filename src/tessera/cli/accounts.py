@@ -1,0 +1,128 @@
+"""`tessera account`: keys by name, kept in the data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tessera.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from tessera.chain.wallet import Account
+
+__all__ = ["register"]
+
+_POCKET_MONEY = "1000"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    account = typer.Typer(help="Make, list, import and fund keys.", no_args_is_help=True)
+    app.add_typer(account, name="account")
+
+    @command(account, "create")
+    async def create(
+        session: Session,
+        name: Annotated[str, typer.Argument(help="Such as holder-1.")],
+        *,
+        fund: Annotated[
+            bool, typer.Option(help="On a development chain: gas and test dollars.")
+        ] = True,
+    ) -> None:
+        """Make a new key."""
+        from tessera.app.world import wallet_of
+
+        made = await asyncio.to_thread(wallet_of(session.config()).create, name)
+        await _present(session, name, made, fund=fund)
+
+    @command(account, "import")
+    async def import_(
+        session: Session,
+        name: Annotated[str, typer.Argument(help="What to call it here.")],
+        *,
+        file: Annotated[
+            Path | None, typer.Option(help="With the key as 64 hex digits; else stdin or asked.")
+        ] = None,
+    ) -> None:
+        """Keep a key that exists. It is never taken from an argument, which others could see."""
+        from tessera.app.world import wallet_of
+        from tessera.chain.wallet import Account
+        from tessera.errors import InputError
+
+        if file is not None:
+            try:
+                text = file.read_text(encoding="ascii")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(str(file), wanted="a readable file of hex digits") from error
+        elif sys.stdin.isatty():
+            text = typer.prompt("private key", hide_input=True, err=True)
+        else:
+            text = sys.stdin.read()
+        try:
+            key = bytes.fromhex(text.strip().removeprefix("0x"))
+        except ValueError:
+            raise InputError("private key: wanted 64 hex digits") from None
+        kept = await asyncio.to_thread(wallet_of(session.config()).create, name, Account(key))
+        await _present(session, name, kept, fund=False)
+
+    @command(account, "list")
+    async def list_(session: Session) -> None:
+        """List the keys of this data folder."""
+        from tessera.app.world import wallet_of
+
+        wallet = wallet_of(session.config())
+        found = {name: wallet.load(name).address for name in wallet.names()}
+        table = session.table("name", "address")
+        for name, address in found.items():
+            table.add_row(name, address)
+        session.present(
+            {"accounts": found},
+            lambda console: console.print(
+                table if found else "no keys yet: tessera account create NAME"
+            ),
+        )
+
+    @command(account, "faucet")
+    async def faucet(
+        session: Session,
+        name: Annotated[str, typer.Argument(help="Key that gets them.")] = "consumer",
+        amount: Annotated[str, typer.Argument(help="Test dollars.")] = _POCKET_MONEY,
+    ) -> None:
+        """Get gas and test dollars on a development chain."""
+        async with session.world() as world:
+            units = world.currency.parse(amount)
+            address = world.account(name).address
+            if world.embedded:
+                await world.fund(address)
+            tx_hash = await world.mint(name, units)
+            held = await world.reader.read(world.deployment.currency.balanceOf(address))
+            session.say(
+                {
+                    "account": address,
+                    "minted": str(units),
+                    "held": str(held),
+                    "transaction": tx_hash,
+                },
+                f"{name} has {world.currency.shown(held)} now",
+            )
+
+
+async def _present(session: Session, name: str, account: Account, *, fund: bool) -> None:
+    from tessera.app import connect, find_running
+
+    config = session.config()
+    funded = False
+    if fund and not config.rpc_url and find_running(config.data_dir) is not None:
+        async with connect(config) as world:
+            await world.fund(account.address)
+            if world.deployment.has_faucet:
+                await world.mint(name, world.currency.parse(_POCKET_MONEY))
+            funded = True
+    session.say(
+        {"name": name, "address": account.address, "funded": funded},
+        f"{name}  {account.address}" + ("  (with gas and test dollars)" if funded else ""),
+    )

@@ -1,0 +1,65 @@
+"""Numbers as people write and read them on the command line."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from tessera.errors import InputError
+from tessera.units import (
+    SHARE_DECIMALS,
+    Bps,
+    Seconds,
+    Shares,
+    checked_bps,
+    format_amount,
+    parse_amount,
+)
+
+__all__ = [
+    "parse_duration",
+    "parse_percent",
+    "parse_shares",
+    "shown_percent",
+    "shown_shares",
+    "shown_time",
+]
+
+_DURATION = re.compile(r"([0-9]{1,12})([smhdw]?)")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_PERCENT_DECIMALS: Final = 2
+
+
+def parse_shares(text: str, thing: str = "shares") -> Shares:
+    """Read a number of whole shares, such as 12.5, into raw units."""
+    return Shares(parse_amount(text, decimals=SHARE_DECIMALS, thing=thing))
+
+
+def shown_shares(amount: int) -> str:
+    """Write raw units as whole shares, exactly."""
+    return format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)
+
+
+def parse_percent(text: str, thing: str) -> Bps:
+    """Read a percentage with at most two digits after the point, such as 12.5 or 12.5%."""
+    number = parse_amount(text.removesuffix("%"), decimals=_PERCENT_DECIMALS, thing=thing)
+    return checked_bps(number, thing)
+
+
+def shown_percent(bps: int) -> str:
+    """Write hundredths of a percent."""
+    return f"{format_amount(bps, decimals=_PERCENT_DECIMALS)} %"
+
+
+def parse_duration(text: str, thing: str) -> Seconds:
+    """Read a duration: a number with s, m, h, d or w, such as 90s, 12h or 7d."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise InputError(thing, found=text, wanted="a number with s, m, h, d or w, such as 7d")
+    return Seconds(int(match[1]) * _SECONDS[match[2]])
+
+
+def shown_time(unix: int) -> str:
+    """Write a moment in UTC."""
+    return datetime.fromtimestamp(unix, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

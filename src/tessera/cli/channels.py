@@ -1,0 +1,223 @@
+"""`tessera channel`: money set aside for one operator, and back again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tessera.cli.amounts import shown_time
+from tessera.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from tessera.app import World
+    from tessera.payments.onchain import ConsumerOnChain
+    from tessera.payments.ports import ChannelView
+
+__all__ = ["register"]
+
+_Channel = Annotated[
+    str | None, typer.Option("--channel", help="Its number; else your latest one.")
+]
+_Operator = Annotated[
+    str | None, typer.Option("--operator", help="Key or address; else the running one.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    channel = typer.Typer(
+        help="Open, fill, look at and empty payment channels.", no_args_is_help=True
+    )
+    app.add_typer(channel, name="channel")
+
+    @command(channel, "open")
+    async def open_(
+        session: Session,
+        deposit: Annotated[str, typer.Argument(help="In the currency.")],
+        *,
+        operator: _Operator = None,
+    ) -> None:
+        """Open a further channel toward an operator."""
+        from tessera.spec.signatures import address_of
+
+        async with session.world() as world:
+            payer = _payer(session, world, operator)
+            amount = world.currency.parse(deposit, "deposit")
+            for salt in range(2**16):
+                word = salt.to_bytes(32, "big")
+                if await payer.read(payer.number(word)) is None:
+                    break
+            account = world.account(session.actor("consumer"))
+            number = await payer.open(word, amount, address_of(account.address))
+            await _show(session, world, payer, number, "opened")
+
+    @command(channel, "top-up")
+    async def top_up(
+        session: Session,
+        amount: Annotated[str, typer.Argument(help="In the currency.")],
+        *,
+        channel_number: _Channel = None,
+        operator: _Operator = None,
+    ) -> None:
+        """Add to a channel."""
+        async with session.world() as world:
+            payer = _payer(session, world, operator)
+            number = await _number(world, payer, channel_number)
+            await payer.top_up(number, world.currency.parse(amount))
+            await _show(session, world, payer, number, "filled")
+
+    @command(channel, "show")
+    async def show(
+        session: Session, *, channel_number: _Channel = None, operator: _Operator = None
+    ) -> None:
+        """Show a channel as the chain has it."""
+        async with session.world() as world:
+            payer = _payer(session, world, operator)
+            await _show(session, world, payer, await _number(world, payer, channel_number), "")
+
+    @command(channel, "withdraw")
+    async def withdraw(
+        session: Session,
+        *,
+        channel_number: _Channel = None,
+        operator: _Operator = None,
+        wait: Annotated[bool, typer.Option("--wait", help="Until the money is here.")] = False,
+    ) -> None:
+        """Ask for what is left, and take it once the delay is over."""
+        async with session.world() as world:
+            payer = _payer(session, world, operator)
+            number = await _number(world, payer, channel_number)
+            view = await _view(payer, number)
+            available = view.available_at or await payer.request_withdrawal(number)
+            if wait:
+                session.note(f"waiting until {shown_time(available)}")
+                await asyncio.sleep(max(0.0, available - world.clock() + 1))
+            if world.clock() < available:
+                session.say(
+                    {"channel": str(number), "available_at": available, "withdrawn": None},
+                    f"channel {number}: the rest can be taken from {shown_time(available)} on",
+                    "then: tessera channel withdraw",
+                )
+                return
+            amount = await payer.withdraw(number)
+            session.say(
+                {"channel": str(number), "available_at": available, "withdrawn": str(amount)},
+                f"channel {number}: {world.currency.shown(amount)} came back",
+            )
+
+    @command(channel, "list")
+    async def list_(session: Session) -> None:
+        """List the channels that you pay from."""
+        from tessera.ownership.portfolio import read_channels
+
+        async with session.world() as world:
+            account = world.account(session.actor("consumer"))
+            found = await read_channels(
+                world.reader,
+                account.address,
+                world.deployment.channels,
+                first_block=world.deployment.since,
+            )
+            table = session.table("channel", "operator", "balance>", "withdrawal")
+            for holding in found:
+                table.add_row(
+                    str(holding.channel),
+                    holding.operator,
+                    world.currency.shown(holding.balance),
+                    shown_time(holding.available_at) if holding.available_at else "-",
+                )
+            session.present(
+                {
+                    "channels": [
+                        {
+                            "channel": str(holding.channel),
+                            "operator": holding.operator,
+                            "balance": str(holding.balance),
+                            "available_at": holding.available_at,
+                        }
+                        for holding in found
+                    ]
+                },
+                lambda console: console.print(table if found else "no channels yet"),
+            )
+
+
+def _payer(session: Session, world: World, operator: str | None) -> ConsumerOnChain:
+    from tessera.errors import InputError
+    from tessera.payments.onchain import ConsumerOnChain
+    from tessera.spec.signatures import address_of
+
+    if operator is not None:
+        address = world.address(operator)
+    elif world.running is not None:
+        address = world.running.operator
+    else:
+        raise InputError("operator", wanted="whom to pay", next_step="name it with --operator")
+    sender = world.sender(session.actor("consumer"))
+    return ConsumerOnChain(world.reader, sender, world.deployment, address_of(address))
+
+
+async def _number(world: World, payer: ConsumerOnChain, given: str | None) -> int:
+    from tessera.bindings.channels import ChannelOpened
+    from tessera.errors import InputError, NotFound
+    from tessera.spec.signatures import address_text
+
+    if given is not None:
+        if not (given.isascii() and given.isdigit()):
+            raise InputError("--channel", found=given, wanted="a channel's number")
+        return int(given)
+    opened = await world.reader.logs(
+        ChannelOpened,
+        address=world.deployment.channels.address,
+        topics=ChannelOpened.topics(
+            payer=address_text(payer.payer), operator=address_text(payer.operator)
+        ),
+        first=world.deployment.since,
+    )
+    if not opened:
+        raise NotFound(
+            f"channels of {address_text(payer.payer)}",
+            found="none",
+            wanted="one toward this operator",
+            next_step="open one: tessera channel open AMOUNT",
+        )
+    return opened[-1].event.channel
+
+
+async def _view(payer: ConsumerOnChain, number: int) -> ChannelView:
+    from tessera.errors import NotFound
+
+    view = await payer.read(number)
+    if view is None:
+        raise NotFound(
+            "channel", found=number, wanted="one of yours", next_step="see: tessera channel list"
+        )
+    return view
+
+
+async def _show(
+    session: Session, world: World, payer: ConsumerOnChain, number: int, what: str
+) -> None:
+    from tessera.spec.signatures import address_text
+
+    view = await _view(payer, number)
+    lines = [
+        f"channel   {number}" + (f" ({what})" if what else ""),
+        f"operator  {address_text(payer.operator)}",
+        f"balance   {world.currency.shown(view.balance)}",
+    ]
+    if view.available_at:
+        lines.append(f"leaves    {shown_time(view.available_at)}")
+    session.say(
+        {
+            "channel": str(number),
+            "operator": address_text(payer.operator),
+            "payer": address_text(view.payer),
+            "signer": address_text(view.signer),
+            "balance": str(view.balance),
+            "available_at": view.available_at,
+        },
+        *lines,
+    )

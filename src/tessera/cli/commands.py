@@ -1,0 +1,40 @@
+"""All commands in one tree. Importing it imports no room: each command does so when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from tessera.cli import (
+    accounts,
+    assets,
+    calling,
+    channels,
+    inspecting,
+    market,
+    publishing,
+    receipts,
+    revenue,
+    starting,
+)
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="tessera",
+    help="Publish a model, own it in shares, pay per call, and let the chain pay every owner.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+starting.register(app)
+publishing.register(app)
+market.register(app)
+calling.register(app)
+channels.register(app)
+revenue.register(app)
+assets.register(app)
+receipts.register(app)
+accounts.register(app)
+inspecting.register(app)

@@ -1,0 +1,231 @@
+"""`tessera init`, `publish` and `tokenize`: from a folder to an asset that people can own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tessera.cli.amounts import parse_duration, parse_percent, parse_shares, shown_shares
+from tessera.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from tessera.app import World
+    from tessera.assets.publish import Endpoint, Published, PublishPlan
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @command(app, "init")
+    def init(
+        session: Session,
+        folder: Annotated[Path, typer.Argument(help="New or existing folder.")] = Path(),
+        *,
+        kind: Annotated[
+            str, typer.Option(help="model, dataset, service, workflow or compute.")
+        ] = "model",
+    ) -> None:
+        """Write a first tessera.toml into a folder."""
+        from tessera.assets import Kind, init_bundle
+        from tessera.errors import NotFound
+
+        if kind not in set(Kind):
+            raise NotFound.among("kind", kind, list(Kind))
+        manifest = init_bundle(folder, Kind(kind))
+        session.say(
+            {"manifest": str(manifest)},
+            f"wrote {manifest}",
+            f"edit it, then: tessera publish {folder}",
+        )
+
+    @command(app)
+    async def publish(
+        session: Session,
+        folder: Annotated[Path, typer.Argument(help="With a tessera.toml at its top.")],
+        *,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Check everything and send nothing.")
+        ] = False,
+        cut: Annotated[str, typer.Option(help="Operator's part of each payment, percent.")] = "0",
+        operator: Annotated[
+            str | None, typer.Option(help="Key or address that serves it; else the running one.")
+        ] = None,
+        url: Annotated[
+            str | None, typer.Option(help="Of that operator's gateway; else the running one.")
+        ] = None,
+        unlisted: Annotated[bool, typer.Option("--unlisted", help="Nobody serves it yet.")] = False,
+    ) -> None:
+        """Publish a folder as a new asset, or as the next version of your asset."""
+        from tessera.assets.publish import publish as publish_plan
+
+        cut_bps = parse_percent(cut, "--cut")
+        async with session.world() as world:
+            who = session.actor("publisher")
+            sender = world.sender(who)
+            endpoint = None if unlisted else _endpoint(session, world, operator, url, cut_bps)
+            plan = await _planned(session, world, folder, sender.address, endpoint)
+            if dry_run:
+                _present_plan(session, world, plan)
+                return
+            with session.progress(f"storing {folder.name}") as progress:
+                done = await publish_plan(
+                    plan, world.store, world.deployment.registry, sender, progress=progress
+                )
+            _present_published(session, world, plan, done)
+
+    @command(app)
+    async def tokenize(
+        session: Session,
+        asset: Annotated[str, typer.Argument(help="Slug, URN or id.")],
+        *,
+        supply: Annotated[str, typer.Option(help="Whole shares.")] = "1000000",
+        symbol: Annotated[str | None, typer.Option(help="Else made from the slug.")] = None,
+        name: Annotated[str | None, typer.Option(help="Else the slug.")] = None,
+        floor: Annotated[str, typer.Option(help="Holders' least part, percent.")] = "50",
+        period: Annotated[
+            str | None, typer.Option(help="Revenue streams over it: 30s, 12h, 7d.")
+        ] = None,
+        max_discount: Annotated[str, typer.Option(help="Governance's largest, percent.")] = "0",
+    ) -> None:
+        """Make an asset's shares, all of them yours; from then on revenue is the holders'."""
+        from tessera.ownership.share import ShareTerms
+        from tessera.ownership.share import tokenize as make
+        from tessera.units import Seconds
+
+        async with session.world() as world:
+            record = await session.asset(world, asset)
+            terms = ShareTerms(
+                name=name or record.slug[:32],
+                symbol=symbol or record.slug.replace("-", "")[:11].upper(),
+                supply=parse_shares(supply, "--supply"),
+                period=(
+                    Seconds(world.config.revenue_period_s)
+                    if period is None
+                    else parse_duration(period, "--period")
+                ),
+                floor=parse_percent(floor, "--floor"),
+                max_discount=parse_percent(max_discount, "--max-discount"),
+            )
+            sender = world.sender(session.actor("publisher"))
+            share = await make(sender, world.deployment.registry, record.asset, terms)
+            session.say(
+                {
+                    "asset": str(record.asset),
+                    "slug": record.slug,
+                    "share": share.address,
+                    "symbol": terms.symbol,
+                    "supply": str(terms.supply),
+                    "period_s": terms.period,
+                    "floor_bps": terms.floor,
+                },
+                f"{record.slug}: {shown_shares(terms.supply)} {terms.symbol} at {share.address}",
+                f"next: tessera offer {record.slug} --shares N --price P",
+            )
+
+
+def _endpoint(
+    session: Session, world: World, operator: str | None, url: str | None, cut: Any
+) -> Endpoint:
+    from tessera.assets.publish import Endpoint
+    from tessera.errors import InputError
+
+    if operator is not None:
+        address = world.address(operator)
+    elif world.running is not None:
+        address = world.running.operator
+    else:
+        raise InputError(
+            "operator",
+            wanted="who serves the asset",
+            next_step="name a key or an address with --operator, or publish with --unlisted",
+        )
+    return Endpoint(address, url if url is not None else session.gateway_url(world), cut)
+
+
+async def _planned(
+    session: Session, world: World, folder: Path, publisher: str, endpoint: Endpoint | None
+) -> PublishPlan:
+    from tessera.assets.publish import plan_publication
+
+    accounts = {name: world.account(name).address for name in _named(folder, world)}
+    with session.progress(f"hashing {folder.name}") as progress:
+        return await plan_publication(
+            folder,
+            world.directory,
+            publisher,
+            endpoint=endpoint,
+            decimals=world.currency.decimals,
+            accounts=accounts,
+            progress=progress,
+        )
+
+
+def _named(folder: Path, world: World) -> list[str]:
+    """Return the keys whose names stand in the manifest: only those are opened."""
+    manifest = folder / "tessera.toml"
+    try:
+        text = manifest.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        # Validation says it better.
+        return []
+    return [name for name in world.wallet.names() if f'"{name}"' in text]
+
+
+def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
+    steps = []
+    if plan.to_register:
+        steps.append("register a new asset")
+    if plan.to_release:
+        steps.append(f"release version {plan.version}")
+    if plan.to_list or (plan.to_register and plan.endpoint is not None):
+        steps.append("list its operator and price")
+    price = plan.bundle.manifest.price
+    session.say(
+        {
+            "slug": plan.bundle.manifest.name,
+            "root": f"0x{plan.bundle.root.hex()}",
+            "files": len(plan.bundle.files),
+            "bytes": plan.bundle.size,
+            "version": plan.version,
+            "already_published": plan.already_published,
+            "steps": steps,
+            "dry_run": True,
+        },
+        f"{plan.bundle.manifest.name}: {len(plan.bundle.files)} files, {plan.bundle.size:,} bytes",
+        f"root      0x{plan.bundle.root.hex()}",
+        f"price     {world.currency.shown(price.per_call)} a call",
+        f"would     {', '.join(steps) or 'do nothing: it is published already'}",
+    )
+
+
+def _present_published(session: Session, world: World, plan: PublishPlan, done: Published) -> None:
+    urn = f"eip155:{world.reader.chain_id}/erc721:{world.deployment.registry.address}/{done.asset}"
+    if plan.already_published:
+        headline = f"{done.slug} is published already, as version {done.version}; nothing was sent"
+    elif done.registered:
+        headline = f"published {done.slug}"
+    elif done.released:
+        headline = f"released {done.slug} version {done.version}"
+    else:
+        headline = f"listed {done.slug} with its new price"
+    session.say(
+        {
+            "asset": str(done.asset),
+            "urn": urn,
+            "slug": done.slug,
+            "version": done.version,
+            "root": f"0x{done.root.hex()}",
+            "registered": done.registered,
+            "released": done.released,
+            "listed": done.listed,
+            "already_published": plan.already_published,
+            "transactions": list(done.tx_hashes),
+        },
+        headline,
+        f"asset     {urn}",
+        f"root      0x{done.root.hex()}",
+    )

@@ -1,0 +1,278 @@
+"""What all commands share: the common options, one world, and two ways of presenting."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from tessera.config import Config, load_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tessera.app import World
+    from tessera.assets.directory import AssetRecord
+
+__all__ = ["Session", "command"]
+
+_PANEL: Final = "Everywhere"
+
+_COMMON: Final[dict[str, tuple[Any, Any]]] = {
+    "data_dir": (
+        Annotated[
+            Path | None,
+            typer.Option("--data-dir", help="Folder of everything kept.", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
+    "rpc_url": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--rpc-url", "--rpc", help="Chain, in place of our own.", rich_help_panel=_PANEL
+            ),
+        ],
+        None,
+    ),
+    "chain_id": (
+        Annotated[
+            int | None,
+            typer.Option("--chain-id", help="Chain that must answer.", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
+    "deployment": (
+        Annotated[
+            str | None,
+            typer.Option("--deployment", help="Deployments file.", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
+    "gateway": (
+        Annotated[
+            str | None,
+            typer.Option("--gateway", help="Gateway's URL.", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
+    "acting_as": (
+        Annotated[
+            str | None,
+            typer.Option("--as", help="Name of the key to act with.", rich_help_panel=_PANEL),
+        ],
+        None,
+    ),
+    "as_json": (
+        Annotated[
+            bool,
+            typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=_PANEL),
+        ],
+        False,
+    ),
+}
+
+
+class Session:
+    """One run of one command.
+
+    Attributes
+    ----------
+    as_json
+        Whether the outcome is one JSON object on stdout.
+    """
+
+    def __init__(
+        self,
+        flags: Mapping[str, object],
+        *,
+        gateway: str | None,
+        acting_as: str | None,
+        as_json: bool,
+    ) -> None:
+        self._flags = dict(flags)
+        self._gateway = gateway
+        self._acting_as = acting_as
+        self.as_json = as_json
+
+    # --- Settings -----------------------------------------------------------------------------
+
+    def config(self, **flags: object) -> Config:
+        """Read the settings; `flags` are further ones that this command has."""
+        return load_config({**self._flags, **flags})
+
+    def actor(self, default: str) -> str:
+        """Return the name of the key to act with: `--as`, or the command's usual role."""
+        return self._acting_as or default
+
+    @asynccontextmanager
+    async def world(self) -> AsyncIterator[World]:
+        """Reach the chain of the running supervisor, or of `--rpc-url`."""
+        from tessera.app import connect
+
+        async with connect(self.config()) as world:
+            yield world
+
+    def gateway_url(self, world: World) -> str:
+        """Return where the gateway is.
+
+        Raises
+        ------
+        NotFound
+            None runs here and none was named.
+        """
+        from tessera.errors import NotFound
+
+        found = self._gateway or (world.running.gateway_url if world.running else "")
+        if not found:
+            raise NotFound(
+                "gateway",
+                found="none running",
+                wanted="one to call",
+                next_step="start one: tessera up; or name one: --gateway URL",
+            )
+        return found
+
+    async def asset(self, world: World, name: str) -> AssetRecord:
+        """Return the asset that somebody means, as the chain has it now."""
+        await world.directory.refresh()
+        return world.directory.find(name)
+
+    # --- Presenting ---------------------------------------------------------------------------
+
+    @functools.cached_property
+    def out(self) -> Console:
+        """Where the outcome goes."""
+        from rich.console import Console
+
+        return Console(highlight=False, soft_wrap=True)
+
+    @functools.cached_property
+    def err(self) -> Console:
+        """Where everything else goes."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def present(self, data: Mapping[str, object], show: Callable[[Console], None]) -> None:
+        """Write the outcome once: as JSON, or for people."""
+        if self.as_json:
+            import msgspec
+
+            sys.stdout.write(msgspec.json.encode({"ok": True, **data}).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            show(self.out)
+
+    def say(self, data: Mapping[str, object], *lines: str) -> None:
+        """Write the outcome: as JSON, or as these lines."""
+
+        def show(console: Console) -> None:
+            for line in lines:
+                console.print(line, markup=False)
+
+        self.present(data, show)
+
+    def note(self, line: str) -> None:
+        """Write something about what is going on, on stderr."""
+        self.err.print(line, style="dim", markup=False)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar of bytes on stderr; nothing where nobody watches."""
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=self.err,
+            transient=True,
+            disable=self.as_json or not sys.stderr.isatty(),
+        )
+        with bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something is under way; nothing where nobody watches."""
+        if self.as_json or not sys.stderr.isatty():
+            yield
+            return
+        with self.err.status(what):
+            yield
+
+    def table(self, *columns: str) -> Table:
+        """Return an empty table; a column whose name ends with `>` is set to the right."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            right = column.endswith(">")
+            table.add_column(column.rstrip(">"), justify="right" if right else "left")
+        return table
+
+
+def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+    """Make a command of a function whose first argument is the `Session`.
+
+    The options of `_COMMON` are added behind its own; coroutines are run to their end.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        hints = typing.get_type_hints(function, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[parameter.name])
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+        ]
+        common = [
+            inspect.Parameter(
+                key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+            for key, (annotation, default) in _COMMON.items()
+        ]
+
+        @functools.wraps(function)
+        def run(**values: Any) -> int | None:
+            shared = {key: values.pop(key) for key in _COMMON}
+            session = Session(
+                {key: shared[key] for key in ("data_dir", "rpc_url", "chain_id", "deployment")},
+                gateway=shared["gateway"],
+                acting_as=shared["acting_as"],
+                as_json=shared["as_json"],
+            )
+            outcome = function(session, **values)
+            if inspect.iscoroutine(outcome):
+                outcome = asyncio.run(outcome)
+            return outcome if isinstance(outcome, int) else None
+
+        parameters = [
+            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+            *common,
+        ]
+        # `wraps` copied the original's; Typer must see ours.
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        del run.__wrapped__
+        app.command(name, **options)(run)
+        return function
+
+    return register

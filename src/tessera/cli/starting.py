@@ -1,0 +1,229 @@
+"""`tessera up` and `tessera demo`: what keeps running, and what tells its story and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tessera.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from tessera.app import Operator, World
+    from tessera.gateway.server import GatewayServer
+
+__all__ = ["register"]
+
+_ROLES = ("publisher", "holder", "consumer")
+_POCKET_MONEY = 1_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @command(app)
+    async def up(
+        session: Session,
+        *,
+        demo: Annotated[
+            bool, typer.Option("--demo", help="Fill a new chain with the demo's world.")
+        ] = False,
+        deploy: Annotated[
+            bool, typer.Option("--deploy", help="With --rpc-url: deploy contracts there first.")
+        ] = False,
+        operator: Annotated[
+            str | None, typer.Option(help="Name of the key that serves and settles.")
+        ] = None,
+        node_port: Annotated[int | None, typer.Option(help="Port of the chain; 0: any.")] = None,
+        gateway_host: Annotated[str | None, typer.Option(help="Address of the gateway.")] = None,
+        gateway_port: Annotated[
+            int | None, typer.Option(help="Port of the gateway; 0: any.")
+        ] = None,
+        settle_every: Annotated[
+            int | None, typer.Option("--settle-every-s", help="Seconds between settlements.")
+        ] = None,
+        withdraw_delay: Annotated[
+            int | None,
+            typer.Option("--withdraw-delay-s", help="Of a new chain's channels, seconds."),
+        ] = None,
+        allow_python: Annotated[
+            bool, typer.Option("--allow-python-runners", help="Run publishers' Python code.")
+        ] = False,
+    ) -> int:
+        """Start the chain, the contracts and the gateway; Ctrl-C ends all of it."""
+        config = session.config(
+            operator=operator,
+            node_port=node_port,
+            gateway_host=gateway_host,
+            gateway_port=gateway_port,
+            settle_every_s=settle_every,
+            withdraw_delay_s=withdraw_delay,
+            allow_python_runners=True if allow_python else None,
+        )
+        _log_to_stderr(config.log_level)
+        if demo:
+            from tessera.demo import demo_settings
+
+            config = demo_settings(config)
+        stopping = asyncio.Event()
+        # SIGTERM is how services are ended; Ctrl-C arrives as a cancellation, also before this.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        async with AsyncExitStack() as stack:
+            world, serving, server = await _opened(session, stack, config, deploy=deploy)
+            if demo and not await _has_assets(world):
+                from tessera.demo import populate
+
+                await populate(world, serving, server.url)
+            await _present(session, world, serving, server.url)
+            await _until_stopped(world, server, stopping)
+        return 0
+
+    @command(app)
+    def demo(
+        session: Session,
+        *,
+        data: Annotated[Path | None, typer.Option(help="Folder for it, kept afterwards.")] = None,
+        keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
+        report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(
+            "demo-report.json"
+        ),
+        calls: Annotated[int, typer.Option(help="Paid calls in all.")] = 2_000,
+    ) -> int:
+        """Play the whole story on a chain of its own, and check that the books balance."""
+        from tessera.demo import run
+
+        if not session.as_json:
+            return run(data=data, keep=keep, report=report, calls=calls)
+        import sys
+
+        import msgspec
+        from rich.console import Console
+
+        code = run(
+            data=data, keep=keep, report=report, calls=calls, console=Console(file=sys.stderr)
+        )
+        found: dict[str, Any] = msgspec.json.decode(report.read_bytes())
+        session.present({"report": found, "balanced": code == 0}, lambda _: None)
+        return code
+
+
+async def _opened(
+    session: Session, stack: AsyncExitStack, config: Any, *, deploy: bool
+) -> tuple[World, Operator, GatewayServer]:
+    from tessera.app import Running, open_world, operate
+    from tessera.app.control import answer_commands
+    from tessera.gateway.opening import open_gateway
+
+    world = await stack.enter_async_context(
+        open_world(config, announce=session.note, deploy=deploy)
+    )
+    if world.node is not None:
+        await _equip(session, world)
+    operator = await stack.enter_async_context(operate(world))
+    server = open_gateway(operator)
+    await server.start()
+    stack.push_async_callback(server.stop)
+    running = Running(
+        pid=os.getpid(),
+        chain_id=world.reader.chain_id,
+        rpc_url=world.reader.url,
+        gateway_url=server.url,
+        operator=operator.account.address,
+        started=int(world.clock()),
+    )
+
+    async def settle() -> dict[str, Any]:
+        report = await operator.settle()
+        return {
+            "total": str(report.total),
+            "transactions": [result.tx_hash for result in report.results],
+            "skipped": [[str(channel), reason.name] for channel, reason in report.skipped],
+            "refused": [[str(channel), reason] for channel, reason in report.refused],
+            "flushed": [str(asset) for asset in report.flushed],
+        }
+
+    await stack.enter_async_context(
+        answer_commands(config.data_dir, {"settle": settle, "status": operator.status})
+    )
+    running.leave(config.data_dir)
+    stack.callback(running.take_away, config.data_dir)
+    return world, operator, server
+
+
+async def _equip(session: Session, world: World) -> None:
+    """Make the keys that a newcomer needs, with gas and some test dollars."""
+    from tessera.units import Units
+
+    missing = [name for name in _ROLES if name not in world.wallet.names()]
+    for name in missing:
+        session.note(f"making the key {name}")
+        account = await asyncio.to_thread(world.wallet.load_or_create, name)
+        await world.fund(account.address)
+        await world.mint(name, Units(_POCKET_MONEY * 10**world.currency.decimals))
+
+
+async def _has_assets(world: World) -> bool:
+    await world.directory.refresh()
+    return len(world.directory) > 0
+
+
+async def _present(session: Session, world: World, operator: Operator, url: str) -> None:
+    status = await operator.status()
+    config = world.config
+    data = {
+        "chain": {
+            "id": world.reader.chain_id,
+            "rpc_url": world.reader.url,
+            "height": status["height"],
+            "embedded": world.node is not None,
+        },
+        "gateway": url,
+        "operator": {"name": config.operator, "address": operator.account.address},
+        "data_dir": str(config.data_dir),
+        "currency": world.currency.symbol,
+        "models": sorted(operator.models),
+        "refused": operator.refused,
+    }
+    lines = [
+        f"chain     {world.reader.url} (id {world.reader.chain_id}, block {status['height']})",
+        f"gateway   {url}/v1",
+        f"operator  {config.operator} {operator.account.address}",
+        f"data      {config.data_dir}",
+        f"keys      {', '.join(world.wallet.names())}",
+        f"models    {', '.join(sorted(operator.models)) or 'none yet: tessera publish FOLDER'}",
+    ]
+    lines += [f"refused   {reason}" for reason in operator.refused.values()]
+    lines.append("Ctrl-C ends it; nothing that was confirmed is lost.")
+    session.say(data, *lines)
+
+
+async def _until_stopped(world: World, server: GatewayServer, stopping: asyncio.Event) -> None:
+    waits: list[asyncio.Task[Any]] = [
+        asyncio.create_task(stopping.wait()),
+        asyncio.create_task(server.wait()),
+    ]
+    failing = asyncio.create_task(world.node.wait_failed()) if world.node is not None else None
+    if failing is not None:
+        waits.append(failing)
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if failing is not None and failing.done():
+            raise failing.result()
+    finally:
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _log_to_stderr(level: str) -> None:
+    import logging
+
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    # Their every request is not news.
+    for name in ("httpx", "httpcore", "asyncio", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -22,8 +22,8 @@ from rich.console import Console
 
 from tessera.bindings import offering, share, vesting
 from tessera.demo.accountant import audit
-from tessera.demo.playing import conclude, run
-from tessera.demo.report import Report
+from tessera.demo.playing import run
+from tessera.demo.report import Report, conclude
 from tessera.demo.stage import set_stage, theatre
 from tessera.demo.story import Script, tell
 from tessera.demo.telling import Narrator
@@ -159,12 +159,16 @@ def test_it_says_how_long_each_step_took_and_that_the_text_model_is_a_toy(told: 
     assert "240,000 of 400,000 shares sold, soft cap reached" in said
 
 
-def test_a_folder_that_is_in_use_and_a_wrong_number_are_refused(tmp_path: Path) -> None:
+def test_what_would_fail_in_the_end_is_refused_at_the_beginning(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
     with pytest.raises(InputError, match="new or empty"):
         run(data=tmp_path)
     with pytest.raises(InputError, match="calls"):
         run(calls=1)
+    with pytest.raises(InputError, match="found 'a folder'"):
+        run(report=tmp_path)
+    with pytest.raises(InputError, match="cannot be written"):
+        run(report=tmp_path / "something" / "report.json")
 
 
 @pytest.mark.parametrize("moment", ["open the operator's books", "1 of 4"])

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 from rich.console import Console
 
-from tessera.app import Operator, World
-from tessera.demo.market import PLANS
-from tessera.demo.report import Report, show_holdings, show_models, write_report
-from tessera.demo.stage import Stage, set_stage, theatre
-from tessera.demo.story import Script, play_on, populate_stage, tell
 from tessera.demo.telling import Narrator
-from tessera.demo.upstream import find_language_model
 from tessera.errors import InputError
-from tessera.presenting import EXIT_UNEXPECTED
 
-__all__ = ["REPORT", "conclude", "populate", "run"]
+if TYPE_CHECKING:
+    from tessera.app import Operator, World
+
+__all__ = ["REPORT", "populate", "run"]
 
 REPORT: Final = Path("demo-report.json")
 """Where the report is written unless somebody says otherwise."""
@@ -42,7 +39,6 @@ def run(
     report: Path = REPORT,
     calls: int = 2_000,
     console: Console | None = None,
-    script: Script | None = None,
 ) -> int:
     """Play the whole story once, and write the report.
 
@@ -58,8 +54,6 @@ def run(
         Paid calls in all, 40 to 4,000.
     console
         Where the story is told.
-    script
-        The size of everything else.
 
     Returns
     -------
@@ -69,7 +63,7 @@ def run(
     Raises
     ------
     InputError
-        The folder is in use, or the number of calls is out of range.
+        The folder is in use, the report cannot be written, or the number of calls is out of range.
     TesseraError
         Something refused; the story could not go on.
     KeyboardInterrupt
@@ -85,13 +79,13 @@ def run(
             next_step="name another one, or leave --data out",
         )
     console = console or _console()
-    script = script or Script(calls=calls)
+    _check_report(report)
     with ExitStack() as stack:
         folder = data.absolute() if data is not None else Path(tempfile.mkdtemp(prefix="tessera-"))
         if data is None and not keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        code = runner.run(_played(folder, report, console, script))
+        code = runner.run(_played(folder, report, console, calls))
     if data is not None or keep:
         console.print(f"The data folder is kept: {folder}", markup=False, highlight=False)
     return code
@@ -119,6 +113,11 @@ async def populate(
         Whether anything was done. Afterwards everything goes on: channels are open, the consumers
         have money, and revenue streams.
     """
+    from tessera.demo.market import PLANS
+    from tessera.demo.stage import Stage
+    from tessera.demo.story import Script, play_on, populate_stage
+    from tessera.demo.upstream import find_language_model
+
     narrator = Narrator(console or _console())
     await world.directory.refresh()
     served = [world.directory.by_slug(plan.slug) for plan in PLANS if not plan.replaceable]
@@ -135,59 +134,39 @@ async def populate(
     return True
 
 
-async def _played(folder: Path, report: Path, console: Console, script: Script) -> int:
+async def _played(folder: Path, report: Path, console: Console, calls: int) -> int:
     begun = time.monotonic()
     narrator = Narrator(console)
+    narrator.chapter("A chain of our own")
+    with narrator.step("load the program"):
+        from tessera.demo.report import conclude
+        from tessera.demo.stage import set_stage, theatre
+        from tessera.demo.story import Script, tell
+        from tessera.demo.upstream import find_language_model
     # What the rooms log is for operators; the story says what matters here.
     logging.getLogger("tessera").setLevel(logging.ERROR)
-    narrator.chapter("A chain of our own")
     config, found = theatre(folder), await find_language_model()
     if found is not None:
         config = replace(config, upstreams=(found.url,))
-        script = replace(script, language_model=found)
     async with set_stage(config, narrator) as stage:
-        told = await tell(stage, narrator, script)
+        told = await tell(stage, narrator, Script(calls=calls, language_model=found))
         narrator.timings["all of it"] = round(time.monotonic() - begun, 3)
         return conclude(told, report, console)
 
 
-def conclude(told: Report, file: Path, console: Console) -> int:
-    """Write the report, print the tables and the accountant's verdict, and return the exit code.
-
-    Returns
-    -------
-    int
-        0 if the books balance, 70 if they do not.
-    """
-    write_report(told, file)
-    show_holdings(told, console)
-    show_models(told, console)
-    _show_verdict(told, console)
-    took = told.timings["all of it"]
-    console.print(
-        f"All of it took {took:.1f} s. The report is {file}.", markup=False, highlight=False
-    )
-    return 0 if told.audit.balanced else EXIT_UNEXPECTED
+def _check_report(file: Path) -> None:
+    """Refuse now what would be found out when everything is over."""
+    folder = next((each for each in file.absolute().parents if each.exists()), Path("/"))
+    if file.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(
+            f"report {file}",
+            found="a folder" if file.is_dir() else f"{folder}, which cannot be written",
+            wanted="a file that can be written",
+            next_step="choose another one: --report",
+        )
 
 
 def _console() -> Console:
     console = Console()
     # A file or a pipe has no width; the tables need about this much.
     return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
-
-
-def _show_verdict(told: Report, console: Console) -> None:
-    audit, currency = told.audit, told.world.currency
-    console.print()
-    if audit.balanced:
-        paid = audit.paid
-        text = (
-            f"The books balance: {currency.shown(paid.deposited)} deposited = "
-            f"{currency.shown(paid.charged)} charged + {currency.shown(paid.withdrawn)} withdrawn; "
-            f"{sum(audit.checks.values()):,} comparisons, no difference."
-        )
-        console.print(text, style="bold green", markup=False, highlight=False, soft_wrap=True)
-        return
-    console.print("The books do not balance:", style="bold red")
-    for difference in audit.differences:
-        console.print(f"  {difference}", markup=False, highlight=False, soft_wrap=True)

@@ -22,9 +22,10 @@ from tessera.demo.market import Listed
 from tessera.demo.models.summary import Built
 from tessera.demo.traffic import Traffic
 from tessera.errors import DataError
+from tessera.presenting import EXIT_UNEXPECTED
 from tessera.units import SHARE_DECIMALS, format_amount
 
-__all__ = ["Report", "show_holdings", "show_models", "write_report"]
+__all__ = ["Report", "conclude", "show_holdings", "show_models", "write_report"]
 
 _FORMAT: Final = 1
 _HEADINGS: Final = {
@@ -147,6 +148,42 @@ def write_report(report: Report, file: Path) -> None:
             wanted="a place that can be written",
             next_step="choose another one: --report",
         ) from error
+
+
+def conclude(told: Report, file: Path, console: Console) -> int:
+    """Write the report, print the tables and the accountant's verdict, and return the exit code.
+
+    Returns
+    -------
+    int
+        0 if the books balance, 70 if they do not.
+    """
+    write_report(told, file)
+    show_holdings(told, console)
+    show_models(told, console)
+    _show_verdict(told, console)
+    took = told.timings["all of it"]
+    console.print(
+        f"All of it took {took:.1f} s. The report is {file}.", markup=False, highlight=False
+    )
+    return 0 if told.audit.balanced else EXIT_UNEXPECTED
+
+
+def _show_verdict(told: Report, console: Console) -> None:
+    audit, currency = told.audit, told.world.currency
+    console.print()
+    if audit.balanced:
+        paid = audit.paid
+        text = (
+            f"The books balance: {currency.shown(paid.deposited)} deposited = "
+            f"{currency.shown(paid.charged)} charged + {currency.shown(paid.withdrawn)} withdrawn; "
+            f"{sum(audit.checks.values()):,} comparisons, no difference."
+        )
+        console.print(text, style="bold green", markup=False, highlight=False, soft_wrap=True)
+        return
+    console.print("The books do not balance:", style="bold red")
+    for difference in audit.differences:
+        console.print(f"  {difference}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _document(report: Report) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -143,14 +143,18 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         refunds: Counter[str] = Counter()
         for listed in market.values():
             if listed.plan.fails:
-                with narrator.step(f"the sale of {listed.plan.slug} failed; refund its buyers"):
+                title = f"the sale of {listed.plan.slug} failed; refund its buyers"
+                with narrator.step(title) as step:
                     refunds.update(await harvest.refund_buyers(world, listed))
-        with narrator.step("publishers take their proceeds and what nobody bought"):
-            await harvest.close_sales(world, market)
+                    step.note = _amounts(world, refunds)
+        with narrator.step("publishers take their proceeds and what nobody bought") as step:
+            closed = await harvest.close_sales(world, market)
+            step.note = world.currency.shown(sum(each.proceeds for each in closed.values()))
         with narrator.step("holders, beneficiaries and publishers claim their revenue"):
             await harvest.claim_everything(world, market)
-        with narrator.step("the operator and both halves of the network fee are paid out"):
+        with narrator.step("the operator and both halves of the network fee are paid out") as step:
             paid_out = await harvest.withdraw_credits(world)
+            step.note = _amounts(world, paid_out)
         with narrator.step("consumers get their unspent money back") as step:
             withdrawn = await consumers.withdraw()
             step.note = world.currency.shown(sum(withdrawn.values()))
@@ -178,6 +182,10 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         timings=narrator.timings,
         facts=facts,
     )
+
+
+def _amounts(world: World, amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {world.currency.shown(amount)}" for name, amount in amounts.items())
 
 
 async def _trade(

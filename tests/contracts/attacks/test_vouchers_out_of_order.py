@@ -50,7 +50,7 @@ def test_two_vouchers_that_the_channel_cannot_pay_together(market: Market) -> No
     assert market.left() == 1
 
 
-def test_one_bad_line_spoils_its_whole_voucher(market: Market) -> None:
+def test_one_bad_line_does_not_hold_up_the_others(market: Market) -> None:
     other = market.world.publish(market.publisher)
     lines = sorted(
         (market.line(5_000), SignedLine(other, 0, 100, 101)), key=lambda line: line.asset
@@ -58,9 +58,23 @@ def test_one_bad_line_spoils_its_whole_voucher(market: Market) -> None:
     batch = Batch([(line.asset, line.terms) for line in lines])
     batch.add(market.channel, lines, market.sign(*lines))
     taken = market.channels("settle", batch.tills, batch.words, by=market.operator.address)
-    assert taken == 0
-    assert market.skipped() == [ABOVE_MAXIMUM]
-    assert market.left() == DEPOSIT
+    assert taken == 5_000
+    assert market.skipped() == []
+    assert market.left() == DEPOSIT - 5_000
+    assert market.channels("pending_of", other) == 0
+
+
+def test_a_voucher_of_bad_lines_only_names_the_last_reason(market: Market) -> None:
+    market.pay(5_000)
+    other = market.world.publish(market.publisher)
+    lines = sorted(
+        (market.line(4_999), SignedLine(other, 0, 100, 101)), key=lambda line: line.asset
+    )
+    batch = Batch([(line.asset, line.terms) for line in lines])
+    batch.add(market.channel, lines, market.sign(*lines))
+    assert market.channels("settle", batch.tills, batch.words, by=market.operator.address) == 0
+    last = BELOW_SETTLED if lines[-1].asset == market.asset else ABOVE_MAXIMUM
+    assert market.skipped() == [last]
 
 
 def test_a_till_named_twice_to_split_the_same_sum_twice(market: Market, operator: Person) -> None:

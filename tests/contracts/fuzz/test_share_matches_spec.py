@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rig.contract import Contract, refused
+from rig.contract import NOBODY, Contract, refused
+from rig.effort import times
 from rig.engines import Reverted
 from rig.people import person
 from rig.system import World, deploy_world
@@ -26,16 +27,21 @@ periods = st.one_of(st.integers(1, 10), st.integers(1, 365 * 86_400))
 amounts = st.one_of(st.integers(0, 3), st.integers(0, 10**12), st.integers(0, 2**90))
 waits = st.one_of(st.integers(0, 3), st.integers(0, 100_000), st.integers(0, 40_000_000))
 people = st.integers(0, len(HOLDERS) - 1)
-parts = st.one_of(st.integers(0, 10), st.fractions(0, 1).map(lambda f: f"{f}"))
+# Who may not hold the Share, and one contract that may.
+FORBIDDEN = ("nobody", "itself", "currency", "registry", "a share")
+strangers = st.sampled_from([*FORBIDDEN, "channels"])
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("transfer"), people, people, st.integers(0, 1_000)),
         st.tuples(st.just("wei"), people, people, st.integers(0, 3)),
+        st.tuples(st.just("wei"), people, strangers, st.integers(0, 3)),
+        st.tuples(st.just("nothing"), st.one_of(people, strangers), st.one_of(people, strangers)),
         st.tuples(st.just("distribute"), amounts),
         st.tuples(st.just("gift"), amounts),
         st.tuples(st.just("claim"), people),
         st.tuples(st.just("wait"), waits),
     ),
+    min_size=8,
     max_size=40,
 )
 
@@ -47,6 +53,7 @@ class Pair:
     world: World
     share: Contract
     model: ShareModel
+    places: dict[object, str]
 
     def agree(self) -> None:
         """Compare storage words, not only what the views say."""
@@ -54,12 +61,15 @@ class Pair:
         assert self.share.slot("stream") == self.model.stream.word()
         assert self.share("paid") == self.model.paid
         assert self.share("obligations") == self.model.obligations()
-        for holder in HOLDERS:
-            account = self.model.account_of(_key(holder.address))
-            assert self.share.slot("accounts", holder.address) == account.word()
+        for place, address in self.places.items():
+            if place in FORBIDDEN:
+                assert self.share("balanceOf", address) == 0
+            account = self.model.account_of(_key(address))
+            assert self.share.slot("accounts", address) == account.word()
             # Behind a cleared flag an old word may stay; nobody reads it.
-            owed = self.share.slot("owed", holder.address) if account.owed else 0
+            owed = self.share.slot("owed", address) if account.owed else 0
             assert owed == account.owed
+        for holder in HOLDERS:
             claimable = self.share("claimable", holder.address)
             assert claimable == self.model.claimable(_key(holder.address), now)
 
@@ -76,8 +86,11 @@ class Pair:
     def _on_model(self, step: tuple[object, ...]) -> object:
         now = self.world.now
         match step:
-            case ("transfer" | "wei", int(sender), int(receiver), int()):
-                self.model.transfer(_at(sender), _at(receiver), self._raw(step), now)
+            case ("transfer" | "wei", int(sender), receiver, int()):
+                self.model.transfer(self._key(sender), self._key(receiver), self._raw(step), now)
+                return True
+            case ("nothing", sender, receiver):
+                self.model.transfer(self._key(sender), self._key(receiver), 0, now)
                 return True
             case ("distribute", int(amount)):
                 self.model.absorb(self.world.held(self.share) + amount, now)
@@ -85,17 +98,20 @@ class Pair:
             case ("gift", int(amount)):
                 return self.model.absorb(self.world.held(self.share) + amount, now)
             case ("claim", int(holder)):
-                return self.model.claim(_at(holder), now)
+                return self.model.claim(self._key(holder), now)
             case _:
                 return None
 
     def _on_contract(self, step: tuple[object, ...]) -> object:
         match step:
-            case ("transfer" | "wei", int(sender), int(receiver), int()):
+            case ("transfer" | "wei", int(sender), receiver, int()):
                 amount = self._raw(step, contract=True)
-                return self.share(
-                    "transfer", HOLDERS[receiver].address, amount, by=HOLDERS[sender].address
-                )
+                places = self.places
+                return self.share("transfer", places[receiver], amount, by=places[sender])
+            case ("nothing", sender, receiver):
+                # Nobody needs an allowance for nothing.
+                places = self.places
+                return self.share("transferFrom", places[sender], places[receiver], 0)
             case ("distribute", int(amount)):
                 payer = person("payer")
                 self.world.fund(payer, amount, spender=self.share)
@@ -121,9 +137,12 @@ class Pair:
         if kind == "wei":
             return size
         if not contract:
-            self._balance_before = self.model.account_of(_at(sender)).balance
+            self._balance_before = self.model.account_of(self._key(sender)).balance
         # 1,000 thousandths and one more unit: sometimes more than there is.
         return self._balance_before * size // 999
+
+    def _key(self, place: object) -> Address:
+        return _key(self.places[place])
 
     def _take_back(self, amount: int) -> None:
         # A gift that the Share refuses to count still lies there; take it away for the next step.
@@ -134,15 +153,28 @@ def _key(address: str) -> Address:
     return Address(bytes.fromhex(address[2:]))
 
 
-def _at(number: int) -> Address:
-    return _key(HOLDERS[number].address)
-
-
 def _pair(world: World, supply: int, period: int) -> Pair:
     share = world.new_share(HOLDERS[0], supply=supply, period=period)
-    return Pair(world, share, ShareModel(supply, period, _at(0), world.now))
+    places: dict[object, str] = {
+        **{number: holder.address for number, holder in enumerate(HOLDERS)},
+        "nobody": NOBODY,
+        "itself": share.address,
+        "currency": world.currency.address,
+        "registry": world.registry.address,
+        "a share": world.new_share(HOLDERS[0]).address,
+        "channels": world.channels.address,
+    }
+    refused_ = {
+        _key(places["itself"]): "share: receiver is the share itself",
+        _key(places["currency"]): "share: receiver is the currency or the registry",
+        _key(places["registry"]): "share: receiver is the currency or the registry",
+        _key(places["a share"]): "share: receiver is a share",
+    }
+    model = ShareModel(supply, period, _key(places[0]), world.now, refused_)
+    return Pair(world, share, model, places)
 
 
+@times(4)
 @given(supply=supplies, period=periods, story=steps)
 def test_every_step_leaves_the_same_words(
     supply: int, period: int, story: list[tuple[object, ...]]

@@ -75,6 +75,7 @@ def test_an_offer_says_all_its_terms(world: World, asset: int, publisher: Person
         ({"start": 2**40}, "launchpad: times out of order"),
         ({"end": 1_800_000_000}, "launchpad: times out of order"),
         ({"start": 0, "end": 1_800_000_000}, "launchpad: times out of order"),
+        ({"end": 1_800_000_000 + 365 * DAY + 1}, "launchpad: times out of order"),
         ({"end": 2**40}, "launchpad: times out of order"),
     ],
 )

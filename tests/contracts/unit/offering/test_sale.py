@@ -195,7 +195,7 @@ def test_revenue_after_everything_is_sold_and_collected_is_the_publishers(
 
 
 def test_a_currency_that_blocks_the_offering_keeps_nobody_from_shares(
-    publisher: Person, buyer: Person, plan: Any
+    publisher: Person, buyer: Person, attacker: Person
 ) -> None:
     world = deploy_world(currency=mock("BlacklistCurrency"))
     asset = world.publish(publisher)
@@ -219,8 +219,14 @@ def test_a_currency_that_blocks_the_offering_keeps_nobody_from_shares(
     share("sync")
     world.wait(DAY)
     world.currency("set_blocked", offering.address, True)
-    assert offering("collect", buyer.address) == ONE_SHARE
-    assert offering("return_unsold") == 5 * ONE_SHARE
+    # Whoever leaves now leaves revenue behind, so nobody may push another out.
+    with refused("offering: revenue is held up; only the buyer may forgo it"):
+        offering("collect", buyer.address, by=attacker.address)
+    world.wait(DAY)
+    with refused("offering: revenue is held up; only the publisher may forgo it"):
+        offering("return_unsold", by=attacker.address)
+    assert offering("collect", buyer.address, by=buyer.address) == ONE_SHARE
+    assert offering("return_unsold", by=publisher.address) == 5 * ONE_SHARE
     assert share("claimable", offering.address) > 0
 
 

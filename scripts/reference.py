@@ -1,4 +1,4 @@
-"""Write the pages of `docs/reference` that the program itself knows: settings and errors.
+"""Write the pages of `docs/reference` that the program itself knows: commands, settings, errors.
 
 `python scripts/reference.py` writes them; `--check` ends with 1 where one is not up to date.
 """
@@ -10,10 +10,14 @@ import inspect
 import pkgutil
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 import tessera
+from tessera.cli.commands import app
 from tessera.config import SETTINGS, Setting
 from tessera.contracts import SOURCES
 from tessera.errors import TesseraError
@@ -21,6 +25,21 @@ from tessera.presenting import EXIT_CODES, HTTP_STATUS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
+CLI_HEAD = """\
+# Commands
+
+Written by `scripts/reference.py` from the commands themselves; a test compares. Behind any of them
+`--help` says the same.
+
+A command acts with the key of its usual role (`publisher`, `holder`, `consumer`, `operator`), or
+with the one that `--as` names. What it reports goes to stdout, everything else to stderr. Exit codes are
+those of the [errors](errors.md); all settings are on [a page of their own](settings.md).
+`TESSERA_DEBUG=1` shows tracebacks.
+
+Every command takes these:
+
+| option | is | default |
+|---|---|---|"""
 SETTINGS_HEAD = """\
 # Settings
 
@@ -74,7 +93,66 @@ def main(arguments: list[str]) -> int:
 
 def pages() -> dict[str, str]:
     """The text of each page by its file's name."""
-    return {"settings.md": settings_page(), "errors.md": errors_page()}
+    return {"cli.md": cli_page(), "settings.md": settings_page(), "errors.md": errors_page()}
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options; what all share stands at the top."""
+    root: Any = typer.main.get_command(app)
+    leaves = list(_commands(root, "tessera"))
+    shared = set.intersection(*({_spelled(option) for option in _options(c)} for _, c in leaves))
+    rows = [CLI_HEAD]
+    some = leaves[0][1]
+    rows += [_option_row(option) for option in _options(some) if _spelled(option) in shared]
+    for path, found in leaves:
+        arguments = [p for p in found.params if p.param_type_name == "argument"]
+        rows += ["", f"## {path}", "", " ".join((found.help or "").split()), ""]
+        usage = [_argument(argument) for argument in arguments]
+        rows += ["```text", " ".join([path, *usage, "[options]"]), "```"]
+        own = [option for option in _options(found) if _spelled(option) not in shared]
+        if arguments or own:
+            rows += ["", "| | is | default |", "|---|---|---|"]
+            rows += [_row((f"`{_metavar(a)}`", a.help or "", _shown_default(a))) for a in arguments]
+            rows += [_option_row(option) for option in own]
+    return "\n".join(rows) + "\n"
+
+
+def _commands(found: Any, path: str) -> Iterator[tuple[str, Any]]:
+    inner = getattr(found, "commands", None)
+    if inner is None:
+        yield path, found
+        return
+    for name, command in inner.items():
+        yield from _commands(command, f"{path} {name}")
+
+
+def _options(command: Any) -> list[Any]:
+    return [option for option in command.params if option.param_type_name == "option"]
+
+
+def _spelled(option: Any) -> str:
+    return ", ".join([*option.opts, *option.secondary_opts])
+
+
+def _metavar(argument: Any) -> str:
+    return str(argument.metavar or argument.name).upper().replace("_", "-")
+
+
+def _argument(argument: Any) -> str:
+    name = _metavar(argument)
+    return name if argument.required else f"[{name}]"
+
+
+def _option_row(option: Any) -> str:
+    flags = ", ".join(f"`{flag}`" for flag in [*option.opts, *option.secondary_opts])
+    return _row((flags, option.help or "", _shown_default(option)))
+
+
+def _shown_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    default = parameter.default
+    return "" if default in (None, False) or callable(default) else f"`{default}`"
 
 
 def settings_page() -> str:

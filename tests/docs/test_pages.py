@@ -5,12 +5,18 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from tessera.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -121,7 +127,7 @@ def test_the_glossary_has_each_word_once_and_in_order() -> None:
     assert words == sorted(set(words))
 
 
-def test_the_settings_and_errors_pages_are_what_the_program_says() -> None:
+def test_the_reference_pages_are_what_the_program_says() -> None:
     ended = subprocess.run(
         [sys.executable, ROOT / "scripts" / "reference.py", "--check"],
         capture_output=True,
@@ -171,6 +177,38 @@ def test_the_page_says_truly_from_how_many_vouchers_on_ours_is_cheaper() -> None
     ordinals = {6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth", 10: "tenth"}
     page = (ROOT / "docs" / "explain" / "gas.md").read_text(encoding="utf-8")
     assert f"From the {ordinals[cheaper]} voucher in a settlement on" in page
+
+
+def commands_of(page: Path) -> Iterator[list[str]]:
+    """Each `tessera ...` of a page, in blocks and in the text, as words."""
+    text = page.read_text(encoding="utf-8")
+    blocks = "\n".join(body for kind, body in FENCE.findall(text) if kind in ("console", "sh"))
+    for line in re.findall(r"^(?:\$ )?(tessera .*)$", blocks, re.MULTILINE):
+        yield shlex.split(line, comments=True)[1:]
+    for code in re.findall(r"`(tessera [^`]+)`", prose(page)):
+        yield code.split()[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_and_flag_that_a_page_names_exists(page: Path) -> None:
+    unknown = []
+    for words in commands_of(page):
+        command: Any = typer.main.get_command(app)
+        for word in words:
+            inner = getattr(command, "commands", None)
+            if word.startswith("--"):
+                flags = {flag for option in command.params for flag in option.opts}
+                flags |= {flag for option in command.params for flag in option.secondary_opts}
+                if word.split("=")[0] not in flags | {"--help"}:
+                    unknown.append(" ".join(words))
+            elif inner is not None:
+                if word not in inner:
+                    # `tessera ...` stands for any command.
+                    if word not in ("...", "…"):
+                        unknown.append(" ".join(words))
+                    break
+                command = inner[word]
+    assert not unknown
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:

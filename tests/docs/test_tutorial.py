@@ -68,10 +68,12 @@ def missing(step: Step, said: str) -> list[str]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
+    # Twenty processes import the same modules; without their bytecode each compiles all of them.
+    foreign = {"PYTHONDONTWRITEBYTECODE"}
+    ours = {name for name in os.environ if name.startswith("TESSERA_")} - {"TESSERA_ANVIL"}
+    inherited = {k: v for k, v in os.environ.items() if k not in foreign | ours}
     return {
         **inherited,
-        **{k: v for k, v in os.environ.items() if k == "TESSERA_ANVIL"},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TESSERA_DATA_DIR": str(tmp_path / "data"),
         # Ports that are free; a reader has those of the settings page.

@@ -16,7 +16,7 @@ from tessera.chain.wallet import Account
 from tessera.errors import ChainError, TesseraError
 from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
-from tessera.payments.settle import SettlementReport, Settler
+from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
 from tessera.serving.opening import ServingPolicy, open_runner
 from tessera.serving.runner import Runner
 from tessera.spec.signatures import Domain
@@ -256,6 +256,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         world.clock,
         knows=knows,
         refresh_s=_fresh_s(world),
+        margin_s=grant_margin_s(config.settle_every_s),
     )
     settler = Settler(
         ledger,

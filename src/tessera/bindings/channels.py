@@ -600,7 +600,7 @@ class Channels(Contract):
         )
 
     def settle(self, tills: Sequence[TillKey], batch: Sequence[int]) -> Call[int]:
-        """The operator settles many vouchers at once. One that is not good is skipped and named in an event. `batch`: For each voucher one word channel (64) | number of lines (8) << 64; for each line one word charged (96) | maximum (96) << 96 | position in `tills` (8) << 192, positions ascending; then r and vs of the signature (EIP-2098). Every line that was signed is there; `charged` 0 leaves one alone. `tills`: What the vouchers are about, in ascending order of (asset, terms). Returns: How much was taken from the channels."""
+        """The operator settles many vouchers at once. A line that is not good (below what was settled, above its maximum, or not granted) is left alone; a voucher of which nothing counts is skipped and named in an event. `batch`: For each voucher one word channel (64) | number of lines (8) << 64; for each line one word charged (96) | maximum (96) << 96 | position in `tills` (8) << 192, positions ascending; then r and vs of the signature (EIP-2098). Every line that was signed is there; `charged` 0 leaves one alone. `tills`: What the vouchers are about, in ascending order of (asset, terms). Returns: How much was taken from the channels."""
         return self._call(
             "settle",
             "6c13664c",

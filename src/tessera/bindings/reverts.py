@@ -253,6 +253,14 @@ class OfferingReturnedAlready(_Refusal):
     """offering: returned already"""
 
 
+class OfferingRevenueIsHeldUpOnlyTheBuyerMayForgoIt(_Refusal):
+    """offering: revenue is held up; only the buyer may forgo it"""
+
+
+class OfferingRevenueIsHeldUpOnlyThePublisherMayForgoIt(_Refusal):
+    """offering: revenue is held up; only the publisher may forgo it"""
+
+
 class OfferingShareRefusedTheTransfer(_Refusal):
     """offering: share refused the transfer"""
 
@@ -550,6 +558,8 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "offering: over": OfferingOver,
     "offering: receiver is the zero address": OfferingReceiverIsTheZeroAddress,
     "offering: returned already": OfferingReturnedAlready,
+    "offering: revenue is held up; only the buyer may forgo it": OfferingRevenueIsHeldUpOnlyTheBuyerMayForgoIt,
+    "offering: revenue is held up; only the publisher may forgo it": OfferingRevenueIsHeldUpOnlyThePublisherMayForgoIt,
     "offering: share refused the transfer": OfferingShareRefusedTheTransfer,
     "offering: shares are not here": OfferingSharesAreNotHere,
     "offering: the publisher cannot buy": OfferingThePublisherCannotBuy,

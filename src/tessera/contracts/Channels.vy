@@ -448,7 +448,8 @@ def _only_payer(operator: address, channel: uint256):
 @external
 def settle(tills: DynArray[TillKey, MAX_TILLS], batch: DynArray[uint256, MAX_WORDS]) -> uint256:
     """
-    @notice The operator settles many vouchers at once. One that is not good is skipped and named in an event.
+    @notice The operator settles many vouchers at once. A line that is not good (below what was settled, above its
+            maximum, or not granted) is left alone; a voucher of which nothing counts is skipped and named in an event.
     @param tills What the vouchers are about, in ascending order of (asset, terms).
     @param batch For each voucher one word channel (64) | number of lines (8) << 64; for each line one word
            charged (96) | maximum (96) << 96 | position in `tills` (8) << 192, positions ascending; then r and vs of
@@ -485,8 +486,8 @@ def settle(tills: DynArray[TillKey, MAX_TILLS], batch: DynArray[uint256, MAX_WOR
         reason: Reason = empty(Reason)
         taken: uint256 = 0
         next_position: uint256 = 0
-        # First look at every line, then write: a voucher counts whole or not at all. Reading past the end reverts,
-        # since Vyper checks the bounds of a dynamic array.
+        # First look at every line, then write. A line whose grant has ended, or that a receipt settled meanwhile, must
+        # not hold up the others. Reading past the end reverts, since Vyper checks the bounds of a dynamic array.
         for j: uint256 in range(count, bound=MAX_LINES):
             line: uint256 = batch[unsafe_add(cursor, unsafe_add(j, 1))]
             position: uint256 = line >> 192
@@ -536,8 +537,10 @@ def settle(tills: DynArray[TillKey, MAX_TILLS], batch: DynArray[uint256, MAX_WOR
             reason = Reason.NO_CHANNEL
         elif signer == 0 or signer != word & MASK_160:
             reason = Reason.BAD_SIGNATURE
-        elif taken > word >> 161 and reason == empty(Reason):
+        elif taken > word >> 161:
             reason = Reason.BALANCE_TOO_LOW
+        elif taken != 0:
+            reason = empty(Reason)
         if reason != empty(Reason):
             log VoucherSkipped(operator=msg.sender, channel=channel, reason=reason)
         elif taken != 0:

@@ -57,6 +57,8 @@ MASK_96: constant(uint256) = 2**96 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MAX_PRICE: constant(uint256) = 2**128 - 1
 MAX_DURATION: constant(uint256) = 100 * 365 * 86_400
+# Below its soft cap a sale holds the buyers' money, so it must end in their time.
+MAX_SALE: constant(uint256) = 365 * 86_400
 
 REGISTRY: immutable(address)
 OFFERING_IMPLEMENTATION: immutable(address)
@@ -86,7 +88,9 @@ def offer(asset: uint256, sale: Sale) -> address:
     assert sale.cap_per_buyer != 0, "launchpad: nobody could buy"
     assert sale.price != 0 and sale.price <= MAX_PRICE, "launchpad: price out of range"
     assert (
-        sale.start < sale.end and sale.end > block.timestamp and sale.end <= MASK_40
+        sale.start < sale.end
+        and sale.end > block.timestamp
+        and sale.end <= block.timestamp + MAX_SALE
     ), "launchpad: times out of order"
     share: address = self._share_of(asset)
     offering: address = clones._clone(

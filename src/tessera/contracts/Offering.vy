@@ -12,6 +12,7 @@
      Twin: `tessera.spec.offering`.
 @custom:security The publisher cannot change a term, take money before the soft cap, or unsold shares before the end.
      A publisher can reach the soft cap by buying with a second address: it shows that money came in, not whose.
+     Tokens other than the share that are sent here by mistake stay here.
      The price is fixed, so being earlier or later in a block changes nothing but whether shares are left; a cap for
      each buyer is a courtesy, not a defence against many addresses.
 @custom:invariant solvent, escrow_until_final, can_always_claim, conserved
@@ -126,7 +127,7 @@ def buy(amount: uint256, receiver: address = msg.sender) -> uint256:
     # One account cannot be both: its unsold shares and its bought ones would share one index.
     assert receiver != publisher, "offering: the publisher cannot buy"
     assert receiver != empty(address), "offering: receiver is the zero address"
-    self._pull()
+    pulled: bool = self._pull()
     self._settle(publisher, self.unsold)
     self.bought_in_all[receiver] = in_all
     self.unsold -= amount
@@ -163,7 +164,9 @@ def collect(buyer: address) -> uint256:
     assert self.final, "offering: not final"
     amount: uint256 = self.bought[buyer]
     assert amount != 0, "offering: nothing to collect"
-    self._pull()
+    assert (
+        self._pull() or msg.sender == buyer
+    ), "offering: revenue is held up; only the buyer may forgo it"
     self._settle(buyer, amount)
     self.bought[buyer] = 0
     self.escrowed -= amount
@@ -212,7 +215,9 @@ def return_unsold() -> uint256:
     assert block.timestamp >= clones._argument(self, 5) >> 40, "offering: not over yet"
     assert not self.returned, "offering: returned already"
     publisher: address = self._publisher()
-    self._pull()
+    assert (
+        self._pull() or msg.sender == publisher
+    ), "offering: revenue is held up; only the publisher may forgo it"
     self._settle(publisher, self.unsold)
     self.returned = True
     self.unsold = 0
@@ -240,7 +245,7 @@ def claim(receiver: address = msg.sender) -> uint256:
     """
     publisher: address = self._publisher()
     assert self.final or msg.sender == publisher, "offering: not final"
-    self._pull()
+    pulled: bool = self._pull()
     if msg.sender == publisher:
         self._settle(publisher, self.unsold)
     else:
@@ -255,31 +260,34 @@ def claim(receiver: address = msg.sender) -> uint256:
 
 
 @internal
-def _pull():
+def _pull() -> bool:
     """
     @dev Fetch the Share's revenue and spread it over the shares that earn here.
+    @return Whether none was left behind.
     """
     share: address = self._share()
     if staticcall IShare(share).claimable(self) == 0:
-        return
+        return True
     # A currency that refuses to pay this address must not keep buyers from their shares: then the revenue waits in
-    # the Share. What arrived counts, not what was sent.
+    # the Share, and a buyer may leave without it, but nobody may push another out of it. What arrived counts, not
+    # what was sent.
     currency: IERC20 = IERC20(self._currency())
     before: uint256 = staticcall currency.balanceOf(self)
     claimed: bool = raw_call(
         share, abi_encode(self, method_id=method_id("claim(address)")), revert_on_failure=False
     )
     if not claimed:
-        return
+        return False
     amount: uint256 = staticcall currency.balanceOf(self) - before
     self.received += amount
     held: uint256 = self.unsold + self.escrowed
     if held == 0:
         self.owed[self._publisher()] += amount << SCALE_BITS
-        return
+        return True
     scaled: uint256 = (amount << SCALE_BITS) + self.carry
     self.index += scaled // held
     self.carry = scaled % held
+    return True
 
 
 @internal

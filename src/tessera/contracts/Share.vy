@@ -12,7 +12,9 @@
      The arithmetic stands again, bit for bit, in `tessera.spec.revenue`.
 @custom:security Each settlement of an account rounds down by less than 2^-32 of a base unit, which stays here: an account
      would have to be settled four billion times to miss one unit. Lifetime revenue is below 2^96 base units; a payment beyond
-     that is refused. A currency that takes a fee in transit credits what arrived; one that shrinks balances in place
+     that is refused. Whoever holds every share can turn one sum into "new" revenue again and again (claim to the Share,
+     sync): so the index proves no demand (`Channels.demand_of` does), and with a currency of 18 decimals the limit can
+     be used up; look at `revenue_stream` before buying. Times are kept in 32 bits, which end in 2106. A currency that takes a fee in transit credits what arrived; one that shrinks balances in place
      can leave this contract short, and must not be chosen.
 @custom:invariant solvent, conserved, can_always_claim, index_never_falls, no_past_revenue
 @custom:pause Nothing here can be paused, and nobody has power over another's balance.
@@ -152,7 +154,10 @@ def _transfer(sender: address, receiver: address, amount: uint256):
             block.timestamp < stream >> 224, uint256
         ) != 0:
             revenue: uint256 = self._revenue_now(stream)
-            source = self._settled(sender, source, revenue)
+            # A sender without an account can only send nothing, for which `transferFrom` needs no allowance: it must
+            # not open an account, which would wave that address past the check above.
+            if source != 0:
+                source = self._settled(sender, source, revenue)
             target = self._settled(receiver, target, revenue)
         self.accounts[sender] = unsafe_sub(source, amount)
         # Cannot overflow: all balances together are the supply, which is below 2^96.

@@ -54,7 +54,7 @@ def theatre(data: Path) -> Config:
         node_port=0,
         gateway_port=0,
         # The story says when to settle, so that its pages can be told apart.
-        settle_every_s=2_592_000,
+        settle_every_s=86_400,
         settle_at_risk_units=_NEVER,
     )
 

@@ -14,12 +14,24 @@ from tessera.payments.ledger import Claim
 from tessera.payments.ports import Clock, OperatorChain, SettleResult
 from tessera.spec.vouchers import MAX_TILLS, MAX_WORDS, Reason, TillKey, encode_batch
 
-__all__ = ["Dues", "SettlementReport", "Settler", "batches"]
+__all__ = ["Dues", "SettlementReport", "Settler", "batches", "grant_margin_s"]
 
 logger = logging.getLogger(__name__)
 
 VOUCHERS_PER_BATCH: Final = 100
 """About two million gas; a batch this long costs hardly more per voucher than a longer one."""
+
+
+_TIME_TO_SETTLE_S: Final = 600.0
+
+
+def grant_margin_s(every_s: float) -> float:
+    """How much longer than a call a session key's grant must last, for it to be served.
+
+    The chain asks whether a grant lasts when it is settled, so a grant that ends before the next
+    settlement pays for nothing.
+    """
+    return every_s + _TIME_TO_SETTLE_S
 
 
 @dataclass(slots=True)

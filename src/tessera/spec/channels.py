@@ -215,7 +215,8 @@ class ChannelsModel:
             reason = Reason(0)
             taken = 0
             growth: dict[TillKey, int] = {}
-            # The last bad line gives the reason, and a bad signature goes before all lines.
+            # A bad line is left alone. Where none is good the last gives the reason; a bad signature
+            # goes before all lines.
             for line, amount in zip(lines, charged, strict=True):
                 if amount == 0:
                     continue
@@ -232,7 +233,8 @@ class ChannelsModel:
                 reason = Reason.NO_CHANNEL
             elif signer in {ZERO_ADDRESS, b""} or signer != state.signer:
                 reason = Reason.BAD_SIGNATURE
-            elif not reason and taken:
+            elif taken:
+                reason = Reason(0)
                 balance = balances.get((operator, channel), state.balance)
                 if taken > balance:
                     reason = Reason.BALANCE_TOO_LOW

@@ -209,8 +209,10 @@ class ShareModel:
             return
         if self.account_of(receiver) == Account():
             self._check_newcomer(receiver)
-        source = self._settled(sender, now)
-        self.accounts[sender] = replace(source, balance=source.balance - amount)
+        # Sending nothing from an address without an account opens none for it.
+        if self.account_of(sender) != Account():
+            source = self._settled(sender, now)
+            self.accounts[sender] = replace(source, balance=source.balance - amount)
         target = self._settled(receiver, now)
         self.accounts[receiver] = replace(target, balance=target.balance + amount)
 

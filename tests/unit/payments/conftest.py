@@ -99,12 +99,19 @@ class Books:
     clock: Clock = field(default_factory=Clock)
     known: set[TillKey] = field(default_factory=lambda: {KEY, OTHER})
     ledger: Ledger = None  # type: ignore[assignment]
+    margin_s: float = 600.0
 
     async def reopen(self) -> Ledger:
         if self.ledger is not None:
             await self.ledger.close()
         self.ledger = await Ledger.open(
-            self.path, DOMAIN, OPERATOR, self.chain, self.clock, knows=self.known.__contains__
+            self.path,
+            DOMAIN,
+            OPERATOR,
+            self.chain,
+            self.clock,
+            knows=self.known.__contains__,
+            margin_s=self.margin_s,
         )
         return self.ledger
 

@@ -32,8 +32,8 @@ Written by `scripts/reference.py` from the commands themselves; a test compares.
 `--help` says the same.
 
 A command acts with the key of its usual role (`publisher`, `holder`, `consumer`, `operator`), or
-with the one that `--as` names. What it reports goes to stdout, everything else to stderr. Exit codes are
-those of the [errors](errors.md); all settings are on [a page of their own](settings.md).
+with the one that `--as` names. What it reports goes to stdout, everything else to stderr. Exit
+codes are those of the [errors](errors.md); all settings are on [a page of their own](settings.md).
 `TESSERA_DEBUG=1` shows tracebacks.
 
 Every command takes these:

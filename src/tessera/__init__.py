@@ -6,6 +6,7 @@ Names are loaded when first used, so `import tessera` costs next to nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Config", "TesseraError", "__version__", "load_config"]
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reports to its makers unless it is told not to before it is imported; nobody who runs
+# a model here agreed to that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Client": "tessera.client",

@@ -62,14 +62,8 @@ async def _trained(slug: str, folder: Path, appended: str) -> Built:
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C in a terminal reaches the whole group; we end it ourselves, without its traceback.
         start_new_session=True,
-        # Its numbers must not depend on what the person who starts it has set, and ONNX Runtime
-        # reports to its makers unless it is told not to before it is imported.
-        env={
-            **os.environ,
-            "PYTHONHASHSEED": "0",
-            "OMP_NUM_THREADS": "1",
-            "ORT_DISABLE_TELEMETRY": "1",
-        },
+        # Its numbers must not depend on what the person who starts it has set.
+        env={**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
     )
     try:
         out, err = await process.communicate(appended.encode())

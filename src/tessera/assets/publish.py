@@ -62,12 +62,12 @@ class Endpoint:
     url
         Of its gateway.
     cut
-        Its part of every payment.
+        Its part of every payment; None leaves it as it is, which is nothing for a new operator.
     """
 
     operator: str
     url: str
-    cut: Bps = _NO_CUT
+    cut: Bps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,13 @@ async def plan_publication(
     problems: list[Problem] = []
     parents = _parents(manifest, directory, problems)
     contributions = _contributions(manifest, accounts or {}, problems)
-    terms = None if endpoint is None else _terms(manifest, endpoint, parents, problems)
+    existing = _existing(directory, manifest, publisher)
+    terms = None
+    if endpoint is not None:
+        listed = existing.endpoints.get(endpoint.operator) if existing is not None else None
+        present = _NO_CUT if listed is None else Bps(listed.cut_bps)
+        cut = present if endpoint.cut is None else endpoint.cut
+        terms = _terms(manifest, endpoint, cut, parents, problems)
     if problems:
         raise BundleInvalid(folder.name or str(folder), problems)
     publication = Publication(
@@ -186,7 +192,6 @@ async def plan_publication(
         parents=parents,
         release=_release(bundle),
     )
-    existing = _existing(directory, manifest, publisher)
     if existing is None:
         return PublishPlan(bundle, None, 1, publication, terms, True, False, False)
     known = existing.version_of(bundle.root)
@@ -352,10 +357,11 @@ def _contributions(
 def _terms(
     manifest: Manifest,
     endpoint: Endpoint,
+    wanted_cut: Bps,
     parents: tuple[Parent, ...],
     problems: list[Problem],
 ) -> EndpointTerms:
-    cut = checked_bps(endpoint.cut, "operator's cut")
+    cut = checked_bps(wanted_cut, "operator's cut")
     if len(endpoint.url.encode()) > _MAX_URL:
         raise InputError("endpoint URL", found=endpoint.url, wanted=f"at most {_MAX_URL} bytes")
     royalties = sum(parent.royalty_bps for parent in parents)

@@ -127,11 +127,11 @@ def _lines(world: World, record: AssetRecord, money: dict[str, int]) -> list[str
         lines += [
             f"operator  {endpoint.operator}" + ("" if endpoint.listed else " (closed)"),
             (
-                f"  price   {shown(price.per_call)} a call, {shown(price.per_1k_in)} per 1,000 units "
-                f"in, {shown(price.per_1k_out)} out"
+                f"  price   {shown(price.per_call)} a call, {shown(price.per_1k_in)} per 1,000 "
+                f"units in, {shown(price.per_1k_out)} out"
             ),
             (
-                f"  terms   number {endpoint.terms}: network fee {shown_percent(endpoint.fee_bps)}, "
+                f"  terms   number {endpoint.terms}: network {shown_percent(endpoint.fee_bps)}, "
                 f"operator {shown_percent(endpoint.cut_bps)}"
             ),
         ]

@@ -50,7 +50,9 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Check everything and send nothing.")
         ] = False,
-        cut: Annotated[str, typer.Option(help="Operator's part of each payment, percent.")] = "0",
+        cut: Annotated[
+            str | None, typer.Option(help="Operator's part of each payment, percent; else kept.")
+        ] = None,
         operator: Annotated[
             str | None, typer.Option(help="Key or address that serves it; else the running one.")
         ] = None,
@@ -62,7 +64,7 @@ def register(app: typer.Typer) -> None:
         """Publish a folder as a new asset, or as the next version of your asset."""
         from tessera.assets.publish import publish as publish_plan
 
-        cut_bps = parse_percent(cut, "--cut")
+        cut_bps = None if cut is None else parse_percent(cut, "--cut")
         async with session.world() as world:
             who = session.actor("publisher")
             sender = world.sender(who)

@@ -227,7 +227,9 @@ class Session:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             right = column.endswith(">")
-            table.add_column(column.rstrip(">"), justify="right" if right else "left")
+            table.add_column(
+                column.rstrip(">"), justify="right" if right else "left", overflow="fold"
+            )
         return table
 
 

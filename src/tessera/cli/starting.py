@@ -225,5 +225,5 @@ def _log_to_stderr(level: str) -> None:
 
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
     # Their every request is not news.
-    for name in ("httpx", "httpcore", "asyncio", "uvicorn"):
+    for name in ("httpx", "httpcore", "asyncio", "uvicorn", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,144 @@
+"""Each kind of bad input gets one clear line and the right exit code, and nothing is half done."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from tests.integration.cli.conftest import Program, write_bundle
+
+
+def missing_file(folder: Path) -> str:
+    (folder / "model.py").unlink()
+    return "model.py"
+
+
+def wrong_hash(folder: Path) -> str:
+    with (folder / "tessera.toml").open("a") as manifest:
+        manifest.write(f'[hashes]\n"model.py" = "{"00" * 32}"\n')
+    return "SHA-256"
+
+
+def outside(folder: Path) -> str:
+    manifest = folder / "tessera.toml"
+    manifest.write_text(manifest.read_text().replace('"model.py"', '"../model.py"'))
+    return "../model.py"
+
+
+def symlink(folder: Path) -> str:
+    (folder / "secret").symlink_to("/etc/hostname")
+    return "secret"
+
+
+def broken_toml(folder: Path) -> str:
+    (folder / "tessera.toml").write_text("name = = 3")
+    return "tessera.toml"
+
+
+@pytest.mark.parametrize("spoil", [missing_file, wrong_hash, outside, symlink, broken_toml])
+def test_a_spoiled_bundle_is_refused_before_anything_is_sent(
+    world: Program, tmp_path: Path, spoil: object
+) -> None:
+    folder = write_bundle(tmp_path / "spoiled", name="spoiled")
+    assert callable(spoil)
+    named = spoil(folder)
+    outcome = world("publish", folder)
+    assert outcome.code == 2, outcome.err
+    assert named in outcome.err
+    assert "Traceback" not in outcome.err
+    slugs = [asset["slug"] for asset in world.ok("assets", "list")["assets"]]
+    assert "spoiled" not in slugs
+
+
+def test_all_that_is_wrong_is_said_at_once(world: Program, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "spoiled", name="spoiled")
+    missing_file(folder)
+    symlink(folder)
+    refused = world("publish", folder, "--json")
+    assert refused.code == 2
+    assert len(refused.json["details"]["problems"]) == 2
+
+
+def test_without_a_chain_a_command_says_how_to_start_one(program: Program) -> None:
+    outcome = program("assets", "list")
+    assert outcome.code == 5
+    assert "tessera up" in outcome.err
+
+
+def test_a_chain_that_does_not_answer_is_named(program: Program) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    outcome = program("assets", "list", "--rpc-url", f"http://127.0.0.1:{port}")
+    assert outcome.code == 5
+    assert str(port) in outcome.err
+
+
+def test_a_busy_port_is_one_clear_line(program: Program) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        outcome = program("up", "--node-port", str(port), "--gateway-port", "0")
+    assert outcome.code == 4
+    assert str(port) in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_mistyped_command_gets_the_nearest_one(program: Program) -> None:
+    outcome = program("pubish")
+    assert outcome.code == 2
+    assert "publish" in outcome.err
+
+
+def test_a_mistyped_setting_gets_the_nearest_one(program: Program) -> None:
+    outcome = program("config", "node_prt", "--json")
+    assert outcome.code == 2
+    assert outcome.json["code"] == "not_found"
+    assert "node_port" in outcome.err
+
+
+@pytest.mark.parametrize("after_s", [0.4, 1.5, 3.0])
+def test_ctrl_c_at_any_moment_of_the_start_is_clean(program: Program, after_s: float) -> None:
+    up = program.start("up", "--node-port", "0", "--gateway-port", "0", "--json")
+    try:
+        time.sleep(after_s)
+        up.send_signal(signal.SIGINT)
+        _, err = up.communicate(timeout=30)
+    finally:
+        if up.poll() is None:
+            up.kill()
+            up.communicate()
+    assert up.returncode in (130, -signal.SIGINT), err
+    if after_s > 1:
+        assert up.returncode == 130, err
+        assert "Traceback" not in err
+    # Nothing is lost and nothing stands in the way: it starts again.
+    again = program.start("up", "--node-port", "0", "--gateway-port", "0", "--json")
+    try:
+        assert again.stdout is not None
+        assert json.loads(again.stdout.readline())["ok"] is True
+        again.terminate()
+        _, err = again.communicate(timeout=30)
+        assert again.returncode == 0, err
+    finally:
+        if again.poll() is None:
+            again.kill()
+            again.communicate()
+
+
+def test_help_needs_no_room(program: Program) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from tessera.cli.running import run; run(['--help']);"
+        "heavy = {'web3', 'openai', 'onnxruntime', 'sqlalchemy', 'tessera.app', 'uvicorn'};"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

@@ -1,0 +1,95 @@
+"""Publish, sell, call, settle, claim: through the program alone, and the official client."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.integration.cli.conftest import Program, wait_served, write_bundle
+
+PRICE = 10_000
+
+
+def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "mean")
+    dry = world.ok("publish", folder, "--dry-run")
+    assert dry["dry_run"] is True
+    assert world.ok("assets", "list")["assets"] == []
+
+    published = world.ok("publish", folder, "--cut", "10")
+    assert published["root"] == dry["root"]
+    again = world.ok("publish", folder)
+    assert again["already_published"] is True
+    assert again["transactions"] == []
+
+    world.ok("tokenize", "mean", "--supply", "1000", "--period", "1s", "--floor", "60")
+    world.ok("offer", "mean", "--shares", "400", "--price", "0.5")
+    preview = world.ok("buy", "mean", "100", "--dry-run")
+    bought = world.ok("buy", "mean", "100")
+    assert preview["cost"] == bought["cost"] == str(50 * 10**6)
+
+    wait_served(world, "mean")
+    answer = world.ok("call", "mean", "[[1, 2, 3]]")
+    assert answer["outputs"] == [{"output": 2.0}]
+    assert answer["cost"] == str(PRICE)
+
+    receipt = world.ok("receipt", "verify", answer["receipt"])
+    assert receipt["verified"] is True
+    assert receipt["identity"] == "hashed"
+    forged = dict(receipt_file(world, answer["receipt"]), charged=str(PRICE - 1))
+    (tmp_path / "forged.json").write_text(json.dumps(forged))
+    refused = world("receipt", "verify", tmp_path / "forged.json")
+    assert refused.code == 3, refused.err
+
+    settled = world.ok("settle")
+    assert settled["total"] == str(PRICE)
+    assert world.ok("receipt", "verify", answer["receipt"])["settled"] == str(PRICE)
+    assert world.ok("assets", "show", "mean")["settled"] == str(PRICE)
+
+    # 1 % fee, 10 % cut, 89 % to the holders: a tenth of that to the holder of 100 of 1,000.
+    assert int(world.ok("portfolio")["claimable"]) > 0
+    claimed = world.ok("claim", "--all")
+    assert 0 < int(claimed["total"]) <= 890
+    assert world.ok("claim", "--all", "--as", "operator")["total"] == str(PRICE // 10)
+
+    shown = world.ok("channel", "show")
+    assert shown["balance"] == str(10**6 - PRICE)
+    assert world.ok("channel", "top-up", "1")["balance"] == str(2 * 10**6 - PRICE)
+    back = world.ok("channel", "withdraw", "--wait")
+    assert back["withdrawn"] == str(2 * 10**6 - PRICE)
+    assert len(world.ok("channel", "list")["channels"]) == 1
+
+
+def receipt_file(world: Program, name: str) -> dict[str, object]:
+    import httpx
+
+    url = world.ok("status")["gateway_url"]
+    found: dict[str, object] = httpx.get(f"{url}/receipts/{name}", trust_env=False).json()
+    return found
+
+
+def test_unknown_names_get_the_nearest_one(world: Program, tmp_path: Path) -> None:
+    assert "did you mean 'holder'" in world("claim", "--all", "--as", "holdr").err
+    assert world("assets", "show", "nothing-near").code == 2
+    refused = world("assets", "show", "nothing-near", "--json")
+    assert refused.json["ok"] is False
+    assert refused.json["code"] == "not_found"
+
+
+def test_a_second_supervisor_of_a_folder_is_refused(world: Program) -> None:
+    outcome = world("up", "--node-port", "0", "--gateway-port", "0")
+    assert outcome.code == 4
+    assert "in use by process" in outcome.err
+
+
+def test_an_account_is_made_with_money_on_a_development_chain(world: Program) -> None:
+    made = world.ok("account", "create", "holder-1")
+    assert made["funded"] is True
+    assert world.ok("portfolio", "holder-1")["money"] == str(1_000 * 10**6)
+    assert world("account", "create", "holder-1").code == 2
+
+
+def test_a_wrong_chain_id_is_refused(world: Program) -> None:
+    outcome = world("assets", "list", "--chain-id", "5")
+    assert outcome.code == 5
+    assert "wanted 5" in outcome.err

@@ -4,10 +4,16 @@
 that runs already. Nothing else builds these parts.
 """
 
-from tessera.app.control import ask_supervisor
-from tessera.app.operator import Operator, ServedModel, operate
-from tessera.app.running import Running, find_running
-from tessera.app.world import Currency, World, connect, open_world
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tessera.app.control import ask_supervisor
+    from tessera.app.operator import Operator, ServedModel, operate
+    from tessera.app.running import Running, find_running
+    from tessera.app.world import Currency, World, connect, open_world
 
 __all__ = [
     "Currency",
@@ -21,3 +27,23 @@ __all__ = [
     "open_world",
     "operate",
 ]
+
+_HOMES: Final = {
+    "Currency": "tessera.app.world",
+    "Operator": "tessera.app.operator",
+    "Running": "tessera.app.running",
+    "ServedModel": "tessera.app.operator",
+    "World": "tessera.app.world",
+    "ask_supervisor": "tessera.app.control",
+    "connect": "tessera.app.world",
+    "find_running": "tessera.app.running",
+    "open_world": "tessera.app.world",
+    "operate": "tessera.app.operator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # A command that only reads the chain needs no runner, no database and no node.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -9,16 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tessera.app.running import Running, find_running
 from tessera.assets.directory import AssetDirectory
 from tessera.assets.store import Store
 from tessera.bindings import Share
-from tessera.chain.deploy import deploy_or_load
 from tessera.chain.deployments import Deployment, Parameters
 from tessera.chain.lock import FolderLock
-from tessera.chain.node import EmbeddedNode
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account, Wallet
@@ -33,6 +31,9 @@ from tessera.errors import (
     TesseraError,
 )
 from tessera.units import Units, UnixSeconds, format_amount, parse_amount
+
+if TYPE_CHECKING:
+    from tessera.chain.node import EmbeddedNode
 
 __all__ = ["Announce", "Currency", "World", "connect", "open_world"]
 
@@ -367,6 +368,8 @@ def load_account(wallet: Wallet, name: str) -> Account:
 async def _embedded(
     config: Config, wallet: Wallet, clock: Callable[[], float]
 ) -> AsyncIterator[EmbeddedNode]:
+    from tessera.chain.node import EmbeddedNode
+
     folder = config.data_dir / "chain"
     treasury = await asyncio.to_thread(wallet.load_or_create, TREASURY)
     # The beginning of a chain never changes; an old one already has its coins.
@@ -389,6 +392,8 @@ async def _deployed(
         deployment = Deployment.load(file)
         await deployment.verify(reader)
         return deployment
+    from tessera.chain.deploy import deploy_or_load
+
     if not config.rpc_url:
         owner = wallet.load(TREASURY)
     else:

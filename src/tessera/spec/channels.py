@@ -215,8 +215,8 @@ class ChannelsModel:
             reason = Reason(0)
             taken = 0
             growth: dict[TillKey, int] = {}
-            # A bad line is left alone. Where none is good the last gives the reason; a bad signature
-            # goes before all lines.
+            # A bad line is left alone. Where none is good the last gives the reason; a bad
+            # signature goes before all lines.
             for line, amount in zip(lines, charged, strict=True):
                 if amount == 0:
                     continue

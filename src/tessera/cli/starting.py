@@ -75,10 +75,11 @@ def register(app: typer.Typer) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
         async with AsyncExitStack() as stack:
             world, serving, server = await _opened(session, stack, config, deploy=deploy)
-            if demo and not await _has_assets(world):
+            if demo:
                 from tessera.demo import populate
 
-                await populate(world, serving, server.url)
+                console = session.err if session.as_json else None
+                await populate(world, serving, server.url, console=console)
             await _present(session, world, serving, server.url)
             await _until_stopped(world, server, stopping)
         return 0
@@ -165,11 +166,6 @@ async def _equip(session: Session, world: World) -> None:
         account = await asyncio.to_thread(world.wallet.load_or_create, name)
         await world.fund(account.address)
         await world.mint(name, Units(_POCKET_MONEY * 10**world.currency.decimals))
-
-
-async def _has_assets(world: World) -> bool:
-    await world.directory.refresh()
-    return len(world.directory) > 0
 
 
 async def _present(session: Session, world: World, operator: Operator, url: str) -> None:

@@ -238,3 +238,33 @@ def test_the_map_of_the_readme_has_every_room_and_folder() -> None:
 def test_the_licence_of_the_readme_is_that_of_the_package() -> None:
     licence = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
     assert licence in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_demo_table_of_the_readme_adds_up_to_the_last_unit() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split("<!-- demo -->", 1)[1].split("```", 2)[1]
+    rows = {
+        name.strip(): [int(cell.replace(".", "")) for cell in cells.split()]
+        for name, cells in re.findall(r"^(\S.*?)\s{2,}((?:\d+\.\d{6}\s*)+)$", table, re.MULTILINE)
+    }
+    paid = ("settled by vouchers", "income at the Till")
+    parts = (
+        "network fee: commons",
+        "network fee: validators",
+        "operator's cut",
+        "royalties to parents",
+        "holders",
+        "left over",
+    )
+    for column in range(5):
+        gross = rows["gross"][column]
+        assert sum(rows[name][column] for name in paid) == gross
+        assert sum(rows[name][column] for name in parts) == gross
+        streamed = rows["holders"][column] + rows["royalties from children"][column]
+        assert rows["streamed to holders"][column] == streamed
+    claimed = [
+        cells[-1]
+        for name, cells in rows.items()
+        if name.startswith(("contributor-", "holder-", "publisher-", "dust"))
+    ]
+    assert sum(claimed) == rows["streamed to holders"][-1]

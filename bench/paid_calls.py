@@ -18,12 +18,14 @@ from pathlib import Path
 
 import uvloop
 from tests.integration.gateway.conftest import PRICE, Parrot, make_gateway
-from tests.unit.payments.conftest import KEY, Books, Clock, WrittenChain, sign
+from tests.unit.payments.conftest import CONSUMER, DOMAIN, KEY, Books, Clock, WrittenChain, sign
 
 from tessera.gateway.messages import Limits
 from tessera.gateway.server import GatewayServer
 from tessera.payments.header import payment_header
 from tessera.serving.runner import EmbeddingsRequest, EmbeddingsResult, Units
+from tessera.spec.signatures import keccak
+from tessera.spec.vouchers import call_digest
 
 CONNECTIONS = 32
 BODY = json.dumps({"model": "parrot", "input": ["hello world"]}).encode()
@@ -54,11 +56,18 @@ def serve(pipe: Connection, folder: str) -> None:
     uvloop.run(main())
 
 
+def signed_call(channel: int, number: int) -> bytes:
+    name = number.to_bytes(16, "big")
+    signature = CONSUMER.sign(call_digest(DOMAIN, channel, name, keccak(BODY)))
+    return f"\r\ntessera-call: {name.hex()}\r\ntessera-call-signature: {signature.hex()}".encode()
+
+
 def requests_for(channel: int, calls: int) -> list[bytes]:
     cost = PRICE.cost_ceil(UNITS, 0)
     return [
         b"POST /v1/embeddings HTTP/1.1\r\nhost: bench\r\ntessera-payment: "
         + payment_header(sign(channel, (KEY, cost * number))).encode()
+        + signed_call(channel, number)
         + b"\r\ncontent-length: %d\r\n\r\n" % len(BODY)
         + BODY
         for number in range(1, calls + 1)

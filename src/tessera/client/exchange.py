@@ -20,6 +20,7 @@ from tessera.client.scanner import ReceiptScanner
 from tessera.errors import InputError, PaymentRequired, SignatureRejected
 from tessera.payments.header import (
     CALL_HEADER,
+    CALL_SIGNATURE_HEADER,
     PAYMENT_HEADER,
     PROOF_HEADER,
     SignedReceipt,
@@ -157,6 +158,7 @@ class Exchange:
     ) -> Generator[Fetch | Wait, Any, Answer]:
         request.headers[PAYMENT_HEADER] = payment_header(purse.begin(ticket))
         request.headers[CALL_HEADER] = ticket.call
+        request.headers[CALL_SIGNATURE_HEADER] = "0x" + purse.sign_call(ticket).hex()
         # The receipt names the hash of the answer's bytes, so nobody may repack them.
         request.headers["accept-encoding"] = "identity"
         try:

@@ -143,7 +143,7 @@ class Gateway:
         offer = self.catalogue.find(model_of(body))
         asked = read_body(path, body, offer.limits)
         _check_task(offer, asked)
-        call = await self.cashier.accept(scope, offer, asked, name)
+        call = await self.cashier.accept(scope, offer, asked, name, keccak(body))
         try:
             if asked.stream:
                 await stream_chat(

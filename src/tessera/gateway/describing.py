@@ -36,6 +36,9 @@ def describe(offers: Sequence[Offer]) -> dict[str, Any]:
                 "parameters": [
                     _parameter("Tessera-Payment", "header", "A voucher; docs/spec/vouchers.md."),
                     _parameter("Tessera-Call", "header", "32 hexadecimal digits of your choice."),
+                    _parameter(
+                        "Tessera-Call-Signature", "header", "Over the request; the same page."
+                    ),
                 ],
                 "requestBody": {
                     "required": True,

@@ -24,6 +24,7 @@ from tessera.spec.vouchers import (
 
 __all__ = [
     "CALL_HEADER",
+    "CALL_SIGNATURE_HEADER",
     "CHARGED_HEADER",
     "COST_HEADER",
     "MAX_HEADER_BYTES",
@@ -32,6 +33,7 @@ __all__ = [
     "RECEIPT_HEADER",
     "SignedReceipt",
     "parse_call_id",
+    "parse_call_signature",
     "parse_payment",
     "parse_proof",
     "parse_receipt",
@@ -45,6 +47,9 @@ PAYMENT_HEADER: Final = "tessera-payment"
 
 CALL_HEADER: Final = "tessera-call"
 """On a request: 32 hexadecimal digits that the consumer chose, to ask for the receipt by."""
+
+CALL_SIGNATURE_HEADER: Final = "tessera-call-signature"
+"""On a paid request: the voucher's signer over channel, call and body; 0x-hex."""
 
 RECEIPT_HEADER: Final = "tessera-receipt"
 """On an answer: the receipt's id."""
@@ -61,6 +66,16 @@ PROOF_HEADER: Final = "tessera-proof"
 MAX_HEADER_BYTES: Final = 8_192
 """Sixteen lines of the largest numbers take 3,600 bytes."""
 
+_RECEIPT_BITS: Final = {
+    "channel": 64,
+    "asset": 256,
+    "version": 32,
+    "terms": 32,
+    "charged": 96,
+    "units": 64,
+    "time": 64,
+    "identity": 8,
+}
 _MAX_DIGITS: Final = 78
 _CALL_DIGITS: Final = 32
 _HASH_BYTES: Final = 32
@@ -175,7 +190,7 @@ def parse_payment(value: str | bytes) -> SignedVoucher:
             Line(_digits(asset), terms, _digits(maximum)) for asset, terms, maximum in wire.lines
         )
         signature = _hex(wire.signature, SIGNATURE_BYTES)
-    except (binascii.Error, msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SignatureRejected(
             "Tessera-Payment",
             found=str(error),
@@ -198,6 +213,22 @@ def parse_call_id(value: bytes) -> str:
             "Tessera-Call", found=text[:64], wanted="32 lower-case hexadecimal digits"
         )
     return text
+
+
+def parse_call_signature(value: bytes) -> bytes:
+    """Read `Tessera-Call-Signature`.
+
+    Raises
+    ------
+    SignatureRejected
+        It is not 65 bytes in hexadecimal digits.
+    """
+    try:
+        return _hex(value.decode("ascii"), SIGNATURE_BYTES)
+    except ValueError as error:
+        raise SignatureRejected(
+            "Tessera-Call-Signature", found=str(error), wanted="0x and 130 hexadecimal digits"
+        ) from error
 
 
 def receipt_json(signed: SignedReceipt, domain: Domain, operator: Address) -> bytes:
@@ -248,12 +279,13 @@ def parse_receipt(data: bytes | str) -> SignedReceipt:
             time=wire.time,
             identity=wire.identity,
         )
-        small = (receipt.version, receipt.terms, receipt.time, receipt.identity)
-        if min(small) < 0:
-            raise ValueError("a negative number")
+        for field, bits in _RECEIPT_BITS.items():
+            number = getattr(receipt, field)
+            if not 0 <= number < 1 << bits:
+                raise ValueError(f"{field} is no uint{bits}")
         signature = _hex(wire.signature, SIGNATURE_BYTES)
         return SignedReceipt(receipt, signature, _digits(wire.cost), wire.call)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SignatureRejected(
             "receipt", found=str(error), wanted="the JSON of GET /receipts/{id}"
         ) from error

@@ -295,6 +295,10 @@ class Ledger:
         StorageFull, DataError
             The charge could not be written; it was taken back.
         """
+        if call.account is not None:
+            # Before its maximum is let go: another call could be answered on it meanwhile.
+            while call.account.stale:
+                await self._reload(call.account)
         self._release(call)
         try:
             return await self._charge(call, cost, evidence)
@@ -312,8 +316,9 @@ class Ledger:
         changes: list[books.Change] = []
         charged = 0
         if call.account is not None:
-            while call.account.stale:
-                await self._reload(call.account)
+            if call.durable is not None and call.durable.done():
+                # The voucher never reached the disk: what is charged on it could not be settled.
+                call.durable.result()
             line = call.account.lines.setdefault(call.quote.key, LineBook())
             line.charged += cost
             charged = line.charged
@@ -467,6 +472,9 @@ class Ledger:
             kept = await self._commit.read(lambda reading: books.load_account(reading, channel))
             account = self._accounts.setdefault(channel, kept)
         while True:
+            # While this waited, somebody may have found no such channel and let go of it: two
+            # accounts of one channel would each answer on the whole deposit.
+            account = self._accounts.setdefault(channel, account)
             if account.stale:
                 await self._reload(account)
             elif self._outdated(account, key):
@@ -501,7 +509,9 @@ class Ledger:
             account.take_chain(view, self._clock())
 
     async def _ask_chain(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
-        if self._reads_waiting >= _READS_WAITING:
+        # Numbers that anybody can invent wait in a bounded line; channels that exist do not.
+        known = channel in self._accounts and self._accounts[channel].chain is not None
+        if self._reads_waiting >= _READS_WAITING and not known:
             raise Busy("channels", found=f"{self._reads_waiting} waiting to be looked up")
         self._reads_waiting += 1
         try:
@@ -526,6 +536,7 @@ class Ledger:
             await self._read_chain(account, None, newer_than=account.read_at)
         except PaymentRequired:
             return None
+        account = self._accounts.setdefault(channel, account)
         await asyncio.shield(self._commit.put(*self._account_changes(account)))
         return account
 

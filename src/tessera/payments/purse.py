@@ -18,7 +18,15 @@ from tessera.errors import DataError, InputError, SignatureRejected, StorageFull
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ports import TypedSigner
 from tessera.spec.signatures import Address, Domain, address_text, recover
-from tessera.spec.vouchers import MAX_LINES, Line, SignedVoucher, TillKey, Voucher, voucher_digest
+from tessera.spec.vouchers import (
+    MAX_LINES,
+    Line,
+    SignedVoucher,
+    TillKey,
+    Voucher,
+    call_digest,
+    voucher_digest,
+)
 from tessera.storage.lock import FileLock
 
 __all__ = ["Purse", "Ticket"]
@@ -209,6 +217,11 @@ class Purse:
         voucher = Voucher(self.channel, lines)
         digest = voucher_digest(self.domain, voucher.channel, voucher.lines)
         return SignedVoucher(voucher, self._signer.sign(digest))
+
+    def sign_call(self, ticket: Ticket) -> bytes:
+        """Sign the request itself: a voucher is public once it is settled, this is not."""
+        call = bytes.fromhex(ticket.call)
+        return self._signer.sign(call_digest(self.domain, self.channel, call, ticket.request))
 
     def end(self, ticket: Ticket, receipt: SignedReceipt, response: bytes | None) -> int:
         """Believe a receipt, if it is one.

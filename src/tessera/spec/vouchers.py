@@ -28,6 +28,7 @@ __all__ = [
     "SignedVoucher",
     "TillKey",
     "Voucher",
+    "call_digest",
     "channel_number",
     "encode_batch",
     "lines_hash",
@@ -44,6 +45,7 @@ _MAX_UINT32: Final = 2**32 - 1
 _LINE_TYPE: Final = b"Line(uint256 asset,uint32 terms,uint96 maximum)"
 _LINE_TYPEHASH: Final = keccak(_LINE_TYPE)
 _VOUCHER_TYPEHASH: Final = keccak(b"Voucher(uint64 channel,Line[] lines)" + _LINE_TYPE)
+_CALL_TYPEHASH: Final = keccak(b"Call(uint64 channel,bytes16 call,bytes32 request)")
 _RECEIPT_TYPEHASH: Final = keccak(
     b"Receipt(uint64 channel,uint256 asset,uint32 version,uint32 terms,uint96 charged,"
     b"bytes32 request,bytes32 response,uint64 units,uint64 time,uint8 identity)"
@@ -201,6 +203,24 @@ def voucher_digest(domain: Domain, channel: int, lines: Iterable[Line]) -> bytes
     """Return what the consumer signs."""
     return typed_digest(
         domain, keccak(_VOUCHER_TYPEHASH + channel.to_bytes(32, "big") + lines_hash(lines))
+    )
+
+
+def call_digest(domain: Domain, channel: int, call: bytes, request: bytes) -> bytes:
+    """Return what the consumer signs over one request, so that no one else spends his headroom.
+
+    Parameters
+    ----------
+    domain, channel
+        As of the voucher that pays.
+    call
+        16 bytes that the consumer chose.
+    request
+        Keccak-256 of the exact bytes of the request's body.
+    """
+    return typed_digest(
+        domain,
+        keccak(_CALL_TYPEHASH + channel.to_bytes(32, "big") + call.ljust(32, b"\0") + request),
     )
 
 

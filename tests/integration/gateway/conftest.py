@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,23 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.payments.conftest import DOMAIN, OPERATOR, Books, Clock, WrittenChain, sign
+from tests.unit.payments.conftest import (
+    CONSUMER,
+    DOMAIN,
+    OPERATOR,
+    Books,
+    Clock,
+    WrittenChain,
+    sign,
+)
 
+from tessera.errors import TesseraError
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
 from tessera.gateway.messages import Limits
 from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
-from tessera.payments.header import payment_header
+from tessera.payments.header import parse_payment, payment_header
 from tessera.serving.bodies import TokenLimits
 from tessera.serving.metering import text_units, texts_units
 from tessera.serving.runner import (
@@ -37,6 +47,8 @@ from tessera.serving.runner import (
     Units,
 )
 from tessera.spec.prices import Price
+from tessera.spec.signatures import keccak
+from tessera.spec.vouchers import call_digest
 
 ALL_TASKS = frozenset(Task)
 PRICE = Price(per_call=100, per_1k_in=1_000, per_1k_out=10_000)
@@ -155,6 +167,20 @@ class Shop:
 PARROT, FREE = (7, 1), (9, 1)
 
 
+def sign_call(headers: dict[str, str], body: bytes) -> str:
+    """Sign a request as the payer of the channel that its voucher names."""
+    channel = parse_payment(headers["tessera-payment"]).voucher.channel
+    call = bytes.fromhex(headers["tessera-call"])
+    return "0x" + CONSUMER.sign(call_digest(DOMAIN, channel, call, keccak(body))).hex()
+
+
+async def sign_request(request: httpx.Request) -> None:
+    """Sign every paid request that a test did not sign otherwise."""
+    with contextlib.suppress(KeyError, TesseraError):
+        headers = dict(request.headers)
+        request.headers.setdefault("tessera-call-signature", sign_call(headers, request.content))
+
+
 def make_gateway(books: Books, parrot: Parrot, limits: Limits) -> Gateway:
     books.known |= {PARROT, FREE}  # type: ignore[arg-type]
     terms = PaymentTerms(
@@ -182,7 +208,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     )
     server = GatewayServer(make_gateway(books, parrot, limits), drain_s=1)
     await server.start()
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+    hooks = {"request": [sign_request]}
+    async with httpx.AsyncClient(base_url=server.url, timeout=10, event_hooks=hooks) as http:
         yield Shop(server, books, parrot, http, limits)
     await server.stop()
     await books.ledger.close()

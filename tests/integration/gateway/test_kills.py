@@ -53,6 +53,7 @@ class Caller:
         headers = {
             "tessera-payment": payment_header(self.purse.begin(ticket)),
             "tessera-call": ticket.call,
+            "tessera-call-signature": "0x" + self.purse.sign_call(ticket).hex(),
         }
         try:
             answer = await http.post(path, content=body, headers=headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import secrets
 import struct
 
 import httpx
@@ -109,11 +110,13 @@ async def test_a_failed_call_costs_nothing_and_says_so(shop: Shop) -> None:
     channel = shop.books.chain.open()
     paid = shop.pay(channel, (PARROT, 200))
     for order, status in (("[fail]", 502), ("[bug]", 500), ("[hang]", 502)):
+        paid["tessera-call"] = secrets.token_hex(16)
         answer = await shop.post("/v1/embeddings", {"model": "parrot", "input": order}, paid)
         assert answer.status_code == status
         if status == 502:
             assert "not charged" in answer.json()["error"]["message"]
     assert await shop.charged(channel) == {PARROT: 0}
+    paid["tessera-call"] = secrets.token_hex(16)
     assert (await shop.post("/v1/embeddings", TEXTS, paid)).status_code == 200
 
 
@@ -184,7 +187,8 @@ async def test_concurrent_calls_share_one_channel_exactly(shop: Shop) -> None:
     channel = shop.books.chain.open(10**6)
     cost = PRICE.cost_ceil(3, 0)
     paid = shop.pay(channel, (PARROT, 32 * cost))
-    answers = await asyncio.gather(*(shop.post("/v1/embeddings", TEXTS, paid) for _ in range(33)))
+    calls = [paid | {"tessera-call": f"{n:032x}"} for n in range(33)]
+    answers = await asyncio.gather(*(shop.post("/v1/embeddings", TEXTS, call) for call in calls))
     assert sorted(answer.status_code for answer in answers) == [200] * 32 + [402]
     charges = sorted(int(a.headers["tessera-charged"]) for a in answers if a.is_success)
     assert charges == [cost * n for n in range(1, 33)]

@@ -1,0 +1,99 @@
+"""Attacks on an operator's ledger: moments in which one deposit could pay twice, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+from tests.unit.payments.conftest import EVIDENCE, KEY, Books, WrittenChain, quote, sign
+
+from tessera.errors import Busy, PaymentRequired, StorageFull
+from tessera.payments.ports import ChannelView
+from tessera.spec.vouchers import TillKey
+
+Name = Callable[[], str]
+
+
+class LateChain:
+    """Shows no channel to the first who asks, as in the moment in which it is being opened."""
+
+    def __init__(self, chain: WrittenChain) -> None:
+        self._chain = chain
+        self.asked = 0
+        self.answer = asyncio.Event()
+
+    async def read_channel(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
+        self.asked += 1
+        first = self.asked == 1
+        await self.answer.wait()
+        return None if first else await self._chain.read_channel(channel, keys)
+
+
+async def test_a_channel_asked_for_while_it_is_opened_has_one_account(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    """An attacker calls twice while his deposit is on its way into a block. The first call finds no
+    channel and the ledger forgets the number; the second, which waited for it, goes on with an
+    account that nobody else knows. A third call gets another account with the same deposit."""
+    channel = chain.open(100)
+    late = LateChain(chain)
+    books.ledger._chain = late  # type: ignore[assignment]
+    voucher = sign(channel, (KEY, 100))
+    calls = [
+        asyncio.create_task(books.ledger.accept(voucher, quote(100), name())) for _ in range(2)
+    ]
+    waiting = lambda: books.ledger._accounts[channel].reading._waiters  # noqa: E731
+    while not late.asked or not waiting():  # noqa: ASYNC110 - a lock tells nobody
+        await asyncio.sleep(0.001)
+    late.answer.set()
+    first, second = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, PaymentRequired)
+    assert not isinstance(second, BaseException)
+    with pytest.raises(PaymentRequired):
+        await books.ledger.accept(voucher, quote(100), name())
+    assert (await books.ledger.finish(second, 100, EVIDENCE)).receipt.charged == 100
+
+
+async def test_nothing_is_charged_on_a_voucher_that_the_disk_does_not_have(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    """The disk is full when the voucher comes, and has room again when the model is done. The
+    charge would be written, beside an older voucher that does not cover it: served for nothing."""
+    channel = chain.open()
+    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    await books.ledger.finish(call, 100, EVIDENCE)
+
+    def refuse(*_: object) -> None:
+        raise StorageFull("books", found="no room", wanted="room on the disk")
+
+    write = books.ledger._commit._write
+    books.ledger._commit._write = refuse  # type: ignore[method-assign]
+    call = await books.ledger.accept(sign(channel, (KEY, 200)), quote(100), name())
+    assert call.durable is not None
+    with pytest.raises(StorageFull):
+        await asyncio.shield(call.durable)
+    books.ledger._commit._write = write
+    with pytest.raises(StorageFull):
+        await books.ledger.finish(call, 100, EVIDENCE)
+    (claim,) = await books.ledger.claims()
+    assert claim.charged == {KEY: 100}
+    account = await books.ledger.account(channel)
+    assert account is not None
+    assert (account.lines[KEY].charged, account.lines[KEY].in_flight) == (100, 0)
+
+
+async def test_invented_numbers_do_not_crowd_out_channels_that_exist(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    """An attacker asks for hundreds of channels that nobody opened, each of which must be looked
+    up on the chain. A consumer whose channel is known must not wait behind a refusal."""
+    channel = chain.open()
+    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(50), name())
+    await books.ledger.finish(call, 50, EVIDENCE)
+    books.clock.now += 60
+    books.ledger._reads_waiting = 10**6
+    with pytest.raises(Busy):
+        await books.ledger.account(4_711)
+    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(50), name())
+    assert call.channel == channel

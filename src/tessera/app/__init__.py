@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tessera.app.control import ask_supervisor
     from tessera.app.operator import Operator, ServedModel, operate
     from tessera.app.running import Running, find_running
+    from tessera.app.settling import report_json, settle_from_books
+    from tessera.app.upstreams import choose_model, find_upstreams, write_upstream_bundle
     from tessera.app.world import Currency, World, connect, open_world
 
 __all__ = [
@@ -22,10 +24,15 @@ __all__ = [
     "ServedModel",
     "World",
     "ask_supervisor",
+    "choose_model",
     "connect",
     "find_running",
+    "find_upstreams",
     "open_world",
     "operate",
+    "report_json",
+    "settle_from_books",
+    "write_upstream_bundle",
 ]
 
 _HOMES: Final = {
@@ -35,10 +42,15 @@ _HOMES: Final = {
     "ServedModel": "tessera.app.operator",
     "World": "tessera.app.world",
     "ask_supervisor": "tessera.app.control",
+    "choose_model": "tessera.app.upstreams",
     "connect": "tessera.app.world",
     "find_running": "tessera.app.running",
+    "find_upstreams": "tessera.app.upstreams",
     "open_world": "tessera.app.world",
     "operate": "tessera.app.operator",
+    "report_json": "tessera.app.settling",
+    "settle_from_books": "tessera.app.settling",
+    "write_upstream_bundle": "tessera.app.upstreams",
 }
 
 

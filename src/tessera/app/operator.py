@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tessera.app.world import World
+from tessera.app.upstreams import allowed_upstreams
+from tessera.app.world import BOOKS, World
 from tessera.assets.content import ContentRoot
 from tessera.assets.directory import AssetRecord, EndpointRecord, ReleaseRecord
+from tessera.assets.manifest import UpstreamRunner
 from tessera.chain.wallet import Account
 from tessera.errors import ChainError, TesseraError
 from tessera.payments.ledger import Ledger
@@ -27,8 +29,6 @@ __all__ = ["Operator", "ServedModel", "operate"]
 _LOOK_EVERY_S: Final = 0.5
 _TRY_AGAIN_S: Final = 30.0
 """A bundle may arrive in the store, or an upstream come up, without anything on the chain."""
-
-_BOOKS: Final = "books.sqlite"
 
 _log = logging.getLogger("tessera.operator")
 
@@ -183,14 +183,17 @@ class Operator:
         # Hashed now: what runs is what the chain says, whatever happened to the disk meanwhile.
         folder = await asyncio.to_thread(store.open_verified, root)
         manifest = store.open(root).manifest(decimals=self.world.currency.decimals)
+        upstreams, key = config.upstreams, ""
+        if isinstance(manifest.runner, UpstreamRunner):
+            upstreams, key = await allowed_upstreams(config, manifest.runner)
         runner = open_runner(
             manifest,
             folder,
             ServingPolicy(
                 allow_python_runners=config.allow_python_runners,
                 most_timeout_s=config.request_timeout_s,
-                upstreams=config.upstreams,
-                upstream_key=config.upstream_key,
+                upstreams=upstreams,
+                upstream_key=key,
             ),
         )
         try:
@@ -249,7 +252,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         return endpoint is not None and 1 <= key.terms <= endpoint.terms
 
     ledger = await Ledger.open(
-        config.data_dir / _BOOKS,
+        config.data_dir / BOOKS,
         domain,
         AccountSigner(account),
         chain,

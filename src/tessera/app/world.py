@@ -35,9 +35,12 @@ from tessera.units import Units, UnixSeconds, format_amount, parse_amount
 if TYPE_CHECKING:
     from tessera.chain.node import EmbeddedNode
 
-__all__ = ["Announce", "Currency", "World", "connect", "open_world"]
+__all__ = ["BOOKS", "Announce", "Currency", "World", "connect", "open_world"]
 
 ETHER: Final = 10**18
+BOOKS: Final = "books.sqlite"
+"""File of an operator's books in its data folder."""
+
 TREASURY: Final = "deployer"
 """Name of the key that owns all coins of an embedded chain, and its contracts."""
 

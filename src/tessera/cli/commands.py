@@ -15,6 +15,7 @@ from tessera.cli import (
     receipts,
     revenue,
     starting,
+    upstreams,
 )
 
 __all__ = ["app"]
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 starting.register(app)
+upstreams.register(app)
 publishing.register(app)
 market.register(app)
 calling.register(app)

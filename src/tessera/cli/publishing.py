@@ -21,18 +21,31 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
 
     @command(app, "init")
-    def init(
+    async def init(
         session: Session,
         folder: Annotated[Path, typer.Argument(help="New or existing folder.")] = Path(),
         *,
         kind: Annotated[
             str, typer.Option(help="model, dataset, service, workflow or compute.")
         ] = "model",
+        upstream: Annotated[
+            str | None, typer.Option(help="URL of a model server; else the local Ollama.")
+        ] = None,
+        model: Annotated[str | None, typer.Option(help="Offer this model of that server.")] = None,
+        task: Annotated[
+            str | None,
+            typer.Option(help="Of it: chat, embeddings, classification or moderation."),
+        ] = None,
     ) -> None:
-        """Write a first tessera.toml into a folder."""
+        """Write a first tessera.toml into a folder; with --upstream or --model a complete one."""
         from tessera.assets import Kind, init_bundle
-        from tessera.errors import NotFound
+        from tessera.errors import InputError, NotFound
 
+        if upstream is not None or model is not None:
+            await _offer_upstream(session, folder, upstream, model, task)
+            return
+        if task is not None:
+            raise InputError("--task", found=task, wanted="--upstream URL or --model NAME with it")
         if kind not in set(Kind):
             raise NotFound.among("kind", kind, list(Kind))
         manifest = init_bundle(folder, Kind(kind))
@@ -127,6 +140,46 @@ def register(app: typer.Typer) -> None:
                 f"{record.slug}: {shown_shares(terms.supply)} {terms.symbol} at {share.address}",
                 f"next: tessera offer {record.slug} --shares N --price P",
             )
+
+
+async def _offer_upstream(
+    session: Session, folder: Path, url: str | None, model: str | None, task: str | None
+) -> None:
+    from tessera.app import choose_model, find_upstreams, write_upstream_bundle
+    from tessera.errors import NotFound
+    from tessera.serving.transport import base_url
+
+    config = session.config(upstreams=(url,)) if url is not None else session.config()
+    servers = await find_upstreams(config)
+    if url is None:
+        # Whoever names only a model means a server that has it.
+        servers.sort(key=lambda server: model not in server.models)
+    if not servers:
+        raise NotFound(
+            "model server",
+            found="none near, and none named",
+            wanted="one that has the model",
+            next_step="start one, or name it: --upstream URL",
+        )
+    server = servers[0]
+    chosen = choose_model(server, model)
+    manifest, slug, does = write_upstream_bundle(folder, server.url, chosen, task)
+    if server.failure is not None:
+        session.note(f"{server.url} {server.failure}; that it has {chosen} was not checked")
+    if server.url not in map(base_url, session.config().upstreams) and url is not None:
+        session.note(f"its operator must allow it: tessera up --upstream {server.url}")
+    session.say(
+        {
+            "manifest": str(manifest),
+            "slug": slug,
+            "task": does.value,
+            "upstream": server.url,
+            "model": chosen,
+            "answered": server.failure is None,
+        },
+        f"wrote {manifest}: {slug}, {does.value} by {chosen} of {server.url}",
+        f"look at its price and licence, then: tessera publish {folder}",
+    )
 
 
 def _endpoint(

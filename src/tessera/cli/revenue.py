@@ -23,12 +23,18 @@ def register(app: typer.Typer) -> None:
 
     @command(app)
     async def settle(session: Session) -> None:
-        """Have the running operator turn all charges into money now, in one transaction."""
-        from tessera.app import ask_supervisor
+        """Turn all charges into money now, in one transaction.
+
+        The running operator does it; with --rpc and none running, this command, from its books.
+        """
+        from tessera.app import ask_supervisor, report_json, settle_from_books
 
         async with session.world() as world:
             with session.waiting("settling"):
-                report = await ask_supervisor(world.config.data_dir, "settle")
+                if world.running is not None:
+                    report = await ask_supervisor(world.config.data_dir, "settle")
+                else:
+                    report = report_json(await settle_from_books(world))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
             session.say(

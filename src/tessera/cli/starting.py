@@ -54,6 +54,10 @@ def register(app: typer.Typer) -> None:
         allow_python: Annotated[
             bool, typer.Option("--allow-python-runners", help="Run publishers' Python code.")
         ] = False,
+        upstream: Annotated[
+            list[str] | None,
+            typer.Option("--upstream", help="URL of a model server to offer; may be repeated."),
+        ] = None,
     ) -> int:
         """Start the chain, the contracts and the gateway; Ctrl-C ends all of it."""
         config = session.config(
@@ -64,6 +68,7 @@ def register(app: typer.Typer) -> None:
             settle_every_s=settle_every,
             withdraw_delay_s=withdraw_delay,
             allow_python_runners=True if allow_python else None,
+            upstreams=upstream or None,
         )
         _log_to_stderr(config.log_level)
         if demo:
@@ -116,7 +121,7 @@ def register(app: typer.Typer) -> None:
 async def _opened(
     session: Session, stack: AsyncExitStack, config: Any, *, deploy: bool
 ) -> tuple[World, Operator, GatewayServer]:
-    from tessera.app import Running, open_world, operate
+    from tessera.app import Running, open_world, operate, report_json
     from tessera.app.control import answer_commands
     from tessera.gateway.opening import open_gateway
 
@@ -139,14 +144,7 @@ async def _opened(
     )
 
     async def settle() -> dict[str, Any]:
-        report = await operator.settle()
-        return {
-            "total": str(report.total),
-            "transactions": [result.tx_hash for result in report.results],
-            "skipped": [[str(channel), reason.name] for channel, reason in report.skipped],
-            "refused": [[str(channel), reason] for channel, reason in report.refused],
-            "flushed": [str(asset) for asset in report.flushed],
-        }
+        return report_json(await operator.settle())
 
     await stack.enter_async_context(
         answer_commands(config.data_dir, {"settle": settle, "status": operator.status})
@@ -169,8 +167,11 @@ async def _equip(session: Session, world: World) -> None:
 
 
 async def _present(session: Session, world: World, operator: Operator, url: str) -> None:
-    status = await operator.status()
+    from tessera.app import find_upstreams
+    from tessera.cli.upstreams import server_json, server_line
+
     config = world.config
+    status, servers = await asyncio.gather(operator.status(), find_upstreams(config))
     data = {
         "chain": {
             "id": world.reader.chain_id,
@@ -184,6 +185,7 @@ async def _present(session: Session, world: World, operator: Operator, url: str)
         "currency": world.currency.symbol,
         "models": sorted(operator.models),
         "refused": operator.refused,
+        "upstreams": [server_json(server) for server in servers],
     }
     lines = [
         f"chain     {world.reader.url} (id {world.reader.chain_id}, block {status['height']})",
@@ -194,6 +196,9 @@ async def _present(session: Session, world: World, operator: Operator, url: str)
         f"models    {', '.join(sorted(operator.models)) or 'none yet: tessera publish FOLDER'}",
     ]
     lines += [f"refused   {reason}" for reason in operator.refused.values()]
+    lines += [f"upstream  {server_line(server)}" for server in servers]
+    if any(server.models for server in servers):
+        lines.append("          offer one: tessera init FOLDER --upstream URL --model NAME")
     lines.append("Ctrl-C ends it; nothing that was confirmed is lost.")
     session.say(data, *lines)
 

@@ -24,9 +24,9 @@ from .modules import signatures
 
 
 interface IRegistry:
-    def split_of(
-        asset: uint256, operator: address, terms: uint256
-    ) -> (uint256, uint256, DynArray[uint256, 8], address, address): view
+    def split_of(asset: uint256, operator: address, terms: uint256) -> (
+        uint256, uint256, DynArray[uint256, 8], address, address
+    ): view
     def share_of(asset: uint256) -> address: view
     def ownerOf(asset: uint256) -> address: view
     def controller_of(asset: uint256) -> address: view
@@ -63,15 +63,18 @@ struct Grant:
     cap: uint256
     expires: uint256
 
+
 # What a settlement is about: vouchers name their lines by the position in this list.
 struct TillKey:
     asset: uint256
     terms: uint256
 
+
 struct Line:
     asset: uint256
     terms: uint256
     maximum: uint256
+
 
 # What an operator signs for one answered call; `charged` is cumulative, as the voucher's maximum is.
 struct Receipt:
@@ -103,6 +106,7 @@ event ChannelOpened:
     signer: address
     restricted: bool
 
+
 event Granted:
     operator: indexed(address)
     channel: indexed(uint256)
@@ -111,19 +115,23 @@ event Granted:
     cap: uint256
     expires: uint256
 
+
 event Deposited:
     operator: indexed(address)
     channel: indexed(uint256)
     amount: uint256
+
 
 event WithdrawalRequested:
     operator: indexed(address)
     channel: indexed(uint256)
     available_at: uint256
 
+
 event WithdrawalCancelled:
     operator: indexed(address)
     channel: indexed(uint256)
+
 
 event Withdrawn:
     operator: indexed(address)
@@ -131,15 +139,18 @@ event Withdrawn:
     receiver: indexed(address)
     amount: uint256
 
+
 # One for each settlement: for each voucher that counted, its channel (64) | the amount taken (96) << 64.
 event VouchersSettled:
     operator: indexed(address)
     taken: DynArray[uint256, MAX_VOUCHERS]
 
+
 event VoucherSkipped:
     operator: indexed(address)
     channel: indexed(uint256)
     reason: Reason
+
 
 event Settled:
     asset: indexed(uint256)
@@ -148,21 +159,25 @@ event Settled:
     amount: uint256
     commons: uint256
 
+
 event IncomeReceived:
     asset: indexed(uint256)
     operator: indexed(address)
     terms: uint256
     amount: uint256
 
+
 event Flushed:
     asset: indexed(uint256)
     receiver: indexed(address)
     amount: uint256
 
+
 event CreditWithdrawn:
     account: indexed(address)
     receiver: indexed(address)
     amount: uint256
+
 
 event SurplusAbsorbed:
     amount: uint256
@@ -218,7 +233,9 @@ obligations: public(uint256)
 
 
 @deploy
-def __init__(currency: address, registry: address, till_implementation: address, withdraw_delay: uint256):
+def __init__(
+    currency: address, registry: address, till_implementation: address, withdraw_delay: uint256
+):
     """
     @param withdraw_delay Seconds between a payer's request to withdraw and the withdrawal; the time in which operators
            must settle.
@@ -237,7 +254,11 @@ def __init__(currency: address, registry: address, till_implementation: address,
 
 @external
 def open(
-    operator: address, salt: bytes32, amount: uint256, signer: address, grants: DynArray[Grant, MAX_LINES]
+    operator: address,
+    salt: bytes32,
+    amount: uint256,
+    signer: address,
+    grants: DynArray[Grant, MAX_LINES],
 ) -> uint256:
     """
     @notice Open a channel to `operator` and deposit `amount` of the currency.
@@ -359,7 +380,9 @@ def release(channel: uint256) -> uint256:
 
 
 @internal
-def _open(payer: address, operator: address, salt: bytes32, signer: address, restricted: bool) -> uint256:
+def _open(
+    payer: address, operator: address, salt: bytes32, signer: address, restricted: bool
+) -> uint256:
     assert operator != empty(address) and signer != empty(address), "channels: zero address"
     channel: uint256 = self._channel_number(payer, operator, salt)
     key: uint256 = self._channel_key(operator, channel)
@@ -381,7 +404,9 @@ def _grant(operator: address, channel: uint256, grants: DynArray[Grant, MAX_LINE
         assert item.cap <= MASK_96 and item.expires <= MASK_40, "channels: grant out of range"
         key: uint256 = self._till_key(operator, item.asset, item.terms) | channel
         line: uint256 = self.lines[key]
-        assert item.cap >= (line >> 96) & MASK_96 and item.expires >= line >> 192, "channels: a grant never shrinks"
+        assert (
+            item.cap >= (line >> 96) & MASK_96 and item.expires >= line >> 192
+        ), "channels: a grant never shrinks"
         self.lines[key] = (line & MASK_96) | (item.cap << 96) | (item.expires << 192)
         log Granted(
             operator=operator,
@@ -547,7 +572,9 @@ def settle(tills: DynArray[TillKey, MAX_TILLS], batch: DynArray[uint256, MAX_WOR
             for j: uint256 in range(count, bound=MAX_LINES):
                 if growth[j] != 0:
                     # The words behind: this voucher's lines begin `count + 2` words before the cursor.
-                    position: uint256 = batch[unsafe_sub(unsafe_add(cursor, j), unsafe_add(count, 2))] >> 192
+                    position: uint256 = (
+                        batch[unsafe_sub(unsafe_add(cursor, j), unsafe_add(count, 2))] >> 192
+                    )
                     sums[position] = unsafe_add(sums[position], growth[j])
                     self.lines[keys[position] | channel] = changed[j]
             self.channels[operator_bits | channel] = unsafe_sub(word, taken << 161)
@@ -813,8 +840,14 @@ def _till(asset: uint256, operator: address, terms: uint256) -> address:
 
 @internal
 @pure
-def _till_arguments(asset: uint256, operator: address, terms: uint256) -> Bytes[clones.MAX_ARGUMENTS]:
-    return concat(convert(asset, bytes32), convert(convert(operator, uint256), bytes32), convert(terms, bytes32))
+def _till_arguments(
+    asset: uint256, operator: address, terms: uint256
+) -> Bytes[clones.MAX_ARGUMENTS]:
+    return concat(
+        convert(asset, bytes32),
+        convert(convert(operator, uint256), bytes32),
+        convert(terms, bytes32),
+    )
 
 
 # --- Views ----------------------------------------------------------------------------------------------------------
@@ -855,7 +888,9 @@ def channel_of(operator: address, channel: uint256) -> (address, address, bool, 
 @external
 @view
 @reentrant
-def line_of(operator: address, channel: uint256, asset: uint256, terms: uint256) -> (uint256, uint256, uint256):
+def line_of(
+    operator: address, channel: uint256, asset: uint256, terms: uint256
+) -> (uint256, uint256, uint256):
     """
     @return Charged so far, and the session key's cap and expiry on this line.
     """
@@ -902,7 +937,9 @@ def DOMAIN_SEPARATOR() -> bytes32:
 @external
 @view
 @reentrant
-def eip712Domain() -> (bytes1, String[16], String[1], uint256, address, bytes32, DynArray[uint256, 1]):
+def eip712Domain() -> (
+    bytes1, String[16], String[1], uint256, address, bytes32, DynArray[uint256, 1]
+):
     """
     @notice EIP-5267: which fields the domain has (name, version, chain id, contract) and their values.
     """

@@ -31,6 +31,7 @@ struct Sale:
     start: uint256
     end: uint256
 
+
 struct Schedule:
     beneficiary: address
     amount: uint256
@@ -44,6 +45,7 @@ event OfferingOpened:
     offering: indexed(address)
     publisher: indexed(address)
     sale: Sale
+
 
 event VestingOpened:
     asset: indexed(uint256)
@@ -105,14 +107,18 @@ def offer(asset: uint256, sale: Sale) -> address:
         ),
         self._next_salt(),
     )
-    assert extcall IERC20(share).transferFrom(msg.sender, offering, sale.for_sale), "launchpad: share refused the transfer"
+    assert extcall IERC20(share).transferFrom(
+        msg.sender, offering, sale.for_sale
+    ), "launchpad: share refused the transfer"
     extcall IOffering(offering).initialize()
     log OfferingOpened(asset=asset, offering=offering, publisher=sale.publisher, sale=sale)
     return offering
 
 
 @external
-def vest(asset: uint256, schedules: DynArray[Schedule, MAX_SCHEDULES]) -> DynArray[address, MAX_SCHEDULES]:
+def vest(
+    asset: uint256, schedules: DynArray[Schedule, MAX_SCHEDULES]
+) -> DynArray[address, MAX_SCHEDULES]:
     """
     @notice Lock shares of the caller for beneficiaries, each on a schedule of their own. Approve them first.
     @param schedules `start` in unix seconds; `cliff` and `duration` in seconds behind it.
@@ -133,11 +139,15 @@ def vest(asset: uint256, schedules: DynArray[Schedule, MAX_SCHEDULES]) -> DynArr
                 convert(convert(share, uint256), bytes32),
                 convert(convert(schedule.beneficiary, uint256), bytes32),
                 convert(schedule.amount, bytes32),
-                convert(schedule.start | (schedule.cliff << 40) | (schedule.duration << 80), bytes32),
+                convert(
+                    schedule.start | (schedule.cliff << 40) | (schedule.duration << 80), bytes32
+                ),
             ),
             self._next_salt(),
         )
-        assert extcall IERC20(share).transferFrom(msg.sender, vesting, schedule.amount), "launchpad: share refused the transfer"
+        assert extcall IERC20(share).transferFrom(
+            msg.sender, vesting, schedule.amount
+        ), "launchpad: share refused the transfer"
         made.append(vesting)
         log VestingOpened(
             asset=asset, vesting=vesting, beneficiary=schedule.beneficiary, schedule=schedule

@@ -32,27 +32,33 @@ event Bought:
     amount: uint256
     cost: uint256
 
+
 event BecameFinal:
     sold: uint256
     raised: uint256
 
+
 event Collected:
     buyer: indexed(address)
     amount: uint256
+
 
 event Refunded:
     buyer: indexed(address)
     receiver: indexed(address)
     amount: uint256
 
+
 event ProceedsWithdrawn:
     publisher: indexed(address)
     receiver: indexed(address)
     amount: uint256
 
+
 event UnsoldReturned:
     publisher: indexed(address)
     amount: uint256
+
 
 event RevenueClaimed:
     account: indexed(address)
@@ -100,9 +106,13 @@ def initialize():
     @notice Take stock of the shares. The Launchpad calls it in the transaction that makes the clone; anyone may, and
             once is enough, since it only believes what it holds.
     """
-    assert self.unsold == 0 and self.sold == 0 and not self.returned, "offering: initialized already"
+    assert (
+        self.unsold == 0 and self.sold == 0 and not self.returned
+    ), "offering: initialized already"
     for_sale: uint256 = clones._argument(self, 3) & MASK_96
-    assert staticcall IERC20(self._share()).balanceOf(self) >= for_sale, "offering: shares are not here"
+    assert (
+        staticcall IERC20(self._share()).balanceOf(self) >= for_sale
+    ), "offering: shares are not here"
     self.unsold = for_sale
 
 
@@ -299,7 +309,9 @@ def _settle(account: address, earning: uint256):
 
 @internal
 def _refund(buyer: address, receiver: address) -> uint256:
-    assert block.timestamp >= clones._argument(self, 5) >> 40 and not self.final, "offering: no refunds"
+    assert (
+        block.timestamp >= clones._argument(self, 5) >> 40 and not self.final
+    ), "offering: no refunds"
     amount: uint256 = self.paid_by[buyer]
     assert amount != 0, "offering: nothing to refund"
     self.paid_by[buyer] = 0
@@ -311,7 +323,9 @@ def _refund(buyer: address, receiver: address) -> uint256:
 
 @internal
 def _deliver(receiver: address, amount: uint256):
-    assert extcall IERC20(self._share()).transfer(receiver, amount), "offering: share refused the transfer"
+    assert extcall IERC20(self._share()).transfer(
+        receiver, amount
+    ), "offering: share refused the transfer"
 
 
 @internal

@@ -47,14 +47,17 @@ flag Kind:
     WORKFLOW
     COMPUTE
 
+
 struct Parent:
     asset: uint256
     royalty_bps: uint256
+
 
 struct Release:
     root: bytes32
     runner: uint8
     uri: String[256]
+
 
 struct Publication:
     slug: String[64]
@@ -64,17 +67,20 @@ struct Publication:
     parents: DynArray[Parent, 8]
     release: Release
 
+
 # What one call costs: a fixed part, and a part for each 1,000 units that go in and come out. Base units of the currency.
 struct Price:
     per_call: uint256
     per_1k_in: uint256
     per_1k_out: uint256
 
+
 struct EndpointTerms:
     operator: address
     cut_bps: uint256
     price: Price
     url: String[256]
+
 
 struct Tokenization:
     name: String[32]
@@ -95,12 +101,14 @@ event AssetRegistered:
     contributions: bytes32
     parents: DynArray[Parent, 8]
 
+
 event VersionReleased:
     asset: indexed(uint256)
     version: indexed(uint256)
     root: bytes32
     runner: uint8
     uri: String[256]
+
 
 event EndpointSet:
     asset: indexed(uint256)
@@ -111,9 +119,11 @@ event EndpointSet:
     price: Price
     url: String[256]
 
+
 event EndpointClosed:
     asset: indexed(uint256)
     operator: indexed(address)
+
 
 event Tokenized:
     asset: indexed(uint256)
@@ -124,17 +134,21 @@ event Tokenized:
     max_discount_bps: uint256
     period: uint256
 
+
 event ControlHandedOver:
     asset: indexed(uint256)
     controller: indexed(address)
+
 
 event NetworkSet:
     fee_bps: uint256
     commons: indexed(address)
     validators: indexed(address)
 
+
 event OwnerNominated:
     nominee: indexed(address)
+
 
 event OwnerChanged:
     owner: indexed(address)
@@ -222,7 +236,9 @@ def publish(publication: Publication, endpoint: EndpointTerms) -> uint256:
         assert self.rows[parent.asset] != 0, "registry: no such parent"
         assert parent.royalty_bps != 0, "registry: a parent without royalty"
         for earlier: uint256 in range(index, bound=8):
-            assert self.parents[asset][earlier] >> 16 != parent.asset, "registry: parent named twice"
+            assert (
+                self.parents[asset][earlier] >> 16 != parent.asset
+            ), "registry: parent named twice"
         royalties_bps += parent.royalty_bps
         assert royalties_bps <= BPS - FEE_CAP_BPS, "registry: royalties too high"
         self.parents[asset][index] = (parent.asset << 16) | parent.royalty_bps
@@ -307,7 +323,9 @@ def close_endpoint(asset: uint256, operator: address):
 def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
     price: Price = endpoint.price
     assert (
-        price.per_call <= MAX_PRICE and price.per_1k_in <= MAX_PRICE and price.per_1k_out <= MAX_PRICE
+        price.per_call <= MAX_PRICE
+        and price.per_1k_in <= MAX_PRICE
+        and price.per_1k_out <= MAX_PRICE
     ), "registry: price too high"
     row: uint256 = self.rows[asset]
     royalties_bps: uint256 = (row >> 80) & MASK_16
@@ -330,7 +348,11 @@ def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
         assert terms <= MASK_32, "registry: too many terms"
         self.terms_rows[asset][endpoint.operator][terms] = terms_row
     self.endpoints[asset][endpoint.operator] = (
-        price.per_call | (price.per_1k_in << 72) | (price.per_1k_out << 144) | (terms << 216) | ACTIVE
+        price.per_call
+        | (price.per_1k_in << 72)
+        | (price.per_1k_out << 144)
+        | (terms << 216)
+        | ACTIVE
     )
     log EndpointSet(
         asset=asset,
@@ -366,7 +388,9 @@ def tokenize(asset: uint256, request: Tokenization) -> address:
     """
     self._only_controller(asset)
     assert self.share_of[asset] == empty(address), "registry: tokenized already"
-    assert request.supply >= MIN_SUPPLY and request.supply <= MAX_SUPPLY, "registry: supply out of range"
+    assert (
+        request.supply >= MIN_SUPPLY and request.supply <= MAX_SUPPLY
+    ), "registry: supply out of range"
     assert request.period != 0 and request.period <= MAX_PERIOD, "registry: period out of range"
     assert len(request.name) != 0 and len(request.symbol) != 0, "registry: name or symbol is empty"
     assert request.max_discount_bps <= BPS, "registry: discount out of range"
@@ -611,7 +635,9 @@ def split_of(
     royalties: DynArray[uint256, 8] = []
     for i: uint256 in range((row >> 72) & 255, bound=8):
         royalties.append(self.parents[asset][i])
-    return terms_row & MASK_16, (terms_row >> 16) & MASK_16, royalties, self.commons, self.validators
+    return terms_row & MASK_16, (
+        terms_row >> 16
+    ) & MASK_16, royalties, self.commons, self.validators
 
 
 @internal

@@ -10,12 +10,13 @@
      straight line over `period` seconds. A payment that meets a running stream joins it, and the time left becomes
      the mean of both, weighted by amount: so a payment of one unit cannot hold up the rest.
      The arithmetic stands again, bit for bit, in `tessera.spec.revenue`.
-@custom:security Each settlement of an account rounds down by less than 2^-32 of a base unit, which stays here: an account
-     would have to be settled four billion times to miss one unit. Lifetime revenue is below 2^96 base units; a payment beyond
-     that is refused. Whoever holds every share can turn one sum into "new" revenue again and again (claim to the Share,
-     sync): so the index proves no demand (`Channels.demand_of` does), and with a currency of 18 decimals the limit can
-     be used up; look at `revenue_stream` before buying. Times are kept in 32 bits, which end in 2106. A currency that takes a fee in transit credits what arrived; one that shrinks balances in place
-     can leave this contract short, and must not be chosen.
+@custom:security Each settlement of an account rounds down by less than 2^-32 of a base unit, which stays here: an
+     account would have to be settled four billion times to miss one unit. Lifetime revenue is below 2^96 base units;
+     a payment beyond that is refused. Whoever holds every share can turn one sum into "new" revenue again and again
+     (claim to the Share, sync): so the index proves no demand (`Channels.demand_of` does), and with a currency of 18
+     decimals the limit can be used up; look at `revenue_stream` before buying. Times are kept in 32 bits, which end
+     in 2106. A currency that takes a fee in transit credits what arrived; one that shrinks balances in place can
+     leave this contract short, and must not be chosen.
 @custom:invariant solvent, conserved, can_always_claim, index_never_falls, no_past_revenue
 @custom:pause Nothing here can be paused, and nobody has power over another's balance.
 """
@@ -40,14 +41,17 @@ event Transfer:
     receiver: indexed(address)
     value: uint256
 
+
 event RevenueDistributed:
     payer: indexed(address)
     amount: uint256
     streams_until: uint256
 
+
 event RevenueClaimed:
     holder: indexed(address)
     amount: uint256
+
 
 event NomineeSet:
     holder: indexed(address)
@@ -131,7 +135,13 @@ def transferFrom(sender: address, receiver: address, amount: uint256) -> bool:
 
 @external
 def permit(
-    owner: address, spender: address, amount: uint256, deadline: uint256, v: uint8, r: bytes32, s: bytes32
+    owner: address,
+    spender: address,
+    amount: uint256,
+    deadline: uint256,
+    v: uint8,
+    r: bytes32,
+    s: bytes32,
 ):
     """
     @notice EIP-2612. The domain's name is this token's name, its version "1".
@@ -326,9 +336,7 @@ def _pocket(account: uint256, revenue: uint256) -> uint256:
     earned: uint256 = unsafe_mul(account & MASK_96, unsafe_sub(revenue, (account >> 96) & MASK_96))
     pocket: uint256 = (account & ~OWES) >> 192
     if earned != 0:
-        pocket = unsafe_add(
-            pocket, unsafe_div(earned << FRACTION_BITS, self._terms() & MASK_96)
-        )
+        pocket = unsafe_add(pocket, unsafe_div(earned << FRACTION_BITS, self._terms() & MASK_96))
     return pocket
 
 
@@ -483,7 +491,9 @@ def DOMAIN_SEPARATOR() -> bytes32:
 @external
 @view
 @reentrant
-def eip712Domain() -> (bytes1, String[32], String[1], uint256, address, bytes32, DynArray[uint256, 1]):
+def eip712Domain() -> (
+    bytes1, String[32], String[1], uint256, address, bytes32, DynArray[uint256, 1]
+):
     """
     @notice EIP-5267: which fields the domain has (name, version, chain id, contract) and their values.
     """

@@ -32,6 +32,7 @@ event AuthorizationUsed:
     authorizer: indexed(address)
     nonce: indexed(bytes32)
 
+
 event AuthorizationCanceled:
     authorizer: indexed(address)
     nonce: indexed(bytes32)
@@ -77,7 +78,13 @@ def faucet(amount: uint256):
 
 @external
 def permit(
-    owner: address, spender: address, amount: uint256, deadline: uint256, v: uint8, r: bytes32, s: bytes32
+    owner: address,
+    spender: address,
+    amount: uint256,
+    deadline: uint256,
+    v: uint8,
+    r: bytes32,
+    s: bytes32,
 ):
     """
     @notice EIP-2612.
@@ -100,7 +107,9 @@ def transferWithAuthorization(
     """
     @notice EIP-3009: move the sender's money with its signature; anyone may relay.
     """
-    self._authorized(TRANSFER_TYPEHASH, sender, receiver, amount, valid_after, valid_before, nonce, v, r, s)
+    self._authorized(
+        TRANSFER_TYPEHASH, sender, receiver, amount, valid_after, valid_before, nonce, v, r, s
+    )
 
 
 @external
@@ -119,7 +128,9 @@ def receiveWithAuthorization(
     @notice EIP-3009, for contracts: only the receiver may use the signature, so nobody can front-run it.
     """
     assert msg.sender == receiver, "test_dollar: only the receiver may use this authorization"
-    self._authorized(RECEIVE_TYPEHASH, sender, receiver, amount, valid_after, valid_before, nonce, v, r, s)
+    self._authorized(
+        RECEIVE_TYPEHASH, sender, receiver, amount, valid_after, valid_before, nonce, v, r, s
+    )
 
 
 @external
@@ -159,12 +170,18 @@ def _authorized(
 
 
 @internal
-def _use(authorizer: address, nonce: bytes32, struct_hash: bytes32, v: uint8, r: bytes32, s: bytes32):
-    assert not self.authorizationState[authorizer][nonce], "test_dollar: authorization used or cancelled"
+def _use(
+    authorizer: address, nonce: bytes32, struct_hash: bytes32, v: uint8, r: bytes32, s: bytes32
+):
+    assert not self.authorizationState[authorizer][
+        nonce
+    ], "test_dollar: authorization used or cancelled"
     signer: address = signatures._recover(
         signatures._typed_digest(self._domain_separator(), struct_hash), v, r, s
     )
-    assert signer != empty(address) and signer == authorizer, "test_dollar: not signed by the authorizer"
+    assert (
+        signer != empty(address) and signer == authorizer
+    ), "test_dollar: not signed by the authorizer"
     self.authorizationState[authorizer][nonce] = True
 
 

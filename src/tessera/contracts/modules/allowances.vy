@@ -8,6 +8,7 @@
 """
 from . import signatures
 
+
 event Approval:
     owner: indexed(address)
     spender: indexed(address)

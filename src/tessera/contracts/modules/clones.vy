@@ -49,7 +49,12 @@ def _address_of(implementation: address, arguments: Bytes[MAX_ARGUMENTS], salt: 
     @notice Where `_clone` with the same arguments puts the clone.
     """
     digest: bytes32 = keccak256(
-        concat(x"ff", convert(self, bytes20), salt, keccak256(self._init_code(implementation, arguments)))
+        concat(
+            x"ff",
+            convert(self, bytes20),
+            salt,
+            keccak256(self._init_code(implementation, arguments)),
+        )
     )
     return convert(convert(digest, uint256) & convert(max_value(uint160), uint256), address)
 

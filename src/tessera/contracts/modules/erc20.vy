@@ -10,6 +10,7 @@ from . import allowances
 
 uses: allowances
 
+
 event Transfer:
     sender: indexed(address)
     receiver: indexed(address)

@@ -19,7 +19,9 @@ interface IERC721Receiver:
 
 ERC165_ID: constant(bytes4) = 0x01ffc9a7
 ERC721_ID: constant(bytes4) = 0x80ac58cd
-RECEIVED: constant(bytes4) = method_id("onERC721Received(address,address,uint256,bytes)", output_type=bytes4)
+RECEIVED: constant(bytes4) = method_id(
+    "onERC721Received(address,address,uint256,bytes)", output_type=bytes4
+)
 
 owners: HashMap[uint256, address]
 balances: HashMap[address, uint256]

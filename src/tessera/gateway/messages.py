@@ -46,12 +46,15 @@ class Limits:
         To take one piece of a stream; who reads slower is cut off, and pays for what was sent.
     answer_timeout_s
         For the model to answer, or to end its stream.
+    silence_s
+        A stream whose model was silent for so long when its time was over has failed.
     """
 
     body_bytes: int = 8 * 1024 * 1024
     read_timeout_s: float = 20.0
     write_timeout_s: float = 20.0
     answer_timeout_s: float = 120.0
+    silence_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A chat that is answered piece by piece, paid for as far as it was sent.
 
 The voucher is on the disk before the first piece leaves. A consumer who goes away pays for what
-was sent to him; a model that breaks off is paid nothing, and the stream says so. The receipt comes
+was sent to him; a model that breaks off is paid nothing, and the stream says so; one that still
+writes when its time is over is cut off there, and paid for what was sent. The receipt comes
 behind `[DONE]`, where clients that do not know it have stopped reading.
 """
 
@@ -11,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from tessera.errors import BackendFailed, InvariantViolation, TesseraError
 from tessera.gateway.answers import ChatChunks, event
@@ -36,6 +37,10 @@ _HEADERS: Final = [
 
 
 _FREE: Final = "the call is not charged"
+
+
+_Drawn = asyncio.Queue[ChatDelta | ChatEnd | Exception | None]
+"""What the model wrote and the consumer has not taken; None: its time was over as it wrote."""
 
 
 class _Gone(Exception):
@@ -68,18 +73,17 @@ async def stream_chat(
     sent = _Sent(send, limits.write_timeout_s)
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
+    drawn: _Drawn = asyncio.Queue()
     pieces = offer.runner.chat_stream(asked.request)
+    drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits))
     watch = asyncio.create_task(_left(receive))
     try:
-        async with asyncio.timeout(limits.answer_timeout_s), _closing(pieces):
-            ended = await _pump(pieces, call, chunks, sent, watch)
-    except _Gone:
+        async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
+            ended = await _pump(drawn, call, chunks, sent, watch)
+    except (_Gone, TimeoutError):
+        # The model's own time is shorter, so whoever took longer is the reader.
         if sent.units is not None:
             await _finish(call, offer, sent, ledger, request_hash)
-        return
-    except TimeoutError:
-        slow = f"model {offer.slug!r} did not end within {limits.answer_timeout_s:g} s"
-        await _break_off(sent, BackendFailed(slow, next_step=_FREE), name)
         return
     except TesseraError as error:
         await _break_off(sent, error, name)
@@ -90,9 +94,8 @@ async def stream_chat(
         await _break_off(sent, ours, name)
         return
     finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+        await _ended(watch)
+        await _ended(drawing)
     with suppress(_Gone):
         await sent.piece(chunks.last(ended.finish))
         if asked.include_usage:
@@ -125,8 +128,9 @@ class _Sent:
         self.begun = True
 
     async def piece(self, data: bytes) -> None:
-        self.hash.feed(data)
+        # The server waits for the reader first and writes then: what it gave up was not sent.
         await self._message({"type": "http.response.body", "body": data, "more_body": True})
+        self.hash.feed(data)
 
     async def end(self, data: bytes) -> None:
         await self._message({"type": "http.response.body", "body": data})
@@ -139,28 +143,37 @@ class _Sent:
             raise _Gone from error
 
 
+async def _draw(
+    pieces: AsyncIterator[ChatDelta | ChatEnd], drawn: _Drawn, offer: Offer, limits: Limits
+) -> None:
+    # At the model's own pace: a reader who dawdles must not make a model late that then is unpaid.
+    loop = asyncio.get_running_loop()
+    heard: float | None = None
+    try:
+        async with asyncio.timeout(limits.answer_timeout_s), _closing(pieces):
+            async for piece in pieces:
+                heard = loop.time()
+                drawn.put_nowait(piece)
+                if isinstance(piece, ChatEnd):
+                    return
+        drawn.put_nowait(BackendFailed("the model's stream broke off", next_step=_FREE))
+    except TimeoutError:
+        writing = heard is not None and loop.time() - heard < limits.silence_s
+        slow = f"model {offer.slug!r} did not end within {limits.answer_timeout_s:g} s"
+        drawn.put_nowait(None if writing else BackendFailed(slow, next_step=_FREE))
+    except Exception as error:  # noqa: BLE001 - raised again by whoever reads on
+        drawn.put_nowait(error)
+
+
 async def _pump(
-    pieces: AsyncIterator[ChatDelta | ChatEnd],
-    call: Call,
-    chunks: ChatChunks,
-    sent: _Sent,
-    watch: asyncio.Task[None],
+    drawn: _Drawn, call: Call, chunks: ChatChunks, sent: _Sent, watch: asyncio.Task[None]
 ) -> ChatEnd:
-    steps = aiter(pieces)
     while True:
-        step = asyncio.create_task(_next(steps))
-        try:
-            await asyncio.wait((step, watch), return_when=asyncio.FIRST_COMPLETED)
-            if watch.done() and not step.done():
-                raise _Gone
-        finally:
-            if not step.done():
-                step.cancel()
-                with suppress(asyncio.CancelledError):
-                    await step
-        piece = step.result()
+        piece = await _next(drawn, watch)
+        if isinstance(piece, Exception):
+            raise piece
         if piece is None:
-            raise BackendFailed("the model's stream broke off", next_step=_FREE)
+            return ChatEnd("length", sent.units or Units())
         if not sent.begun:
             if call.durable is not None:
                 await asyncio.shield(call.durable)
@@ -174,8 +187,22 @@ async def _pump(
         sent.units = piece.units
 
 
-async def _next(steps: AsyncIterator[ChatDelta | ChatEnd]) -> ChatDelta | ChatEnd | None:
-    return await anext(steps, None)
+async def _next(drawn: _Drawn, watch: asyncio.Task[None]) -> ChatDelta | ChatEnd | Exception | None:
+    if not drawn.empty():
+        return drawn.get_nowait()
+    step = asyncio.create_task(drawn.get())
+    try:
+        await asyncio.wait((step, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not step.done():
+            raise _Gone
+    finally:
+        await _ended(step)
+    return step.result()
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _finish(

@@ -204,7 +204,11 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     await books.reopen()
     parrot = Parrot()
     limits = Limits(
-        body_bytes=20_000, read_timeout_s=0.5, write_timeout_s=0.5, answer_timeout_s=1.0
+        body_bytes=20_000,
+        read_timeout_s=0.5,
+        write_timeout_s=0.5,
+        answer_timeout_s=1.0,
+        silence_s=0.5,
     )
     server = GatewayServer(make_gateway(books, parrot, limits), drain_s=1)
     await server.start()

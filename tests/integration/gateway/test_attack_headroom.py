@@ -1,4 +1,4 @@
-"""Somebody else's voucher: anyone may read it in a settlement, and it is worth nothing to a thief."""
+"""Somebody else's voucher: all may read it in a settlement, and it is worth nothing to a thief."""
 
 from __future__ import annotations
 

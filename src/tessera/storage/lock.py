@@ -21,7 +21,7 @@ class FileLock:
     thing
         What it stands for, as its user knows it.
     next_step
-        What whoever meets the lock can do.
+        What whoever meets the lock can do; `{owner}` in it becomes the process.
 
     Raises
     ------
@@ -38,7 +38,11 @@ class FileLock:
             owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(handle)
             raise Busy(
-                thing, found=f"in use by process {owner}", wanted="one user", next_step=next_step
+                thing,
+                found=f"in use by process {owner}",
+                wanted="one user",
+                next_step=next_step.replace("{owner}", owner),
+                pid=owner,
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

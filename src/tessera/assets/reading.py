@@ -49,7 +49,8 @@ from tessera.assets.references import (
 )
 from tessera.assets.refusals import BundleInvalid, Problem
 from tessera.errors import InputError, did_you_mean
-from tessera.units import BPS, Bps, Units, parse_amount
+from tessera.spec.prices import MAX_PRICE
+from tessera.units import BPS, Bps, Units, format_amount, parse_amount
 
 __all__ = ["CURRENCY_DECIMALS", "MAX_MANIFEST_BYTES", "read_manifest"]
 
@@ -388,9 +389,14 @@ def _amount(table: Table, key: str, decimals: int) -> Units:
         return Units(0)
     if isinstance(value, str):
         try:
-            return parse_amount(value, decimals=decimals, thing=key)
+            amount = parse_amount(value, decimals=decimals, thing=key)
         except InputError as error:
             table.note(key, shown(value), error.wanted or "an amount")
+        else:
+            if amount <= MAX_PRICE:
+                return amount
+            most = format_amount(MAX_PRICE, decimals=decimals)
+            table.note(key, shown(value), f"{most} or less, as the Registry keeps prices")
     else:
         # A bare number is a binary fraction to most readers, and no price should depend on one.
         fix = f'write "{value}"' if isinstance(value, int | Decimal) else ""

@@ -31,9 +31,7 @@ __all__ = [
     "UnixSeconds",
     "Units",
     "Version",
-    "bps_of_floor",
     "checked_bps",
-    "checked_uint64",
     "checked_uint96",
     "format_amount",
     "parse_amount",
@@ -156,14 +154,6 @@ def format_amount(
     return f"{text} {symbol}" if symbol else text
 
 
-def bps_of_floor(amount: int, bps: int) -> int:
-    """Return `bps` hundredths of a percent of `amount`, rounded down.
-
-    The dust stays with whoever gets the rest of `amount`.
-    """
-    return amount * bps // BPS
-
-
 def checked_bps(value: int, thing: str) -> Bps:
     """Return `value` as Bps, or raise InputError outside 0 to 10,000."""
     if not 0 <= value <= BPS:
@@ -171,17 +161,8 @@ def checked_bps(value: int, thing: str) -> Bps:
     return Bps(value)
 
 
-def checked_uint64(value: int, thing: str) -> int:
-    """Return `value`, or raise InputError where a uint64 cannot hold it."""
-    return _checked(value, thing, MAX_UINT64, "uint64")
-
-
 def checked_uint96(value: int, thing: str) -> int:
     """Return `value`, or raise InputError where a uint96 cannot hold it (amounts on the chain)."""
-    return _checked(value, thing, MAX_UINT96, "uint96")
-
-
-def _checked(value: int, thing: str, highest: int, kind: str) -> int:
-    if not 0 <= value <= highest:
-        raise InputError(thing, found=value, wanted=f"0 to {highest} (a {kind})")
+    if not 0 <= value <= MAX_UINT96:
+        raise InputError(thing, found=value, wanted=f"0 to {MAX_UINT96} (a uint96)")
     return value

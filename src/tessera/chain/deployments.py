@@ -18,7 +18,6 @@ from typing import Final
 import msgspec
 
 from tessera.bindings import Channels, Launchpad, Registry, TestDollar
-from tessera.bindings.codec import checksummed
 from tessera.chain.reader import ChainReader
 from tessera.contracts import Artifact, load_artifact
 from tessera.errors import Conflict, DataError, NotFound, StorageFull, WrongChain
@@ -158,11 +157,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         if name not in self.contracts:
             raise NotFound.among("deployed contract", name, self.contracts)
         return self.contracts[name].address
-
-    def name_at(self, address: str) -> str | None:
-        """Return the name of the contract at an address; None for a stranger's or a clone."""
-        wanted = checksummed(address)
-        return next((name for name, row in self.contracts.items() if row.address == wanted), None)
 
     @classmethod
     def load(cls, file: Path) -> Deployment:

@@ -50,8 +50,6 @@ async def test_the_contracts_know_each_other(sender: Sender, file: Path) -> None
     assert await read(made.registry.commons()) == COMMONS
     assert await read(made.currency.decimals()) == 6
     assert made.has_faucet
-    assert made.name_at(made.registry.address) == "Registry"
-    assert made.name_at(OWNER) is None
     for place, name in enumerate(NAMES):
         row = made.contracts[name]
         assert row.address == created_address(sender.address, made.first_nonce + place)

@@ -61,6 +61,7 @@ from tessera.serving.runner import (
     Task,
 )
 from tessera.spec.signatures import keccak
+from tessera.units import MAX_UINT64
 
 __all__ = ["Gateway"]
 
@@ -121,13 +122,13 @@ class Gateway:
             if path in PAID_PATHS:
                 reply = await self._paid(scope, receive, send, name)
             else:
-                reply = await self._page(scope, path)
+                reply = await self._page(scope, path, name)
         except TesseraError as error:
             if isinstance(error, InvariantViolation):
-                logger.exception("%s %s", scope["method"], path)
+                logger.exception("%s %r", scope["method"], path)
             reply = _refusal(error, path, name)
         except Exception:
-            logger.exception("%s %s failed", scope["method"], path)
+            logger.exception("%s %r failed", scope["method"], path)
             ours = InvariantViolation("the gateway failed; its log says how", request=name)
             reply = _refusal(ours, path, name)
         if reply is not None:
@@ -138,7 +139,7 @@ class Gateway:
     async def _paid(self, scope: Scope, receive: Receive, send: Send, name: str) -> Reply | None:
         path = scope["path"]
         if scope["method"] != "POST":
-            return _wrong_method("POST")
+            return _wrong_method("POST", path, name)
         body = await read_all(scope, receive, self.limits)
         offer = self.catalogue.find(model_of(body))
         asked = read_body(path, body, offer.limits)
@@ -199,7 +200,7 @@ class Gateway:
 
     # --- Everything else ----------------------------------------------------------------------
 
-    async def _page(self, scope: Scope, path: str) -> Reply:
+    async def _page(self, scope: Scope, path: str, name: str) -> Reply:
         handler = self._pages.get(path)
         if handler is None:
             handler = next(
@@ -208,7 +209,7 @@ class Gateway:
         if handler is None:
             raise NotFound.among("route", path, [*self._pages, *PAID_PATHS])
         if scope["method"] not in {"GET", "HEAD"}:
-            return _wrong_method("GET")
+            return _wrong_method("GET", path, name)
         return await handler(scope)
 
     async def _health(self, _scope: Scope) -> Reply:
@@ -244,6 +245,8 @@ class Gateway:
         if not (number.isascii() and number.isdigit()) or len(number) > _MAX_CHANNEL_DIGITS:
             raise InputError("channel", found=number, wanted="its number in decimal digits")
         channel = int(number)
+        if channel > MAX_UINT64:
+            raise InputError("channel", found=number, wanted="a uint64")
         ledger = self.cashier.ledger
         match rest:
             case []:
@@ -301,15 +304,16 @@ def _check_task(offer: Offer, asked: Asked) -> None:
 
 
 def _refusal(error: TesseraError, path: str, name: str) -> Reply:
-    shape = openai_error_body if path.startswith("/v1/") else error_body
+    shape = openai_error_body if f"{path}/".startswith("/v1/") else error_body
     # The official clients repeat every 409 and 5xx unless they are told what is in vain.
     retry = b"true" if error.retryable else b"false"
     return json_reply(shape(error, name), http_status(error), ((b"x-should-retry", retry),))
 
 
-def _wrong_method(allowed: str) -> Reply:
+def _wrong_method(allowed: str, path: str, name: str) -> Reply:
     error = InputError("method", wanted=allowed, found="another")
-    return json_reply(error_body(error), 405, ((b"allow", allowed.encode()),))
+    refusal = _refusal(error, path, name)
+    return Reply(405, refusal.body, (*refusal.headers, (b"allow", allowed.encode())))
 
 
 async def _live(receive: Receive, send: Send) -> None:

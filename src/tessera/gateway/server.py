@@ -20,6 +20,7 @@ __all__ = ["GatewayServer", "GuardedProtocol"]
 MAX_HEADER_BYTES: Final = 32 * 1024
 HEADER_TIMEOUT_S: Final = 10.0
 _BACKLOG: Final = 1024
+_WRAPPING: Final = 8
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -29,6 +30,8 @@ class GuardedProtocol(HttpToolsProtocol):
     """
 
     _head_bytes = 0
+    _body_bytes = 0
+    _chunked = False
     _head_open = True
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -43,17 +46,33 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives before the head is whole."""
+        """Count what arrives and is no body: head, trailers and what chunks are wrapped in."""
+        self._body_bytes = 0
         super().data_received(data)
-        if self._head_open:
-            self._head_bytes += len(data)
+        if self._head_open or self._chunked:
+            # A chunk of one byte has five around it.
+            self._head_bytes += len(data) - _WRAPPING * self._body_bytes
             if self._head_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
                 self._refuse(431, b"Request Header Fields Too Large")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer is none, and would reach the gateway as if it were."""
+        if self._head_open:
+            if name.lower() == b"transfer-encoding":
+                self._chunked = True
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Count the body off."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         """Begin to count and to wait."""
         super().on_message_begin()
         self._head_open = True
+        self._chunked = False
+        self._head_bytes = 0
         self._start_timer()
 
     def on_headers_complete(self) -> None:

@@ -215,6 +215,8 @@ def _decoded(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
             wanted="the fields of this route, each of its type",
             param=place.rstrip("`") or None,
         ) from error
+    except RecursionError as error:
+        raise InputError("request", found="JSON nested too deep", wanted="flat JSON") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError("request", found=str(error), wanted="strict JSON") from error
 
@@ -253,6 +255,8 @@ def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
     _check_range("temperature", temperature, 0.0 <= temperature <= _MAX_TEMPERATURE, "0 to 2")
     top_p = 1.0 if asked.top_p is None else asked.top_p
     _check_range("top_p", top_p, 0.0 < top_p <= 1.0, "above 0, at most 1")
+    if asked.seed is not None and abs(asked.seed) > _MAX_INTEGER:
+        raise InputError("seed", found=asked.seed, wanted="a 64-bit integer", param="seed")
     stream = bool(asked.stream)
     return Asked(
         asked.model,

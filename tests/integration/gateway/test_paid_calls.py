@@ -230,6 +230,10 @@ async def test_pages_tell_models_channels_receipts_and_calls(shop: Shop) -> None
         ("GET", "/v1/channels/5", 404),
         ("GET", "/v1/channels/5/calls/x", 401),
         ("GET", "/v1/channels/5/6", 404),
+        ("GET", f"/v1/channels/{2**64}", 400),
+        ("POST", "/healthz", 405),
+        ("OPTIONS", "/v1/embeddings", 405),
+        ("GET", "/v1/models/%2e%2e%2f%0a", 404),
     ],
 )
 async def test_every_route_refuses_in_its_shape(
@@ -240,7 +244,9 @@ async def test_every_route_refuses_in_its_shape(
     told = answer.json()
     message = told["error"]["message"] if "error" in told else told["message"]
     assert message
-    assert ("error" in told) is (path.startswith("/v1/") and status != 405)
+    assert ("error" in told) is path.startswith("/v1/")
+    assert path.startswith("/v1/") or not told["ok"]
+    assert answer.headers["x-should-retry"] == "false"
 
 
 async def test_the_receipt_names_the_request_by_the_hash_of_its_bytes(shop: Shop) -> None:

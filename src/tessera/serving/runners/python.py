@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tessera.assets.manifest import Package
-from tessera.errors import TesseraError, TooLarge
+from tessera.errors import TooLarge
 from tessera.serving.answers import wrong_outputs, wrong_scores, wrong_vectors
 from tessera.serving.metering import texts_units
 from tessera.serving.packages import check_packages
@@ -201,21 +201,21 @@ class PythonRunner(RunnerBase):
         nobody else's call, and `max_tokens` bounds what waits for him.
         """
         self.require(Task.CHAT)
-        waiting: asyncio.Queue[ChatDelta | ChatEnd | TesseraError] = asyncio.Queue()
+        waiting: asyncio.Queue[ChatDelta | ChatEnd | Exception] = asyncio.Queue()
 
         async def draw() -> None:
             try:
                 async with contextlib.aclosing(self._generate(request)) as events:
                     async for event in events:
                         waiting.put_nowait(event)
-            except TesseraError as error:
+            except Exception as error:  # noqa: BLE001 - raised again by the reader
                 waiting.put_nowait(error)
 
         drawing = asyncio.create_task(draw())
         try:
             while True:
                 event = await waiting.get()
-                if isinstance(event, TesseraError):
+                if isinstance(event, Exception):
                     raise event
                 yield event
                 if isinstance(event, ChatEnd):

@@ -294,10 +294,12 @@ class UpstreamRunner(RunnerBase):
         return reply.body
 
     def _refused(self, status: int, body: bytes) -> BackendFailed:
-        said = body[:_SHOWN].decode(errors="replace")
+        said = body.decode(errors="replace")
         if self._key:
+            # Before it is cut, or half a key would be left over.
             said = said.replace(self._key, "********")
-        _log.warning("upstream of model %r answered %d: %s", self.name, status, said)
+        said = said[:_SHOWN]
+        _log.warning("upstream of model %r answered %d: %r", self.name, status, said)
         if status in _ABOUT_THE_REQUEST:
             return self.failed(f"has an upstream that answered {status}: {said}")
         if status == _OK:

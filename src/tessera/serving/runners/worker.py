@@ -319,7 +319,7 @@ class Worker:
         if self._failures > 1:
             pause = min(_FIRST_PAUSE_S * 2.0 ** (self._failures - 2), _LONGEST_PAUSE_S)
             self._not_before = self._clock() + pause
-        _log.warning("model %r %s; it printed: %s", self._name, why, self.stderr_tail or "nothing")
+        _log.warning("model %r %s; it printed: %r", self._name, why, self.stderr_tail or "nothing")
         return BackendFailed(f"model {self._name!r} {why}", next_step="the call is not charged")
 
     def _raised(self, failed: Failed) -> BackendFailed:

@@ -352,10 +352,10 @@ async def test_reads_go_on_while_a_long_call_runs(tmp_path: Path) -> None:
     ):
         endpoint = Endpoint(node, client, [0.0])
         call = {"to": CLOCK, "gas": hex(300_000_000)}
+        begun = time.monotonic()
         long = asyncio.create_task(endpoint.error("eth_call", call, "latest"))
         await asyncio.sleep(0.02)
-        begun = time.monotonic()
         assert await endpoint.result("eth_blockNumber") == "0x0"
-        quick_s = time.monotonic() - begun
-        assert not long.done() or quick_s < 0.5
+        read_s = time.monotonic() - begun
         assert "OutOfGas" in (await long)["message"]
+        assert read_s < (time.monotonic() - begun) / 2

@@ -362,19 +362,26 @@ class Client:
                 self._opening = self._loop.submit(self._open_purse(chain))
             return self._opening
 
-    def _top_up_future(self, short: int) -> Future[None]:
+    def _top_up_future(self, wanted: int) -> Future[None]:
         chain = self._consumer()
         with self._lock:
             # Calls that run dry together are helped by one deposit.
             if self._topping is None or self._topping.done():
-                amount = max(short, self._top_up or 0)
-                self._topping = self._loop.submit(self._add(chain, amount))
+                self._topping = self._loop.submit(self._add(chain, wanted))
             return self._topping
 
-    async def _add(self, chain: ConsumerOnChain, amount: int) -> None:
+    async def _add(self, chain: ConsumerOnChain, wanted: int) -> None:
         purse = self._known_purse()
-        if purse is not None:
-            await chain.top_up(purse.channel, amount)
+        if purse is None:
+            return
+        # The operator only says that something is missing; how much, the chain and the purse do.
+        view = await chain.read(purse.channel, purse.keys())
+        if view is None:
+            return
+        settled = sum(line.charged for line in view.lines.values())
+        missing = purse.charged + purse.in_flight() + wanted - settled - view.balance
+        if missing > 0:
+            await chain.top_up(purse.channel, max(missing, self._top_up or 0))
 
     async def _open_purse(self, chain: ConsumerOnChain) -> Purse:
         number = self._wanted_channel

@@ -86,7 +86,7 @@ class Exchange:
     max_call_cost
         No call that could cost more is sent, base units.
     top_up
-        Adds at least so much to the channel when the deposit is too small; None refuses.
+        Makes the deposit cover a further call that costs so much; None refuses.
     on_receipt
         Told of every receipt that was believed.
     """
@@ -116,6 +116,9 @@ class Exchange:
         SignatureRejected
             The gateway's receipt is missing, forged, or charges more than was signed.
         """
+        # The receipt names the hash of the answer's bytes, so nobody may repack them; and what
+        # unpacks to a thousand times its size has no place here.
+        request.headers["accept-encoding"] = "identity"
         path = self._gateway.path_of(request.url)
         if request.method != "POST" or path not in PAID_PATHS:
             return Answer((yield Fetch(request)))
@@ -137,7 +140,7 @@ class Exchange:
             answer = yield from self._pay(purse, ticket, request)
             if answer.response.status_code != _PAYMENT_REQUIRED or attempt == _ATTEMPTS:
                 return answer
-            if not (yield from self._learn(purse, answer.response)):
+            if not (yield from self._learn(purse, ticket, answer.response)):
                 return answer
         raise AssertionError("the last attempt returns")
 
@@ -159,8 +162,6 @@ class Exchange:
         request.headers[PAYMENT_HEADER] = payment_header(purse.begin(ticket))
         request.headers[CALL_HEADER] = ticket.call
         request.headers[CALL_SIGNATURE_HEADER] = "0x" + purse.sign_call(ticket).hex()
-        # The receipt names the hash of the answer's bytes, so nobody may repack them.
-        request.headers["accept-encoding"] = "identity"
         try:
             response: httpx.Response = yield Fetch(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -218,13 +219,15 @@ class Exchange:
             elif found.state == "unknown":
                 purse.cancel(ticket)
 
-    def _learn(self, purse: Purse, refusal: httpx.Response) -> Generator[Fetch | Wait, Any, bool]:
+    def _learn(
+        self, purse: Purse, ticket: Ticket, refusal: httpx.Response
+    ) -> Generator[Fetch | Wait, Any, bool]:
         """Find out why a voucher was not enough; tell whether to try again."""
         details = _details(refusal)
         if details.short is not None:
             if self._top_up is None:
                 return False
-            yield Wait(self._top_up(int(details.short)))
+            yield Wait(self._top_up(ticket.maximum))
             return True
         self._gateway.forget()
         response: httpx.Response = yield Fetch(

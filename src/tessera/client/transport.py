@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from tessera.client.exchange import Exchange, Fetch, Wait, is_stream
 from tessera.client.scanner import ReceiptScanner
+from tessera.errors import ServingError
 from tessera.payments.purse import Ticket
 
 __all__ = ["AsyncPayingTransport", "PayingTransport"]
+
+MOST_BYTES: Final = 256 << 20
+"""Of an answer in one piece; 2,048 vectors of 3,072 numbers as JSON take half of it."""
 
 
 class PayingTransport(httpx.BaseTransport):
@@ -62,7 +66,8 @@ class PayingTransport(httpx.BaseTransport):
         if is_stream(response) and response.is_success:
             return response
         try:
-            content = b"".join(_sync(response))
+            bounded = _Bounded(response)
+            content = b"".join([bounded.take(piece) for piece in _sync(response)])
         finally:
             response.close()
         return _whole(response, step.request, content)
@@ -107,7 +112,8 @@ class AsyncPayingTransport(httpx.AsyncBaseTransport):
         if is_stream(response) and response.is_success:
             return response
         try:
-            content = b"".join([piece async for piece in _async(response)])
+            bounded = _Bounded(response)
+            content = b"".join([bounded.take(piece) async for piece in _async(response)])
         finally:
             await response.aclose()
         return _whole(response, step.request, content)
@@ -177,6 +183,24 @@ class _AsyncPaidStream(httpx.AsyncByteStream):
         if self._open:
             self._open = False
             self._exchange.finish_stream(self._ticket, self._scanner)
+
+
+class _Bounded:
+    """Refuses an answer without end, and one that unpacks to more than was sent."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        packed = response.headers.get("content-encoding", "identity")
+        if packed != "identity":
+            raise ServingError("answer of the gateway", found=packed, wanted="identity")
+        self._room = MOST_BYTES
+
+    def take(self, piece: bytes) -> bytes:
+        self._room -= len(piece)
+        if self._room < 0:
+            raise ServingError(
+                "answer of the gateway", found="more", wanted=f"{MOST_BYTES} bytes or fewer"
+            )
+        return piece
 
 
 def _sync(response: httpx.Response) -> Iterator[bytes]:

@@ -161,9 +161,9 @@ class ConsumerOnChain:
         """Return the number of the channel that `salt` opens."""
         return channel_number(self.payer, self.operator, salt)
 
-    async def read(self, channel: int) -> ChannelView | None:
-        """Read a channel; None where it was never opened."""
-        return await read_channel(self._reader, self._deployment, self.operator, channel)
+    async def read(self, channel: int, keys: Sequence[TillKey] = ()) -> ChannelView | None:
+        """Read a channel and some of its lines; None where it was never opened."""
+        return await read_channel(self._reader, self._deployment, self.operator, channel, keys)
 
     async def funds(self) -> int:
         """Return how much of the currency the payer holds."""

@@ -168,6 +168,11 @@ class Purse:
         with self._lock:
             return sum(ticket.maximum for ticket in self._flights.values())
 
+    def keys(self) -> list[TillKey]:
+        """Return the lines that were ever signed for."""
+        with self._lock:
+            return sorted(self._lines)
+
     def charged_on(self, key: TillKey) -> int:
         """Return what receipts prove about one line."""
         with self._lock:

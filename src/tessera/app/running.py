@@ -32,6 +32,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
         Address of who serves.
     started
         Unix seconds.
+    embedded
+        Whether the chain is the supervisor's own.
     """
 
     pid: int
@@ -40,6 +42,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     gateway_url: str
     operator: str
     started: int
+    embedded: bool = True
 
     def leave(self, data_dir: Path) -> None:
         """Write the note."""

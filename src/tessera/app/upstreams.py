@@ -122,7 +122,7 @@ def choose_model(server: FoundServer, wanted: str | None) -> str:
         raise NotFound.among(
             f"model of {server.url}",
             wanted or "",
-            server.models,
+            [model.removesuffix(":latest") for model in server.models],
             next_step="say which: --model NAME",
         )
     return wanted

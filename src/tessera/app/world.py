@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from tessera.app.running import Running, find_running
 from tessera.assets.directory import AssetDirectory
@@ -46,6 +47,10 @@ TREASURY: Final = "deployer"
 
 _COINS: Final = 10**9 * ETHER
 _GAS_MONEY: Final = 100 * ETHER
+_RPC_TIMEOUT_S: Final = 15.0
+_ANSWERS_WITHIN_S: Final = 8.0
+"""A node that is there says at once which chain it is; one that hangs must not hold up a person."""
+
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 Announce = Callable[[str], None]
@@ -181,7 +186,9 @@ class World:
     @property
     def embedded(self) -> bool:
         """Whether this is a development chain of ours, whose coins we may give away."""
-        return TREASURY in self.wallet.names() and not self.config.rpc_url
+        if self.config.rpc_url or TREASURY not in self.wallet.names():
+            return False
+        return self.node is not None or (self.running is not None and self.running.embedded)
 
     async def fund(self, address: str, wei: int = _GAS_MONEY) -> str:
         """Give an account coins for gas, from the treasury of an embedded chain.
@@ -284,9 +291,9 @@ async def open_world(
             announce("starting the chain")
             node = await stack.enter_async_context(_embedded(config, wallet, clock))
             url = node.url
-        reader = ChainReader(url, chain_id=config.chain_id)
+        reader = ChainReader(url, chain_id=config.chain_id, timeout_s=_RPC_TIMEOUT_S)
         stack.push_async_callback(reader.close)
-        await reader.check_chain()
+        await _answering(reader)
         deployment = await _deployed(
             config, wallet, reader, announce, make=deploy or node is not None
         )
@@ -317,9 +324,9 @@ async def connect(
             wanted="one to talk to",
             next_step="start one: tessera up; or name one: --rpc-url",
         )
-    reader = ChainReader(url, chain_id=config.chain_id)
+    reader = ChainReader(url, chain_id=config.chain_id, timeout_s=_RPC_TIMEOUT_S)
     try:
-        await reader.check_chain()
+        await _answering(reader)
         deployment = Deployment.load(deployment_file(config))
         if deployment.chain_id != config.chain_id:
             await deployment.verify(reader)
@@ -365,6 +372,20 @@ def load_account(wallet: Wallet, name: str) -> Account:
             "account", name, wallet.names(), next_step=f"make one: tessera account create {name}"
         )
     return wallet.load(name)
+
+
+async def _answering(reader: ChainReader) -> None:
+    try:
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            await reader.check_chain()
+    except TimeoutError as error:
+        # No path and no query: they may hold a key.
+        raise RpcUnavailable(
+            f"chain at {urlsplit(reader.url).hostname}:{urlsplit(reader.url).port or ''}",
+            found=f"no answer within {_ANSWERS_WITHIN_S:g} s",
+            wanted="a JSON-RPC node",
+            next_step="see whether it is well, or name another one: --rpc-url",
+        ) from error
 
 
 @asynccontextmanager

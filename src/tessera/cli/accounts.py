@@ -118,10 +118,11 @@ async def _present(session: Session, name: str, account: Account, *, fund: bool)
     funded = False
     if fund and not config.rpc_url and find_running(config.data_dir) is not None:
         async with connect(config) as world:
-            await world.fund(account.address)
-            if world.deployment.has_faucet:
+            funded = world.embedded
+            if funded:
+                await world.fund(account.address)
+            if funded and world.deployment.has_faucet:
                 await world.mint(name, world.currency.parse(_POCKET_MONEY))
-            funded = True
     session.say(
         {"name": name, "address": account.address, "funded": funded},
         f"{name}  {account.address}" + ("  (with gas and test dollars)" if funded else ""),

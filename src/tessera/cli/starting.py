@@ -141,6 +141,7 @@ async def _opened(
         gateway_url=server.url,
         operator=operator.account.address,
         started=int(world.clock()),
+        embedded=world.node is not None,
     )
 
     async def settle() -> dict[str, Any]:

@@ -1,19 +1,26 @@
-"""The real program in child processes, against one real `tessera up` for the whole module."""
+"""The real program in child processes, against one real `tessera up` for the whole folder."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+
+from tessera.cli.running import run
 
 STARTS_WITHIN_S = 60.0
 MANIFEST = """\
@@ -68,12 +75,23 @@ class Program:
         )
 
     def __call__(self, *arguments: object, **environment: str) -> Outcome:
-        process = self.start(*map(str, arguments), **environment)
-        out, err = process.communicate(timeout=60)
-        return Outcome(process.returncode, out, err)
+        """Run one command: what only starts and ends in this process, which saves its start."""
+        given = [str(argument) for argument in arguments]
+        if given[0] == "up":
+            process = self.start(*given, **environment)
+            out, err = process.communicate(timeout=60)
+            return Outcome(process.returncode, out, err)
+        out_to, err_to = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment(**environment), clear=True),
+            contextlib.redirect_stdout(out_to),
+            contextlib.redirect_stderr(err_to),
+        ):
+            code = run(given)
+        return Outcome(code, out_to.getvalue(), err_to.getvalue())
 
-    def ok(self, *arguments: object) -> dict[str, Any]:
-        outcome = self(*arguments, "--json")
+    def ok(self, *arguments: object, **environment: str) -> dict[str, Any]:
+        outcome = self(*arguments, "--json", **environment)
         assert outcome.code == 0, outcome.err
         return outcome.json
 
@@ -90,19 +108,73 @@ def program(tmp_path: Path) -> Program:
     return Program(tmp_path / "data")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+class ModelServer(BaseHTTPRequestHandler):
+    """What an Ollama answers, as far as an operator asks."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer({"data": [{"id": "tiny:latest"}, {"id": "tiny-embed"}]})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path.endswith("/embeddings"):
+            rows = [{"index": i, "embedding": [len(t), 0.5]} for i, t in enumerate(asked["input"])]
+            self._answer({"data": rows})
+        elif asked.get("stream"):
+            self._stream(("Hel", "lo ", "there"))
+        else:
+            message = {"role": "assistant", "content": "Hello there"}
+            self._answer({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    def _stream(self, words: tuple[str, ...]) -> None:
+        chunks: list[object] = [{"choices": [{"delta": {"content": word}}]} for word in words]
+        chunks.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        usage = {"prompt_tokens": 3, "completion_tokens": 3}
+        chunks.append({"choices": [], "usage": usage})
+        body = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+        self._send(body + b"data: [DONE]\n\n", "text/event-stream")
+
+    def _answer(self, value: object) -> None:
+        self._send(json.dumps(value).encode(), "application/json")
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[str]:
+    """The base URL of a real model server on a loopback port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), ModelServer) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, model_server: str) -> Iterator[Program]:
     """A running `tessera up`; ended by Ctrl-C, whose exit code is part of the promise."""
     program = Program(tmp_path_factory.mktemp("world") / "data")
     up = program.start(
         "up", "--node-port", "0", "--gateway-port", "0", "--allow-python-runners",
-        "--withdraw-delay-s", "2", "--json",
+        "--withdraw-delay-s", "2", "--upstream", model_server, "--json",
     )  # fmt: skip
     try:
         assert up.stdout is not None
         ready = up.stdout.readline()
         assert ready, up.communicate()[1]
-        assert json.loads(ready)["ok"] is True
+        told = json.loads(ready)
+        assert told["ok"] is True
+        assert told["upstreams"][0]["models"] == ["tiny:latest", "tiny-embed"]
         yield program
         up.send_signal(signal.SIGINT)
         _, err = up.communicate(timeout=30)

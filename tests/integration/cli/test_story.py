@@ -14,7 +14,7 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     folder = write_bundle(tmp_path / "mean")
     dry = world.ok("publish", folder, "--dry-run")
     assert dry["dry_run"] is True
-    assert world.ok("assets", "list")["assets"] == []
+    assert "mean" not in [asset["slug"] for asset in world.ok("assets", "list")["assets"]]
 
     published = world.ok("publish", folder, "--cut", "10")
     assert published["root"] == dry["root"]
@@ -36,6 +36,7 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     receipt = world.ok("receipt", "verify", answer["receipt"])
     assert receipt["verified"] is True
     assert receipt["identity"] == "hashed"
+    assert world.ok("receipt", "show", answer["receipt"])["cost"] == str(PRICE)
     forged = dict(receipt_file(world, answer["receipt"]), charged=str(PRICE - 1))
     (tmp_path / "forged.json").write_text(json.dumps(forged))
     refused = world("receipt", "verify", tmp_path / "forged.json")
@@ -58,6 +59,18 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     back = world.ok("channel", "withdraw", "--wait")
     assert back["withdrawn"] == str(2 * 10**6 - PRICE)
     assert len(world.ok("channel", "list")["channels"]) == 1
+    assert world.ok("channel", "open", "3")["balance"] == str(3 * 10**6)
+    assert len(world.ok("channel", "list")["channels"]) == 2
+
+    world.ok("account", "create", "contributor")
+    assert "contributor" in world.ok("account", "list")["accounts"]
+    world.ok("transfer", "mean", "contributor", "40")
+    world.ok("vest", "mean", "contributor", "25", "--cliff", "1d", "--duration", "10d")
+    owned = world.ok("portfolio", "contributor")
+    assert owned["shares"][0]["amount"] == str(40 * 10**18)
+    assert owned["vestings"][0]["amount"] == str(25 * 10**18)
+    refused = world("transfer", "mean", "contributor", "1000")
+    assert refused.code in (2, 5), refused.err
 
 
 def receipt_file(world: Program, name: str) -> dict[str, object]:

@@ -137,6 +137,8 @@ def buy(amount: uint256, receiver: address = msg.sender) -> uint256:
     # One account cannot be both: its unsold shares and its bought ones would share one index.
     assert receiver != publisher, "offering: the publisher cannot buy"
     assert receiver != empty(address), "offering: receiver is the zero address"
+    # Revenue that the currency holds up is shared later by whoever is still here. Nobody leaves by buying, so nobody
+    # is pushed out of it.
     pulled: bool = self._pull()
     self._settle(publisher, self.unsold)
     self.bought_in_all[receiver] = in_all

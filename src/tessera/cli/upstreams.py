@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         session: Session,
         urls: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[URL]...", help="To ask; else those of the settings."),
+            typer.Argument(metavar="URL", help="To ask; else those of the settings."),
         ] = None,
     ) -> None:
         """List model servers, named ones and a local Ollama, with the models that they have."""

@@ -8,7 +8,7 @@ so and pays nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -175,12 +175,23 @@ async def plan_publication(
     parents = _parents(manifest, directory, problems)
     contributions = _contributions(manifest, accounts or {}, problems)
     existing = _existing(directory, manifest, publisher)
-    terms = None
+    if existing is not None and not problems and _named(parents) != _named(existing.parents):
+        problems.append(
+            Problem(
+                f"{MANIFEST_NAME}: parents",
+                "other parents or royalties than the asset was registered with",
+                "the same: they are frozen, and further versions pay them",
+                "put them back, or publish under another name",
+            )
+        )
+    cut, terms = _NO_CUT, None
     if endpoint is not None:
         listed = existing.endpoints.get(endpoint.operator) if existing is not None else None
         present = _NO_CUT if listed is None else Bps(listed.cut_bps)
         cut = present if endpoint.cut is None else endpoint.cut
-        terms = _terms(manifest, endpoint, cut, parents, problems)
+        terms = _terms(manifest, endpoint, cut)
+    floor = 0 if existing is None else existing.floor_bps
+    _check_parts(cut, sum(parent.royalty_bps for parent in parents), floor, problems)
     if problems:
         raise BundleInvalid(folder.name or str(folder), problems)
     publication = Publication(
@@ -354,26 +365,28 @@ def _contributions(
     return ContributionTree(contributions_of(manifest.contributors, accounts)).root
 
 
-def _terms(
-    manifest: Manifest,
-    endpoint: Endpoint,
-    wanted_cut: Bps,
-    parents: tuple[Parent, ...],
-    problems: list[Problem],
-) -> EndpointTerms:
-    cut = checked_bps(wanted_cut, "operator's cut")
-    if len(endpoint.url.encode()) > _MAX_URL:
-        raise InputError("endpoint URL", found=endpoint.url, wanted=f"at most {_MAX_URL} bytes")
-    royalties = sum(parent.royalty_bps for parent in parents)
-    if cut + royalties + _FEE_CAP_BPS > BPS:
+def _named(parents: Iterable[Parent]) -> set[tuple[int, int]]:
+    return {(parent.asset, parent.royalty_bps) for parent in parents}
+
+
+def _check_parts(cut: int, royalties: int, floor: int, problems: list[Problem]) -> None:
+    if cut + royalties + floor + _FEE_CAP_BPS > BPS:
+        kept = f" and {floor} are the holders' floor" if floor else ""
         problems.append(
             Problem(
                 "operator's cut and royalties",
                 f"{cut} and {royalties} hundredths of a percent",
-                f"at most {BPS - _FEE_CAP_BPS} together: the rest may be network fee",
-                "lower the cut",
+                f"at most {BPS - _FEE_CAP_BPS - floor} together: "
+                f"{_FEE_CAP_BPS} may be network fee{kept}",
+                "lower the cut" if cut else "lower the royalties",
             )
         )
+
+
+def _terms(manifest: Manifest, endpoint: Endpoint, wanted_cut: Bps) -> EndpointTerms:
+    cut = checked_bps(wanted_cut, "operator's cut")
+    if len(endpoint.url.encode()) > _MAX_URL:
+        raise InputError("endpoint URL", found=endpoint.url, wanted=f"at most {_MAX_URL} bytes")
     price = manifest.price
     return EndpointTerms(
         endpoint.operator,

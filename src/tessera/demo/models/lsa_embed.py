@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tessera.assets.manifest import Task
 from tessera.demo.models import corpus
 from tessera.demo.models.graphs import write_graph
+from tessera.demo.models.retrieval import BENCHMARK, METRIC, hit_rates, pairs_of
 from tessera.demo.models.summary import Built, Description, write_bundle
 
 __all__ = ["build"]
@@ -20,9 +21,6 @@ __all__ = ["build"]
 _SEED = 7
 _WORDS = 8000
 _DIMENSIONS = 256
-_NEAREST = 10
-_SHORTEST_QUERY, _SHORTEST_REST = 15, 40
-_FIRST_SENTENCE = re.compile(r"\n\s*\n|(?<=\.)\s")
 
 DESCRIPTION = Description(
     slug="lsa-embed",
@@ -40,8 +38,8 @@ file = "embed.onnx"
 limits = { memory_mb = 256, timeout_s = 5 }
 """,
     prices={"per_call": "0.0001", "per_1k_input": "0.002"},
-    benchmark="a held-out docstring's first sentence finds the rest of it among the ten nearest",
-    metric="hit_rate_at_10",
+    benchmark=BENCHMARK,
+    metric=METRIC,
     note="Trained on this machine on docstrings that came with Python.",
     inputs=[{"name": "text", "type": "string"}],
     outputs=[{"name": "embedding", "type": "float32", "shape": [_DIMENSIONS]}],
@@ -97,8 +95,8 @@ def build(folder: Path, *, appended: str = "") -> Built:
         inputs=[("text", StringTensorType([None, 1]))],
         outputs={"variable": "embedding"},
     )
-    pairs = _pairs([document.text for document in held_out])
-    rate, first = hit_rates(graph, pairs)
+    pairs = pairs_of(held_out)
+    rate, first = hit_rates(_embedding_by(graph), pairs)
     return write_bundle(
         folder,
         DESCRIPTION,
@@ -118,8 +116,7 @@ def build(folder: Path, *, appended: str = "") -> Built:
     )
 
 
-def hit_rates(graph: Path, pairs: list[tuple[str, str]]) -> tuple[float, float]:
-    """Measure retrieval: how often a query's own text is among the ten nearest, and the nearest."""
+def _embedding_by(graph: Path) -> Callable[[list[str]], npt.NDArray[Any]]:
     import onnxruntime as ort
 
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
@@ -129,15 +126,4 @@ def hit_rates(graph: Path, pairs: list[tuple[str, str]]) -> tuple[float, float]:
         vectors: npt.NDArray[Any] = session.run(["embedding"], {"text": column})[0]
         return vectors
 
-    alike = embedded([query for query, _ in pairs]) @ embedded([rest for _, rest in pairs]).T
-    ranks = (alike > np.diag(alike)[:, None]).sum(axis=1)
-    return float((ranks < _NEAREST).mean()), float((ranks == 0).mean())
-
-
-def _pairs(texts: list[str]) -> list[tuple[str, str]]:
-    pairs = []
-    for text in texts:
-        first, *rest = _FIRST_SENTENCE.split(text, maxsplit=1)
-        if rest and len(first) >= _SHORTEST_QUERY and len(rest[0]) >= _SHORTEST_REST:
-            pairs.append((first, rest[0]))
-    return pairs
+    return embedded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from tessera.spec.vouchers import Receipt, TillKey, receipt_digest
 
 CHANNEL = 77
 REQUEST = keccak(b"request")
+FLIGHT = {
+    "call": f"{1:032x}",
+    "asset": str(KEY.asset),
+    "terms": KEY.terms,
+    "maximum": "5",
+    "request": REQUEST.hex(),
+}
 
 
 def purse(file: Path | None = None) -> Purse:
@@ -115,6 +123,55 @@ def test_a_damaged_file_is_not_guessed_at(tmp_path: Path) -> None:
     file.write_text("{")
     with pytest.raises(DataError, match="what this client wrote"):
         purse(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 99},
+        {"lines": [{"asset": "x", "terms": 1}]},
+        {"lines": [{"asset": "7", "terms": 1, "charged": "-5"}]},
+        {"flights": [{**FLIGHT, "request": "zz"}]},
+        {"flights": [{**FLIGHT, "call": "../receipts"}]},
+    ],
+)
+def test_a_file_that_this_client_did_not_write_is_refused(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    file = tmp_path / "purse.json"
+    own = purse(file)
+    own.begin(ticket(1, 5))
+    own.close()
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(DataError, match="what this client wrote"):
+        purse(file)
+
+
+def test_a_call_in_flight_on_a_line_of_its_own_does_not_stop_further_calls(tmp_path: Path) -> None:
+    file = tmp_path / "purse.json"
+    own = purse(file)
+    own.begin(ticket(1, 5))
+    own.close()
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"lines": [], "flights": [FLIGHT]}))
+    again = purse(file)
+    assert again.begin(ticket(2, 3)).voucher.maximum(KEY) == 5 + 3
+    again.close()
+
+
+def test_what_a_power_cut_emptied_comes_back_from_the_operators_proof(tmp_path: Path) -> None:
+    file = tmp_path / "purse.json"
+    file.write_bytes(b"")
+    own = purse(file)
+    own.learn(receipt(80), sign(CHANNEL, (KEY, 80)))
+    assert own.charged == 80
+    own.close()
+
+
+def test_a_receipt_of_nothing_takes_none_of_the_sixteen_lines() -> None:
+    """An operator that showed one for a line never paid for ended the client with a KeyError."""
+    own = purse()
+    own.learn(receipt(0, OTHER), None)
+    assert own.keys() == []
 
 
 def test_a_file_of_another_channel_is_refused(tmp_path: Path) -> None:

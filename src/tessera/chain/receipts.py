@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -41,15 +42,22 @@ class Block:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Block:
-        """Read the node's form."""
-        return cls(
-            number=int(found["number"], 16),
-            hash=found.get("hash") or "",
-            parent=found["parentHash"],
-            timestamp=int(found["timestamp"], 16),
-            base_fee=int(found.get("baseFeePerGas") or "0x0", 16),
-            gas_limit=int(found["gasLimit"], 16),
-        )
+        """Read the node's form.
+
+        Raises
+        ------
+        DataError
+            It is another one.
+        """
+        with _read_as("block"):
+            return cls(
+                number=int(found["number"], 16),
+                hash=found.get("hash") or "",
+                parent=found["parentHash"],
+                timestamp=int(found["timestamp"], 16),
+                base_fee=int(found.get("baseFeePerGas") or "0x0", 16),
+                gas_limit=int(found["gasLimit"], 16),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +96,23 @@ class RawLog:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> RawLog:
-        """Read the node's form."""
-        return cls(
-            address=checksummed(found["address"]),
-            topics=tuple(bytes.fromhex(topic[2:]) for topic in found["topics"]),
-            data=bytes.fromhex(found["data"][2:]),
-            block=int(found["blockNumber"], 16),
-            block_hash=found["blockHash"],
-            tx_hash=found["transactionHash"],
-            index=int(found["logIndex"], 16),
-        )
+        """Read the node's form.
+
+        Raises
+        ------
+        DataError
+            It is another one.
+        """
+        with _read_as("log"):
+            return cls(
+                address=checksummed(found["address"]),
+                topics=tuple(bytes.fromhex(topic[2:]) for topic in found["topics"]),
+                data=bytes.fromhex(found["data"][2:]),
+                block=int(found["blockNumber"], 16),
+                block_hash=found["blockHash"],
+                tx_hash=found["transactionHash"],
+                index=int(found["logIndex"], 16),
+            )
 
     def read_as(self, kind: type[E]) -> EventLog[E]:
         """Decode the log as such an event.
@@ -152,21 +167,28 @@ class TransactionReceipt:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> TransactionReceipt:
-        """Read the node's form."""
-        created = found.get("contractAddress")
-        to = found.get("to")
-        return cls(
-            tx_hash=found["transactionHash"],
-            block=int(found["blockNumber"], 16),
-            block_hash=found["blockHash"],
-            sender=checksummed(found["from"]),
-            to=checksummed(to) if to else None,
-            succeeded=int(found["status"], 16) == 1,
-            gas_used=int(found["gasUsed"], 16),
-            gas_price=int(found.get("effectiveGasPrice") or "0x0", 16),
-            created=checksummed(created) if created else None,
-            logs=tuple(RawLog.from_json(log) for log in found["logs"]),
-        )
+        """Read the node's form.
+
+        Raises
+        ------
+        DataError
+            It is another one.
+        """
+        with _read_as("receipt of a transaction"):
+            created = found.get("contractAddress")
+            to = found.get("to")
+            return cls(
+                tx_hash=found["transactionHash"],
+                block=int(found["blockNumber"], 16),
+                block_hash=found["blockHash"],
+                sender=checksummed(found["from"]),
+                to=checksummed(to) if to else None,
+                succeeded=int(found["status"], 16) == 1,
+                gas_used=int(found["gasUsed"], 16),
+                gas_price=int(found.get("effectiveGasPrice") or "0x0", 16),
+                created=checksummed(created) if created else None,
+                logs=tuple(RawLog.from_json(log) for log in found["logs"]),
+            )
 
     @property
     def events(self) -> list[Event]:
@@ -198,3 +220,17 @@ class TransactionReceipt:
                 wanted="exactly one",
             )
         return found[0]
+
+
+@contextmanager
+def _read_as(thing: str) -> Iterator[None]:
+    # Whoever waits for a transaction waits for ever if what reads its receipt dies of a KeyError.
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{thing}, as the node tells it",
+            found=f"{type(error).__name__}: {error}",
+            wanted="the fields of the Ethereum JSON-RPC",
+            next_step="use another node: --rpc-url",
+        ) from error

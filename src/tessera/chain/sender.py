@@ -533,7 +533,7 @@ class Sender:
         head = int(answers.pop(), 16)
         mined: dict[int, TransactionReceipt] = {}
         for (flight, _), answer in zip(asked, answers, strict=True):
-            if answer is not None and answer.get("blockNumber"):
+            if isinstance(answer, dict) and answer.get("blockNumber"):
                 mined[flight.nonce] = TransactionReceipt.from_json(answer)
         for flight in flights:
             receipt = mined.get(flight.nonce)

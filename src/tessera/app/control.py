@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +17,12 @@ from typing import Any, Final
 import msgspec
 
 from tessera import errors
-from tessera.errors import NotFound, TesseraError
+from tessera.errors import InvariantViolation, NotFound, TesseraError
 from tessera.presenting import error_body
 
 __all__ = ["Answer", "answer_commands", "ask_supervisor"]
+
+logger = logging.getLogger(__name__)
 
 _SOCKET: Final = "control.sock"
 _MAX_LINE: Final = 1 << 20
@@ -49,6 +52,13 @@ async def answer_commands(data_dir: Path, answers: Mapping[str, Answer]) -> Asyn
                 reply: dict[str, Any] = {"ok": True, **await answer()}
             except TesseraError as error:
                 reply = {**error_body(error), "kind": type(error).__name__}
+            except Exception as error:
+                # Without an answer the command would say that nobody is there.
+                logger.exception("supervisor command %r", name)
+                mistake = InvariantViolation(
+                    f"supervisor command {name}", found=type(error).__name__, wanted="an answer"
+                )
+                reply = {**error_body(mistake), "kind": type(mistake).__name__}
             writer.write(msgspec.json.encode(reply) + b"\n")
             await writer.drain()
         except ConnectionError:

@@ -95,7 +95,8 @@ def register(app: typer.Typer) -> None:
             offering = await _open_offering(world, record)
             amount = parse_shares(shares)
             now = world.now()
-            cost = await preview_buy(world.reader, offering, amount, now=now)
+            buyer = world.sender(session.actor("holder"))
+            cost = await preview_buy(world.reader, offering, amount, buyer=buyer.address, now=now)
             preview = (
                 f"{shown_shares(amount)} shares of {record.slug} cost {world.currency.shown(cost)}"
             )
@@ -113,7 +114,7 @@ def register(app: typer.Typer) -> None:
                 typer.confirm(f"{preview}. Buy?", abort=True, err=True)
             limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
             bought = await purchase(
-                world.sender(session.actor("holder")),
+                buyer,
                 offering,
                 world.deployment.currency,
                 amount,

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import sys
+import threading
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -188,7 +189,11 @@ class Session:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar of bytes on stderr; nothing where nobody watches."""
+        """Show a bar of bytes on stderr; nothing where nobody watches.
+
+        After Ctrl-C what reports here is ended by its next report: a thread that still had
+        gigabytes to read would hold up the end.
+        """
         from rich.progress import (
             BarColumn,
             DownloadColumn,
@@ -206,9 +211,19 @@ class Session:
             transient=True,
             disable=self.as_json or not sys.stderr.isatty(),
         )
+        left = threading.Event()
+
+        def report(done: int, total: int) -> None:
+            if left.is_set():
+                raise KeyboardInterrupt
+            bar.update(task, completed=done, total=total)
+
         with bar:
             task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            try:
+                yield report
+            finally:
+                left.set()
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -263,7 +278,10 @@ def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callab
             )
             outcome = function(session, **values)
             if inspect.iscoroutine(outcome):
-                outcome = asyncio.run(outcome)
+                import uvloop
+
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    outcome = runner.run(outcome)
             return outcome if isinstance(outcome, int) else None
 
         parameters = [

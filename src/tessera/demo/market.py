@@ -256,7 +256,9 @@ async def buy_shares(world: World, listed: Listed) -> Listed:
         if await world.reader.read(listed.offering.bought_in_all(sender.address)):
             continue
         amount = Shares(purchase.amount * _WHOLE)
-        cost = await sales.preview_buy(world.reader, listed.offering, amount, now=world.now())
+        cost = await sales.preview_buy(
+            world.reader, listed.offering, amount, buyer=sender.address, now=world.now()
+        )
         done = await sales.buy(
             sender, listed.offering, currency, amount, max_cost=cost, now=world.now()
         )

@@ -225,9 +225,18 @@ async def read_offering(
 
 
 async def preview_buy(
-    reader: ChainReader, offering: Offering, amount: Shares, *, now: UnixSeconds
+    reader: ChainReader, offering: Offering, amount: Shares, *, buyer: str, now: UnixSeconds
 ) -> Units:
     """Return what `buy` would cost, base units rounded up, or refuse as it would.
+
+    Parameters
+    ----------
+    amount
+        Raw shares.
+    buyer
+        Address; what it bought here before counts toward the cap of one buyer.
+    now
+        Unix seconds.
 
     Raises
     ------
@@ -244,10 +253,15 @@ async def preview_buy(
             wanted="a sale that is open",
             next_step=f"it is open from {view.start} to {view.end} (unix seconds)",
         )
-    most = min(view.unsold, view.cap_per_buyer)
+    bought = await reader.read(offering.bought_in_all(buyer))
+    most = min(view.unsold, max(0, view.cap_per_buyer - bought))
     if not 0 < amount <= most:
         raise InputError(
-            "shares to buy", found=amount, wanted=f"1 to {most} raw units, which are left for one"
+            "shares to buy",
+            found=amount,
+            wanted=f"1 to {most} raw units, which are left for {buyer}"
+            if most
+            else "none are left",
         )
     return Units(await reader.read(offering.preview_buy(amount)))
 
@@ -283,7 +297,7 @@ async def buy(
     TransactionReverted
         Somebody else was faster, or the offering refuses.
     """
-    cost = await preview_buy(sender.reader, offering, amount, now=now)
+    cost = await preview_buy(sender.reader, offering, amount, buyer=sender.address, now=now)
     if cost > max_cost:
         raise StaleQuote(
             "cost of the shares",

@@ -46,11 +46,14 @@ class SettlementReport:
         Channels whose vouchers the contract would not take even alone, with what it said.
     flushed
         Assets whose income was handed on.
+    not_flushed
+        Assets whose income stays where it is for now, with what the contract said.
     """
 
     results: list[SettleResult] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     flushed: list[int] = field(default_factory=list)
+    not_flushed: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -171,8 +174,7 @@ class Settler:
             if self._flush:
                 assets = {asset for result in report.results for asset in result.assets}
                 for asset in sorted(assets):
-                    await self._chain.flush(asset)
-                    report.flushed.append(asset)
+                    await self._hand_on(asset, report)
             return report
 
     async def run(self) -> None:
@@ -196,8 +198,19 @@ class Settler:
                     last = self._clock()
                     for channel, reason in report.skipped:
                         logger.warning("channel %d was not settled: %s", channel, reason.name)
+                    for asset, said in report.not_flushed:
+                        logger.warning("income of asset %d was not handed on: %s", asset, said)
             except TesseraError as error:
                 logger.warning("settling has to wait: %s", error)
+
+    async def _hand_on(self, asset: int, report: SettlementReport) -> None:
+        try:
+            await self._chain.flush(asset)
+        except TransactionReverted as error:
+            # A share that can take no more must not hold up the income of the others.
+            report.not_flushed.append((asset, error.reason))
+        else:
+            report.flushed.append(asset)
 
     async def _settle_batch(self, batch: list[Claim], report: SettlementReport) -> None:
         tills, words = encode_batch([(claim.signed, claim.charged) for claim in batch])

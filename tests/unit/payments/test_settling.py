@@ -13,6 +13,7 @@ from tests.unit.payments.conftest import (
     EVIDENCE,
     KEY,
     OPERATOR,
+    OTHER,
     Books,
     WrittenChain,
     quote,
@@ -128,6 +129,29 @@ async def test_one_claim_that_reverts_does_not_hold_up_the_others(
     report = await settler(books).settle()
     assert report.total == 30
     assert report.refused == [(poisoned, "registry: no such terms")]
+
+
+async def test_one_asset_whose_income_cannot_be_handed_on_does_not_hold_up_the_others(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    channel = chain.open()
+    await spend(books, name, channel, 60, 100)
+    call = await books.ledger.accept(
+        sign(channel, (KEY, 60), (OTHER, 40)), quote(40, OTHER), name()
+    )
+    await books.ledger.finish(call, 40, EVIDENCE)
+    whole = chain.flush
+
+    async def flush(asset: int) -> str:
+        if asset == min(KEY.asset, OTHER.asset):
+            raise TransactionReverted("Share", "share: lifetime limit")
+        return await whole(asset)
+
+    chain.flush = flush  # type: ignore[method-assign]
+    report = await settler(books).settle()
+    assert report.total == 100
+    assert report.flushed == chain.flushed == [OTHER.asset]
+    assert report.not_flushed == [(KEY.asset, "share: lifetime limit")]
 
 
 async def test_the_loop_survives_a_chain_that_does_not_answer(

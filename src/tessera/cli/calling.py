@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @command(app)
-    async def call(
+    def call(
         session: Session,
         model: Annotated[str, typer.Argument(help="Slug, or slug@version.")],
         text: Annotated[
@@ -43,30 +43,32 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Call a model and pay for it from a channel, which the first call opens."""
         given = _input(text, file)
-        async with session.world() as world:
-            url = session.gateway_url(world)
-            account = world.account(session.actor("consumer"))
-            currency, deployment = world.currency, world.deployment
-            rpc_url, folder = world.reader.url, world.config.data_dir / "purses"
-        await asyncio.to_thread(
-            _call,
+        currency, options = asyncio.run(_options(session, deposit, max_cost))
+        # In the main thread, where Ctrl-C arrives.
+        _call(
             session,
             currency,
-            {
-                "gateway_url": url,
-                "account": account,
-                "deployment": deployment,
-                "rpc_url": rpc_url,
-                "state_dir": folder,
-                "deposit": currency.parse(deposit, "--deposit"),
-                "max_call_cost": (
-                    None if max_cost is None else currency.parse(max_cost, "--max-cost")
-                ),
-            },
+            options,
             model,
             given,
             {"max_tokens": max_tokens, "stream": stream and not session.as_json},
         )
+
+
+async def _options(
+    session: Session, deposit: str, max_cost: str | None
+) -> tuple[Currency, dict[str, Any]]:
+    async with session.world() as world:
+        currency = world.currency
+        return currency, {
+            "gateway_url": session.gateway_url(world),
+            "account": world.account(session.actor("consumer")),
+            "deployment": world.deployment,
+            "rpc_url": world.reader.url,
+            "state_dir": world.config.data_dir / "purses",
+            "deposit": currency.parse(deposit, "--deposit"),
+            "max_call_cost": None if max_cost is None else currency.parse(max_cost, "--max-cost"),
+        }
 
 
 def _input(text: str | None, file: Path | None) -> str:

@@ -1,0 +1,114 @@
+"""Ctrl-C in the middle of something, and a chain that hangs: a clear end, and nothing is lost."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.integration.cli.conftest import Program, wait_served, write_bundle
+
+BIG = 3 << 30
+ENDS_WITHIN_S = 15
+
+
+def test_ctrl_c_during_the_hashing_and_storing_of_a_big_file_leaves_nothing_half_done(
+    world: Program, tmp_path: Path
+) -> None:
+    folder = write_bundle(tmp_path / "heavy", name="heavy")
+    with (folder / "weights.bin").open("wb") as file:
+        file.truncate(BIG)
+    before = bytes_kept(world)
+
+    def until_it_stores() -> None:
+        deadline = time.monotonic() + 60
+        while bytes_kept(world) <= before:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    for moment in (functools.partial(time.sleep, 1.5), until_it_stores):
+        publishing = world.start("publish", str(folder))
+        code, err = interrupted(publishing, moment)
+        assert code == 130, err
+        assert "Traceback" not in err
+    assert bytes_kept(world) == before, "what was copied is taken back"
+    assert "heavy" not in [asset["slug"] for asset in world.ok("assets", "list")["assets"]]
+    (folder / "weights.bin").write_bytes(b"small")
+    assert world.ok("publish", folder)["registered"] is True
+
+
+def test_ctrl_c_during_a_call_costs_that_call_at_most_and_the_next_one_is_answered(
+    world: Program, tmp_path: Path
+) -> None:
+    folder = write_bundle(tmp_path / "slow", name="slow")
+    (folder / "model.py").write_text(
+        "import time\n"
+        "def predict(rows):\n"
+        "    time.sleep(rows[0][0])\n"
+        "    return [sum(row) for row in rows]\n"
+    )
+    world.ok("publish", folder)
+    wait_served(world, "slow")
+    first = world.ok("call", "slow", "[[0, 1]]", "--as", "holder")
+    calling = world.start("call", "slow", "[[3, 1]]", "--as", "holder")
+
+    def until_it_runs() -> None:
+        deadline = time.monotonic() + 30
+        while world.ok("status")["calls_in_flight"] == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    code, err = interrupted(calling, until_it_runs)
+    assert code == 130, err
+    assert "Traceback" not in err
+    again = world.ok("call", "slow", "[[0, 2]]", "--as", "holder")
+    assert again["outputs"] == [{"output": 2.0}]
+    assert again["channel"] == first["channel"]
+    charged = int(world.ok("receipt", "show", again["receipt"])["charged"])
+    # The model may have answered somebody who had gone; it has not answered twice.
+    assert charged - int(first["cost"]) - int(again["cost"]) in (0, int(first["cost"]))
+    assert world.ok("settle")["skipped"] == []
+
+
+def test_a_chain_that_accepts_and_then_hangs_is_given_up_soon(program: Program) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        chain = ("--rpc", f"http://127.0.0.1:{port}/secret-key", "--json")
+        begun = time.monotonic()
+        runs = [
+            program.start(*command, *chain)
+            for command in (("assets", "list"), ("settle",), ("up", "--gateway-port", "0"))
+        ]
+        ended = [(process, *process.communicate(timeout=60)) for process in runs]
+    assert time.monotonic() - begun < 40
+    for process, out, err in ended:
+        assert process.returncode == 5, err
+        assert f"127.0.0.1:{port}" in err
+        assert "no answer" in err
+        assert "secret-key" not in out + err
+        assert len(err.strip().splitlines()) == 1, err
+
+
+def interrupted(process: subprocess.Popen[str], when: Callable[[], None]) -> tuple[int, str]:
+    try:
+        when()
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        # Far less than what it was doing would still have taken.
+        _, err = process.communicate(timeout=ENDS_WITHIN_S)
+        return process.returncode, err
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def bytes_kept(program: Program) -> int:
+    kept = (program.data / "bundles").rglob("*")
+    return sum(path.stat().st_size for path in kept if path.is_file())

@@ -271,7 +271,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m tessera.chain.node", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the chain's folder")
-    parser.add_argument("--port", type=int, default=0, help="of the endpoint; 0 takes a free one")
+    # Also as `tessera up` calls it, whose users read the same refusals.
+    parser.add_argument(
+        "--port", "--node-port", type=int, default=0, help="of the endpoint; 0 takes a free one"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 or ::1")
     parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID)
     parser.add_argument(

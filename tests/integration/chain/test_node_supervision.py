@@ -75,7 +75,7 @@ def test_a_busy_port_gets_one_clear_line(tmp_path: Path) -> None:
     assert ended.returncode == 4
     assert ended.stderr.count("\n") == 1
     assert f"port {port}" in ended.stderr
-    assert "choose another with --port" in ended.stderr
+    assert "choose another: --node-port" in ended.stderr
 
 
 async def test_only_loopback_is_served(tmp_path: Path) -> None:

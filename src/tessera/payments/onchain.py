@@ -21,6 +21,7 @@ from tessera.chain.deployments import Deployment
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
+from tessera.ownership.offering import allow
 from tessera.payments.ports import ChannelView, SettleResult
 from tessera.spec.channels import Grant, LineState
 from tessera.spec.signatures import Address, Domain, address_of, address_text
@@ -226,6 +227,4 @@ class ConsumerOnChain:
     async def _allow(self, amount: int) -> None:
         # Exactly what is deposited: an allowance that stays open is worth stealing.
         currency, channels = self._deployment.currency, self._deployment.channels
-        call = currency.allowance(self._sender.address, channels.address)
-        if await self._reader.read(call) < amount:
-            await self._sender.send(currency.approve(channels.address, amount))
+        await allow(self._sender, currency, channels.address, amount)

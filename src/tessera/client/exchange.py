@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import msgspec
 
 from tessera.client.gateway import GatewayView, ModelCard
 from tessera.client.scanner import ReceiptScanner
-from tessera.errors import InputError, PaymentRequired, SignatureRejected
+from tessera.errors import InputError, PaymentRequired, ServingError, SignatureRejected
 from tessera.payments.header import (
     CALL_HEADER,
     CALL_SIGNATURE_HEADER,
@@ -34,6 +34,8 @@ from tessera.serving.bodies import PAID_PATHS, model_of, read_body
 from tessera.spec.signatures import keccak
 
 __all__ = ["Answer", "Exchange", "Fetch", "Flow", "Wait"]
+
+_T = TypeVar("_T")
 
 _PAYMENT_REQUIRED: Final = 402
 _FIRST_REFUSAL: Final = 400
@@ -213,7 +215,7 @@ class Exchange:
             response: httpx.Response = yield Fetch(self._gateway.request(path))
             if response.status_code >= _FIRST_REFUSAL:
                 continue
-            found = msgspec.json.decode(response.content, type=_CallState)
+            found = _decoded(response, _CallState)
             if bytes(found.receipt) != b"null":
                 self._take(purse, ticket, parse_receipt(bytes(found.receipt)), None)
             elif found.state == "unknown":
@@ -234,7 +236,7 @@ class Exchange:
             self._gateway.request(f"/v1/channels/{purse.channel}/receipts")
         )
         if response.status_code < _FIRST_REFUSAL:
-            latest = msgspec.json.decode(response.content, type=_Latest)
+            latest = _decoded(response, _Latest)
             voucher = parse_payment(latest.voucher) if latest.voucher else None
             for receipt in latest.data:
                 purse.learn(parse_receipt(bytes(receipt)), voucher)
@@ -266,8 +268,17 @@ class _Refusal(msgspec.Struct):
 def _details(response: httpx.Response) -> _Details:
     try:
         return msgspec.json.decode(response.content, type=_Refusal).error.details
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return _Details()
+
+
+def _decoded(response: httpx.Response, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError, httpx.ResponseNotRead) as error:
+        raise ServingError(
+            "gateway's answer about a channel", found=str(error), wanted="what a gateway says there"
+        ) from error
 
 
 def is_stream(response: httpx.Response) -> bool:

@@ -14,11 +14,13 @@ import pytest
 from tests.unit.payments.conftest import CONSUMER, DOMAIN, OPERATOR
 
 from tessera.client import transport
-from tessera.client.exchange import Exchange
+from tessera.client.exchange import Exchange, Fetch
 from tessera.client.gateway import GatewayView
 from tessera.client.transport import PayingTransport
 from tessera.errors import ServingError, SignatureRejected
 from tessera.payments.header import parse_proof, parse_receipt
+from tessera.payments.purse import Purse, Ticket
+from tessera.spec.vouchers import TillKey
 
 URL = "http://127.0.0.1:1"
 RECEIPT = {
@@ -98,3 +100,21 @@ def test_a_proof_nested_beyond_the_stack_is_refused() -> None:
     deep = json.dumps(RECEIPT)[:-1].encode() + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with pytest.raises(SignatureRejected):
         parse_proof(base64.urlsafe_b64encode(deep).rstrip(b"=").decode())
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"[]", b"\xff", b'{"state":' + b"[" * 100_000])
+def test_nonsense_about_a_lost_call_is_the_gateways_failure(nonsense: bytes) -> None:
+    """What became of a call whose answer was lost is asked before the next; an operator that says
+    nonsense there was to end the client with an error of the decoder's."""
+    view = GatewayView(URL, DOMAIN, OPERATOR.address)
+    exchange = Exchange(view, Future, max_call_cost=1)
+    purse = Purse(DOMAIN, OPERATOR.address, 1, CONSUMER)
+    ticket = Ticket("0" * 32, TillKey(1, 1), 5, bytes(32))
+    purse.begin(ticket)
+    purse.lose(ticket)
+    asking = exchange._ask_about_lost(purse)
+    step = next(asking)
+    assert isinstance(step, Fetch)
+    with pytest.raises(ServingError, match="what a gateway says there"):
+        asking.send(httpx.Response(200, content=nonsense))
+    assert purse.lost == [ticket]

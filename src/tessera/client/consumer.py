@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from tessera.client.background import BackgroundLoop
 from tessera.client.exchange import Exchange
 from tessera.client.gateway import GatewayView, ModelCard
 from tessera.client.transport import AsyncPayingTransport, PayingTransport
-from tessera.errors import InputError, NotFound, TesseraError
+from tessera.errors import BackendFailed, InputError, NotFound, TesseraError
 from tessera.payments.header import SignedReceipt, parse_receipt
 from tessera.payments.onchain import AccountSigner, ConsumerOnChain, channels_domain
 from tessera.payments.ports import ChannelView
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["Client"]
+
+MOST_RECEIPTS: Final = 10_000
+"""That a client keeps: more than the demo's calls, whose accountant wants every one."""
 
 _TIMEOUT_S: Final = 130.0
 _MOST_CHANNELS: Final = 64
@@ -121,7 +125,7 @@ class Client:
         self._opening: Future[Purse] | None = None
         self._topping: Future[None] | None = None
         self._chain: tuple[ChainReader, Sender] | None = None
-        self._receipts: list[SignedReceipt] = []
+        self._receipts: deque[SignedReceipt] = deque(maxlen=MOST_RECEIPTS)
         self._http: httpx.Client | None = None
         self._exchange = Exchange(
             self._gateway,
@@ -210,7 +214,13 @@ class Client:
         return data
 
     def models(self) -> list[ModelCard]:
-        """Return what the gateway offers, with prices in base units."""
+        """Return what the gateway offers, with prices in base units.
+
+        Raises
+        ------
+        BackendFailed
+            The gateway does not answer.
+        """
         self._ask_gateway()
         return self._gateway.cards()
 
@@ -234,7 +244,7 @@ class Client:
 
     @property
     def receipts(self) -> tuple[SignedReceipt, ...]:
-        """The receipts of this client's calls, oldest first; the last 1,000."""
+        """The receipts of this client's calls, oldest first; the last 10,000."""
         with self._lock:
             return tuple(self._receipts)
 
@@ -286,7 +296,7 @@ class Client:
             It is not the operator's.
         """
         self._ask_gateway()
-        response = self._client().get(f"/receipts/{name}")
+        response = self._reach("GET", f"/receipts/{name}")
         if response.status_code != _OK:
             raise NotFound("receipt", found=name, wanted="the id of an answered call")
         signed = parse_receipt(response.content)
@@ -312,12 +322,23 @@ class Client:
     # --- Inside -------------------------------------------------------------------------------
 
     def _post(self, path: str, model: str, **fields: Any) -> dict[str, Any]:
-        response = self._client().post(path, json={"model": model, **fields})
+        response = self._reach("POST", path, json={"model": model, **fields})
         found: dict[str, Any] = response.json()
         if response.status_code != _OK:
             told = found.get("error", {})
             raise TesseraError(told.get("message", response.text), status=response.status_code)
         return found
+
+    def _reach(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._client().request(method, path, **options)
+        except httpx.TransportError as error:
+            raise BackendFailed(
+                f"gateway {self.url}",
+                found=str(error) or type(error).__name__,
+                wanted="an answer",
+                next_step="see that it runs (tessera up), or name another one: --gateway URL",
+            ) from error
 
     def _client(self) -> httpx.Client:
         if self._http is None:
@@ -326,7 +347,7 @@ class Client:
 
     def _ask_gateway(self) -> None:
         if not self._gateway.known:
-            self._gateway.take_models(self._client().get("/v1/models"))
+            self._gateway.take_models(self._reach("GET", "/v1/models"))
 
     def _operator(self) -> Address:
         if self._gateway.operator is None:
@@ -428,7 +449,6 @@ class Client:
     def _remember(self, receipt: SignedReceipt) -> None:
         with self._lock:
             self._receipts.append(receipt)
-            del self._receipts[:-1000]
 
 
 def _limits() -> httpx.Limits:

@@ -142,3 +142,14 @@ def test_help_needs_no_room(program: Program) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_a_gateway_that_does_not_answer_is_named(world: Program) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    outcome = world("call", "mean", "hi", "--gateway", f"http://127.0.0.1:{port}/v1", "--json")
+    assert outcome.code == 7
+    assert outcome.json["code"] == "backend_failed"
+    assert f"gateway http://127.0.0.1:{port}: found" in outcome.err
+    assert "tessera up" in outcome.err

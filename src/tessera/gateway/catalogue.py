@@ -95,9 +95,6 @@ class Catalogue(Protocol):
     def offers(self) -> Sequence[Offer]:
         """Return all of them, in the order of their names."""
 
-    def knows(self, key: TillKey) -> bool:
-        """Tell whether an (asset, terms) is or was ever served here."""
-
 
 class ListedModels:
     """A catalogue from a list.
@@ -106,24 +103,20 @@ class ListedModels:
     ----------
     offers
         What is served now.
-    earlier
-        (asset, terms) that were served before: vouchers still carry lines for them.
     """
 
-    def __init__(self, offers: Iterable[Offer], earlier: Iterable[TillKey] = ()) -> None:
-        self._known: set[TillKey] = set(earlier)
+    def __init__(self, offers: Iterable[Offer]) -> None:
         self._offers: tuple[Offer, ...] = ()
         self._names: dict[str, Offer] = {}
         self.replace(offers)
 
     def replace(self, offers: Iterable[Offer]) -> None:
-        """Serve these from now on; terms once known stay known."""
+        """Serve these from now on."""
         self._offers = tuple(sorted(offers, key=lambda offer: offer.slug))
         self._names = {}
         for offer in self._offers:
             for name in (offer.slug, f"{offer.slug}@{offer.version}", offer.urn):
                 self._names[name] = offer
-            self._known.add(offer.key)
 
     def find(self, model: str) -> Offer:
         """Return what a consumer calls `model`: a slug, `slug@version`, or the asset's URN."""
@@ -135,7 +128,3 @@ class ListedModels:
     def offers(self) -> Sequence[Offer]:
         """Return all of them, in the order of their names."""
         return self._offers
-
-    def knows(self, key: TillKey) -> bool:
-        """Tell whether an (asset, terms) is or was ever served here."""
-        return key in self._known

@@ -161,7 +161,13 @@ async def open_stand(
     signer = AccountSigner(world.operator)
     domain = channels_domain(world.deployment)
     ledger = await Ledger.open(
-        folder / "books.db", domain, signer, chain, time.time, knows=models.knows, refresh_s=0.2
+        folder / "books.db",
+        domain,
+        signer,
+        chain,
+        time.time,
+        knows=lambda key: key.asset in world.assets,
+        refresh_s=0.2,
     )
     terms = PaymentTerms(
         domain=domain,

@@ -1,11 +1,12 @@
-"""How a refusal leaves the program: its exit code, its HTTP status, its JSON.
+"""How a refusal leaves the program: its exit code, its HTTP status, its JSON, and the way back.
 
 The one table of these, shared by all doors. The rooms below know neither.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 from tessera.errors import (
     BackendFailed,
@@ -25,6 +26,7 @@ from tessera.errors import (
     StorageFull,
     TesseraError,
     TooLarge,
+    TransactionReverted,
     Unprocessable,
 )
 
@@ -34,12 +36,16 @@ __all__ = [
     "EXIT_UNEXPECTED",
     "HTTP_STATUS",
     "error_body",
+    "error_of",
     "exit_code",
     "http_status",
     "openai_error_body",
 ]
 
 _T = TypeVar("_T")
+
+_MOST_TOLD: Final = 2_000
+_FIRST_FAILURE: Final = 500
 
 EXIT_UNEXPECTED: Final = 70
 """An exception that is no TesseraError is our bug, as an InvariantViolation is (sysexits: 70)."""
@@ -141,6 +147,75 @@ def openai_error_body(error: TesseraError, request_id: str | None = None) -> dic
     if request_id is not None:
         inner["request_id"] = request_id
     return {"error": inner}
+
+
+def error_of(body: object, status: int | None = None, *, about: str = "") -> TesseraError:
+    """Return the refusal that somebody else's JSON tells of; it may be anybody's and anything.
+
+    Parameters
+    ----------
+    body
+        What `error_body` or `openai_error_body` made, decoded, or the object within the latter.
+    status
+        HTTP status it came with; decides where the code is unknown here.
+    about
+        Put before the sentence where it does not say so itself, such as "model digits".
+
+    Returns
+    -------
+    TesseraError
+        Of the class that has the code, or of its nearest ancestor in `tessera.errors`; with its
+        sentence, and its details as operands.
+    """
+    outer = body if isinstance(body, Mapping) else {}
+    told = outer["error"] if isinstance(outer.get("error"), Mapping) else outer
+    kind = _kind_of(told.get("code"), status)
+    given = told.get("details")
+    details: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
+    said = told.get("message")
+    sentence = _printable(said if isinstance(said, str) and said else f"status {status}")
+    if about and about not in sentence:
+        sentence = f"{about}: {sentence}"
+    error = kind(_text(details.pop("thing", None)) or sentence)
+    error.wanted = _text(details.pop("wanted", None))
+    error.next_step = _text(details.pop("next_step", None))
+    error.operands.update(details)
+    error.message = sentence
+    error.args = (sentence,)
+    return error
+
+
+def _kind_of(code: object, status: int | None) -> type[TesseraError]:
+    for kind in _all_below(TesseraError):
+        if kind.code == code:
+            # What a room or a contract adds to its refusals cannot be made of JSON.
+            return next(
+                ancestor
+                for ancestor in kind.__mro__
+                if ancestor.__module__ == TesseraError.__module__
+                and ancestor is not TransactionReverted
+            )
+    if status is None:
+        return TesseraError
+    if status >= _FIRST_FAILURE:
+        return BackendFailed
+    return next((kind for kind, known in HTTP_STATUS.items() if known == status), InputError)
+
+
+def _all_below(kind: type[TesseraError]) -> Iterator[type[TesseraError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _all_below(child)
+
+
+def _text(value: object) -> str | None:
+    return _printable(value) if isinstance(value, str) else None
+
+
+def _printable(text: str) -> str:
+    # It may end on a terminal, and comes from a stranger.
+    shown = "".join(c if c.isprintable() else " " for c in text[: _MOST_TOLD + 1])
+    return shown if len(shown) <= _MOST_TOLD else f"{shown[:_MOST_TOLD]}…"
 
 
 def _nearest(table: dict[type[TesseraError], _T], kind: type[TesseraError]) -> _T:

@@ -16,9 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tessera import errors
 from tessera.errors import InvariantViolation, NotFound, TesseraError
-from tessera.presenting import error_body
+from tessera.presenting import error_body, error_of
 
 __all__ = ["Answer", "answer_commands", "ask_supervisor"]
 
@@ -51,14 +50,14 @@ async def answer_commands(data_dir: Path, answers: Mapping[str, Answer]) -> Asyn
                     raise NotFound.among("supervisor command", name, answers)
                 reply: dict[str, Any] = {"ok": True, **await answer()}
             except TesseraError as error:
-                reply = {**error_body(error), "kind": type(error).__name__}
+                reply = error_body(error)
             except Exception as error:
                 # Without an answer the command would say that nobody is there.
                 logger.exception("supervisor command %r", name)
                 mistake = InvariantViolation(
                     f"supervisor command {name}", found=type(error).__name__, wanted="an answer"
                 )
-                reply = {**error_body(mistake), "kind": type(mistake).__name__}
+                reply = error_body(mistake)
             writer.write(msgspec.json.encode(reply) + b"\n")
             await writer.drain()
         except ConnectionError:
@@ -111,15 +110,8 @@ async def ask_supervisor(data_dir: Path, command: str) -> dict[str, Any]:
         raise nobody
     reply: dict[str, Any] = msgspec.json.decode(line)
     if not reply.pop("ok"):
-        raise _refusal(reply)
+        raise error_of(reply)
     return reply
-
-
-def _refusal(reply: dict[str, Any]) -> TesseraError:
-    kind = getattr(errors, str(reply.get("kind")), TesseraError)
-    if not issubclass(kind, TesseraError) or issubclass(kind, errors.TransactionReverted):
-        kind = errors.ChainError if kind is not TesseraError else TesseraError
-    return kind(str(reply["message"]))
 
 
 def _forget(path: str) -> None:

@@ -134,7 +134,7 @@ def _chat(
     session: Session, client: Client, model: str, given: str, wish: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     more = {} if wish["max_tokens"] is None else {"max_tokens": wish["max_tokens"]}
-    with _refusals(), client.openai(max_retries=0) as openai:
+    with _refusals(model), client.openai(max_retries=0) as openai:
         if not wish["stream"]:
             whole = openai.chat.completions.create(
                 model=model, messages=[{"role": "user", "content": given}], **more
@@ -155,7 +155,7 @@ def _chat(
 
 
 def _embed(client: Client, model: str, given: str) -> tuple[dict[str, Any], list[str]]:
-    with _refusals(), client.openai(max_retries=0) as openai:
+    with _refusals(model), client.openai(max_retries=0) as openai:
         made = openai.embeddings.create(model=model, input=given, encoding_format="float")
     vector = made.data[0].embedding
     shown = ", ".join(f"{number:.4f}" for number in vector[:_SHOWN_NUMBERS])
@@ -190,13 +190,17 @@ def _rows(given: str) -> list[list[Any]]:
 class _refusals:  # noqa: N801 - reads as a statement
     """Turns what the official client raises back into what the gateway said."""
 
+    def __init__(self, model: str) -> None:
+        self._model = model
+
     def __enter__(self) -> None:
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from openai import APIConnectionError, APIStatusError
 
-        from tessera.errors import BackendFailed, InputError, NotAllowed, TesseraError
+        from tessera.errors import BackendFailed, TesseraError
+        from tessera.presenting import error_of
 
         if isinstance(error, APIConnectionError) and isinstance(error.__cause__, TesseraError):
             raise error.__cause__
@@ -205,10 +209,4 @@ class _refusals:  # noqa: N801 - reads as a statement
                 "gateway", found=str(error.__cause__ or error), wanted="an answer"
             ) from error
         if isinstance(error, APIStatusError):
-            body = error.body if isinstance(error.body, dict) else {}
-            said = str(body.get("message") or error.message)
-            if error.status_code in (401, 402, 403):
-                raise NotAllowed(said) from error
-            if error.status_code < 500:
-                raise InputError(said) from error
-            raise BackendFailed(said) from error
+            raise error_of(error.body, error.status_code, about=f"model {self._model}") from error

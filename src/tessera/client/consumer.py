@@ -19,11 +19,12 @@ from tessera.client.background import BackgroundLoop
 from tessera.client.exchange import Exchange
 from tessera.client.gateway import GatewayView, ModelCard
 from tessera.client.transport import AsyncPayingTransport, PayingTransport
-from tessera.errors import BackendFailed, InputError, NotFound, TesseraError
+from tessera.errors import BackendFailed, InputError, NotFound, ServingError
 from tessera.payments.header import SignedReceipt, parse_receipt
 from tessera.payments.onchain import AccountSigner, ConsumerOnChain, channels_domain
 from tessera.payments.ports import ChannelView
 from tessera.payments.purse import Purse
+from tessera.presenting import error_of
 from tessera.spec.signatures import Address, address_of, address_text
 
 if TYPE_CHECKING:
@@ -323,10 +324,16 @@ class Client:
 
     def _post(self, path: str, model: str, **fields: Any) -> dict[str, Any]:
         response = self._reach("POST", path, json={"model": model, **fields})
-        found: dict[str, Any] = response.json()
+        try:
+            found: Any = response.json()
+        except ValueError:
+            found = None
         if response.status_code != _OK:
-            told = found.get("error", {})
-            raise TesseraError(told.get("message", response.text), status=response.status_code)
+            raise error_of(found, response.status_code, about=f"model {model}")
+        if not isinstance(found, dict):
+            raise ServingError(
+                f"gateway {self.url}", found=response.text[:80], wanted="a JSON object"
+            )
         return found
 
     def _reach(self, method: str, path: str, **options: Any) -> httpx.Response:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.integration.cli.conftest import Program, write_bundle
+from tests.integration.cli.conftest import Program, wait_served, write_bundle
 
 
 def missing_file(folder: Path) -> str:
@@ -153,3 +153,17 @@ def test_a_gateway_that_does_not_answer_is_named(world: Program) -> None:
     assert outcome.json["code"] == "backend_failed"
     assert f"gateway http://127.0.0.1:{port}: found" in outcome.err
     assert "tessera up" in outcome.err
+
+
+def test_what_the_gateway_refuses_keeps_its_code_and_names_the_model(
+    world: Program, tmp_path: Path
+) -> None:
+    world.ok("publish", write_bundle(tmp_path / "bundle", "refuser"))
+    wait_served(world, "refuser")
+    outcome = world("call", "refuser", "[]", "--json")
+    assert outcome.code == 2
+    assert outcome.json["code"] in ("input_error", "unprocessable")
+    assert "model refuser: " in outcome.err
+    unpaid = world("call", "refuser", "[[1, 2]]", "--max-cost", "0.001", "--json")
+    assert unpaid.code == 3
+    assert unpaid.json["code"] == "payment_required"

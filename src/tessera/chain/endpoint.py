@@ -119,7 +119,8 @@ def loopback_socket(host: str, port: int) -> socket.socket:
             f"port {port} on {host}",
             found=error.strerror or str(error),
             wanted="a free port",
-            next_step="stop the program that uses it, or choose another: --node-port (0 takes a free one)",
+            next_step="stop the program that uses it, or choose another: --node-port (0 takes "
+            "a free one)",
         ) from error
     return bound
 

@@ -21,7 +21,7 @@ from tessera.chain.lock import FolderLock
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account, Wallet
-from tessera.config import Config
+from tessera.config import Config, Origin
 from tessera.errors import (
     DataError,
     InputError,
@@ -270,6 +270,8 @@ async def open_world(
     ------
     Busy
         Another process has the folder, or the node's port.
+    InputError
+        A setting contradicts what the contracts were deployed with.
     RpcUnavailable, WrongChain
         The chain does not answer, or is another one.
     NotFound, DataError, Conflict
@@ -297,6 +299,7 @@ async def open_world(
         deployment = await _deployed(
             config, wallet, reader, announce, make=deploy or node is not None
         )
+        _refuse_another_delay(config, deployment)
         world = await _joined(config, reader, deployment, wallet, node=node, clock=clock)
         stack.push_async_callback(world.close)
         yield world
@@ -433,6 +436,19 @@ async def _deployed(
             ),
             file,
             progress=lambda name, done, total: announce(f"deploying {name} ({done} of {total})"),
+        )
+
+
+def _refuse_another_delay(config: Config, deployment: Deployment) -> None:
+    """Say so where somebody sets what the contracts have had since they were deployed."""
+    fixed = deployment.parameters.withdraw_delay_s
+    origin = config.origin("withdraw_delay_s")
+    if origin is not Origin.DEFAULT and config.withdraw_delay_s != fixed:
+        raise InputError(
+            f"withdraw_delay_s (from {origin.value})",
+            found=config.withdraw_delay_s,
+            wanted=f"{fixed}, which this chain has had since its contracts were deployed",
+            next_step="leave it out, or begin a new chain: --data-dir FOLDER",
         )
 
 

@@ -123,8 +123,13 @@ async def _opened(
 ) -> tuple[World, Operator, GatewayServer]:
     from tessera.app import Running, open_world, operate, report_json
     from tessera.app.control import answer_commands
+    from tessera.app.running import find_running
     from tessera.gateway.opening import open_gateway
+    from tessera.gateway.server import require_free
 
+    # Where one runs already, that is the news, and not that it has its port.
+    if find_running(config.data_dir) is None:
+        require_free(config.gateway_host, config.gateway_port)
     world = await stack.enter_async_context(
         open_world(config, announce=session.note, deploy=deploy)
     )

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tessera.errors import Busy, InputError
 from tessera.gateway.asgi import Gateway
 
-__all__ = ["GatewayServer", "GuardedProtocol"]
+__all__ = ["GatewayServer", "GuardedProtocol", "require_free"]
 
 MAX_HEADER_BYTES: Final = 32 * 1024
 HEADER_TIMEOUT_S: Final = 10.0
@@ -189,6 +189,17 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # Signals belong to the process, which may run more than this server.
         yield
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuse an address before anything else is begun that would then have to be ended.
+
+    Raises
+    ------
+    Busy, InputError
+        The address is taken, or none that can be listened on.
+    """
+    _bound(host, port).close()
 
 
 def _bound(host: str, port: int) -> socket.socket:

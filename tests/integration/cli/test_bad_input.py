@@ -167,3 +167,31 @@ def test_what_the_gateway_refuses_keeps_its_code_and_names_the_model(
     unpaid = world("call", "refuser", "[[1, 2]]", "--max-cost", "0.001", "--json")
     assert unpaid.code == 3
     assert unpaid.json["code"] == "payment_required"
+
+
+def test_a_busy_port_of_the_gateway_is_found_before_a_chain_is_made(program: Program) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        outcome = program("up", "--node-port", "0", "--gateway-port", str(port))
+    assert outcome.code == 4
+    assert "--gateway-port" in outcome.err
+    assert not (program.data / "chain").exists()
+
+
+def test_a_chain_that_exists_takes_no_other_delay(program: Program) -> None:
+    ports = ("--node-port", "0", "--gateway-port", "0")
+    up = program.start("up", *ports, "--json")
+    try:
+        assert up.stdout is not None
+        assert json.loads(up.stdout.readline())["ok"] is True
+        up.terminate()
+        up.communicate(timeout=30)
+    finally:
+        if up.poll() is None:
+            up.kill()
+            up.communicate()
+    refused = program("up", *ports, "--withdraw-delay-s", "5")
+    assert refused.code == 2
+    assert "withdraw_delay_s (from flag): found 5, wanted 86400" in refused.err

@@ -20,7 +20,14 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
 from tessera.ownership.share import Claimed
-from tessera.units import AssetId, Shares, Units, UnixSeconds
+from tessera.units import (
+    SHARE_DECIMALS,
+    AssetId,
+    Shares,
+    Units,
+    UnixSeconds,
+    format_amount,
+)
 
 __all__ = [
     "Closing",
@@ -142,7 +149,7 @@ async def offer(
     if sale.for_sale < 1 or sale.soft_cap > sale.for_sale:
         raise InputError(
             "sale",
-            found=f"soft cap {sale.soft_cap} of {sale.for_sale} raw shares",
+            found=f"soft cap {_whole(sale.soft_cap)} of {_whole(sale.for_sale)} shares",
             wanted="shares for sale, and a soft cap within them",
         )
     if sale.start >= sale.end:
@@ -153,8 +160,8 @@ async def offer(
     if held < sale.for_sale:
         raise InputError(
             f"shares of {sender.address}",
-            found=f"{held} raw units",
-            wanted=f"the {sale.for_sale} that are to be sold",
+            found=_whole(held),
+            wanted=f"the {_whole(sale.for_sale)} that are to be sold",
             next_step="offer fewer",
         )
     await allow(sender, share, launchpad.address, sale.for_sale)
@@ -258,10 +265,10 @@ async def preview_buy(
     if not 0 < amount <= most:
         raise InputError(
             "shares to buy",
-            found=amount,
-            wanted=f"1 to {most} raw units, which are left for {buyer}"
+            found=_whole(amount),
+            wanted=f"more than 0 and at most {_whole(most)}, which are left for {buyer}"
             if most
-            else "none are left",
+            else "none, as none are left",
         )
     return Units(await reader.read(offering.preview_buy(amount)))
 
@@ -370,3 +377,7 @@ async def close(sender: Sender, offering: Offering, *, now: UnixSeconds) -> Clos
             next_step=f"it ends at {view.end} (unix seconds)",
         )
     return Closing(Units(proceeds), Shares(unsold), tuple(hashes))
+
+
+def _whole(amount: int) -> str:
+    return format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)

@@ -27,6 +27,9 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     world.ok("tokenize", "mean", "--supply", "1000", "--period", "1s", "--floor", "60")
     world.ok("offer", "mean", "--shares", "400", "--price", "0.5")
     preview = world.ok("buy", "mean", "100", "--dry-run")
+    too_many = world("buy", "mean", "100000000")
+    assert too_many.code == 2
+    assert "found '100,000,000', wanted more than 0 and at most 400, which" in too_many.err
     bought = world.ok("buy", "mean", "100")
     assert preview["cost"] == bought["cost"] == str(50 * 10**6)
 

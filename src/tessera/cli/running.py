@@ -67,6 +67,10 @@ def _dispatched(arguments: list[str]) -> int:
         if shown is None:
             raise
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            # Asked for nothing, it is the help that is meant.
+            sys.stdout.write(f"{str(shown()).rstrip()}\n")
+            return 0
         path = context.command_path if context is not None else "tessera"
         said = str(shown()).strip().rstrip(".") or "a command is missing"
         raise InputError(said, next_step=f"see: {path} --help") from error

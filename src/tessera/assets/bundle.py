@@ -194,7 +194,7 @@ def _manifest_text(opened: Folder, problems: list[Problem]) -> bytes | None:
                 MANIFEST_NAME,
                 "nothing",
                 "a manifest at the top of the folder",
-                "write one; tessera.assets.init_bundle makes a start",
+                "write one; this makes a first: tessera init FOLDER",
             )
         )
     except (BundleChanged, OSError) as error:

@@ -195,3 +195,11 @@ def test_a_chain_that_exists_takes_no_other_delay(program: Program) -> None:
     refused = program("up", *ports, "--withdraw-delay-s", "5")
     assert refused.code == 2
     assert "withdraw_delay_s (from flag): found 5, wanted 86400" in refused.err
+
+
+def test_a_folder_without_a_manifest_is_told_the_command_that_makes_one(
+    world: Program, tmp_path: Path
+) -> None:
+    refused = world("publish", tmp_path)
+    assert refused.code == 2
+    assert "tessera init FOLDER" in refused.err

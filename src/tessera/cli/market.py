@@ -84,7 +84,9 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Refuse to pay more, in the currency.")
         ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say the cost.")] = False,
-        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+        yes: Annotated[
+            bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")
+        ] = False,
     ) -> None:
         """Buy shares in an open offering, after a look at what they cost."""
         from tessera.ownership.offering import buy as purchase
@@ -110,8 +112,8 @@ def register(app: typer.Typer) -> None:
             if dry_run:
                 session.say({**data, "dry_run": True}, preview)
                 return
-            if not yes and not session.as_json and sys.stdin.isatty():
-                typer.confirm(f"{preview}. Buy?", abort=True, err=True)
+            if not yes and not session.as_json:
+                _confirm(preview)
             limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
             bought = await purchase(
                 buyer,
@@ -193,6 +195,19 @@ def register(app: typer.Typer) -> None:
                 f"first     {shown_time(schedule.start + schedule.cliff)}",
                 f"all       {shown_time(schedule.start + schedule.duration)}",
             )
+
+
+def _confirm(preview: str) -> None:
+    from tessera.errors import InputError
+
+    if not sys.stdin.isatty():
+        raise InputError(
+            preview,
+            found="no terminal to ask at",
+            wanted="a yes",
+            next_step="add --yes, and --max-cost to be safe",
+        )
+    typer.confirm(f"{preview}. Buy?", abort=True, err=True)
 
 
 async def _open_offering(world: World, record: AssetRecord) -> Offering:

@@ -30,6 +30,9 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     too_many = world("buy", "mean", "100000000")
     assert too_many.code == 2
     assert "found '100,000,000', wanted more than 0 and at most 400, which" in too_many.err
+    unasked = world("buy", "mean", "100")
+    assert unasked.code == 2
+    assert "add --yes" in unasked.err
     bought = world.ok("buy", "mean", "100")
     assert preview["cost"] == bought["cost"] == str(50 * 10**6)
 

@@ -336,7 +336,7 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """
     by_folded = {option.casefold(): option for option in options}
     near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"did you mean {by_folded[near[0]]!r}?" if near else ""
+    return f"did you mean {str(by_folded[near[0]])!r}?" if near else ""
 
 
 def _sentence(thing: str, found: object, wanted: str | None, next_step: str | None) -> str:

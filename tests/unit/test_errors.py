@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import pickle
 from collections.abc import Iterator
@@ -82,6 +83,13 @@ def test_an_unknown_name_gets_the_nearest_one_and_what_exists() -> None:
 def test_did_you_mean_is_silent_where_nothing_is_near() -> None:
     assert did_you_mean("zzz", ["publish", "offer"]) == ""
     assert did_you_mean("publsh", ["publish", "offer"]) == "did you mean 'publish'?"
+
+
+def test_did_you_mean_writes_what_one_would_type() -> None:
+    class Kind(enum.StrEnum):
+        MODEL = "model"
+
+    assert did_you_mean("modle", list(Kind)) == "did you mean 'model'?"
 
 
 def test_codes_are_unique_and_stable() -> None:

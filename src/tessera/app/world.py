@@ -23,6 +23,7 @@ from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account, Wallet
 from tessera.config import Config, Origin
 from tessera.errors import (
+    Busy,
     DataError,
     InputError,
     NotAllowed,
@@ -283,7 +284,7 @@ async def open_world(
     async with AsyncExitStack() as stack:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stack.callback(FolderLock(folder).release)
+            stack.callback(_locked(folder).release)
         except OSError as error:
             raise _unwritable(folder, error) from error
         wallet = wallet_of(config)
@@ -437,6 +438,23 @@ async def _deployed(
             file,
             progress=lambda name, done, total: announce(f"deploying {name} ({done} of {total})"),
         )
+
+
+def _locked(folder: Path) -> FolderLock:
+    try:
+        return FolderLock(folder)
+    except Busy as busy:
+        running = find_running(folder)
+        if running is None:
+            raise
+        raise Busy(
+            f"data folder {folder}",
+            found=f"a tessera up that runs there (process {running.pid})",
+            wanted="one at a time",
+            next_step=f"use it: {running.gateway_url}/v1; or begin another: --data-dir FOLDER",
+            pid=running.pid,
+            gateway_url=running.gateway_url,
+        ) from busy
 
 
 def _refuse_another_delay(config: Config, deployment: Deployment) -> None:

@@ -203,3 +203,11 @@ def test_a_folder_without_a_manifest_is_told_the_command_that_makes_one(
     refused = world("publish", tmp_path)
     assert refused.code == 2
     assert "tessera init FOLDER" in refused.err
+
+
+def test_a_second_start_is_told_where_the_first_one_runs(world: Program) -> None:
+    there = world.ok("status")["gateway_url"]
+    again = world("up")
+    assert again.code == 4
+    assert f"use it: {there}/v1" in again.err
+    assert "kill" not in again.err

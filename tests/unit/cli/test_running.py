@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tessera import __version__
 from tessera.cli.running import run
 
 
@@ -17,3 +18,8 @@ def test_without_a_command_it_shows_its_help(
     assert shown.out.endswith("\n")
     assert "see:" not in shown.out
     assert shown.err == ""
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"tessera {__version__}\n"

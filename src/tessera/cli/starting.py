@@ -193,13 +193,14 @@ async def _present(session: Session, world: World, operator: Operator, url: str)
         "refused": operator.refused,
         "upstreams": [server_json(server) for server in servers],
     }
+    none = "none: see why below" if operator.refused else "none yet: tessera publish FOLDER"
     lines = [
         f"chain     {world.reader.url} (id {world.reader.chain_id}, block {status['height']})",
         f"gateway   {url}/v1",
         f"operator  {config.operator} {operator.account.address}",
         f"data      {config.data_dir}",
         f"keys      {', '.join(world.wallet.names())}",
-        f"models    {', '.join(sorted(operator.models)) or 'none yet: tessera publish FOLDER'}",
+        f"models    {', '.join(sorted(operator.models)) or none}",
     ]
     lines += [f"refused   {reason}" for reason in operator.refused.values()]
     lines += [f"upstream  {server_line(server)}" for server in servers]

@@ -99,7 +99,7 @@ def open_runner(manifest: Manifest, folder: Path, policy: ServingPolicy) -> Runn
                     f"model {name!r}",
                     found="Python code of its publisher",
                     wanted="an ONNX graph or an upstream, or your leave to run code",
-                    next_step="read the code, then set allow_python_runners = true",
+                    next_step="read the code, then: tessera up --allow-python-runners",
                 )
             return python.PythonRunner(
                 name,

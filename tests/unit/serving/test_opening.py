@@ -32,7 +32,7 @@ def test_a_graph_is_opened_with_its_note() -> None:
 
 
 def test_python_code_needs_leave() -> None:
-    with pytest.raises(NotAllowed, match="allow_python_runners"):
+    with pytest.raises(NotAllowed, match="--allow-python-runners"):
         open_runner(manifest(PYTHON), HERE, ServingPolicy())
     assert open_runner(manifest(PYTHON), HERE, ServingPolicy(allow_python_runners=True)).tasks
 

@@ -174,12 +174,20 @@ async def transfer(sender: Sender, share: Share, receiver: str, amount: Shares) 
     Raises
     ------
     InputError
-        There is nothing to send.
+        There is nothing to send, or the sender has fewer.
     TransactionReverted
-        The sender has fewer, or the receiver cannot hold shares.
+        The receiver cannot hold shares.
     """
     if amount < 1:
         raise InputError("shares to transfer", found=amount, wanted="1 raw unit or more")
+    held = await sender.reader.read(share.balanceOf(sender.address))
+    if held < amount:
+        raise InputError(
+            f"shares of {sender.address}",
+            found=format_amount(held, decimals=SHARE_DECIMALS, grouped=True),
+            wanted=f"the {format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)} to pass on",
+            next_step="pass fewer on; tessera portfolio shows what there is",
+        )
     return (await sender.send(share.transfer(receiver, amount))).tx_hash
 
 

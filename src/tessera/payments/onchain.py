@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from tessera.bindings.calls import Call
 from tessera.bindings.channels import (
@@ -21,11 +21,13 @@ from tessera.chain.deployments import Deployment
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
+from tessera.errors import InputError
 from tessera.ownership.offering import allow
 from tessera.payments.ports import ChannelView, SettleResult
 from tessera.spec.channels import Grant, LineState
 from tessera.spec.signatures import Address, Domain, address_of, address_text
 from tessera.spec.vouchers import Reason, TillKey, channel_number
+from tessera.units import format_amount
 
 __all__ = [
     "AccountSigner",
@@ -178,8 +180,10 @@ class ConsumerOnChain:
 
         Raises
         ------
+        InputError
+            The payer has not that much.
         TransactionReverted
-            The payer has not that much, or the channel exists.
+            The channel exists.
         """
         await self._allow(deposit)
         channels = self._deployment.channels
@@ -195,7 +199,13 @@ class ConsumerOnChain:
         return receipt.one_of(ChannelOpened, address=channels.address).channel
 
     async def top_up(self, channel: int, amount: int) -> str:
-        """Add to a channel; return the transaction."""
+        """Add to a channel; return the transaction.
+
+        Raises
+        ------
+        InputError
+            The payer has not that much.
+        """
         await self._allow(amount)
         call = self._deployment.channels.top_up(address_text(self.operator), channel, amount)
         return (await self._sender.send(call)).tx_hash
@@ -225,6 +235,27 @@ class ConsumerOnChain:
         return receipt.one_of(Withdrawn, address=channels.address).amount
 
     async def _allow(self, amount: int) -> None:
+        held = await self.funds()
+        if held < amount:
+            await self._refuse_poor(held, amount)
         # Exactly what is deposited: an allowance that stays open is worth stealing.
         currency, channels = self._deployment.currency, self._deployment.channels
         await allow(self._sender, currency, channels.address, amount)
+
+    async def _refuse_poor(self, held: int, wanted: int) -> NoReturn:
+        currency = self._deployment.currency
+        decimals = await self._reader.read(currency.decimals())
+        symbol = await self._reader.read(currency.symbol())
+        raise InputError(
+            f"account {self._sender.address}",
+            found=format_amount(held, decimals=decimals, symbol=symbol, grouped=True),
+            wanted=(
+                f"{format_amount(wanted, decimals=decimals, symbol=symbol, grouped=True)}, "
+                "which are to be deposited"
+            ),
+            next_step=(
+                "deposit less, or get more: tessera account faucet NAME"
+                if self._deployment.has_faucet
+                else "deposit less, or fund the account"
+            ),
+        )

@@ -36,6 +36,10 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     bought = world.ok("buy", "mean", "100")
     assert preview["cost"] == bought["cost"] == str(50 * 10**6)
 
+    poor = world("transfer", "mean", "publisher", "101")
+    assert poor.code == 2, poor.err
+    assert "found '100', wanted the 101 to pass on" in poor.err
+
     wait_served(world, "mean")
     answer = world.ok("call", "mean", "[[1, 2, 3]]")
     assert answer["outputs"] == [{"output": 2.0}]

@@ -187,7 +187,8 @@ def error_of(body: object, status: int | None = None, *, about: str = "") -> Tes
 
 def _kind_of(code: object, status: int | None) -> type[TesseraError]:
     for kind in _all_below(TesseraError):
-        if kind.code == code:
+        # Over HTTP speaks somebody else: what must never be true there is no mistake of ours.
+        if kind.code == code and not (status and issubclass(kind, InvariantViolation)):
             # What a room or a contract adds to its refusals cannot be made of JSON.
             return next(
                 ancestor

@@ -11,6 +11,7 @@ from tessera.errors import (
     BackendFailed,
     ChainError,
     InputError,
+    InvariantViolation,
     NotFound,
     PaymentRequired,
     QuotaExceeded,
@@ -69,3 +70,10 @@ def test_a_stranger_writes_nothing_but_text_on_a_terminal() -> None:
     assert back.message.startswith("model digits:  [2Jall is well x")
     assert back.message.isprintable()
     assert len(back.message) < 2_100
+
+
+def test_a_strangers_broken_invariant_is_not_our_mistake() -> None:
+    """A hostile gateway answers `invariant_violation`, so that its consumer reports a bug."""
+    body = error_body(InvariantViolation("ledger", found=1, wanted=2))
+    assert type(error_of(body, 500)) is BackendFailed
+    assert type(error_of(body)) is InvariantViolation

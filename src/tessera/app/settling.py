@@ -93,4 +93,5 @@ def report_json(report: SettlementReport) -> dict[str, Any]:
         "skipped": [[str(channel), reason.name] for channel, reason in report.skipped],
         "refused": [[str(channel), reason] for channel, reason in report.refused],
         "flushed": [str(asset) for asset in report.flushed],
+        "not_flushed": [[str(asset), reason] for asset, reason in report.not_flushed],
     }

@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
                     report = report_json(await settle_from_books(world))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
+            waits = [f"not handed on   asset {n}: {why}" for n, why in report["not_flushed"]]
             session.say(
                 report,
                 f"settled   {world.currency.shown(int(report['total']))} in "
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
                 else "nothing was due",
                 *skipped,
                 *refused,
+                *waits,
             )
 
     @command(app)

@@ -107,7 +107,8 @@ def test_unknown_names_get_the_nearest_one(world: Program, tmp_path: Path) -> No
 def test_a_second_supervisor_of_a_folder_is_refused(world: Program) -> None:
     outcome = world("up", "--node-port", "0", "--gateway-port", "0")
     assert outcome.code == 4
-    assert "in use by process" in outcome.err
+    assert "a tessera up that runs there (process" in outcome.err
+    assert "use it: http://127.0.0.1:" in outcome.err
 
 
 def test_an_account_is_made_with_money_on_a_development_chain(world: Program) -> None:

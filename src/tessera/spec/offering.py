@@ -16,13 +16,12 @@ from collections import defaultdict
 from typing import Final, NamedTuple
 
 from tessera.errors import TransactionReverted
+from tessera.spec.accruals import AccrualsModel
 from tessera.spec.signatures import ZERO_ADDRESS, Address
 
-__all__ = ["SCALE_BITS", "WHOLE_SHARE", "OfferingModel", "Sale", "cost_of"]
+__all__ = ["WHOLE_SHARE", "OfferingModel", "Sale", "cost_of"]
 
 WHOLE_SHARE: Final = 10**18
-SCALE_BITS: Final = 96
-_MASK_SCALE: Final = 2**SCALE_BITS - 1
 
 
 class Sale(NamedTuple):
@@ -84,10 +83,7 @@ class OfferingModel:
         self.bought: defaultdict[Address, int] = defaultdict(int)
         self.bought_in_all: defaultdict[Address, int] = defaultdict(int)
         self.paid_by: defaultdict[Address, int] = defaultdict(int)
-        self.received = self.distributed = 0
-        self._index = self._carry = 0
-        self._index_of: defaultdict[Address, int] = defaultdict(int)
-        self._owed: defaultdict[Address, int] = defaultdict(int)
+        self.accruals = AccrualsModel()
 
     def buy(self, buyer: Address, amount: int, now: int, *, revenue: int) -> int:
         """Sell raw shares to `buyer`.
@@ -185,7 +181,7 @@ class OfferingModel:
         self.unsold = 0
         if not self.final:
             self.escrowed = 0
-            self._owed[self.sale.publisher] = (self.received - self.distributed) << SCALE_BITS
+            self.accruals.leave_all_to(self.sale.publisher)
         return held - self.escrowed
 
     def claim(self, account: Address, *, revenue: int) -> int:
@@ -193,43 +189,39 @@ class OfferingModel:
         _require(self.final or account == self.sale.publisher, "offering: not final")
         self._pull(revenue)
         self._settle(account, self._earning(account))
-        scaled = self._owed[account]
-        self._owed[account] = scaled & _MASK_SCALE
-        self.distributed += scaled >> SCALE_BITS
-        return scaled >> SCALE_BITS
+        return self.accruals.take(account)
 
     def claimable(self, account: Address, *, revenue: int) -> int:
         """Return what `claim` would pay; 0 for a buyer until the sale is final."""
         publisher = self.sale.publisher
         if not self.final and account != publisher:
             return 0
-        held = self.unsold + self.escrowed
-        scaled, index = self._owed[account], self._index
-        if revenue and held:
-            index += ((revenue << SCALE_BITS) + self._carry) // held
-        elif account == publisher:
-            scaled += revenue << SCALE_BITS
-        scaled += self._earning(account) * (index - self._index_of[account])
-        return scaled >> SCALE_BITS
+        return self.accruals.claimable(
+            account,
+            self._earning(account),
+            revenue=revenue,
+            held=self.unsold + self.escrowed,
+            heir=publisher,
+        )
+
+    @property
+    def received(self) -> int:
+        """Base units of revenue that came in through the Share."""
+        return self.accruals.received
+
+    @property
+    def distributed(self) -> int:
+        """Base units that were paid out of `received`."""
+        return self.accruals.distributed
 
     def _earning(self, account: Address) -> int:
         return self.unsold if account == self.sale.publisher else self.bought[account]
 
     def _pull(self, revenue: int) -> None:
-        if revenue == 0:
-            return
-        self.received += revenue
-        held = self.unsold + self.escrowed
-        if held == 0:
-            self._owed[self.sale.publisher] += revenue << SCALE_BITS
-            return
-        # Rounded down; what does not divide is carried to the next time.
-        grown, self._carry = divmod((revenue << SCALE_BITS) + self._carry, held)
-        self._index += grown
+        self.accruals.pull(revenue, self.unsold + self.escrowed, self.sale.publisher)
 
     def _settle(self, account: Address, earning: int) -> None:
-        self._owed[account] += earning * (self._index - self._index_of[account])
-        self._index_of[account] = self._index
+        self.accruals.settle(account, earning)
 
 
 def _require(condition: bool, reason: str) -> None:

@@ -124,11 +124,14 @@ def deploy(chain: Chain, dollar: Dollar) -> Market:
     found = [contract.address for contract in (shares, registered, tills, opened)]
     if found != to_be:
         raise MeasurementFailed(f"deployment: found addresses {found}, wanted {to_be}")
+    foreseen = chain.next_contract(founder, 2)
     launchpad = chain.deploy(
         founder,
         code("Launchpad"),
         registered.address,
-        chain.deploy(founder, code("Offering")).address,
-        chain.deploy(founder, code("Vesting")).address,
+        chain.deploy(founder, code("Offering"), foreseen).address,
+        chain.deploy(founder, code("Vesting"), foreseen).address,
     )
+    if launchpad.address != foreseen:
+        raise MeasurementFailed(f"deployment: found {launchpad.address}, wanted {foreseen}")
     return Market(chain, dollar, registered, opened, launchpad, shares.abi)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
-from tessera.bindings.codec import checksummed
+from tessera.bindings.codec import checksummed, encode
 
 __all__ = [
     "BecameFinal",
@@ -187,8 +187,8 @@ class Offering(Contract):
     )
 
     @staticmethod
-    def encode_constructor() -> bytes:
-        return b""
+    def encode_constructor(launchpad: str) -> bytes:
+        return encode("Offering.__init__", ("address",), (launchpad,))
 
     def initialize(self) -> Call[None]:
         """Take stock of the shares. The Launchpad calls it in the transaction that makes the clone; anyone may, and once is enough, since it only believes what it holds."""

@@ -173,6 +173,10 @@ class LaunchpadNobodyCouldBuy(_Refusal):
     """launchpad: nobody could buy"""
 
 
+class LaunchpadNotACloneOfOurs(_Refusal):
+    """launchpad: not a clone of ours"""
+
+
 class LaunchpadPriceOutOfRange(_Refusal):
     """launchpad: price out of range"""
 
@@ -538,6 +542,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "launchpad: asset is not tokenized": LaunchpadAssetIsNotTokenized,
     "launchpad: beneficiary is the zero address": LaunchpadBeneficiaryIsTheZeroAddress,
     "launchpad: nobody could buy": LaunchpadNobodyCouldBuy,
+    "launchpad: not a clone of ours": LaunchpadNotACloneOfOurs,
     "launchpad: price out of range": LaunchpadPriceOutOfRange,
     "launchpad: publisher is the zero address": LaunchpadPublisherIsTheZeroAddress,
     "launchpad: share refused the transfer": LaunchpadShareRefusedTheTransfer,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
-from tessera.bindings.codec import checksummed
+from tessera.bindings.codec import checksummed, encode
 
 __all__ = ["Released", "Vesting"]
 
@@ -40,8 +40,8 @@ class Vesting(Contract):
     EVENTS: ClassVar[tuple[type[Event], ...]] = (Released,)
 
     @staticmethod
-    def encode_constructor() -> bytes:
-        return b""
+    def encode_constructor(launchpad: str) -> bytes:
+        return encode("Vesting.__init__", ("address",), (launchpad,))
 
     def release(self) -> Call[int]:
         """Send the beneficiary what has unlocked and not been sent. Anyone may call it. Returns: Raw units of the share; 0 is not an error."""

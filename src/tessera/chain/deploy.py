@@ -31,7 +31,7 @@ __all__ = ["created_address", "deploy", "deploy_or_load"]
 
 _DOLLAR: Final = "TestDollar"
 _CLONED: Final = ("Offering", "Share", "Till", "Vesting")
-_NAMED: Final = ("Channels", "Registry")
+_NAMED: Final = ("Channels", "Launchpad", "Registry")
 _MOST_STARTS: Final = 5
 _SETTLING_S: Final = 60.0
 _LOOK_S: Final = 0.2

@@ -29,6 +29,7 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Which contract's address an immutable holds.
 _REFERENCES: Final = {
     "CHANNELS": "Channels",
+    "LAUNCHPAD": "Launchpad",
     "OFFERING_IMPLEMENTATION": "Offering",
     "REGISTRY": "Registry",
     "SHARE_IMPLEMENTATION": "Share",

@@ -4,10 +4,14 @@
 """
 @title Launchpad
 @license Apache-2.0
-@notice Makes offerings and vestings: takes the shares and creates the clone in one transaction.
-@dev Events are the register: who sells what, and every vesting schedule of a Share, can be read from them alone.
+@notice Makes offerings and vestings: takes the shares and creates the clone in one transaction. Knows how many shares
+        of an asset lie in them, since those neither vote nor trade.
+@dev Events are the register: who sells what, and every vesting schedule of a Share, can be read from them alone. A
+     clone reports what leaves it, so nothing here is counted by looking at balances or by looping.
 @custom:security Takes shares only from its caller and only into a clone whose code holds the terms asked for. Only
-     Shares that the Registry made are accepted.
+     Shares that the Registry made are accepted. Shares that somebody sends to a clone by mistake are not counted, so
+     nobody can raise or lower these figures by a transfer. Only sales by the asset's owner count as open: otherwise
+     whoever has one raw share could keep the asset from having a pool.
 @custom:pause Nothing here can be paused.
 """
 from ethereum.ercs import IERC20
@@ -16,6 +20,7 @@ from .modules import clones
 
 interface IRegistry:
     def share_of(asset: uint256) -> address: view
+    def ownerOf(asset: uint256) -> address: view
 
 
 interface IOffering:
@@ -61,6 +66,12 @@ MAX_PRICE: constant(uint256) = 2**128 - 1
 MAX_DURATION: constant(uint256) = 100 * 365 * 86_400
 # Below its soft cap a sale holds the buyers' money, so it must end in their time.
 MAX_SALE: constant(uint256) = 365 * 86_400
+# What a clone is: a sale or a vesting; and whether it is a sale that counts as open until it says otherwise.
+A_SALE: constant(uint256) = 1
+A_VESTING: constant(uint256) = 2
+COUNTS: constant(uint256) = 4
+IN_VESTINGS: constant(uint256) = 96
+OPEN_SALES: constant(uint256) = 192
 
 REGISTRY: immutable(address)
 OFFERING_IMPLEMENTATION: immutable(address)
@@ -68,6 +79,10 @@ VESTING_IMPLEMENTATION: immutable(address)
 
 # Makes the address of every clone different, even with equal terms.
 count: public(uint256)
+# By clone: asset (240) << 16 | what it is.
+clone_rows: HashMap[address, uint256]
+# By asset: raw shares in sales (96) | raw shares in vestings (96) | open sales (64).
+asset_rows: HashMap[uint256, uint256]
 
 
 @deploy
@@ -111,6 +126,7 @@ def offer(asset: uint256, sale: Sale) -> address:
         msg.sender, offering, sale.for_sale
     ), "launchpad: share refused the transfer"
     extcall IOffering(offering).initialize()
+    self._count_sale(asset, offering, sale.for_sale)
     log OfferingOpened(asset=asset, offering=offering, publisher=sale.publisher, sale=sale)
     return offering
 
@@ -148,11 +164,83 @@ def vest(
         assert extcall IERC20(share).transferFrom(
             msg.sender, vesting, schedule.amount
         ), "launchpad: share refused the transfer"
+        self.clone_rows[vesting] = (asset << 16) | A_VESTING
+        self.asset_rows[asset] += schedule.amount << IN_VESTINGS
         made.append(vesting)
         log VestingOpened(
             asset=asset, vesting=vesting, beneficiary=schedule.beneficiary, schedule=schedule
         )
     return made
+
+
+@external
+def report(left: uint256, closes: bool):
+    """
+    @notice A clone tells how many of the shares that it was made with have left it, and, once, that its sale is over.
+    """
+    row: uint256 = self.clone_rows[msg.sender]
+    assert row != 0, "launchpad: not a clone of ours"
+    asset: uint256 = row >> 16
+    change: uint256 = left if row & A_SALE != 0 else left << IN_VESTINGS
+    if closes and row & COUNTS != 0:
+        self.clone_rows[msg.sender] = row ^ COUNTS
+        change += 1 << OPEN_SALES
+    self.asset_rows[asset] -= change
+
+
+# --- Views ----------------------------------------------------------------------------------------------------------
+
+
+@external
+@view
+@reentrant
+def asset_of(clone: address) -> uint256:
+    """
+    @notice The asset whose shares a sale or a vesting of ours holds; 0 for every other address.
+    """
+    return self.clone_rows[clone] >> 16
+
+
+@external
+@view
+@reentrant
+def held_in_sales(asset: uint256) -> uint256:
+    """
+    @notice Raw shares that lie in sales: not sold, or not delivered.
+    """
+    return self.asset_rows[asset] & MASK_96
+
+
+@external
+@view
+@reentrant
+def held_in_vesting(asset: uint256) -> uint256:
+    """
+    @notice Raw shares of grants that were not released, unlocked or not.
+    """
+    return (self.asset_rows[asset] >> IN_VESTINGS) & MASK_96
+
+
+@external
+@view
+@reentrant
+def open_sales(asset: uint256) -> uint256:
+    """
+    @notice Sales by the asset's owner that were not closed. One whose end has passed is closed by `return_unsold`,
+            which anyone may call.
+    """
+    return self.asset_rows[asset] >> OPEN_SALES
+
+
+@internal
+def _count_sale(asset: uint256, sale: address, shares: uint256):
+    row: uint256 = (asset << 16) | A_SALE
+    change: uint256 = shares
+    if msg.sender == staticcall IRegistry(REGISTRY).ownerOf(asset):
+        row |= COUNTS
+        change += 1 << OPEN_SALES
+    self.clone_rows[sale] = row
+    self.asset_rows[asset] += change
 
 
 @internal

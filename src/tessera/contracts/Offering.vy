@@ -29,6 +29,10 @@ interface IShare:
     def currency() -> address: view
 
 
+interface ILaunchpad:
+    def report(left: uint256, closes: bool): nonpayable
+
+
 event Bought:
     buyer: indexed(address)
     amount: uint256
@@ -75,6 +79,8 @@ MASK_96: constant(uint256) = 2**96 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_160: constant(uint256) = 2**160 - 1
 
+LAUNCHPAD: immutable(address)
+
 # Bought before the soft cap was reached and not collected yet.
 bought: public(HashMap[address, uint256])
 # Everything a buyer ever bought here, for the cap.
@@ -90,6 +96,14 @@ returned: public(bool)
 # Shares that earn here: not yet sold, and bought but not collected.
 unsold: public(uint256)
 escrowed: public(uint256)
+
+
+@deploy
+def __init__(launchpad: address):
+    """
+    @param launchpad Makes every clone, and is told what leaves it.
+    """
+    LAUNCHPAD = launchpad
 
 
 @external
@@ -152,6 +166,7 @@ def buy(amount: uint256, receiver: address = msg.sender) -> uint256:
         log BecameFinal(sold=self.sold, raised=self.raised)
     if self.final:
         self._deliver(receiver, amount)
+        extcall ILaunchpad(LAUNCHPAD).report(amount, False)
     else:
         self._settle(receiver, self.bought[receiver])
         self.bought[receiver] += amount
@@ -175,6 +190,7 @@ def collect(buyer: address) -> uint256:
     self.bought[buyer] = 0
     self.escrowed -= amount
     self._deliver(buyer, amount)
+    extcall ILaunchpad(LAUNCHPAD).report(amount, False)
     log Collected(buyer=buyer, amount=amount)
     return amount
 
@@ -224,15 +240,18 @@ def return_unsold() -> uint256:
     ), "offering: revenue is held up; only the publisher may forgo it"
     self._settle(publisher, self.unsold)
     self.returned = True
+    left: uint256 = self.unsold
     self.unsold = 0
     if not self.final:
         # The sale failed: what was bought goes back too, with all that it earned meanwhile.
+        left += self.escrowed
         self.escrowed = 0
         accruals._leave_all_to(self._share(), publisher)
     # The real balance, so that shares somebody sent here by mistake are not lost.
     amount: uint256 = staticcall IERC20(self._share()).balanceOf(self) - self.escrowed
     if amount != 0:
         self._deliver(publisher, amount)
+    extcall ILaunchpad(LAUNCHPAD).report(left, True)
     log UnsoldReturned(publisher=publisher, amount=amount)
     return amount
 

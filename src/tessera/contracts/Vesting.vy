@@ -21,6 +21,10 @@ interface IShare:
     def claim(receiver: address) -> uint256: nonpayable
 
 
+interface ILaunchpad:
+    def report(left: uint256, closes: bool): nonpayable
+
+
 event Released:
     beneficiary: indexed(address)
     amount: uint256
@@ -30,7 +34,19 @@ event Released:
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_160: constant(uint256) = 2**160 - 1
 
+LAUNCHPAD: immutable(address)
+
 released: public(uint256)
+# As `released`, without what was sent here on top of the grant.
+reported: uint256
+
+
+@deploy
+def __init__(launchpad: address):
+    """
+    @param launchpad Makes every clone, and is told what leaves it.
+    """
+    LAUNCHPAD = launchpad
 
 
 @external
@@ -40,14 +56,19 @@ def release() -> uint256:
     @return Raw units of the share; 0 is not an error.
     """
     share: IERC20 = IERC20(self._address(0))
-    locked: uint256 = self._amount() - self._unlocked_at(block.timestamp)
+    unlocked: uint256 = self._unlocked_at(block.timestamp)
+    locked: uint256 = self._amount() - unlocked
     held: uint256 = staticcall share.balanceOf(self)
     if held <= locked:
         return 0
     amount: uint256 = held - locked
     self.released += amount
     beneficiary: address = self._address(1)
+    left: uint256 = unlocked - self.reported
+    self.reported = unlocked
     assert extcall share.transfer(beneficiary, amount), "vesting: share refused the transfer"
+    if left != 0:
+        extcall ILaunchpad(LAUNCHPAD).report(left, False)
     log Released(beneficiary=beneficiary, amount=amount)
     return amount
 

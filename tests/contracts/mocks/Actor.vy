@@ -22,6 +22,12 @@ def set_answer(answer: bytes4):
 
 
 @external
+@view
+def ownerOf(asset: uint256) -> address:
+    return self.controller_of[asset]
+
+
+@external
 def set_share_of(asset: uint256, share: address):
     self.share_of[asset] = share
 

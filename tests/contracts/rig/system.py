@@ -226,8 +226,8 @@ def deploy_world(
             at["till"],
             withdraw_delay,
         ),
-        vesting_implementation=deploy("vesting", compiled("Vesting")),
-        offering_implementation=deploy("offering", compiled("Offering")),
+        vesting_implementation=deploy("vesting", compiled("Vesting"), at["launchpad"]),
+        offering_implementation=deploy("offering", compiled("Offering"), at["launchpad"]),
         launchpad=deploy(
             "launchpad",
             compiled("Launchpad"),

@@ -261,7 +261,9 @@ def test_a_currency_that_answers_false_is_believed(publisher: Person, buyer: Per
 
 
 def _offering_over(world: World, share: Contract, publisher: Person) -> Contract:
-    implementation = deployed(world.engine, compiled("Offering"), by=publisher.address)
+    implementation = deployed(
+        world.engine, compiled("Offering"), world.launchpad, by=publisher.address
+    )
     return clone(
         implementation,
         share.address,

@@ -110,7 +110,9 @@ def test_a_share_that_answers_false_is_believed(
     world: World, publisher: Person, contributor: Person
 ) -> None:
     share = deployed(world.engine, mock("FalseShare"), world.currency, by=publisher.address)
-    implementation = deployed(world.engine, compiled("Vesting"), by=publisher.address)
+    implementation = deployed(
+        world.engine, compiled("Vesting"), world.launchpad, by=publisher.address
+    )
     vesting = clone(
         implementation, share.address, contributor.address, GRANT, world.now, by=publisher
     )

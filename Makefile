@@ -37,8 +37,9 @@ contracts: ## compile the contracts again and write artifacts and bindings
 	@$(PYTHON) -m tessera.contracts.build
 	@$(PYTHON) -m tessera.contracts.generate
 
-format: ## format, and mend what the linter can mend
+format: ## format Python and Vyper, and mend what the linter can mend
 	@scripts/bootstrap dev
+	@$(PYTHON) scripts/vyper_format.py
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
 

@@ -1,4 +1,4 @@
-"""Build `.venv` with pinned, hashed parts: `bootstrap.py core|demo|dev|peers`.
+"""Build `.venv` with pinned, hashed parts: `bootstrap.py core|demo|dev|peers|formatter`.
 
 Needs a Python 3.11 or newer with venv, and the package registries; nothing else, and no root. A
 step whose inputs have not changed since it last succeeded is skipped (its stamp in
@@ -26,6 +26,7 @@ PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "stamps"
 LOCKS = ROOT / "locks"
 NODE = VENV / "node"
+FORMATTER = VENV / "formatter"
 LOG = VENV / "bootstrap.log"
 
 # Each group holds the one before it, at the same versions.
@@ -39,7 +40,7 @@ class Refused(Exception):
 def main() -> int:
     """Run the steps of one group; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("group", choices=[*GROUPS, "peers"])
+    parser.add_argument("group", choices=[*GROUPS, "peers", "formatter"])
     group = parser.parse_args().group
     began = time.monotonic()
     try:
@@ -60,6 +61,9 @@ def main() -> int:
                 peers = ROOT / "bench" / "peers"
                 inputs = hashes(peers / "package.json", peers / "package-lock.json")
                 worked.append(step("peers", lambda: npm_ci(peers), inputs))
+            if group == "formatter":
+                inputs = hashes(LOCKS / "formatter.txt")
+                worked.append(step("formatter", install_formatter, inputs))
     except Refused as refusal:
         print(f"bootstrap: {refusal}", file=sys.stderr)
         return 2
@@ -124,10 +128,20 @@ def install_installer() -> None:
     pip_install(LOCKS / "bootstrap.txt")
 
 
-def install(lock: Path) -> None:
+def install_formatter() -> None:
+    """Make the environment of the formatter for Vyper, which pins parts older than ours."""
+    shutil.rmtree(FORMATTER, ignore_errors=True)
+    call(
+        [str(PYTHON), "-m", "venv", "--without-pip", str(FORMATTER)],
+        f"cannot create {FORMATTER.relative_to(ROOT)}",
+    )
+    install(LOCKS / "formatter.txt", FORMATTER / "bin" / "python")
+
+
+def install(lock: Path, python: Path = PYTHON) -> None:
     """Install a lock by uv; by pip where uv cannot run here or does not see pip's settings."""
     uv = VENV / "bin" / "uv"
-    command = [str(uv), "pip", "install", "--python", str(PYTHON), "--require-hashes"]
+    command = [str(uv), "pip", "install", "--python", str(python), "--require-hashes"]
     command += ["--requirement", str(lock)]
     if runs([str(uv), "--version"]):
         # The machine's certificates, as pip would use; a machine without any has uv's own.
@@ -135,14 +149,15 @@ def install(lock: Path) -> None:
             if logged([*command, *trust]):
                 return
     say(f"uv could not install {lock.relative_to(ROOT)}; pip tries, which takes longer")
-    pip_install(lock)
+    pip_install(lock, python)
 
 
-def pip_install(lock: Path) -> None:
+def pip_install(lock: Path, python: Path = PYTHON) -> None:
     """Install a lock by pip."""
     call(
         [
-            *(str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-input"),
+            *(str(PYTHON), "-m", "pip", "--python", str(python)),
+            *("install", "--require-hashes", "--no-input"),
             *("--disable-pip-version-check", "--requirement", str(lock)),
         ],
         f"cannot install {lock.relative_to(ROOT)}; is a package registry reachable?",

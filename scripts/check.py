@@ -85,6 +85,7 @@ def places() -> str:
 
 GATES: dict[str, Callable[[], str]] = {
     "format": python("-m", "ruff", "format", "--check", "."),
+    "vyper format": python("scripts/vyper_format.py", "--check"),
     "lint": python("-m", "ruff", "check", "."),
     "layers": python(
         "-c", "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"
@@ -92,6 +93,7 @@ GATES: dict[str, Callable[[], str]] = {
     "types": python("-m", "mypy"),
     "artifacts": python("-m", "tessera.contracts.build", "--check"),
     "bindings": python("-m", "tessera.contracts.generate", "--check"),
+    "reference": python("scripts/reference.py", "--check"),
     "fragments": fragments,
     "places": places,
 }

@@ -180,3 +180,25 @@ def test_the_gate_of_fragments_knows_the_kinds() -> None:
         assert check.FRAGMENT.fullmatch(f"2.{kind}.md")
     assert not check.FRAGMENT.fullmatch("2.feature.md")
     assert not check.FRAGMENT.fullmatch("added.md")
+
+
+def test_the_gate_of_vyper_names_a_file_that_is_not_formatted_and_formatting_mends_it(
+    tmp_path: Path,
+) -> None:
+    gate = script("vyper_format")
+    if not gate.FORMATTER.exists():
+        pytest.skip("the first `make check` makes the formatter's environment")
+    source = tmp_path / "Thing.vy"
+    source.write_text("# pragma version 0.4.3\n\n\n\n\nx:   public(uint256)\n")
+    unreadable = tmp_path / "Broken.vy"
+    unreadable.write_text("def f(:\n")
+    complaints = gate.formatter([source, unreadable], True)
+    assert "found other spacing" in complaints[source]
+    assert "cannot format" in complaints[unreadable]
+    assert list(gate.formatter([source, unreadable], False)) == [unreadable]
+    assert gate.formatter([source], True) == {}
+
+
+def test_the_formatter_keeps_its_parts_to_itself() -> None:
+    assert "mamushi" in pins("formatter.txt")
+    assert "mamushi" not in pins("dev.txt")

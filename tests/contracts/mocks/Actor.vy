@@ -33,6 +33,8 @@ def set_share_of(asset: uint256, share: address):
 
 
 @external
-def onERC721Received(operator: address, sender: address, token_id: uint256, data: Bytes[1024]) -> bytes4:
+def onERC721Received(
+    operator: address, sender: address, token_id: uint256, data: Bytes[1024]
+) -> bytes4:
     self.received = token_id
     return self.answer

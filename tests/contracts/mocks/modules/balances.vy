@@ -8,6 +8,7 @@ event Transfer:
     receiver: indexed(address)
     value: uint256
 
+
 decimals: public(uint8)
 totalSupply: public(uint256)
 balanceOf: public(HashMap[address, uint256])

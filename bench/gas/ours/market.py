@@ -109,8 +109,15 @@ def deploy(chain: Chain, dollar: Dollar) -> Market:
     founder, commons = account("founder"), account("commons")
     to_be = [chain.next_contract(founder, ahead) for ahead in range(4)]
     shares = chain.deploy(founder, code("Share"), dollar.address, to_be[1])
+    # The founder decides about tokenized assets: no figure of the market is about governance.
     registered = chain.deploy(
-        founder, code("Registry"), shares.address, founder.address, commons.address, DAY
+        founder,
+        code("Registry"),
+        shares.address,
+        founder.address,
+        founder.address,
+        commons.address,
+        DAY,
     )
     tills = chain.deploy(founder, code("Till"), to_be[3], dollar.address)
     opened = chain.deploy(

@@ -13,10 +13,13 @@ from tessera.bindings.logs import decode_event
 from tessera.bindings.registry import (
     AssetRegistered,
     ControlHandedOver,
+    DiscountSet,
     EndpointClosed,
     EndpointSet,
     Kind,
     Parent,
+    ParentAdded,
+    TermsRenewed,
     Tokenized,
     Transfer,
     VersionReleased,
@@ -26,7 +29,7 @@ from tessera.errors import InputError, NotFound
 from tessera.spec.prices import Price
 from tessera.units import AssetId, ChainId
 
-__all__ = ["AssetDirectory", "AssetRecord", "EndpointRecord", "ReleaseRecord"]
+__all__ = ["AssetDirectory", "AssetRecord", "Discount", "EndpointRecord", "ReleaseRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,25 @@ class ReleaseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Discount:
+    """What an operator's calls cost less for whoever locked enough shares.
+
+    Attributes
+    ----------
+    bps
+        Off the price.
+    terms
+        Number of the terms row that such calls are made under.
+    min_locked
+        Raw shares that the payer must have locked.
+    """
+
+    bps: int
+    terms: int
+    min_locked: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointRecord:
     """Who serves an asset, and for what.
 
@@ -72,6 +94,8 @@ class EndpointRecord:
         Of the operator's gateway.
     listed
         False once it was closed.
+    discount
+        For payers who locked shares; None for none.
     """
 
     operator: str
@@ -81,6 +105,7 @@ class EndpointRecord:
     price: Price
     url: str
     listed: bool = True
+    discount: Discount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +130,8 @@ class AssetRecord:
         Address of its Share, None until it is tokenized.
     floor_bps, supply, period_s
         Of the Share: the holders' floor, raw units, and the time over which revenue streams.
+    max_discount_bps
+        The largest discount that governance may give.
     """
 
     asset: AssetId
@@ -122,6 +149,7 @@ class AssetRecord:
     floor_bps: int = 0
     supply: int = 0
     period_s: int = 0
+    max_discount_bps: int = 0
 
     @property
     def latest(self) -> ReleaseRecord:
@@ -276,13 +304,27 @@ def _changed(record: AssetRecord, event: Event, block: int) -> AssetRecord:
             return replace(record, versions=(*record.versions, release))
         case EndpointSet():
             price = Price(event.price.per_call, event.price.per_1k_in, event.price.per_1k_out)
+            # A discount that ended with the old terms has said so before.
+            known = record.endpoints.get(event.operator)
             endpoint = EndpointRecord(
-                event.operator, event.terms, event.cut_bps, event.fee_bps, price, event.url
-            )
+                event.operator, event.terms, event.cut_bps, event.fee_bps, price, event.url,
+                discount=None if known is None else known.discount,
+            )  # fmt: skip
             return replace(record, endpoints={**record.endpoints, event.operator: endpoint})
         case EndpointClosed():
             closed = replace(record.endpoints[event.operator], listed=False)
             return replace(record, endpoints={**record.endpoints, event.operator: closed})
+        case TermsRenewed():
+            renewed = replace(record.endpoints[event.operator], terms=event.terms)
+            return replace(record, endpoints={**record.endpoints, event.operator: renewed})
+        case DiscountSet():
+            bps, terms = event.discount_bps, event.terms
+            given = Discount(bps, terms, event.min_locked) if bps else None
+            changed = replace(record.endpoints[event.operator], discount=given)
+            return replace(record, endpoints={**record.endpoints, event.operator: changed})
+        case ParentAdded():
+            added = Parent(event.parent, event.royalty_bps)
+            return replace(record, parents=(*record.parents, added))
         case Tokenized():
             return replace(
                 record,
@@ -290,6 +332,7 @@ def _changed(record: AssetRecord, event: Event, block: int) -> AssetRecord:
                 floor_bps=event.floor_bps,
                 supply=event.supply,
                 period_s=event.period,
+                max_discount_bps=event.max_discount_bps,
             )
         case ControlHandedOver():
             return replace(record, controller=event.controller)

@@ -100,6 +100,12 @@ class PublishPlan:
     to_list: bool
 
     @property
+    def needs_proposal(self) -> bool:
+        """Whether what is left to do is for the asset's holders to decide."""
+        governed = self.existing is not None and self.existing.share is not None
+        return governed and not self.already_published
+
+    @property
     def already_published(self) -> bool:
         """Whether the chain has all of it."""
         return not (self.to_register or self.to_release or self.to_list)
@@ -249,11 +255,23 @@ async def publish(
         The folder changed since the plan was made; nothing was sent.
     StorageFull
         There is no room for the bundle; nothing was sent.
+    NotAllowed
+        The asset is its holders': it takes a proposal. The bundle is kept, for its operator to
+        find once the holders have voted for it.
     TransactionReverted
         The Registry refuses; the bundle is kept, and publishing again goes on from there.
     """
     bundle = plan.bundle
     await asyncio.to_thread(store.add, bundle.folder, expected=bundle.root, progress=progress)
+    if plan.needs_proposal:
+        name = bundle.manifest.name
+        kind = "release" if plan.to_release else "endpoint"
+        raise NotAllowed(
+            f"version {plan.version} of {name}" if plan.to_release else f"endpoint of {name}",
+            found="the asset has shares, so its holders decide",
+            wanted="a proposal that they vote for; nothing was sent",
+            next_step=f"tessera govern propose {kind} {name} {bundle.folder}",
+        )
     hashes: list[str] = []
     version = plan.version
     if plan.existing is None:
@@ -286,7 +304,8 @@ def _existing(directory: AssetDirectory, manifest: Manifest, publisher: str) -> 
     own = [
         record
         for record in directory
-        if record.slug == manifest.name and record.controller == publisher
+        # A tokenized one is its holders'; whoever owns it may still be told how to propose.
+        if record.slug == manifest.name and publisher in (record.controller, record.owner)
     ]
     if own:
         return own[0]

@@ -16,6 +16,7 @@ __all__ = [
     "ApprovalForAll",
     "AssetRegistered",
     "ControlHandedOver",
+    "DiscountSet",
     "EndpointClosed",
     "EndpointSet",
     "EndpointTerms",
@@ -24,10 +25,12 @@ __all__ = [
     "OwnerChanged",
     "OwnerNominated",
     "Parent",
+    "ParentAdded",
     "Price",
     "Publication",
     "Registry",
     "Release",
+    "TermsRenewed",
     "Tokenization",
     "Tokenized",
     "Transfer",
@@ -251,6 +254,74 @@ class EndpointClosed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ParentAdded(Event):
+    CONTRACT: ClassVar[str] = "Registry"
+    NAME: ClassVar[str] = "ParentAdded"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "745308c593ae156d87fa67fec4db172866ff0887ba8a96d704728b399b806849"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("uint256", "uint256")
+    BODY: ClassVar[tuple[str, ...]] = ("uint256",)
+    asset: int
+    parent: int
+    royalty_bps: int
+
+    @classmethod
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(indexed[0], indexed[1], body[0])
+
+    @classmethod
+    def topics(cls, *, asset: int | None = None, parent: int | None = None) -> Topics:
+        return cls._topics(asset, parent)
+
+
+@dataclass(frozen=True, slots=True)
+class TermsRenewed(Event):
+    CONTRACT: ClassVar[str] = "Registry"
+    NAME: ClassVar[str] = "TermsRenewed"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "5bdb8241de502c1da30adf2c44581762f0961d9523e1cfdae23fa6a6de8351c0"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("uint256", "address")
+    BODY: ClassVar[tuple[str, ...]] = ("uint256",)
+    asset: int
+    operator: str
+    terms: int
+
+    @classmethod
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(indexed[0], checksummed(indexed[1]), body[0])
+
+    @classmethod
+    def topics(cls, *, asset: int | None = None, operator: str | None = None) -> Topics:
+        return cls._topics(asset, operator)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscountSet(Event):
+    CONTRACT: ClassVar[str] = "Registry"
+    NAME: ClassVar[str] = "DiscountSet"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "2ceccd610f6abcf8a8f6407c10466d42864d4eb0cea681ee4d97846b2387de44"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("uint256", "address")
+    BODY: ClassVar[tuple[str, ...]] = ("uint256", "uint256", "uint256")
+    asset: int
+    operator: str
+    terms: int
+    discount_bps: int
+    min_locked: int
+
+    @classmethod
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(indexed[0], checksummed(indexed[1]), body[0], body[1], body[2])
+
+    @classmethod
+    def topics(cls, *, asset: int | None = None, operator: str | None = None) -> Topics:
+        return cls._topics(asset, operator)
+
+
+@dataclass(frozen=True, slots=True)
 class Tokenized(Event):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "Tokenized"
@@ -447,6 +518,9 @@ class Registry(Contract):
         VersionReleased,
         EndpointSet,
         EndpointClosed,
+        ParentAdded,
+        TermsRenewed,
+        DiscountSet,
         Tokenized,
         ControlHandedOver,
         NetworkSet,
@@ -459,13 +533,14 @@ class Registry(Contract):
 
     @staticmethod
     def encode_constructor(
-        share_implementation: str, owner: str, commons: str, terms_grace: int
+        share_implementation: str, governor: str, owner: str, commons: str, terms_grace: int
     ) -> bytes:
         return encode(
             "Registry.__init__",
-            ("address", "address", "address", "uint256"),
+            ("address", "address", "address", "address", "uint256"),
             (
                 share_implementation,
+                governor,
                 owner,
                 commons,
                 terms_grace,
@@ -644,8 +719,55 @@ class Registry(Contract):
             lambda _: None,
         )
 
+    def add_parent(self, asset: int, parent: int, royalty_bps: int) -> Call[None]:
+        """Owe a further parent a royalty, from terms yet to be written on. Never taken back, never changed."""
+        return self._call(
+            "add_parent",
+            "fa5b3e9e",
+            ("uint256", "uint256", "uint256"),
+            (
+                asset,
+                parent,
+                royalty_bps,
+            ),
+            (),
+            lambda _: None,
+        )
+
+    def renew_terms(self, asset: int, operator: str) -> Call[int]:
+        """Bind an operator to the parents that were added since its terms were written; all else stays as it is. Anyone may call it. Ends a discount, whose terms know no more parents than the old ones. Returns: The number of the new terms."""
+        return self._call(
+            "renew_terms",
+            "ae9d7d6c",
+            ("uint256", "address"),
+            (
+                asset,
+                operator,
+            ),
+            ("uint256",),
+            lambda v: v[0],
+        )
+
+    def set_discount(
+        self, asset: int, operator: str, discount_bps: int, min_locked: int
+    ) -> Call[int]:
+        """Give whoever locked at least `min_locked` raw shares a lower price, out of the holders' part. 0 ends it. Returns: The number of its terms, 0 where it only ends one."""
+        return self._call(
+            "set_discount",
+            "33eb7517",
+            ("uint256", "address", "uint256", "uint256"),
+            (
+                asset,
+                operator,
+                discount_bps,
+                min_locked,
+            ),
+            ("uint256",),
+            lambda v: v[0],
+        )
+
     def tokenize(self, asset: int, request: Tokenization) -> Call[str]:
-        """Make the asset's Share, once. From then on its revenue belongs to the holders. `request`: `supply` in raw units, in [10^18, 2^96); `period` in seconds; the holders' part of what is settled never falls below `floor_bps`, and governance never gives a discount above `max_discount_bps`. Returns: The Share."""
+        """Make the asset's Share, once. From then on its revenue belongs to the holders, and the Governor decides about it. `request`: `supply` in raw units, in [10^18, 2^96); `period` in seconds; the holders' part of what is settled never falls below `floor_bps`, and governance never gives a discount above `max_discount_bps`. Returns: The Share."""
         return self._call(
             "tokenize",
             "3854e9b7",
@@ -656,20 +778,6 @@ class Registry(Contract):
             ),
             ("address",),
             lambda v: checksummed(v[0]),
-        )
-
-    def hand_over(self, asset: int, controller: str) -> Call[None]:
-        """Hand control of a tokenized asset to a contract of its holders. Once, and never back."""
-        return self._call(
-            "hand_over",
-            "4985c6ab",
-            ("uint256", "address"),
-            (
-                asset,
-                controller,
-            ),
-            (),
-            lambda _: None,
         )
 
     def set_network(self, fee_bps: int, commons: str, validators: str) -> Call[None]:
@@ -740,7 +848,7 @@ class Registry(Contract):
         )
 
     def controller_of(self, asset: int) -> Call[str]:
-        """Who decides about the asset: its owner, or the contract that control was handed to."""
+        """Who decides about the asset: its owner, or the Governor once it has a Share."""
         return self._call(
             "controller_of",
             "925845c9",
@@ -776,7 +884,7 @@ class Registry(Contract):
         )
 
     def parents_of(self, asset: int) -> Call[tuple[Parent, ...]]:
-        """Parents with their royalties, frozen when the asset was registered."""
+        """Parents with their royalties: those of registration, then those that were added. None ever changes."""
         return self._call(
             "parents_of",
             "20a460cb",
@@ -799,6 +907,29 @@ class Registry(Contract):
             ("bool", "uint256", "uint256", "uint256", "(uint256,uint256,uint256)"),
             lambda v: (v[0], v[1], v[2], v[3], Price.from_values(v[4])),
         )
+
+    def discount_of(self, asset: int, operator: str) -> Call[tuple[int, int, int]]:
+        """Returns: Discount in bps, the number of its terms, and the raw shares that a payer must have locked; zeros for none."""
+        return self._call(
+            "discount_of",
+            "7d24df73",
+            ("uint256", "address"),
+            (
+                asset,
+                operator,
+            ),
+            ("uint256", "uint256", "uint256"),
+            lambda v: (v[0], v[1], v[2]),
+        )
+
+    def largest_cut_of(self, asset: int) -> Call[int]:
+        """The largest cut, in bps, that any operator of the asset was ever listed with."""
+        return self._call(
+            "largest_cut_of", "fae80289", ("uint256",), (asset,), ("uint256",), lambda v: v[0]
+        )
+
+    def governor(self) -> Call[str]:
+        return self._call("governor", "0c340a24", (), (), ("address",), lambda v: checksummed(v[0]))
 
     def split_of(
         self, asset: int, operator: str, terms: int

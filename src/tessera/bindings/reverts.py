@@ -285,6 +285,10 @@ class PermitNotSignedByTheOwner(_Refusal):
     """permit: not signed by the owner"""
 
 
+class RegistryAParentIsOlderThanItsChild(_Refusal):
+    """registry: a parent is older than its child"""
+
+
 class RegistryAParentWithoutRoyalty(_Refusal):
     """registry: a parent without royalty"""
 
@@ -293,16 +297,24 @@ class RegistryContentRootIsEmpty(_Refusal):
     """registry: content root is empty"""
 
 
-class RegistryControllerIsNotAContract(_Refusal):
-    """registry: controller is not a contract"""
-
-
 class RegistryCutLeavesTooLittle(_Refusal):
     """registry: cut leaves too little"""
 
 
+class RegistryDiscountAboveTheBound(_Refusal):
+    """registry: discount above the bound"""
+
+
+class RegistryDiscountLeavesTooLittle(_Refusal):
+    """registry: discount leaves too little"""
+
+
 class RegistryDiscountOutOfRange(_Refusal):
     """registry: discount out of range"""
+
+
+class RegistryDiscountWithoutALock(_Refusal):
+    """registry: discount without a lock"""
 
 
 class RegistryFeeAboveTheCap(_Refusal):
@@ -315,10 +327,6 @@ class RegistryFloorAboveWhatTermsLeave(_Refusal):
 
 class RegistryGraceOutOfRange(_Refusal):
     """registry: grace out of range"""
-
-
-class RegistryHandedOverAlready(_Refusal):
-    """registry: handed over already"""
 
 
 class RegistryKindIsNotOneKind(_Refusal):
@@ -393,8 +401,16 @@ class RegistrySupplyOutOfRange(_Refusal):
     """registry: supply out of range"""
 
 
+class RegistryTheTermsKnowEveryParent(_Refusal):
+    """registry: the terms know every parent"""
+
+
 class RegistryTokenizedAlready(_Refusal):
     """registry: tokenized already"""
+
+
+class RegistryTooManyParents(_Refusal):
+    """registry: too many parents"""
 
 
 class RegistryTooManyTerms(_Refusal):
@@ -570,15 +586,17 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "offering: the publisher cannot buy": OfferingThePublisherCannotBuy,
     "permit: expired": PermitExpired,
     "permit: not signed by the owner": PermitNotSignedByTheOwner,
+    "registry: a parent is older than its child": RegistryAParentIsOlderThanItsChild,
     "registry: a parent without royalty": RegistryAParentWithoutRoyalty,
     "registry: content root is empty": RegistryContentRootIsEmpty,
-    "registry: controller is not a contract": RegistryControllerIsNotAContract,
     "registry: cut leaves too little": RegistryCutLeavesTooLittle,
+    "registry: discount above the bound": RegistryDiscountAboveTheBound,
+    "registry: discount leaves too little": RegistryDiscountLeavesTooLittle,
     "registry: discount out of range": RegistryDiscountOutOfRange,
+    "registry: discount without a lock": RegistryDiscountWithoutALock,
     "registry: fee above the cap": RegistryFeeAboveTheCap,
     "registry: floor above what terms leave": RegistryFloorAboveWhatTermsLeave,
     "registry: grace out of range": RegistryGraceOutOfRange,
-    "registry: handed over already": RegistryHandedOverAlready,
     "registry: kind is not one kind": RegistryKindIsNotOneKind,
     "registry: name or symbol is empty": RegistryNameOrSymbolIsEmpty,
     "registry: no such asset": RegistryNoSuchAsset,
@@ -597,7 +615,9 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "registry: royalties too high": RegistryRoyaltiesTooHigh,
     "registry: slug is empty": RegistrySlugIsEmpty,
     "registry: supply out of range": RegistrySupplyOutOfRange,
+    "registry: the terms know every parent": RegistryTheTermsKnowEveryParent,
     "registry: tokenized already": RegistryTokenizedAlready,
+    "registry: too many parents": RegistryTooManyParents,
     "registry: too many terms": RegistryTooManyTerms,
     "registry: too many versions": RegistryTooManyVersions,
     "registry: zero address": RegistryZeroAddress,
@@ -645,10 +665,13 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "offering: over": "it takes no more buyers",
     "permit: expired": "sign a new permit with a later deadline",
     "registry: cut leaves too little": "lower the operator's cut or the royalties",
+    "registry: discount above the bound": "the Share fixed the largest discount when it was made; give a smaller one",
+    "registry: discount leaves too little": "give a smaller discount, or lower the operator's cut first",
     "registry: floor above what terms leave": "lower the holders' floor, or close terms with large cuts",
     "registry: no such asset": "look at what exists: tessera assets",
     "registry: no such endpoint": "list the operator first",
-    "registry: only the asset's controller": "use the account that published the asset, or the contract of its holders",
+    "registry: only the asset's controller": "before the asset has shares: the account that owns it; after it: tessera govern propose",
+    "registry: the terms know every parent": "nothing to do: the operator's terms pay every parent",
     "registry: tokenized already": "an asset has one Share for ever; use the one it has",
     "share: balance too low": "look at what the account holds: tessera portfolio",
     "test_dollar: authorization expired": "sign a new one with a later deadline",

@@ -200,6 +200,7 @@ def _arguments(plan: Deployment, name: str) -> bytes:
     values: dict[str, object] = {
         "currency": plan.currency.address,
         "owner": parameters.owner,
+        "governor": parameters.owner,
         "commons": parameters.commons,
         "withdraw_delay": parameters.withdraw_delay_s,
         "terms_grace": parameters.terms_grace_s,

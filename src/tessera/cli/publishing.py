@@ -248,12 +248,14 @@ def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
             "version": plan.version,
             "already_published": plan.already_published,
             "steps": steps,
+            "needs_proposal": plan.needs_proposal,
             "dry_run": True,
         },
         f"{plan.bundle.manifest.name}: {len(plan.bundle.files)} files, {plan.bundle.size:,} bytes",
         f"root      0x{plan.bundle.root.hex()}",
         f"price     {world.currency.shown(price.per_call)} a call",
         f"would     {', '.join(steps) or 'do nothing: it is published already'}",
+        *(["takes     a proposal: the asset has shares"] if plan.needs_proposal else []),
     )
 
 

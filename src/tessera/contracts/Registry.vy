@@ -9,8 +9,14 @@
 @dev An asset's id is a hash of the chain, this contract, its creator, its content and a salt: a reorg cannot give it
      to something else. Its registration number comes from order, and a parent's is lower than its child's, so lineage
      has no loops. Texts that no contract reads (slug, URIs, addresses of servers) are in events only.
+     Before an asset is tokenized its owner decides about it; from then on the Governor does, for good. A terms row
+     remembers how many parents it knew, so a parent that is added later changes no money of calls already made. A
+     discount is a terms row of its own: fee, cut and royalties are raised in it by what the price is lowered, so that
+     in money they stay what they were and the holders bear it.
 @custom:security The network's owner (a timelock in production) sets the network fee of terms yet to be written, up to
-     5 %, and names who receives it. It cannot touch an asset, a balance, or terms that exist.
+     5 %, and names who receives it. It cannot touch an asset, a balance, or terms that exist. Who may use the terms
+     of a discount is checked by the operator, who answers for its price: an operator that charges the full price under
+     them takes the raised cut, down to the holders' floor; a payer without a lock should not sign them.
 @custom:invariant holders_floor, terms_at_call
 @custom:pause Nothing here can be paused.
 """
@@ -38,6 +44,7 @@ exports: (
 interface IShare:
     def initialize(receiver: address): nonpayable
     def floor_bps() -> uint256: view
+    def max_discount_bps() -> uint256: view
 
 
 flag Kind:
@@ -125,6 +132,27 @@ event EndpointClosed:
     operator: indexed(address)
 
 
+event ParentAdded:
+    asset: indexed(uint256)
+    parent: indexed(uint256)
+    royalty_bps: uint256
+
+
+event TermsRenewed:
+    asset: indexed(uint256)
+    operator: indexed(address)
+    terms: uint256
+
+
+# Terms for whoever locked `min_locked` raw shares of the asset; a discount of 0 is the end of one.
+event DiscountSet:
+    asset: indexed(uint256)
+    operator: indexed(address)
+    terms: uint256
+    discount_bps: uint256
+    min_locked: uint256
+
+
 event Tokenized:
     asset: indexed(uint256)
     share: indexed(address)
@@ -161,6 +189,8 @@ MIN_SUPPLY: constant(uint256) = 10**18
 MAX_SUPPLY: constant(uint256) = 2**96 - 1
 MAX_PERIOD: constant(uint256) = 365 * 86_400
 MAX_PRICE: constant(uint256) = 2**72 - 1
+MAX_PARENTS: constant(uint256) = 8
+MASK_96: constant(uint256) = 2**96 - 1
 MASK_72: constant(uint256) = 2**72 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_16: constant(uint256) = 2**16 - 1
@@ -169,6 +199,7 @@ ACTIVE: constant(uint256) = 2**255
 EXISTS: constant(uint256) = 2**255
 
 SHARE_IMPLEMENTATION: immutable(address)
+GOVERNOR: immutable(address)
 TERMS_GRACE: immutable(uint256)
 
 owner: public(address)
@@ -179,6 +210,7 @@ fee_bps: public(uint256)
 asset_count: public(uint256)
 
 # number (32) | kind (8) | versions (32) | parents (8) | royalties bps (16) | largest cut ever listed, bps (16) | registered (40)
+# | parents at registration (8)
 rows: HashMap[uint256, uint256]
 contributions_of: public(HashMap[uint256, bytes32])
 # asset (240) << 16 | royalty bps (16)
@@ -186,23 +218,35 @@ parents: HashMap[uint256, HashMap[uint256, uint256]]
 roots: HashMap[uint256, HashMap[uint256, bytes32]]
 # price per call (72) | per 1k in (72) | per 1k out (72) | terms (32) | - | active (1)
 endpoints: HashMap[uint256, HashMap[address, uint256]]
-# fee bps (16) | cut bps (16) | when the cut lapses (40), 0 while these are the present terms | - | exists (1)
+# fee bps (16) | cut bps (16) | when the cut lapses (40), 0 while these are the present terms | parents known (8)
+# | discount bps (16), by which fee and cut here are raised already | - | exists (1)
 terms_rows: HashMap[uint256, HashMap[address, HashMap[uint256, uint256]]]
+# discount bps (16), 0 once it ended | its terms (32) | raw shares to be locked (96)
+discounts: HashMap[uint256, HashMap[address, uint256]]
 share_of: public(HashMap[uint256, address])
-handed_to: HashMap[uint256, address]
 
 
 @deploy
-def __init__(share_implementation: address, owner: address, commons: address, terms_grace: uint256):
+def __init__(
+    share_implementation: address,
+    governor: address,
+    owner: address,
+    commons: address,
+    terms_grace: uint256,
+):
     """
     @param share_implementation What every Share is a clone of.
+    @param governor Decides about every asset that has a Share.
     @param owner Sets the network fee and its receivers; a timelock in production.
     @param commons Receives the commons half of the network fee.
     @param terms_grace Seconds in which an operator can still settle with its cut after its terms were replaced.
     """
     assert terms_grace <= MAX_PERIOD, "registry: grace out of range"
-    assert owner != empty(address) and commons != empty(address), "registry: zero address"
+    assert (
+        governor != empty(address) and owner != empty(address) and commons != empty(address)
+    ), "registry: zero address"
     SHARE_IMPLEMENTATION = share_implementation
+    GOVERNOR = governor
     TERMS_GRACE = terms_grace
     self.owner = owner
     self.commons = commons
@@ -250,6 +294,7 @@ def publish(publication: Publication, endpoint: EndpointTerms) -> uint256:
         | (index << 72)
         | (royalties_bps << 80)
         | (block.timestamp << 112)
+        | (index << 152)
     )
     self.roots[asset][1] = publication.release.root
     if publication.contributions != empty(bytes32):
@@ -316,7 +361,101 @@ def close_endpoint(asset: uint256, operator: address):
     assert endpoint & ACTIVE != 0, "registry: no such endpoint"
     self.endpoints[asset][operator] = endpoint ^ ACTIVE
     self._let_lapse(asset, operator, (endpoint >> 216) & MASK_32)
+    self._end_discount(asset, operator)
     log EndpointClosed(asset=asset, operator=operator)
+
+
+@external
+def add_parent(asset: uint256, parent: uint256, royalty_bps: uint256):
+    """
+    @notice Owe a further parent a royalty, from terms yet to be written on. Never taken back, never changed.
+    @dev Under the dearest cut ever listed too, so that `renew_terms` can bind every operator to it.
+    """
+    self._only_controller(asset)
+    row: uint256 = self.rows[asset]
+    parent_row: uint256 = self.rows[parent]
+    assert parent_row != 0, "registry: no such parent"
+    assert parent_row & MASK_32 < row & MASK_32, "registry: a parent is older than its child"
+    assert royalty_bps != 0, "registry: a parent without royalty"
+    count: uint256 = (row >> 72) & 255
+    assert count < MAX_PARENTS, "registry: too many parents"
+    for earlier: uint256 in range(count, bound=8):
+        assert self.parents[asset][earlier] >> 16 != parent, "registry: parent named twice"
+    royalties_bps: uint256 = (row >> 80) & MASK_16
+    assert royalty_bps <= BPS and (
+        royalties_bps + royalty_bps + ((row >> 96) & MASK_16) + FEE_CAP_BPS + self._floor_bps(asset)
+        <= BPS
+    ), "registry: royalties too high"
+    self.parents[asset][count] = (parent << 16) | royalty_bps
+    self.rows[asset] = row + (1 << 72) + (royalty_bps << 80)
+    log ParentAdded(asset=asset, parent=parent, royalty_bps=royalty_bps)
+
+
+@external
+def renew_terms(asset: uint256, operator: address) -> uint256:
+    """
+    @notice Bind an operator to the parents that were added since its terms were written; all else stays as it is.
+            Anyone may call it. Ends a discount, whose terms know no more parents than the old ones.
+    @return The number of the new terms.
+    """
+    endpoint: uint256 = self.endpoints[asset][operator]
+    assert endpoint & ACTIVE != 0, "registry: no such endpoint"
+    terms: uint256 = (endpoint >> 216) & MASK_32
+    terms_row: uint256 = self.terms_rows[asset][operator][terms]
+    known: uint256 = (self.rows[asset] >> 72) & 255
+    assert (terms_row >> 72) & 255 != known, "registry: the terms know every parent"
+    renewed: uint256 = self._write_terms(
+        asset, operator, terms, (terms_row & MASK_32) | (known << 72) | EXISTS
+    )
+    self.endpoints[asset][operator] = (endpoint & ~(MASK_32 << 216)) | (renewed << 216)
+    log TermsRenewed(asset=asset, operator=operator, terms=renewed)
+    return renewed
+
+
+@external
+def set_discount(
+    asset: uint256, operator: address, discount_bps: uint256, min_locked: uint256
+) -> uint256:
+    """
+    @notice Give whoever locked at least `min_locked` raw shares a lower price, out of the holders' part. 0 ends it.
+    @dev A terms row of its own: every other part is divided by what is left of the price, rounded up.
+    @return The number of its terms, 0 where it only ends one.
+    """
+    self._only_controller(asset)
+    endpoint: uint256 = self.endpoints[asset][operator]
+    assert endpoint & ACTIVE != 0, "registry: no such endpoint"
+    last: uint256 = self._end_discount(asset, operator)
+    if discount_bps == 0:
+        return 0
+    share: address = self.share_of[asset]
+    assert share != empty(address), "registry: not tokenized"
+    assert discount_bps < BPS and (
+        discount_bps <= staticcall IShare(share).max_discount_bps()
+    ), "registry: discount above the bound"
+    assert min_locked != 0 and min_locked <= MASK_96, "registry: discount without a lock"
+    terms: uint256 = (endpoint >> 216) & MASK_32
+    terms_row: uint256 = self.terms_rows[asset][operator][terms]
+    known: uint256 = (terms_row >> 72) & 255
+    fee_bps: uint256 = self._raised(terms_row & MASK_16, discount_bps)
+    cut_bps: uint256 = self._raised((terms_row >> 16) & MASK_16, discount_bps)
+    spoken_for: uint256 = fee_bps + cut_bps
+    for i: uint256 in range(known, bound=8):
+        spoken_for += self._raised(self.parents[asset][i] & MASK_16, discount_bps)
+    assert spoken_for + self._floor_bps(asset) <= BPS, "registry: discount leaves too little"
+    terms = max(terms, last) + 1
+    assert terms <= MASK_32, "registry: too many terms"
+    self.terms_rows[asset][operator][terms] = (
+        fee_bps | (cut_bps << 16) | (known << 72) | (discount_bps << 80) | EXISTS
+    )
+    self.discounts[asset][operator] = discount_bps | (terms << 16) | (min_locked << 48)
+    log DiscountSet(
+        asset=asset,
+        operator=operator,
+        terms=terms,
+        discount_bps=discount_bps,
+        min_locked=min_locked,
+    )
+    return terms
 
 
 @internal
@@ -330,23 +469,16 @@ def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
     row: uint256 = self.rows[asset]
     royalties_bps: uint256 = (row >> 80) & MASK_16
     # The cap, not today's fee: the holders' floor must hold under every fee that the network may ever set.
-    floor_bps: uint256 = 0
-    share: address = self.share_of[asset]
-    if share != empty(address):
-        floor_bps = staticcall IShare(share).floor_bps()
     assert endpoint.cut_bps <= BPS and (
-        endpoint.cut_bps + royalties_bps + FEE_CAP_BPS + floor_bps <= BPS
+        endpoint.cut_bps + royalties_bps + FEE_CAP_BPS + self._floor_bps(asset) <= BPS
     ), "registry: cut leaves too little"
     if endpoint.cut_bps > (row >> 96) & MASK_16:
         self.rows[asset] = (row & ~(MASK_16 << 96)) | (endpoint.cut_bps << 96)
     fee_bps: uint256 = self.fee_bps
     terms: uint256 = (self.endpoints[asset][endpoint.operator] >> 216) & MASK_32
-    terms_row: uint256 = fee_bps | (endpoint.cut_bps << 16) | EXISTS
+    terms_row: uint256 = fee_bps | (endpoint.cut_bps << 16) | (((row >> 72) & 255) << 72) | EXISTS
     if terms == 0 or self.terms_rows[asset][endpoint.operator][terms] != terms_row:
-        self._let_lapse(asset, endpoint.operator, terms)
-        terms += 1
-        assert terms <= MASK_32, "registry: too many terms"
-        self.terms_rows[asset][endpoint.operator][terms] = terms_row
+        terms = self._write_terms(asset, endpoint.operator, terms, terms_row)
     self.endpoints[asset][endpoint.operator] = (
         price.per_call
         | (price.per_1k_in << 72)
@@ -366,6 +498,54 @@ def _set_endpoint(asset: uint256, endpoint: EndpointTerms):
 
 
 @internal
+def _write_terms(asset: uint256, operator: address, terms: uint256, terms_row: uint256) -> uint256:
+    """
+    @dev Replace the operator's present terms, and end the discount that was made from them.
+    @return The number of the new ones: above every number that the operator ever had here.
+    """
+    last: uint256 = terms
+    if terms != 0:
+        self._let_lapse(asset, operator, terms)
+        last = max(terms, self._end_discount(asset, operator))
+    assert last < MASK_32, "registry: too many terms"
+    self.terms_rows[asset][operator][last + 1] = terms_row
+    return last + 1
+
+
+@internal
+def _end_discount(asset: uint256, operator: address) -> uint256:
+    """
+    @return The number of its terms, or of the last there was; 0 where there never was one.
+    """
+    word: uint256 = self.discounts[asset][operator]
+    terms: uint256 = (word >> 16) & MASK_32
+    if word & MASK_16 != 0:
+        self._let_lapse(asset, operator, terms)
+        self.discounts[asset][operator] = terms << 16
+        log DiscountSet(asset=asset, operator=operator, terms=terms, discount_bps=0, min_locked=0)
+    return terms
+
+
+@internal
+@view
+def _floor_bps(asset: uint256) -> uint256:
+    share: address = self.share_of[asset]
+    if share == empty(address):
+        return 0
+    return staticcall IShare(share).floor_bps()
+
+
+@internal
+@pure
+def _raised(bps: uint256, discount_bps: uint256) -> uint256:
+    """
+    @dev Bps of a discounted price that are worth `bps` of the full one; rounded up, so that the holders bear it.
+    """
+    left_bps: uint256 = BPS - discount_bps
+    return (bps * BPS + left_bps - 1) // left_bps
+
+
+@internal
 def _let_lapse(asset: uint256, operator: address, terms: uint256):
     """
     @dev Without this an operator that was dismissed could go on under its old cut for as long as payers sign for it.
@@ -381,13 +561,14 @@ def _let_lapse(asset: uint256, operator: address, terms: uint256):
 @external
 def tokenize(asset: uint256, request: Tokenization) -> address:
     """
-    @notice Make the asset's Share, once. From then on its revenue belongs to the holders.
+    @notice Make the asset's Share, once. From then on its revenue belongs to the holders, and the Governor decides
+            about it.
     @param request `supply` in raw units, in [10^18, 2^96); `period` in seconds; the holders' part of what is settled
            never falls below `floor_bps`, and governance never gives a discount above `max_discount_bps`.
     @return The Share.
     """
-    self._only_controller(asset)
     assert self.share_of[asset] == empty(address), "registry: tokenized already"
+    self._only_controller(asset)
     assert (
         request.supply >= MIN_SUPPLY and request.supply <= MAX_SUPPLY
     ), "registry: supply out of range"
@@ -427,20 +608,8 @@ def tokenize(asset: uint256, request: Tokenization) -> address:
         max_discount_bps=request.max_discount_bps,
         period=request.period,
     )
+    log ControlHandedOver(asset=asset, controller=GOVERNOR)
     return share
-
-
-@external
-def hand_over(asset: uint256, controller: address):
-    """
-    @notice Hand control of a tokenized asset to a contract of its holders. Once, and never back.
-    """
-    self._only_controller(asset)
-    assert self.share_of[asset] != empty(address), "registry: not tokenized"
-    assert self.handed_to[asset] == empty(address), "registry: handed over already"
-    assert controller.is_contract, "registry: controller is not a contract"
-    self.handed_to[asset] = controller
-    log ControlHandedOver(asset=asset, controller=controller)
 
 
 @internal
@@ -543,7 +712,7 @@ def asset_id(creator: address, root: bytes32, salt: bytes32) -> uint256:
 @reentrant
 def controller_of(asset: uint256) -> address:
     """
-    @notice Who decides about the asset: its owner, or the contract that control was handed to.
+    @notice Who decides about the asset: its owner, or the Governor once it has a Share.
     """
     return self._controller_of(asset)
 
@@ -562,7 +731,7 @@ def asset_row(asset: uint256) -> (uint256, Kind, uint256, uint256, uint256):
         convert((row >> 32) & 255, Kind),
         (row >> 40) & MASK_32,
         (row >> 80) & MASK_16,
-        row >> 112,
+        (row >> 112) & MASK_40,
     )
 
 
@@ -586,7 +755,7 @@ def root_of(asset: uint256, version: uint256) -> bytes32:
 @reentrant
 def parents_of(asset: uint256) -> DynArray[Parent, 8]:
     """
-    @notice Parents with their royalties, frozen when the asset was registered.
+    @notice Parents with their royalties: those of registration, then those that were added. None ever changes.
     """
     found: DynArray[Parent, 8] = []
     for i: uint256 in range((self.rows[asset] >> 72) & 255, bound=8):
@@ -621,20 +790,53 @@ def endpoint_of(asset: uint256, operator: address) -> (bool, uint256, uint256, u
 @external
 @view
 @reentrant
+def discount_of(asset: uint256, operator: address) -> (uint256, uint256, uint256):
+    """
+    @return Discount in bps, the number of its terms, and the raw shares that a payer must have locked; zeros for none.
+    """
+    word: uint256 = self.discounts[asset][operator]
+    if word & MASK_16 == 0:
+        return 0, 0, 0
+    return word & MASK_16, (word >> 16) & MASK_32, word >> 48
+
+
+@external
+@view
+@reentrant
+def largest_cut_of(asset: uint256) -> uint256:
+    """
+    @notice The largest cut, in bps, that any operator of the asset was ever listed with.
+    """
+    return (self.rows[asset] >> 96) & MASK_16
+
+
+@external
+@view
+@reentrant
+def governor() -> address:
+    return GOVERNOR
+
+
+@external
+@view
+@reentrant
 def split_of(
     asset: uint256, operator: address, terms: uint256
 ) -> (uint256, uint256, DynArray[uint256, 8], address, address):
     """
     @notice Everything that Channels needs to split a payment.
-    @dev One call instead of five. Terms 0 are an unlisted operator's: the default fee and no cut.
+    @dev One call instead of five. Terms 0 are an unlisted operator's: the default fee, no cut, and the parents of
+         registration.
     @return Fee bps, cut bps, parents as asset << 16 | royalty bps, and who gets the two halves of the fee.
     """
-    row: uint256 = self.rows[asset]
-    assert row != 0, "registry: no such asset"
     terms_row: uint256 = self._terms_row(asset, operator, terms)
+    discount_bps: uint256 = (terms_row >> 80) & MASK_16
     royalties: DynArray[uint256, 8] = []
-    for i: uint256 in range((row >> 72) & 255, bound=8):
-        royalties.append(self.parents[asset][i])
+    for i: uint256 in range((terms_row >> 72) & 255, bound=8):
+        royalty: uint256 = self.parents[asset][i]
+        if discount_bps != 0:
+            royalty = (royalty & ~MASK_16) | self._raised(royalty & MASK_16, discount_bps)
+        royalties.append(royalty)
     return terms_row & MASK_16, (
         terms_row >> 16
     ) & MASK_16, royalties, self.commons, self.validators
@@ -644,12 +846,14 @@ def split_of(
 @view
 def _terms_row(asset: uint256, operator: address, terms: uint256) -> uint256:
     if terms == 0:
-        return DEFAULT_FEE_BPS
+        asset_row: uint256 = self.rows[asset]
+        assert asset_row != 0, "registry: no such asset"
+        return DEFAULT_FEE_BPS | ((asset_row >> 152) << 72)
     row: uint256 = self.terms_rows[asset][operator][terms]
     assert row != 0, "registry: no such terms"
     lapses: uint256 = (row >> 32) & MASK_40
     if lapses != 0 and block.timestamp >= lapses:
-        return row & MASK_16
+        return row & ~(MASK_16 << 16)
     return row
 
 
@@ -663,10 +867,9 @@ def _asset_id(creator: address, root: bytes32, salt: bytes32) -> uint256:
 @internal
 @view
 def _controller_of(asset: uint256) -> address:
-    controller: address = self.handed_to[asset]
-    if controller == empty(address):
-        controller = erc721._owner_of(asset)
-    return controller
+    if self.share_of[asset] != empty(address):
+        return GOVERNOR
+    return erc721._owner_of(asset)
 
 
 @internal

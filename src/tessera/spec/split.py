@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["BPS", "SplitModel", "SplitTerms", "Parts", "growth"]
+__all__ = ["BPS", "SplitModel", "SplitTerms", "Parts", "growth", "raised"]
 
 BPS: Final = 10_000
 
@@ -34,6 +34,25 @@ class SplitTerms:
     fee_bps: int
     cut_bps: int = 0
     royalties: tuple[tuple[int, int], ...] = ()
+
+    def discounted(self, discount_bps: int) -> SplitTerms:
+        """Terms of a price lowered by `discount_bps`: every part but the holders' keeps its worth.
+
+        Parameters
+        ----------
+        discount_bps
+            In [1, 10,000).
+
+        Returns
+        -------
+        SplitTerms
+            Each part raised, rounded up; what the rounding takes is the holders' too.
+        """
+        return SplitTerms(
+            raised(self.fee_bps, discount_bps),
+            raised(self.cut_bps, discount_bps),
+            tuple((parent, raised(bps, discount_bps)) for parent, bps in self.royalties),
+        )
 
     @property
     def commons_bps(self) -> int:
@@ -74,6 +93,12 @@ class Parts:
         """Sum of all parts; it may pass or miss the payment by a few units of earlier floors."""
         growths = (growth for _, growth in self.parents)
         return self.commons + self.validators + self.operator + self.asset + sum(growths)
+
+
+def raised(bps: int, discount_bps: int) -> int:
+    """Return the bps of a discounted price that are worth `bps` of the full one, rounded up."""
+    left_bps = BPS - discount_bps
+    return (bps * BPS + left_bps - 1) // left_bps
 
 
 def growth(before: int, after: int, bps: int) -> int:

@@ -179,8 +179,12 @@ def deploy_world(
     terms_grace: int = TERMS_GRACE,
     chain_id: int = CHAIN_ID,
     engine: Engine | None = None,
+    governor: str | None = None,
 ) -> World:
-    """Deploy everything on a fresh engine; the addresses depend on no chain id."""
+    """Deploy everything on a fresh engine; the addresses depend on no chain id.
+
+    `governor` decides about tokenized assets; by default it is the publisher's own key.
+    """
     engine = engine or new_engine(chain_id)
     deployer = person("deployer").address
     owner, commons = person("network owner"), person("commons")
@@ -214,6 +218,7 @@ def deploy_world(
             "registry",
             compiled("Registry"),
             at["share"],
+            governor or person("publisher").address,
             owner.address,
             commons.address,
             terms_grace,

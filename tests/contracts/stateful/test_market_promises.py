@@ -49,6 +49,8 @@ OPERATORS = [person("operator"), person("second operator")]
 CONSUMERS = [person("consumer"), person("second consumer")]
 SESSION_KEY = person("session key")
 FLOOR_BPS = 3_000
+MAX_DISCOUNT_BPS = 3_000
+FEE_CAP_BPS = 500
 # The child's parent takes 700, its grandchild's two parents 500 and 300; see `deploy`.
 LINEAGE = {
     "parent": (),
@@ -95,8 +97,18 @@ class MarketPromises(RuleBasedStateMachine):
             self.assets[name] = world.publish(PUBLISHER, parents=royalties)
         self.names = {asset: name for name, asset in self.assets.items()}
         self.share = world.tokenize(
-            self.assets["child"], PUBLISHER, floor_bps=FLOOR_BPS, period=DAY, receiver=HOLDER
-        )
+            self.assets["child"], PUBLISHER, floor_bps=FLOOR_BPS, period=DAY, receiver=HOLDER,
+            max_discount_bps=MAX_DISCOUNT_BPS,
+        )  # fmt: skip
+        # Parents as of now; terms rows remember how many there were when they were written.
+        self.parents = {
+            self.assets[name]: [(self.assets[parent], bps) for parent, bps in parents]
+            for name, parents in LINEAGE.items()
+        }
+        self.dearest: Counter[int] = Counter()
+        # (asset, operator) -> terms of the discount, and the highest number that was ever given.
+        self.discounts: dict[tuple[int, str], int] = {}
+        self.last_terms: Counter[tuple[int, str]] = Counter()
         # (asset, operator, terms) -> how its money is divided, as of when it was written.
         self.splits: dict[tuple[int, str, int], SplitModel] = {}
         self.terms: dict[tuple[int, str], int] = {}
@@ -127,10 +139,11 @@ class MarketPromises(RuleBasedStateMachine):
     def _write_terms(
         self, asset: int, operator: Person, terms: int, *, fee_bps: int, cut_bps: int
     ) -> None:
-        parents = LINEAGE[self.names[asset]]
-        royalties = tuple((self.assets[parent], bps) for parent, bps in parents)
         self.splits[asset, operator.address, terms] = SplitModel(
-            SplitTerms(fee_bps, cut_bps, royalties)
+            SplitTerms(fee_bps, cut_bps, tuple(self.parents[asset]))
+        )
+        self.last_terms[asset, operator.address] = max(
+            terms, self.last_terms[asset, operator.address]
         )
 
     def _credit(self, asset: int, operator: Address, terms: int, amount: int) -> None:
@@ -177,23 +190,108 @@ class MarketPromises(RuleBasedStateMachine):
         asset = self.assets[name]
         owner = self.world.registry("controller_of", asset)
         by = next(who for who in (PUBLISHER, KEEPER) if who.address == owner)
+        if self._spoken_for(asset, cut_bps) > BPS:
+            with refused("registry: cut leaves too little"):
+                self.world.set_endpoint(asset, operator, cut_bps, by=by)
+            return
         terms = self.world.set_endpoint(asset, operator, cut_bps, by=by)
+        self.dearest[asset] = max(self.dearest[asset], cut_bps)
         before = self.terms[asset, operator.address]
-        now = SplitTerms(self.fee_bps, cut_bps, self._split(asset, operator, 0).terms.royalties)
+        now = SplitTerms(self.fee_bps, cut_bps, tuple(self.parents[asset]))
         still = (asset, operator.address, before) not in self.lapses
         if before and still and self._split(asset, operator, before).terms == now:
             assert terms == before
         else:
-            assert terms == before + 1
+            assert terms == self.last_terms[asset, operator.address] + 1
             self._let_lapse(asset, operator)
             self.terms[asset, operator.address] = terms
             self._write_terms(asset, operator, terms, fee_bps=self.fee_bps, cut_bps=cut_bps)
 
+    def _spoken_for(self, asset: int, cut_bps: int) -> int:
+        floor = FLOOR_BPS if self.names[asset] == "child" else 0
+        return cut_bps + sum(bps for _, bps in self.parents[asset]) + FEE_CAP_BPS + floor
+
     def _let_lapse(self, asset: int, operator: Person) -> None:
         terms = self.terms[asset, operator.address]
-        if terms:
-            at = (asset, operator.address, terms)
-            self.lapses.setdefault(at, self.world.now + TERMS_GRACE)
+        for gone in (terms, self.discounts.pop((asset, operator.address), 0)):
+            if gone:
+                at = (asset, operator.address, gone)
+                self.lapses.setdefault(at, self.world.now + TERMS_GRACE)
+
+    @rule(
+        name=st.sampled_from(sorted(LINEAGE)),
+        parent=st.sampled_from(sorted(LINEAGE)),
+        royalty_bps=st.one_of(st.integers(1, 400), st.integers(1, 10_000)),
+    )
+    def add_parent(self, name: str, parent: str, royalty_bps: int) -> None:
+        asset, added = self.assets[name], self.assets[parent]
+        owner = self.world.registry("controller_of", asset)
+        order = list(LINEAGE)
+        reason = None
+        if order.index(parent) >= order.index(name):
+            reason = "registry: a parent is older than its child"
+        elif added in [known for known, _ in self.parents[asset]]:
+            reason = "registry: parent named twice"
+        elif self._spoken_for(asset, self.dearest[asset]) + royalty_bps > BPS:
+            reason = "registry: royalties too high"
+        arguments = (asset, added, royalty_bps)
+        if reason is not None:
+            with refused(reason):
+                self.world.registry("add_parent", *arguments, by=owner)
+            return
+        self.world.registry("add_parent", *arguments, by=owner)
+        self.parents[asset].append((added, royalty_bps))
+
+    @rule(name=st.sampled_from(sorted(LINEAGE)), operator=st.sampled_from(OPERATORS))
+    def renew_terms(self, name: str, operator: Person) -> None:
+        asset = self.assets[name]
+        terms = self.terms[asset, operator.address]
+        if not self.world.registry("endpoint_of", asset, operator.address)[0]:
+            return
+        split = self._split(asset, operator, terms).terms
+        if len(split.royalties) == len(self.parents[asset]):
+            with refused("registry: the terms know every parent"):
+                self.world.registry("renew_terms", asset, operator.address, by=KEEPER.address)
+            return
+        renewed = self.world.registry("renew_terms", asset, operator.address, by=KEEPER.address)
+        assert renewed == self.last_terms[asset, operator.address] + 1
+        self._let_lapse(asset, operator)
+        self.terms[asset, operator.address] = renewed
+        self._write_terms(asset, operator, renewed, fee_bps=split.fee_bps, cut_bps=split.cut_bps)
+
+    @rule(
+        operator=st.sampled_from(OPERATORS),
+        discount_bps=st.one_of(st.integers(0, MAX_DISCOUNT_BPS), st.integers(0, BPS)),
+        min_locked=st.sampled_from([0, 1, 2**96 - 1]),
+    )
+    def set_discount(self, operator: Person, discount_bps: int, min_locked: int) -> None:
+        asset = self.assets["child"]
+        if not self.world.registry("endpoint_of", asset, operator.address)[0]:
+            return
+        arguments = (asset, operator.address, discount_bps, min_locked)
+        split = self._split(asset, operator, self.terms[asset, operator.address]).terms
+        reason = None
+        if discount_bps > MAX_DISCOUNT_BPS:
+            reason = "registry: discount above the bound"
+        elif discount_bps and not min_locked:
+            reason = "registry: discount without a lock"
+        elif discount_bps and split.discounted(discount_bps).left_bps < FLOOR_BPS:
+            reason = "registry: discount leaves too little"
+        if reason is not None:
+            with refused(reason):
+                self.world.registry("set_discount", *arguments, by=PUBLISHER.address)
+            return
+        terms = self.world.registry("set_discount", *arguments, by=PUBLISHER.address)
+        ended = self.discounts.pop((asset, operator.address), 0)
+        if ended:
+            self.lapses.setdefault((asset, operator.address, ended), self.world.now + TERMS_GRACE)
+        if discount_bps == 0:
+            assert terms == 0
+            return
+        assert terms == self.last_terms[asset, operator.address] + 1
+        self.last_terms[asset, operator.address] = terms
+        self.discounts[asset, operator.address] = terms
+        self.splits[asset, operator.address, terms] = SplitModel(split.discounted(discount_bps))
 
     @rule(name=st.sampled_from(sorted(LINEAGE)), operator=st.sampled_from(OPERATORS))
     def close_endpoint(self, name: str, operator: Person) -> None:
@@ -468,7 +566,7 @@ class MarketPromises(RuleBasedStateMachine):
     )
     def pay_a_till(self, name: str, operator: Person, part: Fraction, old: bool) -> None:
         asset = self.assets[name]
-        terms = self.terms[asset, operator.address] // (2 if old else 1)
+        terms = self.last_terms[asset, operator.address] // (2 if old else 1)
         till = self.channels("till_of", asset, operator.address, terms)
         amount = int(self.unit * part) or 1
         self.world.fund(till, amount)

@@ -18,6 +18,7 @@ from tessera.chain.node import EmbeddedNode
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
+from tessera.errors import NotAllowed
 from tessera.ownership.share import ShareTerms, tokenize
 from tessera.units import Bps, Seconds, Shares
 
@@ -109,8 +110,17 @@ async def test_a_plan_refuses_what_the_registry_would(desk: Desk) -> None:
     # 500 royalty, 500 network fee and 6,000 floor leave 3,000 for the operator.
     said = await problems(desk, "child", "three", more=parent.format(bps=500), cut=3_001)
     assert "6000 are the holders' floor" in said
+    # What the Registry would take is for the holders to decide now; the bundle is kept for it.
     plan = await desk.plan("child", "three", more=parent.format(bps=500), cut=3_000)
-    assert await desk.publish(plan) == child
+    assert plan.needs_proposal
+    with pytest.raises(NotAllowed) as caught:
+        await desk.publish(plan)
+    assert caught.value.next_step == f"tessera govern propose release child {plan.bundle.folder}"
+    assert plan.bundle.root in desk.store.list()
+    # What is there already takes nothing.
+    same = await desk.plan("child", "two", more=parent.format(bps=500))
+    assert not same.needs_proposal
+    assert await desk.publish(same) == child
 
     said = await problems(desk, "child", "four", more=parent.format(bps=400), cut=3_000)
     assert "parents" in said

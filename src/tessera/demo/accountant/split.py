@@ -12,7 +12,14 @@ from tessera.bindings.channels import (
     Settled,
     SurplusAbsorbed,
 )
-from tessera.bindings.registry import AssetRegistered, EndpointSet, NetworkSet
+from tessera.bindings.registry import (
+    AssetRegistered,
+    DiscountSet,
+    EndpointSet,
+    NetworkSet,
+    ParentAdded,
+    TermsRenewed,
+)
 from tessera.demo.accountant.checks import Checks
 from tessera.demo.accountant.facts import Entry, Facts, TermsKey
 from tessera.spec.split import Parts, SplitModel, SplitTerms
@@ -64,14 +71,16 @@ class Division:
 
 
 class _Replay:
-    """Channels' books, written again from its events. Terms are frozen in this story."""
+    """Channels' books, written again from its events. No cut lapses in this story."""
 
     def __init__(self, facts: Facts, checks: Checks) -> None:
         self.facts = facts
         self.checks = checks
         self.divisions: dict[int, Division] = {}
         self.models: dict[TermsKey, SplitModel] = {}
-        self.terms: dict[TermsKey, tuple[int, int]] = {}
+        self.terms: dict[TermsKey, SplitTerms] = {}
+        self.present: dict[tuple[int, str], SplitTerms] = {}
+        self.born_to: dict[int, tuple[tuple[int, int], ...]] = {}
         self.parents: dict[int, tuple[tuple[int, int], ...]] = {}
         self.pending: Counter[int] = Counter()
         self.credit: Counter[str] = Counter()
@@ -87,12 +96,14 @@ class _Replay:
                 self.default_fee = self.default_fee or event.fee_bps
             case AssetRegistered():
                 self.divisions[event.asset] = Division()
-                self.parents[event.asset] = tuple(
+                self.parents[event.asset] = self.born_to[event.asset] = tuple(
                     (parent.asset, parent.royalty_bps) for parent in event.parents
                 )
-            case EndpointSet():
-                key = TermsKey(event.asset, event.operator, event.terms)
-                self.terms[key] = (event.fee_bps, event.cut_bps)
+            case ParentAdded():
+                added = (event.parent, event.royalty_bps)
+                self.parents[event.asset] = (*self.parents[event.asset], added)
+            case EndpointSet() | TermsRenewed() | DiscountSet():
+                self._write_terms(event)
             case Settled():
                 key = TermsKey(event.asset, event.operator, event.terms)
                 self.divisions[event.asset].settled += event.amount
@@ -128,10 +139,26 @@ class _Replay:
             case _:
                 pass
 
+    def _write_terms(self, event: EndpointSet | TermsRenewed | DiscountSet) -> None:
+        key = TermsKey(event.asset, event.operator, event.terms)
+        at = (event.asset, event.operator)
+        if isinstance(event, DiscountSet):
+            # Its end writes nothing: calls that were made under it keep their terms.
+            if event.discount_bps:
+                self.terms[key] = self.present[at].discounted(event.discount_bps)
+            return
+        if isinstance(event, EndpointSet):
+            fee, cut = event.fee_bps, event.cut_bps
+        else:
+            fee, cut = self.present[at].fee_bps, self.present[at].cut_bps
+        # A row that is there already keeps the parents it knew.
+        self.terms.setdefault(key, SplitTerms(fee, cut, self.parents[event.asset]))
+        self.present[at] = self.terms[key]
+
     def _credit(self, key: TermsKey, amount: int) -> Parts:
         if key not in self.models:
-            fee, cut = self.terms[key] if key.terms else (self.default_fee, 0)
-            self.models[key] = SplitModel(SplitTerms(fee, cut, self.parents[key.asset]))
+            unlisted = SplitTerms(self.default_fee, 0, self.born_to[key.asset])
+            self.models[key] = SplitModel(self.terms[key] if key.terms else unlisted)
         parts = self.models[key].credit(amount)
         division = self.divisions[key.asset]
         division.commons += parts.commons

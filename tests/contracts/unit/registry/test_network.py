@@ -72,10 +72,11 @@ def test_ownership_moves_in_two_steps(world: World, keeper: Person, attacker: Pe
         registry("accept_ownership", by=keeper.address)
 
 
-@pytest.mark.parametrize("missing", ["owner", "commons"])
-def test_a_registry_without_an_owner_or_a_commons_is_not_deployed(
+@pytest.mark.parametrize("missing", ["governor", "owner", "commons"])
+def test_a_registry_without_a_governor_an_owner_or_a_commons_is_not_deployed(
     world: World, missing: str
 ) -> None:
+    governor = NOBODY if missing == "governor" else world.owner.address
     owner = NOBODY if missing == "owner" else world.owner.address
     commons = NOBODY if missing == "commons" else world.commons.address
     with refused("registry: zero address"):
@@ -83,6 +84,7 @@ def test_a_registry_without_an_owner_or_a_commons_is_not_deployed(
             world.engine,
             compiled("Registry"),
             world.share_implementation,
+            governor,
             owner,
             commons,
             DAY,
@@ -96,6 +98,7 @@ def test_a_grace_of_more_than_a_year_is_refused(world: World) -> None:
             world.engine,
             compiled("Registry"),
             world.share_implementation,
+            world.owner.address,
             world.owner.address,
             world.commons.address,
             366 * DAY,

@@ -71,6 +71,7 @@ class Flight:
         self.look_now = False
         self.mined_in: str | None = None
         self.overtaken = 0
+        self.refused = 0
         self.outcome: asyncio.Future[TransactionReceipt] = (
             asyncio.get_running_loop().create_future()
         )
@@ -110,6 +111,7 @@ class Flight:
         self.signed = [signed]
         self.last_sent = now
         self.overtaken = 0
+        self.refused = 0
 
     def settle(self, outcome: TransactionReceipt | Exception) -> None:
         """End the wait, once."""

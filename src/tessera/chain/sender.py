@@ -44,6 +44,8 @@ _MOST_RENUMBERED: Final = 8
 _MOST_RAISED: Final = 40
 # A node may show the nonce of a block before it shows the block's receipts.
 _LOOKS_BEFORE_REPLACED: Final = 3
+# A node that is busy or behind may refuse one look and answer the next.
+_LOOKS_BEFORE_REFUSED: Final = 10
 _CLOSING_S: Final = 5.0
 
 
@@ -527,26 +529,40 @@ class Sender:
                 ("eth_blockNumber", ()),
             ]
         )
-        for answer in answers:
-            if isinstance(answer, RpcRefused):
-                raise answer
-        head = int(answers.pop(), 16)
+        head = answers.pop()
         mined: dict[int, TransactionReceipt] = {}
+        refused: dict[int, RpcRefused] = {}
         for (flight, _), answer in zip(asked, answers, strict=True):
-            if isinstance(answer, dict) and answer.get("blockNumber"):
+            if isinstance(head, RpcRefused):
+                refused[flight.nonce] = head
+            elif isinstance(answer, RpcRefused):
+                refused[flight.nonce] = answer
+            elif isinstance(answer, dict) and answer.get("blockNumber"):
                 mined[flight.nonce] = TransactionReceipt.from_json(answer)
         for flight in flights:
             receipt = mined.get(flight.nonce)
             if receipt is not None:
+                flight.refused = 0
                 flight.mined_in = receipt.block_hash
-                if head - receipt.block + 1 >= flight.confirmations:
+                if int(head, 16) - receipt.block + 1 >= flight.confirmations:
                     self._flights.pop(flight.nonce, None)
                     flight.settle(receipt)
+            elif flight.nonce in refused:
+                self._not_shown(flight, refused[flight.nonce])
             elif flight.mined_in is not None:
                 # Its block was replaced. Most nodes put it back into the pool; not all do.
                 flight.mined_in = None
                 self._resend(flight)
         return bool(mined)
+
+    def _not_shown(self, flight: Flight, refused: RpcRefused) -> None:
+        """Count a receipt that the node refuses to show; the other flights are none the worse."""
+        flight.refused += 1
+        if flight.refused >= _LOOKS_BEFORE_REFUSED:
+            self._flights.pop(flight.nonce, None)
+            # It may be mined or not.
+            self._next = None
+            flight.settle(refused)
 
     async def _tend(self) -> None:
         """Send again, or for more, what is not mined in time."""
@@ -556,6 +572,7 @@ class Sender:
             for flight in self._flights.values()
             if flight.mined_in is None
             and not flight.on_its_way
+            and not flight.refused
             and now - flight.last_sent >= self._resend_after_s
         ]
         self._give_up_waiting(None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.chain_client.bare_node import CHAIN_ID, RICH, BareNode, until
@@ -14,6 +15,7 @@ from tests.integration.chain_client.bare_node import CHAIN_ID, RICH, BareNode, u
 from tessera.bindings import TestDollar
 from tessera.bindings.reverts import Erc20BalanceTooLow, TestDollarMoreThanTheFaucetGives
 from tessera.bindings.test_dollar import Transfer
+from tessera.chain.jsonrpc import RpcRefused
 from tessera.chain.node import EmbeddedNode
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import (
@@ -318,3 +320,64 @@ async def test_a_node_that_goes_away_and_comes_back_loses_nothing(
     await asyncio.sleep(0.5)
     os.kill(node.process.pid, signal.SIGCONT)
     assert (await waiting).succeeded
+
+
+class Forgetful:
+    """A real node's answers, but for receipts that it refuses to show."""
+
+    def __init__(self, reader: ChainReader, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hidden: set[str] = set()
+        self.refusals = 0
+        self._batch = reader.rpc.batch
+        monkeypatch.setattr(reader.rpc, "batch", self.batch)
+
+    async def batch(self, requests: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        answers = await self._batch(requests)
+        for number, (method, params) in enumerate(requests):
+            if method == "eth_getTransactionReceipt" and params[0] in self.hidden:
+                self.refusals += 1
+                answers[number] = RpcRefused(method, -32000, "transaction indexing is in progress")
+        return answers
+
+
+async def test_a_receipt_that_is_refused_at_first_is_waited_for_and_harms_no_other(
+    node: BareNode,
+    sender: Sender,
+    dollar: TestDollar,
+    reader: ChainReader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forgetful = Forgetful(reader, monkeypatch)
+    node.stop_mining()
+    flights = [await sender.submit(dollar.faucet(n)) for n in range(1, 4)]
+    await until(lambda: not any(flight.on_its_way for flight in flights))
+    forgetful.hidden = {flights[1].hash}
+    node.mine()
+    assert (await flights[0].receipt()).succeeded
+    assert (await flights[2].receipt()).succeeded
+    await until(lambda: forgetful.refusals >= 2)
+    assert not flights[1].outcome.done()
+    forgetful.hidden.clear()
+    assert (await flights[1].receipt()).succeeded
+
+
+async def test_a_receipt_that_stays_refused_ends_its_own_wait_only(
+    node: BareNode,
+    sender: Sender,
+    dollar: TestDollar,
+    reader: ChainReader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forgetful = Forgetful(reader, monkeypatch)
+    node.stop_mining()
+    hidden, shown = [await sender.submit(dollar.faucet(n)) for n in (1, 2)]
+    await until(lambda: not (hidden.on_its_way or shown.on_its_way))
+    forgetful.hidden = {hidden.hash}
+    node.mine()
+    with pytest.raises(RpcRefused, match="indexing"):
+        await hidden.receipt()
+    assert (await shown.receipt()).succeeded
+    node.rpc("evm_setAutomine", True)
+    # The nonces are asked for again: the one of the hidden transaction was used.
+    assert (await sender.send(dollar.faucet(3))).succeeded
+    assert await reader.read(dollar.balanceOf(sender.address)) == 6

@@ -190,6 +190,15 @@ async def plan_publication(
                 "put them back, or publish under another name",
             )
         )
+    if existing is not None and not problems and contributions != existing.contributions:
+        problems.append(
+            Problem(
+                f"{MANIFEST_NAME}: contributors",
+                "other contributors, weights or evidence than the asset was registered with",
+                "the same: they are frozen, and a list of a further version binds nobody",
+                "put them back, or publish under another name",
+            )
+        )
     cut, terms = _NO_CUT, None
     if endpoint is not None:
         listed = existing.endpoints.get(endpoint.operator) if existing is not None else None

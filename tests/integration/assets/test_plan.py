@@ -125,3 +125,22 @@ async def test_a_plan_refuses_what_the_registry_would(desk: Desk) -> None:
     said = await problems(desk, "child", "four", more=parent.format(bps=400), cut=3_000)
     assert "parents" in said
     assert "frozen" in said
+
+
+async def test_a_plan_refuses_contributors_that_would_bind_nobody(desk: Desk) -> None:
+    part = (
+        '[[contributors]]\naccount = "0x000000000000000000000000000000000000dEaD"\n'
+        'role = "{role}"\nweight = {weight}\n'
+    )
+    one = part.format(role="data", weight=10_000)
+    other = part.format(role="data", weight=4_000) + part.format(role="code", weight=6_000)
+    await desk.publish(await desk.plan("made", "one", more=one))
+    for more in (other, ""):
+        said = await problems(desk, "made", "two", more=more, cut=None)
+        assert "contributors" in said
+        assert "frozen" in said
+    await desk.publish(await desk.plan("made", "two", more=one))
+
+    await desk.publish(await desk.plan("alone", "one"))
+    said = await problems(desk, "alone", "two", more=one, cut=None)
+    assert "contributors" in said

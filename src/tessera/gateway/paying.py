@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from tessera.errors import Conflict, PaymentRequired, SignatureRejected
+from tessera.errors import PaymentRequired
 from tessera.gateway.catalogue import Offer
 from tessera.gateway.messages import Scope, header
+from tessera.payments.callers import SignedRequest
 from tessera.payments.header import (
     CALL_HEADER,
     CALL_SIGNATURE_HEADER,
@@ -18,12 +19,9 @@ from tessera.payments.header import (
 )
 from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.serving.bodies import Asked
-from tessera.spec.signatures import Address, Domain, address_text, recover
-from tessera.spec.vouchers import call_digest
+from tessera.spec.signatures import Address, Domain, address_text
 
 __all__ = ["Cashier", "PaymentTerms"]
-
-_CALLS_REMEMBERED: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,6 @@ class Cashier:
     def __init__(self, ledger: Ledger, terms: PaymentTerms) -> None:
         self.ledger = ledger
         self.terms = terms
-        self._asked: dict[tuple[int, str], None] = {}
 
     async def accept(
         self, scope: Scope, offer: Offer, asked: Asked, name: str, request: bytes
@@ -98,10 +95,8 @@ class Cashier:
         ------
         PaymentRequired
             There is no voucher, or it is not enough; the operands say how to pay.
-        Conflict
-            This very request was answered already: somebody sends a copy of it.
-        SignatureRejected, Closed, NotAllowed, InputError, ChainError
-            As `Ledger.accept`; also where the request itself is not signed.
+        SignatureRejected, Conflict, Closed, NotAllowed, InputError, ChainError
+            As `Ledger.accept`.
         """
         units = asked.most
         quote = Quote(
@@ -124,44 +119,14 @@ class Cashier:
                 **self._how(offer, quote),
             )
         signed = parse_payment(payment)
+        signature = header(scope, CALL_SIGNATURE_HEADER)
+        by = None if signature is None else parse_call_signature(signature)
         try:
-            call = await self.ledger.accept(signed, quote, call_id)
+            return await self.ledger.accept(signed, quote, SignedRequest(call_id, request, by))
         except PaymentRequired as error:
             error.operands.update(self._how(offer, quote))
             error.operands["channel"] = await self.channel(signed.voucher.channel)
             raise
-        try:
-            self._check_caller(call, header(scope, CALL_SIGNATURE_HEADER), request)
-        except BaseException:
-            self.ledger.fail(call)
-            raise
-        return call
-
-    def _check_caller(self, call: Call, signature: bytes | None, request: bytes) -> None:
-        # A voucher is in the calldata of its settlement, for all to copy. It says how much may be
-        # spent; that the one who spends it is who signed it, this signature says.
-        wanted = "the request signed by whoever signed the voucher"
-        if signature is None:
-            raise SignatureRejected("Tessera-Call-Signature", found="none", wanted=wanted)
-        name = bytes.fromhex(call.id)
-        digest = call_digest(self.ledger.domain, call.channel, name, request)
-        signer = recover(digest, parse_call_signature(signature))
-        account = call.account
-        if account is None or account.chain is None or signer != account.chain.signer:
-            raise SignatureRejected(
-                f"call {call.id} on channel {call.channel}",
-                found=f"signed by {address_text(signer)}",
-                wanted=wanted,
-            )
-        if (call.channel, call.id) in self._asked:
-            raise Conflict(
-                f"call {call.id} on channel {call.channel}",
-                found="asked before",
-                wanted="a name that was not used yet",
-            )
-        self._asked[call.channel, call.id] = None
-        if len(self._asked) > _CALLS_REMEMBERED:
-            del self._asked[next(iter(self._asked))]
 
     async def channel(self, number: int) -> dict[str, Any] | None:
         """Return a channel as this operator sees it; None where there is none."""

@@ -27,6 +27,7 @@ from tessera.errors import (
 )
 from tessera.payments import books
 from tessera.payments.account import Account, LineBook
+from tessera.payments.callers import Callers, SignedRequest
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ports import ChannelView, Clock, OperatorChain, SettleResult, TypedSigner
 from tessera.spec.signatures import Address, Domain, address_text, recover
@@ -166,6 +167,7 @@ class Ledger:
         self._reads_waiting = 0
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
+        self._callers = Callers(domain)
 
     @classmethod
     async def open(
@@ -230,8 +232,17 @@ class Ledger:
 
     # --- Calls --------------------------------------------------------------------------------
 
-    async def accept(self, signed: SignedVoucher, quote: Quote, call_id: str) -> Call:
+    async def accept(self, signed: SignedVoucher, quote: Quote, request: SignedRequest) -> Call:
         """Decide whether a call is paid for, and reserve the most that it may cost.
+
+        Parameters
+        ----------
+        signed
+            The voucher that the request brings.
+        quote
+            What the call is about, and its most.
+        request
+            Its name and body, signed by who signs for the channel.
 
         Returns
         -------
@@ -242,7 +253,10 @@ class Ledger:
         Raises
         ------
         SignatureRejected
-            The voucher is not signed by the channel's signer, for this chain and contract.
+            The voucher or the request is not signed by the channel's signer, for this chain and
+            contract.
+        Conflict
+            This very request was accepted already: somebody sends a copy of it.
         PaymentRequired
             No such channel, or neither this voucher nor the stored one covers what was charged
             and is in flight, this call included, or the deposit does not.
@@ -255,6 +269,7 @@ class Ledger:
         """
         account = await self._ready(signed.voucher.channel, quote.key)
         self._check_voucher(account, signed)
+        self._callers.check(account, request)
         needs, chosen = self._judge(account, signed, quote)
         if self._short(account, needs) > 0 and self._clock() - account.read_at > _LOOK_AGAIN_S:
             # There may be a deposit since the chain was read.
@@ -269,14 +284,17 @@ class Ledger:
                 next_step="top the channel up",
                 short=short,
             )
+        # From here on nothing waits, so of two copies that come together one is refused.
+        self._callers.refuse_copy(account, request)
+        self._callers.remember(account, request)
         if chosen != account.voucher or account.unsaved:
             account.voucher = chosen
             account.written = self._commit.put(
                 *self._account_changes(account), books.voucher_change(chosen, int(self._clock()))
             )
         account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
-        self._calls[account.number, call_id] += 1
-        return Call(quote, call_id, account, account.written)
+        self._calls[account.number, request.name] += 1
+        return Call(quote, request.name, account, account.written)
 
     def accept_free(self, quote: Quote, call_id: str) -> Call:
         """Let a call through that costs nothing; it leaves a receipt all the same."""

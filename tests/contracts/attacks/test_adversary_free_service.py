@@ -48,12 +48,12 @@ async def used_then_settled_in_time(tmp_path: Path, *, other_line: bool) -> tupl
         charged = 0
         try:
             signed = sign(channel, (KEY, 5_000), signer=STRANGER)
-            call = await books.ledger.accept(signed, quote(5_000), "a" * 32)
+            call = await books.accept(signed, quote(5_000), "a" * 32, signer=STRANGER)
             await books.ledger.finish(call, 5_000, EVIDENCE)
             charged += 5_000
             if other_line:
                 both = sign(channel, (KEY, 5_000), (OTHER, 1), signer=STRANGER)
-                call = await books.ledger.accept(both, quote(1, OTHER), "b" * 32)
+                call = await books.accept(both, quote(1, OTHER), "b" * 32, signer=STRANGER)
                 await books.ledger.finish(call, 1, EVIDENCE)
                 charged += 1
         except NotAllowed:

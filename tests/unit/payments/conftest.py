@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tessera.payments.ledger import Evidence, Ledger, Quote
+from tessera.payments.callers import SignedRequest
+from tessera.payments.ledger import Call, Evidence, Ledger, Quote
 from tessera.payments.ports import ChannelView, SettleResult
 from tessera.spec.channels import ChannelsModel, Grant
 from tessera.spec.signatures import Address, Domain, Signer, keccak
-from tessera.spec.vouchers import Line, SignedVoucher, TillKey, Voucher, voucher_digest
+from tessera.spec.vouchers import Line, SignedVoucher, TillKey, Voucher, call_digest, voucher_digest
 
 DOMAIN = Domain(31_337, Address(keccak(b"channels")[12:]))
 OPERATOR = Signer(keccak(b"operator"))
@@ -115,6 +116,14 @@ class Books:
         )
         return self.ledger
 
+    async def accept(
+        self, signed: SignedVoucher, quoted: Quote, name: str, *, signer: Signer = CONSUMER
+    ) -> Call:
+        """Ask the ledger as a consumer does who signs the request as well."""
+        return await self.ledger.accept(
+            signed, quoted, request(signed.voucher.channel, name, signer=signer)
+        )
+
 
 @pytest.fixture
 def chain() -> WrittenChain:
@@ -138,6 +147,11 @@ def sign(
     voucher = Voucher(channel, tuple(Line(*key, maximum) for key, maximum in sorted(lines)))
     digest = voucher_digest(domain, channel, voucher.lines)
     return SignedVoucher(voucher, signer.sign(digest))
+
+
+def request(channel: int, name: str, *, signer: Signer = CONSUMER) -> SignedRequest:
+    digest = call_digest(DOMAIN, channel, bytes.fromhex(name), EVIDENCE.request)
+    return SignedRequest(name, EVIDENCE.request, signer.sign(digest))
 
 
 def quote(maximum: int, key: TillKey = KEY) -> Quote:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
-from tests.unit.payments.conftest import EVIDENCE, KEY, Books, WrittenChain, quote, sign
+from tests.unit.payments.conftest import (
+    EVIDENCE,
+    KEY,
+    STRANGER,
+    Books,
+    WrittenChain,
+    quote,
+    request,
+    sign,
+)
 
-from tessera.errors import Busy, PaymentRequired, StorageFull
+from tessera.errors import Busy, Conflict, PaymentRequired, SignatureRejected, StorageFull
+from tessera.payments.callers import SignedRequest
 from tessera.payments.ports import ChannelView
 from tessera.spec.vouchers import TillKey
 
@@ -40,9 +51,7 @@ async def test_a_channel_asked_for_while_it_is_opened_has_one_account(
     late = LateChain(chain)
     books.ledger._chain = late  # type: ignore[assignment]
     voucher = sign(channel, (KEY, 100))
-    calls = [
-        asyncio.create_task(books.ledger.accept(voucher, quote(100), name())) for _ in range(2)
-    ]
+    calls = [asyncio.create_task(books.accept(voucher, quote(100), name())) for _ in range(2)]
     waiting = lambda: books.ledger._accounts[channel].reading._waiters  # noqa: E731
     while not late.asked or not waiting():  # noqa: ASYNC110 - a lock tells nobody
         await asyncio.sleep(0.001)
@@ -51,7 +60,7 @@ async def test_a_channel_asked_for_while_it_is_opened_has_one_account(
     assert isinstance(first, PaymentRequired)
     assert not isinstance(second, BaseException)
     with pytest.raises(PaymentRequired):
-        await books.ledger.accept(voucher, quote(100), name())
+        await books.accept(voucher, quote(100), name())
     assert (await books.ledger.finish(second, 100, EVIDENCE)).receipt.charged == 100
 
 
@@ -61,7 +70,7 @@ async def test_nothing_is_charged_on_a_voucher_that_the_disk_does_not_have(
     """The disk is full when the voucher comes, and has room again when the model is done. The
     charge would be written, beside an older voucher that does not cover it: served for nothing."""
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(100), name())
     await books.ledger.finish(call, 100, EVIDENCE)
 
     def refuse(*_: object) -> None:
@@ -69,7 +78,7 @@ async def test_nothing_is_charged_on_a_voucher_that_the_disk_does_not_have(
 
     write = books.ledger._commit._write
     books.ledger._commit._write = refuse  # type: ignore[method-assign]
-    call = await books.ledger.accept(sign(channel, (KEY, 200)), quote(100), name())
+    call = await books.accept(sign(channel, (KEY, 200)), quote(100), name())
     assert call.durable is not None
     with pytest.raises(StorageFull):
         await asyncio.shield(call.durable)
@@ -89,11 +98,44 @@ async def test_invented_numbers_do_not_crowd_out_channels_that_exist(
     """An attacker asks for hundreds of channels that nobody opened, each of which must be looked
     up on the chain. A consumer whose channel is known must not wait behind a refusal."""
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(50), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(50), name())
     await books.ledger.finish(call, 50, EVIDENCE)
     books.clock.now += 60
     books.ledger._reads_waiting = 10**6
     with pytest.raises(Busy):
         await books.ledger.account(4_711)
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(50), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(50), name())
     assert call.channel == channel
+
+
+async def test_a_request_that_the_signer_did_not_sign_reserves_nothing(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    """A voucher can be copied from its settlement. Through whatever door a thief comes with it, the
+    ledger itself asks who signed the request, and holds nothing of the deposit meanwhile."""
+    channel = chain.open(100)
+    voucher = sign(channel, (KEY, 100))
+    unsigned = SignedRequest(name(), EVIDENCE.request, None)
+    other_channel = replace(request(channel + 1, name()), name=name())
+    other_body = replace(request(channel, name()), body=EVIDENCE.response)
+    for forged in (unsigned, request(channel, name(), signer=STRANGER), other_channel, other_body):
+        with pytest.raises(SignatureRejected, match="whoever signed the voucher"):
+            await books.ledger.accept(voucher, quote(100), forged)
+    assert books.ledger.in_flight == 0
+    await books.accept(voucher, quote(100), name())
+
+
+async def test_of_two_copies_that_come_together_one_is_answered(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    channel = chain.open()
+    voucher, once = sign(channel, (KEY, 200)), request(channel, name())
+    first, second = await asyncio.gather(
+        *(books.ledger.accept(voucher, quote(100), once) for _ in range(2)), return_exceptions=True
+    )
+    assert not isinstance(first, BaseException)
+    assert isinstance(second, Conflict)
+    assert books.ledger.in_flight == 1
+    books.ledger.fail(first)
+    with pytest.raises(Conflict, match="asked before"):
+        await books.ledger.accept(voucher, quote(100), once)

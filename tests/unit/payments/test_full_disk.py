@@ -17,7 +17,7 @@ async def test_a_charge_that_cannot_be_written_is_taken_back(
 ) -> None:
     channel = chain.open()
     voucher = sign(channel, (KEY, 300))
-    call = await books.ledger.accept(voucher, quote(100), name())
+    call = await books.accept(voucher, quote(100), name())
     await books.ledger.finish(call, 100, EVIDENCE)
 
     async def pages(limit: str) -> int:
@@ -29,14 +29,14 @@ async def test_a_charge_that_cannot_be_written_is_taken_back(
     used = await pages("=1")
     for number in range(500):
         evidence = Evidence(keccak(b"%d" % number), keccak(b"response"), 1)
-        call = await books.ledger.accept(voucher, quote(100), name())
+        call = await books.accept(voucher, quote(100), name())
         try:
             await books.ledger.finish(call, 0, evidence)
         except StorageFull:
             break
     else:
         pytest.fail("the disk never became full")
-    call = await books.ledger.accept(voucher, quote(100), name())
+    call = await books.accept(voucher, quote(100), name())
     with pytest.raises(StorageFull):
         await books.ledger.finish(call, 100, EVIDENCE)
     account = await books.ledger.account(channel)
@@ -44,5 +44,5 @@ async def test_a_charge_that_cannot_be_written_is_taken_back(
     assert (account.lines[KEY].charged, account.lines[KEY].in_flight) == (100, 0)
 
     await pages(f"={used + 10_000}")
-    call = await books.ledger.accept(voucher, quote(100), name())
+    call = await books.accept(voucher, quote(100), name())
     assert (await books.ledger.finish(call, 100, EVIDENCE)).receipt.charged == 200

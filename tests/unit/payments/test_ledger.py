@@ -44,7 +44,7 @@ async def test_a_call_is_charged_its_cost_and_leaves_a_signed_receipt(
     books: Books, chain: WrittenChain, name: Name
 ) -> None:
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(100), name())
     signed = await books.ledger.finish(call, 60, EVIDENCE)
     signed.verify(DOMAIN, OPERATOR.address)
     assert (signed.receipt.charged, signed.cost) == (60, 60)
@@ -58,7 +58,7 @@ async def test_charges_are_cumulative_over_calls(
     channel = chain.open()
     for number in range(1, 4):
         voucher = sign(channel, (KEY, 10 * (number - 1) + 25))
-        call = await books.ledger.accept(voucher, quote(25), name())
+        call = await books.accept(voucher, quote(25), name())
         signed = await books.ledger.finish(call, 10, EVIDENCE)
         assert signed.receipt.charged == 10 * number
 
@@ -67,8 +67,8 @@ async def test_a_failed_call_costs_nothing(books: Books, chain: WrittenChain, na
     channel = chain.open()
     voucher = sign(channel, (KEY, 100))
     for _ in range(3):
-        books.ledger.fail(await books.ledger.accept(voucher, quote(100), name()))
-    call = await books.ledger.accept(voucher, quote(100), name())
+        books.ledger.fail(await books.accept(voucher, quote(100), name()))
+    call = await books.accept(voucher, quote(100), name())
     assert (await books.ledger.finish(call, 100, EVIDENCE)).receipt.charged == 100
 
 
@@ -80,12 +80,12 @@ async def test_two_vouchers_at_once_are_held_against_the_sum_of_both_calls(
     channel = chain.open()
     voucher = sign(channel, (KEY, 100))
     results = await asyncio.gather(
-        books.ledger.accept(voucher, quote(100), name()),
-        books.ledger.accept(voucher, quote(100), name()),
+        books.accept(voucher, quote(100), name()),
+        books.accept(voucher, quote(100), name()),
         return_exceptions=True,
     )
     assert sorted(type(result).__name__ for result in results) == ["Call", "PaymentRequired"]
-    both = await books.ledger.accept(sign(channel, (KEY, 200)), quote(100), name())
+    both = await books.accept(sign(channel, (KEY, 200)), quote(100), name())
     assert both.account is not None
     assert both.account.lines[KEY].in_flight == 200
 
@@ -97,24 +97,24 @@ async def test_a_lower_voucher_after_a_higher_is_answered_on_the_higher(
     higher one stays, and is what the operator settles with."""
     channel = chain.open()
     higher, lower = sign(channel, (KEY, 200)), sign(channel, (KEY, 100))
-    first = await books.ledger.accept(higher, quote(100), name())
-    second = await books.ledger.accept(lower, quote(100), name())
+    first = await books.accept(higher, quote(100), name())
+    second = await books.accept(lower, quote(100), name())
     await books.ledger.finish(first, 100, EVIDENCE)
     await books.ledger.finish(second, 100, EVIDENCE)
     (claim,) = await books.ledger.claims()
     assert (claim.signed, claim.charged) == (higher, {KEY: 200})
     with pytest.raises(PaymentRequired):
-        await books.ledger.accept(lower, quote(1), name())
+        await books.accept(lower, quote(1), name())
 
 
 async def test_a_voucher_may_be_lower_on_a_line_that_turned_out_cheaper(
     books: Books, chain: WrittenChain, name: Name
 ) -> None:
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(100), name())
     await books.ledger.finish(call, 10, EVIDENCE)
     later = sign(channel, (KEY, 10), (OTHER, 50))
-    call = await books.ledger.accept(later, quote(50, OTHER), name())
+    call = await books.accept(later, quote(50, OTHER), name())
     await books.ledger.finish(call, 50, EVIDENCE)
     (claim,) = await books.ledger.claims()
     assert (claim.signed, claim.charged) == (later, {KEY: 10, OTHER: 50})
@@ -126,10 +126,10 @@ async def test_a_voucher_that_forgets_an_unsettled_line_is_not_enough(
     """The operator keeps one voucher per channel. One that leaves out a line with unsettled
     charges would wipe them out, so it must not replace the one that covers them."""
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(100), name())
     await books.ledger.finish(call, 100, EVIDENCE)
     with pytest.raises(PaymentRequired):
-        await books.ledger.accept(sign(channel, (OTHER, 50)), quote(50, OTHER), name())
+        await books.accept(sign(channel, (OTHER, 50)), quote(50, OTHER), name())
 
 
 @pytest.mark.parametrize(
@@ -161,18 +161,18 @@ async def test_a_voucher_counts_on_one_chain_one_contract_one_channel(
     id, for another contract, for another channel, or with its numbers changed."""
     channel = chain.open()
     with pytest.raises(SignatureRejected):
-        await books.ledger.accept(forged(channel), quote(5), name())
+        await books.accept(forged(channel), quote(5), name())
 
 
 async def test_no_channel_no_answer(books: Books, name: Name) -> None:
     with pytest.raises(PaymentRequired, match="no such channel"):
-        await books.ledger.accept(sign(123, (KEY, 9)), quote(5), name())
+        await books.accept(sign(123, (KEY, 9)), quote(5), name())
 
 
 async def test_invented_channel_numbers_do_not_fill_the_memory(books: Books, name: Name) -> None:
     for number in range(50):
         with pytest.raises(PaymentRequired):
-            await books.ledger.accept(sign(number + 1, (KEY, 9)), quote(5), name())
+            await books.accept(sign(number + 1, (KEY, 9)), quote(5), name())
     assert not books.ledger._accounts
 
 
@@ -180,9 +180,9 @@ async def test_a_deposit_covers_all_lines_together(
     books: Books, chain: WrittenChain, name: Name
 ) -> None:
     channel = chain.open(100)
-    await books.ledger.accept(sign(channel, (KEY, 60)), quote(60), name())
+    await books.accept(sign(channel, (KEY, 60)), quote(60), name())
     with pytest.raises(PaymentRequired, match="20 base units too little"):
-        await books.ledger.accept(sign(channel, (KEY, 60), (OTHER, 60)), quote(60, OTHER), name())
+        await books.accept(sign(channel, (KEY, 60), (OTHER, 60)), quote(60, OTHER), name())
 
 
 async def test_a_deposit_that_just_arrived_is_looked_for_before_a_refusal(
@@ -192,7 +192,7 @@ async def test_a_deposit_that_just_arrived_is_looked_for_before_a_refusal(
     await books.ledger.account(channel)
     chain.model.top_up(OPERATOR.address, channel, 50)
     books.clock.now += 1
-    await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    await books.accept(sign(channel, (KEY, 100)), quote(100), name())
 
 
 async def test_a_consumer_who_withdraws_is_answered_no_more_but_pays_what_is_in_flight(
@@ -202,11 +202,11 @@ async def test_a_consumer_who_withdraws_is_answered_no_more_but_pays_what_is_in_
     comes free. The delay is the operator's: the call in flight is charged and can be settled;
     new calls are refused as soon as the request is seen."""
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 100)), quote(100), name())
+    call = await books.accept(sign(channel, (KEY, 100)), quote(100), name())
     chain.model.request_withdrawal(CONSUMER.address, OPERATOR.address, channel, chain.now)
     books.clock.now += 60
     with pytest.raises(Closed, match="withdrawal"):
-        await books.ledger.accept(sign(channel, (KEY, 200)), quote(100), name())
+        await books.accept(sign(channel, (KEY, 200)), quote(100), name())
     await books.ledger.finish(call, 100, EVIDENCE)
     (claim,) = await books.ledger.claims()
     assert claim.due == 100
@@ -218,17 +218,23 @@ async def test_a_session_key_is_held_to_its_cap_and_its_expiry(
     session = Signer(keccak(b"session"))
     channel = chain.open(signer=session, grants=[Grant(*KEY, cap=100, expires=NOW + 1_000)])
     books.ledger.fail(
-        await books.ledger.accept(sign(channel, (KEY, 100), signer=session), quote(100), name())
+        await books.accept(
+            sign(channel, (KEY, 100), signer=session), quote(100), name(), signer=session
+        )
     )
     with pytest.raises(NotAllowed, match="cap of 100"):
-        await books.ledger.accept(sign(channel, (KEY, 101), signer=session), quote(101), name())
+        await books.accept(
+            sign(channel, (KEY, 101), signer=session), quote(101), name(), signer=session
+        )
     with pytest.raises(NotAllowed, match="cap of 0"):
-        await books.ledger.accept(
-            sign(channel, (OTHER, 5), signer=session), quote(5, OTHER), name()
+        await books.accept(
+            sign(channel, (OTHER, 5), signer=session), quote(5, OTHER), name(), signer=session
         )
     books.clock.now += 500  # Good for now, yet not long enough to settle.
     with pytest.raises(NotAllowed, match="expires"):
-        await books.ledger.accept(sign(channel, (KEY, 100), signer=session), quote(100), name())
+        await books.accept(
+            sign(channel, (KEY, 100), signer=session), quote(100), name(), signer=session
+        )
 
 
 async def test_a_line_that_was_never_served_is_refused(
@@ -238,17 +244,17 @@ async def test_a_line_that_was_never_served_is_refused(
     fifteen that cost him nothing."""
     channel = chain.open()
     with pytest.raises(InputError, match="only lines for what this operator serves"):
-        await books.ledger.accept(sign(channel, (KEY, 5), (TillKey(99, 0), 0)), quote(5), name())
+        await books.accept(sign(channel, (KEY, 5), (TillKey(99, 0), 0)), quote(5), name())
 
 
 async def test_a_cost_above_the_maximum_charges_nobody(
     books: Books, chain: WrittenChain, name: Name
 ) -> None:
     channel = chain.open()
-    call = await books.ledger.accept(sign(channel, (KEY, 10)), quote(10), name())
+    call = await books.accept(sign(channel, (KEY, 10)), quote(10), name())
     with pytest.raises(MeterMismatch):
         await books.ledger.finish(call, 11, EVIDENCE)
-    call = await books.ledger.accept(sign(channel, (KEY, 10)), quote(10), name())
+    call = await books.accept(sign(channel, (KEY, 10)), quote(10), name())
     assert (await books.ledger.finish(call, 10, EVIDENCE)).receipt.charged == 10
 
 
@@ -264,7 +270,7 @@ async def test_a_restart_remembers_charges_vouchers_and_receipts(
 ) -> None:
     channel = chain.open()
     voucher = sign(channel, (KEY, 100))
-    call = await books.ledger.accept(voucher, quote(100), name())
+    call = await books.accept(voucher, quote(100), name())
     signed = await books.ledger.finish(call, 70, EVIDENCE)
     ledger = await books.reopen()
     assert await ledger.receipt(signed.id(DOMAIN)) == signed
@@ -272,8 +278,8 @@ async def test_a_restart_remembers_charges_vouchers_and_receipts(
     (claim,) = await ledger.claims()
     assert (claim.signed, claim.charged) == (voucher, {KEY: 70})
     with pytest.raises(PaymentRequired):
-        await ledger.accept(voucher, quote(31), name())
-    await ledger.accept(voucher, quote(30), name())
+        await books.accept(voucher, quote(31), name())
+    await books.accept(voucher, quote(30), name())
 
 
 async def test_a_voucher_is_on_the_disk_before_the_answer_begins(
@@ -281,7 +287,7 @@ async def test_a_voucher_is_on_the_disk_before_the_answer_begins(
 ) -> None:
     channel = chain.open()
     voucher = sign(channel, (KEY, 100))
-    call = await books.ledger.accept(voucher, quote(100), name())
+    call = await books.accept(voucher, quote(100), name())
     assert call.durable is not None
     await call.durable
     reader = await BooksReader.open(books.path, DOMAIN, OPERATOR.address)
@@ -307,8 +313,8 @@ async def test_what_the_chain_has_settled_was_charged_even_if_the_books_are_olde
         chain.model.line_of(OPERATOR.address, channel, *KEY)
     )(charged=80)
     with pytest.raises(PaymentRequired):
-        await books.ledger.accept(signed, quote(1), name())
-    call = await books.ledger.accept(sign(channel, (KEY, 90)), quote(10), name())
+        await books.accept(signed, quote(1), name())
+    call = await books.accept(sign(channel, (KEY, 90)), quote(10), name())
     assert (await books.ledger.finish(call, 10, EVIDENCE)).receipt.charged == 90
 
 
@@ -330,8 +336,6 @@ async def test_one_read_of_the_chain_serves_all_calls_that_wait_for_it(
 ) -> None:
     channel = chain.open()
     voucher = sign(channel, (KEY, 1_000))
-    calls = await asyncio.gather(
-        *(books.ledger.accept(voucher, quote(10), name()) for _ in range(32))
-    )
+    calls = await asyncio.gather(*(books.accept(voucher, quote(10), name()) for _ in range(32)))
     assert len(calls) == 32
     assert chain.reads == 1

@@ -44,7 +44,7 @@ def settler(books: Books, **more: float) -> Settler:
 
 
 async def spend(books: Books, name: Name, channel: int, amount: int, total: int) -> None:
-    call = await books.ledger.accept(sign(channel, (KEY, total)), quote(amount), name())
+    call = await books.accept(sign(channel, (KEY, total)), quote(amount), name())
     await books.ledger.finish(call, amount, EVIDENCE)
 
 
@@ -136,9 +136,7 @@ async def test_one_asset_whose_income_cannot_be_handed_on_does_not_hold_up_the_o
 ) -> None:
     channel = chain.open()
     await spend(books, name, channel, 60, 100)
-    call = await books.ledger.accept(
-        sign(channel, (KEY, 60), (OTHER, 40)), quote(40, OTHER), name()
-    )
+    call = await books.accept(sign(channel, (KEY, 60), (OTHER, 40)), quote(40, OTHER), name())
     await books.ledger.finish(call, 40, EVIDENCE)
     whole = chain.flush
 

@@ -92,6 +92,35 @@ class Config:
     revenue_period_s: int = _row(
         604_800, "time over which settled revenue streams to holders", low=1, high=31_536_000
     )
+    queue_calls_count: int = _row(
+        256,
+        "calls that may wait for one model; beyond it the longest queue for its weight gives way",
+        low=1,
+        high=100_000,
+    )
+    queue_wait_s: float = _row(
+        30.0, "longest that a call may wait for its turn", low=0.001, high=86_400
+    )
+    queue_unit_bps: int = _row(
+        1,
+        "hundredths of a percent of an asset's shares, locked, that weigh as much in its queue "
+        "as a payer without any",
+        low=1,
+        high=10_000,
+    )
+    queue_open_bps: int = _row(
+        500,
+        "least part of a full model, in hundredths of a percent, that is kept for payers "
+        "without locked shares",
+        low=0,
+        high=9_999,
+    )
+    upstream_calls_count: int = _row(
+        64,
+        "calls to one upstream model at the same time; further ones wait in its queue",
+        low=1,
+        high=100_000,
+    )
     allow_python_runners: bool = _row(
         default=False, meaning="run bundles of Python code, each in a limited child process"
     )

@@ -25,6 +25,7 @@
     ├─ ServingError           the model did not answer as promised
     │  ├─ BackendFailed *     it raised, hung or returned nonsense
     │  ├─ QuotaExceeded *     more than was agreed for now
+    │  ├─ Overloaded *        others fill it, or its turn did not come in time
     │  └─ MeterMismatch       two meters disagree about one call
     └─ InvariantViolation     our bug or an attack: stop, record, never retry
 
@@ -54,6 +55,7 @@ __all__ = [
     "NotAllowed",
     "NotFinal",
     "NotFound",
+    "Overloaded",
     "PaymentRequired",
     "QuotaExceeded",
     "ReorgDetected",
@@ -314,6 +316,12 @@ class BackendFailed(ServingError):
 
 class QuotaExceeded(ServingError):
     """More calls, tokens or bytes than are agreed for this moment."""
+
+    retryable = True
+
+
+class Overloaded(ServingError):
+    """More is asked of it than it can answer now; the operands say when to ask again."""
 
     retryable = True
 

@@ -18,6 +18,7 @@ from tessera.errors import (
     NotAllowed,
     NotFinal,
     NotFound,
+    Overloaded,
     PaymentRequired,
     QuotaExceeded,
     RpcUnavailable,
@@ -82,6 +83,7 @@ HTTP_STATUS: Final[dict[type[TesseraError], int]] = {
     ServingError: 502,
     BackendFailed: 502,
     QuotaExceeded: 429,
+    Overloaded: 503,
     InvariantViolation: 500,
 }
 

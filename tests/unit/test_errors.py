@@ -23,6 +23,7 @@ from tessera.errors import (
     NotAllowed,
     NotFinal,
     NotFound,
+    Overloaded,
     PaymentRequired,
     QuotaExceeded,
     RpcUnavailable,
@@ -100,7 +101,7 @@ def test_codes_are_unique_and_stable() -> None:
         "signature_rejected", "payment_required", "conflict", "closed", "stale_quote", "busy",
         "chain_error", "rpc_unavailable", "wrong_chain", "not_final", "reorg_detected",
         "transaction_reverted", "data_error", "storage_full", "serving_error", "backend_failed",
-        "quota_exceeded", "meter_mismatch", "invariant_violation",
+        "quota_exceeded", "overloaded", "meter_mismatch", "invariant_violation",
     }  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def test_the_tree_drawn_at_the_top_is_the_tree_and_every_class_is_exported() -> 
 
 def test_only_what_mends_itself_is_retryable() -> None:
     assert {kind for kind in tree() if kind.retryable} == {
-        Busy, RpcUnavailable, NotFinal, BackendFailed, QuotaExceeded,
+        Busy, RpcUnavailable, NotFinal, BackendFailed, QuotaExceeded, Overloaded,
     }  # fmt: skip
 
 
@@ -151,7 +152,8 @@ def test_every_error_has_an_exit_code_a_status_and_both_bodies(kind: type[Tesser
     [
         (InputError, 2, 400), (NotFound, 2, 404), (NotAllowed, 3, 403), (PaymentRequired, 3, 402),
         (Conflict, 4, 409), (ChainError, 5, 502), (RpcUnavailable, 5, 503), (DataError, 6, 500),
-        (ServingError, 7, 502), (QuotaExceeded, 7, 429), (InvariantViolation, 70, 500),
+        (ServingError, 7, 502), (QuotaExceeded, 7, 429), (Overloaded, 7, 503),
+        (InvariantViolation, 70, 500),
     ],
 )  # fmt: skip
 def test_doors_map_as_the_design_says(kind: type[TesseraError], code: int, status: int) -> None:

@@ -21,6 +21,7 @@ from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_do
 from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
 from tessera.serving.opening import ServingPolicy, open_runner
 from tessera.serving.runner import Runner
+from tessera.serving.turns import NO_STAKES, Stakes
 from tessera.spec.signatures import Domain
 from tessera.spec.vouchers import TillKey
 
@@ -70,6 +71,8 @@ class Operator:
         What vouchers and receipts are signed for.
     ledger, settler
         Its books, and what turns them into money.
+    stakes
+        Who has locked how much of what is served.
     models
         What is served, by slug.
     refused
@@ -84,6 +87,7 @@ class Operator:
         self.ledger = ledger
         self.settler = settler
         self.domain = domain
+        self.stakes: Stakes = NO_STAKES
         self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
         self._try_again_at = 0.0
@@ -194,6 +198,7 @@ class Operator:
                 most_timeout_s=config.request_timeout_s,
                 upstreams=upstreams,
                 upstream_key=key,
+                upstream_at_once=config.upstream_calls_count,
             ),
         )
         try:

@@ -33,6 +33,7 @@ from tessera.gateway.messages import (
     Scope,
     Send,
     json_reply,
+    left,
     read_all,
     send_reply,
 )
@@ -60,6 +61,7 @@ from tessera.serving.runner import (
     PredictRequest,
     Task,
 )
+from tessera.serving.turns import Turn, Turns
 from tessera.spec.signatures import keccak
 from tessera.units import MAX_UINT64
 
@@ -88,14 +90,22 @@ class Gateway:
         Unix seconds, for `created` fields.
     limits
         What one request may take.
+    turns
+        Who is answered first where more is asked than a model can answer.
     """
 
     def __init__(
-        self, catalogue: Catalogue, cashier: Cashier, clock: Clock, limits: Limits | None = None
+        self,
+        catalogue: Catalogue,
+        cashier: Cashier,
+        clock: Clock,
+        limits: Limits | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.cashier = cashier
         self.limits = limits or Limits()
+        self.turns = turns or Turns()
         self._clock = clock
         self._pages: dict[str, Handler] = {
             "/healthz": self._health,
@@ -145,12 +155,15 @@ class Gateway:
         asked = read_body(path, body, offer.limits)
         _check_task(offer, asked)
         call = await self.cashier.accept(scope, offer, asked, name, keccak(body))
+        turn: Turn | None = None
         try:
+            turn = await self._turn(call, offer, asked, receive)
             if asked.stream:
                 await stream_chat(
                     call,
                     offer,
                     asked,
+                    turn=turn,
                     ledger=self.cashier.ledger,
                     request_hash=keccak(body),
                     receive=receive,
@@ -160,21 +173,34 @@ class Gateway:
                     limits=self.limits,
                 )
                 return None
-            return await self._answer(call, offer, asked, body, name)
+            return await self._answer(call, offer, asked, turn, body, name)
         finally:
+            if turn is not None:
+                turn.leave()
             self.cashier.ledger.fail(call)
 
+    async def _turn(self, call: Call, offer: Offer, asked: Asked, receive: Receive) -> Turn:
+        line = self.turns.line(offer.asset, offer.version, offer.slug, offer.runner.at_once)
+        # Whoever pays, with whichever of his channels; all who do not pay are one.
+        payer = None if call.account is None else call.account.payer
+        most = asked.most.total
+        return line.at_once(payer, most) or await line.wait(payer, most, left(receive))
+
     async def _answer(
-        self, call: Call, offer: Offer, asked: Asked, body: bytes, name: str
+        self, call: Call, offer: Offer, asked: Asked, turn: Turn, body: bytes, name: str
     ) -> Reply:
         try:
             async with asyncio.timeout(self.limits.answer_timeout_s):
                 result = await _ask(offer, asked)
+            turn.units = result.units.total
         except TimeoutError as error:
             raise BackendFailed(
                 f"model {offer.slug!r} did not answer within {self.limits.answer_timeout_s:g} s",
                 next_step="the call is not charged",
             ) from error
+        finally:
+            # What is left to do is ours; the model may go on.
+            turn.leave()
         answer = whole_answer(
             asked,
             result,
@@ -213,7 +239,8 @@ class Gateway:
         return await handler(scope)
 
     async def _health(self, _scope: Scope) -> Reply:
-        return json_reply({"ok": True, "in_flight": self.cashier.ledger.in_flight})
+        in_flight, waiting = self.cashier.ledger.in_flight, self.turns.waiting
+        return json_reply({"ok": True, "in_flight": in_flight, "waiting": waiting})
 
     async def _models(self, _scope: Scope) -> Reply:
         return json_reply(
@@ -307,7 +334,11 @@ def _refusal(error: TesseraError, path: str, name: str) -> Reply:
     shape = openai_error_body if f"{path}/".startswith("/v1/") else error_body
     # The official clients repeat every 409 and 5xx unless they are told what is in vain.
     retry = b"true" if error.retryable else b"false"
-    return json_reply(shape(error, name), http_status(error), ((b"x-should-retry", retry),))
+    headers = [(b"x-should-retry", retry)]
+    after = error.operands.get("retry_after_s")
+    if isinstance(after, int):
+        headers.append((b"retry-after", str(after).encode()))
+    return json_reply(shape(error, name), http_status(error), headers)
 
 
 def _wrong_method(allowed: str, path: str, name: str) -> Reply:

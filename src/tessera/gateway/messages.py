@@ -20,6 +20,7 @@ __all__ = [
     "Send",
     "header",
     "json_reply",
+    "left",
     "read_all",
     "send_reply",
 ]
@@ -122,6 +123,12 @@ async def read_all(scope: Scope, receive: Receive, limits: Limits) -> bytes:
             found=f"{size} bytes after {limits.read_timeout_s:g} s",
             wanted="the whole of it",
         ) from error
+
+
+async def left(receive: Receive) -> None:
+    """Return when the client has gone away; for after its request was read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def send_reply(send: Send, reply: Reply, *, more: Headers = (), head: bool = False) -> None:

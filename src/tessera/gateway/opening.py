@@ -8,6 +8,8 @@ from tessera.gateway.catalogue import ListedModels, Offer
 from tessera.gateway.messages import Limits
 from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
+from tessera.serving.fairness import QueueRules
+from tessera.serving.turns import Turns
 from tessera.spec.signatures import address_of
 
 __all__ = ["open_gateway"]
@@ -35,7 +37,14 @@ def open_gateway(operator: Operator) -> GatewayServer:
     )
     operator.on_change(lambda: catalogue.replace(_offers(operator)))
     limits = Limits(answer_timeout_s=world.config.request_timeout_s)
-    gateway = Gateway(catalogue, Cashier(operator.ledger, terms), world.clock, limits)
+    rules = QueueRules(
+        length=world.config.queue_calls_count,
+        wait_s=world.config.queue_wait_s,
+        unit_bps=world.config.queue_unit_bps,
+        open_bps=world.config.queue_open_bps,
+    )
+    turns = Turns(rules, operator.stakes)
+    gateway = Gateway(catalogue, Cashier(operator.ledger, terms), world.clock, limits, turns)
     return GatewayServer(gateway, host=world.config.gateway_host, port=world.config.gateway_port)
 
 

@@ -17,13 +17,14 @@ from typing import Any, Final
 from tessera.errors import BackendFailed, InvariantViolation, TesseraError
 from tessera.gateway.answers import ChatChunks, event
 from tessera.gateway.catalogue import Offer
-from tessera.gateway.messages import Limits, Receive, Send
+from tessera.gateway.messages import Limits, Receive, Send, left
 from tessera.payments.header import receipt_json
 from tessera.payments.ledger import Call, Evidence, Ledger
 from tessera.presenting import openai_error_body
 from tessera.serving.bodies import Asked
 from tessera.serving.receipts import StreamHash, receipt_event
 from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Units
+from tessera.serving.turns import Turn
 
 __all__ = ["stream_chat"]
 
@@ -52,6 +53,7 @@ async def stream_chat(
     offer: Offer,
     asked: Asked,
     *,
+    turn: Turn,
     ledger: Ledger,
     request_hash: bytes,
     receive: Receive,
@@ -75,8 +77,8 @@ async def stream_chat(
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
     drawn: _Drawn = asyncio.Queue()
     pieces = offer.runner.chat_stream(asked.request)
-    drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits))
-    watch = asyncio.create_task(_left(receive))
+    drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits, turn))
+    watch = asyncio.create_task(left(receive))
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
             ended = await _pump(drawn, call, chunks, sent, watch)
@@ -144,7 +146,11 @@ class _Sent:
 
 
 async def _draw(
-    pieces: AsyncIterator[ChatDelta | ChatEnd], drawn: _Drawn, offer: Offer, limits: Limits
+    pieces: AsyncIterator[ChatDelta | ChatEnd],
+    drawn: _Drawn,
+    offer: Offer,
+    limits: Limits,
+    turn: Turn,
 ) -> None:
     # At the model's own pace: a reader who dawdles must not make a model late that then is unpaid.
     loop = asyncio.get_running_loop()
@@ -153,6 +159,7 @@ async def _draw(
         async with asyncio.timeout(limits.answer_timeout_s), _closing(pieces):
             async for piece in pieces:
                 heard = loop.time()
+                turn.units = piece.units.total
                 drawn.put_nowait(piece)
                 if isinstance(piece, ChatEnd):
                     return
@@ -163,6 +170,9 @@ async def _draw(
         drawn.put_nowait(None if writing else BackendFailed(slow, next_step=_FREE))
     except Exception as error:  # noqa: BLE001 - raised again by whoever reads on
         drawn.put_nowait(error)
+    finally:
+        # Whoever reads slowly keeps nobody from the model.
+        turn.leave()
 
 
 async def _pump(
@@ -221,11 +231,6 @@ async def _break_off(sent: _Sent, error: TesseraError, name: str) -> None:
         raise error
     with suppress(_Gone):
         await sent.end(event(openai_error_body(error, name)))
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tessera.errors import Closed, NotAllowed, PaymentRequired
 from tessera.payments.ports import ChannelView
+from tessera.spec.signatures import Address
 from tessera.spec.vouchers import SignedVoucher, TillKey
 
 __all__ = ["Account", "LineBook"]
@@ -85,6 +86,11 @@ class Account:
     unsaved: bool = False
     written: asyncio.Future[None] | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def payer(self) -> Address | None:
+        """Whose channel it is; None until the chain was asked."""
+        return None if self.chain is None else self.chain.payer
 
     @property
     def due(self) -> int:

@@ -45,6 +45,8 @@ class ServingPolicy(msgspec.Struct, frozen=True, kw_only=True):
         ask for no other: a publisher must not choose where the operator's requests and key go.
     upstream_key
         Bearer token for these servers.
+    upstream_at_once
+        Calls that are passed on to one upstream model at the same time.
     """
 
     allow_python_runners: bool = False
@@ -54,6 +56,7 @@ class ServingPolicy(msgspec.Struct, frozen=True, kw_only=True):
     most_timeout_s: float = 120.0
     upstreams: tuple[str, ...] = ()
     upstream_key: str = ""
+    upstream_at_once: int = 64
 
     def __repr__(self) -> str:
         # Policies end up in logs; the key must not.
@@ -133,7 +136,9 @@ def open_runner(manifest: Manifest, folder: Path, policy: ServingPolicy) -> Runn
                 frozenset({wanted.task}),
                 key=policy.upstream_key,
                 note=note,
-                limits=upstream.UpstreamLimits(timeout_s=_seconds(wanted.limits, policy)),
+                limits=upstream.UpstreamLimits(
+                    timeout_s=_seconds(wanted.limits, policy), at_once=policy.upstream_at_once
+                ),
             )
         case None:
             raise Unprocessable(

@@ -182,6 +182,10 @@ class Runner(Protocol):
     def note(self) -> str | None:
         """What a reader of every reply should know about this model, in one line."""
 
+    @property
+    def at_once(self) -> int:
+        """Calls that it answers at the same time; more would only wait inside of it."""
+
     async def load(self) -> None:
         """Make it ready; the first call would otherwise wait for that. Twice is once."""
 
@@ -217,15 +221,24 @@ class RunnerBase:
         How well the operator knows what answers.
     note
         What a reader of every reply should know.
+    at_once
+        Calls that it answers at the same time.
     """
 
     def __init__(
-        self, name: str, tasks: frozenset[Task], identity: Identity, note: str | None = None
+        self,
+        name: str,
+        tasks: frozenset[Task],
+        identity: Identity,
+        note: str | None = None,
+        *,
+        at_once: int = 64,
     ) -> None:
         self.name = name
         self._tasks = tasks
         self._identity = identity
         self._note = note
+        self._at_once = at_once
 
     @property
     def tasks(self) -> frozenset[Task]:
@@ -241,6 +254,11 @@ class RunnerBase:
     def note(self) -> str | None:
         """What a reader of every reply should know about this model."""
         return self._note
+
+    @property
+    def at_once(self) -> int:
+        """Calls that it answers at the same time."""
+        return self._at_once
 
     async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
         """Refuse: this model makes no vectors."""

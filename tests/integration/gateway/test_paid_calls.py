@@ -214,7 +214,11 @@ async def test_pages_tell_models_channels_receipts_and_calls(shop: Shop) -> None
     assert unknown.json()["state"] == "unknown"
     document = (await shop.http.get("/openapi.json")).json()
     assert "/v1/chat/completions" in document["paths"]
-    assert (await shop.http.get("/healthz")).json() == {"ok": True, "in_flight": 0}
+    assert (await shop.http.get("/healthz")).json() == {
+        "ok": True,
+        "in_flight": 0,
+        "waiting": 0,
+    }
 
 
 @pytest.mark.parametrize(

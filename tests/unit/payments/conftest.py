@@ -42,11 +42,12 @@ class WrittenChain:
         deposit: int = 10_000,
         *,
         signer: Signer = CONSUMER,
+        payer: Signer = CONSUMER,
         salt: int = 0,
         grants: Sequence[Grant] = (),
     ) -> int:
         return self.model.open(
-            CONSUMER.address,
+            payer.address,
             OPERATOR.address,
             salt.to_bytes(32, "big"),
             deposit,

@@ -69,6 +69,10 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
+# Behind each call that computes one more is ready, so that no thread waits for the event loop.
+_READY = 2
+
+
 class OnnxLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one graph may use.
 
@@ -126,7 +130,8 @@ class OnnxRunner(RunnerBase):
         note: str | None = None,
         limits: OnnxLimits | None = None,
     ) -> None:
-        super().__init__(name, tasks, Identity.HASHED, note)
+        limits = limits or OnnxLimits()
+        super().__init__(name, tasks, Identity.HASHED, note, at_once=_READY * limits.parallel)
         if Task.CHAT in tasks:
             raise InputError(
                 f"model {name!r}: runner onnx",
@@ -136,7 +141,7 @@ class OnnxRunner(RunnerBase):
             )
         self._graph = graph
         self._labels = list(labels) if labels is not None else None
-        self._limits = limits or OnnxLimits()
+        self._limits = limits
         self._session: ort.InferenceSession | None = None
         self._inputs: list[_Column] = []
         self._executor: ThreadPoolExecutor | None = None

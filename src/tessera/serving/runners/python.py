@@ -95,8 +95,9 @@ class PythonRunner(RunnerBase):
         output: str = "output",
         limits: PythonLimits | None = None,
     ) -> None:
-        super().__init__(name, tasks, Identity.HASHED, note)
-        self._limits = limits or PythonLimits()
+        limits = limits or PythonLimits()
+        super().__init__(name, tasks, Identity.HASHED, note, at_once=limits.processes)
+        self._limits = limits
         self._packages = tuple(packages)
         self._output = output
         self._workers = [

@@ -57,12 +57,15 @@ class UpstreamLimits(msgspec.Struct, frozen=True, kw_only=True):
         Size of an answer, streamed or not.
     max_batch
         Texts of one call.
+    at_once
+        Calls that are passed on at the same time.
     """
 
     timeout_s: float = 60.0
     stream_s: float = 600.0
     response_bytes: int = 16 << 20
     max_batch: int = 256
+    at_once: int = 64
 
 
 class _Vector(msgspec.Struct):
@@ -146,10 +149,12 @@ class UpstreamRunner(RunnerBase):
         limits: UpstreamLimits | None = None,
         transport: Transport | None = None,
     ) -> None:
-        super().__init__(name, tasks - {Task.PREDICT}, Identity.DECLARED, note)
+        limits = limits or UpstreamLimits()
+        tasks = tasks - {Task.PREDICT}
+        super().__init__(name, tasks, Identity.DECLARED, note, at_once=limits.at_once)
         self._model = model
         self._key = key
-        self._limits = limits or UpstreamLimits()
+        self._limits = limits
         self._transport = transport or HttpxTransport(url, key)
 
     async def load(self) -> None:

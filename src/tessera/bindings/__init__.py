@@ -7,33 +7,42 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from tessera.bindings.access import Access as Access
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.offering import Offering as Offering
+    from tessera.bindings.orders import Orders as Orders
     from tessera.bindings.registry import Registry as Registry
     from tessera.bindings.share import Share as Share
+    from tessera.bindings.storefront import Storefront as Storefront
     from tessera.bindings.test_dollar import TestDollar as TestDollar
     from tessera.bindings.till import Till as Till
     from tessera.bindings.vesting import Vesting as Vesting
 
 __all__ = [
     "CONTRACTS",
+    "Access",
     "Channels",
     "Launchpad",
     "Offering",
+    "Orders",
     "Registry",
     "Share",
+    "Storefront",
     "TestDollar",
     "Till",
     "Vesting",
 ]
 
 CONTRACTS: Final[dict[str, str]] = {
+    "Access": "tessera.bindings.access",
     "Channels": "tessera.bindings.channels",
     "Launchpad": "tessera.bindings.launchpad",
     "Offering": "tessera.bindings.offering",
+    "Orders": "tessera.bindings.orders",
     "Registry": "tessera.bindings.registry",
     "Share": "tessera.bindings.share",
+    "Storefront": "tessera.bindings.storefront",
     "TestDollar": "tessera.bindings.test_dollar",
     "Till": "tessera.bindings.till",
     "Vesting": "tessera.bindings.vesting",

@@ -13,6 +13,102 @@ class _Refusal(TransactionReverted):
     __test__: ClassVar[bool] = False
 
 
+class AccessALicenceIsOneUnit(_Refusal):
+    """access: a licence is one unit"""
+
+
+class AccessAboveTheLimitForOneAccount(_Refusal):
+    """access: above the limit for one account"""
+
+
+class AccessCallsAreNotRentedSellTheUnits(_Refusal):
+    """access: calls are not rented, sell the units"""
+
+
+class AccessCurrencyRefusedTheTransfer(_Refusal):
+    """access: currency refused the transfer"""
+
+
+class AccessCurrencyTakesAFee(_Refusal):
+    """access: currency takes a fee"""
+
+
+class AccessDearerThanTheLimit(_Refusal):
+    """access: dearer than the limit"""
+
+
+class AccessGivenUpAlready(_Refusal):
+    """access: given up already"""
+
+
+class AccessNoSuchOrder(_Refusal):
+    """access: no such order"""
+
+
+class AccessNotForRentOrNotForSoLong(_Refusal):
+    """access: not for rent, or not for so long"""
+
+
+class AccessNotOnSale(_Refusal):
+    """access: not on sale"""
+
+
+class AccessNotServedYet(_Refusal):
+    """access: not served yet"""
+
+
+class AccessNotThatManyUnitsLeft(_Refusal):
+    """access: not that many units left"""
+
+
+class AccessOnlyTheAssetsController(_Refusal):
+    """access: only the asset's controller"""
+
+
+class AccessOnlyTheOperator(_Refusal):
+    """access: only the operator"""
+
+
+class AccessOnlyTheOrdersOwner(_Refusal):
+    """access: only the order's owner"""
+
+
+class AccessOwnerIsTheZeroAddress(_Refusal):
+    """access: owner is the zero address"""
+
+
+class AccessReceiverIsTheZeroAddress(_Refusal):
+    """access: receiver is the zero address"""
+
+
+class AccessRentOutOfRange(_Refusal):
+    """access: rent out of range"""
+
+
+class AccessRentedAlready(_Refusal):
+    """access: rented already"""
+
+
+class AccessRenterIsTheZeroAddress(_Refusal):
+    """access: renter is the zero address"""
+
+
+class AccessServedAlready(_Refusal):
+    """access: served already"""
+
+
+class AccessTheOperatorMayStillServe(_Refusal):
+    """access: the operator may still serve"""
+
+
+class AccessTheRightEndsBeforeTheRent(_Refusal):
+    """access: the right ends before the rent"""
+
+
+class AccessUnitsOutOfRange(_Refusal):
+    """access: units out of range"""
+
+
 class ChannelsAGrantNeverShrinks(_Refusal):
     """channels: a grant never shrinks"""
 
@@ -277,6 +373,62 @@ class OfferingThePublisherCannotBuy(_Refusal):
     """offering: the publisher cannot buy"""
 
 
+class OrdersAmountOutOfRange(_Refusal):
+    """orders: amount out of range"""
+
+
+class OrdersDearerThanTheLimit(_Refusal):
+    """orders: dearer than the limit"""
+
+
+class OrdersExpired(_Refusal):
+    """orders: expired"""
+
+
+class OrdersFilledOrCancelled(_Refusal):
+    """orders: filled or cancelled"""
+
+
+class OrdersForAnotherTaker(_Refusal):
+    """orders: for another taker"""
+
+
+class OrdersMakerAndTakerAreOne(_Refusal):
+    """orders: maker and taker are one"""
+
+
+class OrdersNoSuchShareOrAccess(_Refusal):
+    """orders: no such share or access"""
+
+
+class OrdersNotSignedByTheMaker(_Refusal):
+    """orders: not signed by the maker"""
+
+
+class OrdersNotThatMuchLeft(_Refusal):
+    """orders: not that much left"""
+
+
+class OrdersOfACancelledSeries(_Refusal):
+    """orders: of a cancelled series"""
+
+
+class OrdersOneSideMustBeTheCurrency(_Refusal):
+    """orders: one side must be the currency"""
+
+
+class OrdersOnlyTheMaker(_Refusal):
+    """orders: only the maker"""
+
+
+class OrdersTokenRefusedTheTransfer(_Refusal):
+    """orders: token refused the transfer"""
+
+
+class OrdersTokenTakesAFee(_Refusal):
+    """orders: token takes a fee"""
+
+
 class PermitExpired(_Refusal):
     """permit: expired"""
 
@@ -473,6 +625,58 @@ class ShareTheCurrencyIsRevenueUseSync(_Refusal):
     """share: the currency is revenue; use sync"""
 
 
+class StorefrontCapOutOfRange(_Refusal):
+    """storefront: cap out of range"""
+
+
+class StorefrontKindIsNotOneKind(_Refusal):
+    """storefront: kind is not one kind"""
+
+
+class StorefrontLimitForEachAccountOutOfRange(_Refusal):
+    """storefront: limit for each account out of range"""
+
+
+class StorefrontNameOrSymbolIsEmpty(_Refusal):
+    """storefront: name or symbol is empty"""
+
+
+class StorefrontNoLicence(_Refusal):
+    """storefront: no licence"""
+
+
+class StorefrontOnlyTheAssetsController(_Refusal):
+    """storefront: only the asset's controller"""
+
+
+class StorefrontOperatorIsNotListed(_Refusal):
+    """storefront: operator is not listed"""
+
+
+class StorefrontPriceOutOfRange(_Refusal):
+    """storefront: price out of range"""
+
+
+class StorefrontRoyaltyOutOfRange(_Refusal):
+    """storefront: royalty out of range"""
+
+
+class StorefrontScopeOutOfRange(_Refusal):
+    """storefront: scope out of range"""
+
+
+class StorefrontServeWindowOutOfRange(_Refusal):
+    """storefront: serve window out of range"""
+
+
+class StorefrontVersionOutOfRange(_Refusal):
+    """storefront: version out of range"""
+
+
+class StorefrontWhatAUnitIsGoodForIsOutOfRange(_Refusal):
+    """storefront: what a unit is good for is out of range"""
+
+
 class TestDollarAuthorizationExpired(_Refusal):
     """test_dollar: authorization expired"""
 
@@ -518,6 +722,30 @@ class VestingTheShareLeavesOnItsScheduleOnly(_Refusal):
 
 
 REVERTS: Final[dict[str, type[TransactionReverted]]] = {
+    "access: a licence is one unit": AccessALicenceIsOneUnit,
+    "access: above the limit for one account": AccessAboveTheLimitForOneAccount,
+    "access: calls are not rented, sell the units": AccessCallsAreNotRentedSellTheUnits,
+    "access: currency refused the transfer": AccessCurrencyRefusedTheTransfer,
+    "access: currency takes a fee": AccessCurrencyTakesAFee,
+    "access: dearer than the limit": AccessDearerThanTheLimit,
+    "access: given up already": AccessGivenUpAlready,
+    "access: no such order": AccessNoSuchOrder,
+    "access: not for rent, or not for so long": AccessNotForRentOrNotForSoLong,
+    "access: not on sale": AccessNotOnSale,
+    "access: not served yet": AccessNotServedYet,
+    "access: not that many units left": AccessNotThatManyUnitsLeft,
+    "access: only the asset's controller": AccessOnlyTheAssetsController,
+    "access: only the operator": AccessOnlyTheOperator,
+    "access: only the order's owner": AccessOnlyTheOrdersOwner,
+    "access: owner is the zero address": AccessOwnerIsTheZeroAddress,
+    "access: receiver is the zero address": AccessReceiverIsTheZeroAddress,
+    "access: rent out of range": AccessRentOutOfRange,
+    "access: rented already": AccessRentedAlready,
+    "access: renter is the zero address": AccessRenterIsTheZeroAddress,
+    "access: served already": AccessServedAlready,
+    "access: the operator may still serve": AccessTheOperatorMayStillServe,
+    "access: the right ends before the rent": AccessTheRightEndsBeforeTheRent,
+    "access: units out of range": AccessUnitsOutOfRange,
     "channels: a grant never shrinks": ChannelsAGrantNeverShrinks,
     "channels: balance too large": ChannelsBalanceTooLarge,
     "channels: balance too low": ChannelsBalanceTooLow,
@@ -584,6 +812,20 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "offering: share refused the transfer": OfferingShareRefusedTheTransfer,
     "offering: shares are not here": OfferingSharesAreNotHere,
     "offering: the publisher cannot buy": OfferingThePublisherCannotBuy,
+    "orders: amount out of range": OrdersAmountOutOfRange,
+    "orders: dearer than the limit": OrdersDearerThanTheLimit,
+    "orders: expired": OrdersExpired,
+    "orders: filled or cancelled": OrdersFilledOrCancelled,
+    "orders: for another taker": OrdersForAnotherTaker,
+    "orders: maker and taker are one": OrdersMakerAndTakerAreOne,
+    "orders: no such share or access": OrdersNoSuchShareOrAccess,
+    "orders: not signed by the maker": OrdersNotSignedByTheMaker,
+    "orders: not that much left": OrdersNotThatMuchLeft,
+    "orders: of a cancelled series": OrdersOfACancelledSeries,
+    "orders: one side must be the currency": OrdersOneSideMustBeTheCurrency,
+    "orders: only the maker": OrdersOnlyTheMaker,
+    "orders: token refused the transfer": OrdersTokenRefusedTheTransfer,
+    "orders: token takes a fee": OrdersTokenTakesAFee,
     "permit: expired": PermitExpired,
     "permit: not signed by the owner": PermitNotSignedByTheOwner,
     "registry: a parent is older than its child": RegistryAParentIsOlderThanItsChild,
@@ -633,6 +875,19 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "share: receiver is the share itself": ShareReceiverIsTheShareItself,
     "share: receiver is the zero address": ShareReceiverIsTheZeroAddress,
     "share: the currency is revenue; use sync": ShareTheCurrencyIsRevenueUseSync,
+    "storefront: cap out of range": StorefrontCapOutOfRange,
+    "storefront: kind is not one kind": StorefrontKindIsNotOneKind,
+    "storefront: limit for each account out of range": StorefrontLimitForEachAccountOutOfRange,
+    "storefront: name or symbol is empty": StorefrontNameOrSymbolIsEmpty,
+    "storefront: no licence": StorefrontNoLicence,
+    "storefront: only the asset's controller": StorefrontOnlyTheAssetsController,
+    "storefront: operator is not listed": StorefrontOperatorIsNotListed,
+    "storefront: price out of range": StorefrontPriceOutOfRange,
+    "storefront: royalty out of range": StorefrontRoyaltyOutOfRange,
+    "storefront: scope out of range": StorefrontScopeOutOfRange,
+    "storefront: serve window out of range": StorefrontServeWindowOutOfRange,
+    "storefront: version out of range": StorefrontVersionOutOfRange,
+    "storefront: what a unit is good for is out of range": StorefrontWhatAUnitIsGoodForIsOutOfRange,
     "test_dollar: authorization expired": TestDollarAuthorizationExpired,
     "test_dollar: authorization is not valid yet": TestDollarAuthorizationIsNotValidYet,
     "test_dollar: authorization used or cancelled": TestDollarAuthorizationUsedOrCancelled,
@@ -647,6 +902,17 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
 }
 
 NEXT_STEPS: Final[dict[str, str]] = {
+    "access: above the limit for one account": "buy fewer units",
+    "access: currency takes a fee": "this currency cannot buy access: units must be backed in full",
+    "access: dearer than the limit": "the price changed: look again, tessera access rent --dry-run",
+    "access: not on sale": "buy units from somebody who has some: tessera orders book",
+    "access: not served yet": "an order can be rented out after its first use",
+    "access: not that many units left": "buy fewer, or buy units from somebody who has some: tessera orders book",
+    "access: only the order's owner": "use the account that the order belongs to",
+    "access: rented already": "wait until the present rent ends",
+    "access: served already": "the operator proved service within its window; nothing is refunded",
+    "access: the operator may still serve": "wait until the product's serve window is over",
+    "access: the right ends before the rent": "rent it for less time",
     "channels: balance too low": "top the channel up: tessera channel",
     "channels: channel exists": "choose another salt, or use the channel that exists",
     "channels: delay out of range": "choose 1 second to 30 days",
@@ -663,6 +929,11 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "offering: not open yet": "wait until it opens",
     "offering: not that many shares left": "buy less",
     "offering: over": "it takes no more buyers",
+    "orders: dearer than the limit": "the order's price is higher than you allowed",
+    "orders: expired": "look for another order: tessera orders book",
+    "orders: filled or cancelled": "look for another order: tessera orders book",
+    "orders: not that much left": "take less of it",
+    "orders: of a cancelled series": "its maker cancelled all orders; look for another",
     "permit: expired": "sign a new permit with a later deadline",
     "registry: cut leaves too little": "lower the operator's cut or the royalties",
     "registry: discount above the bound": "the Share fixed the largest discount when it was made; give a smaller one",
@@ -674,6 +945,8 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "registry: the terms know every parent": "nothing to do: the operator's terms pay every parent",
     "registry: tokenized already": "an asset has one Share for ever; use the one it has",
     "share: balance too low": "look at what the account holds: tessera portfolio",
+    "storefront: only the asset's controller": "use the account that published the asset, or the contract of its holders",
+    "storefront: operator is not listed": "list the operator first",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",
 }

@@ -30,8 +30,8 @@ from tessera.errors import Conflict, InputError, InvariantViolation, NotFinal, N
 __all__ = ["created_address", "deploy", "deploy_or_load"]
 
 _DOLLAR: Final = "TestDollar"
-_CLONED: Final = ("Offering", "Share", "Till", "Vesting")
-_NAMED: Final = ("Channels", "Launchpad", "Registry")
+_CLONED: Final = ("Access", "Offering", "Share", "Till", "Vesting")
+_NAMED: Final = ("Channels", "Launchpad", "Registry", "Storefront")
 _MOST_STARTS: Final = 5
 _SETTLING_S: Final = 60.0
 _LOOK_S: Final = 0.2

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from tessera.bindings import Channels, Launchpad, Registry, TestDollar
+from tessera.bindings import Channels, Launchpad, Orders, Registry, Storefront, TestDollar
 from tessera.chain.reader import ChainReader
 from tessera.contracts import Artifact, load_artifact
 from tessera.errors import Conflict, DataError, NotFound, StorageFull, WrongChain
@@ -28,11 +28,13 @@ _FORMAT: Final = 1
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Which contract's address an immutable holds.
 _REFERENCES: Final = {
+    "ACCESS_IMPLEMENTATION": "Access",
     "CHANNELS": "Channels",
     "LAUNCHPAD": "Launchpad",
     "OFFERING_IMPLEMENTATION": "Offering",
     "REGISTRY": "Registry",
     "SHARE_IMPLEMENTATION": "Share",
+    "STOREFRONT": "Storefront",
     "TILL_IMPLEMENTATION": "Till",
     "VESTING_IMPLEMENTATION": "Vesting",
 }
@@ -136,6 +138,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def launchpad(self) -> Launchpad:
         """The factory of offerings and vestings."""
         return Launchpad(self.address_of("Launchpad"))
+
+    @property
+    def storefront(self) -> Storefront:
+        """The factory of products: rights to use assets, as tokens."""
+        return Storefront(self.address_of("Storefront"))
+
+    @property
+    def orders(self) -> Orders:
+        """The signed limit orders."""
+        return Orders(self.address_of("Orders"))
 
     @property
     def currency(self) -> TestDollar:

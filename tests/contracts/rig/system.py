@@ -41,6 +41,9 @@ class World:
     vesting_implementation: Contract
     offering_implementation: Contract
     launchpad: Contract
+    access_implementation: Contract
+    storefront: Contract
+    orders: Contract
     owner: Person
     commons: Person
     salts: Any = field(default_factory=lambda: count(1))
@@ -200,6 +203,9 @@ def deploy_world(
                 "vesting",
                 "offering",
                 "launchpad",
+                "access",
+                "storefront",
+                "orders",
             )
         )
     }
@@ -239,6 +245,15 @@ def deploy_world(
             at["registry"],
             at["offering"],
             at["vesting"],
+        ),
+        access_implementation=deploy(
+            "access", compiled("Access"), at["currency"], at["channels"], at["registry"]
+        ),
+        storefront=deploy(
+            "storefront", compiled("Storefront"), at["registry"], at["channels"], at["access"]
+        ),
+        orders=deploy(
+            "orders", compiled("Orders"), at["currency"], at["registry"], at["storefront"]
         ),
         owner=owner,
         commons=commons,

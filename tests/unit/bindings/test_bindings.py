@@ -146,13 +146,13 @@ def test_a_transfer_of_a_token_and_of_a_title_are_told_apart_by_their_topics() -
     assert erc20 is not None
     assert erc721 is not None
     assert type(erc20).__name__ == type(erc721).__name__ == "Transfer"
-    assert (erc20.CONTRACT, erc721.CONTRACT) == ("Share", "Registry")
+    assert (erc20.CONTRACT, erc721.CONTRACT) == ("Access", "Registry")
 
 
 def test_a_known_contract_decides_between_events_of_one_signature() -> None:
     word = encode("", ("address",), (HOLDER,))
     topics, data = [Transfer.TOPIC, word, word], encode("", ("uint256",), (5,))
-    for contract in ("Share", "TestDollar"):
+    for contract in ("Access", "Share", "TestDollar"):
         event = decode_event(topics, data, contract=contract)
         assert event is not None
         assert contract == event.CONTRACT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +167,11 @@ class World:
             return checksummed(name_or_address)
         return self.account(name_or_address).address
 
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """The address of each of our keys by its name; only those that are asked for are opened."""
+        return _Addresses(self)
+
     def now(self) -> UnixSeconds:
         """Return the time that a block made now would have."""
         return UnixSeconds(int(self.clock()))
@@ -241,6 +246,27 @@ class World:
         for sender in self._senders.values():
             await sender.close()
         await self.reader.close()
+
+
+class _Addresses(Mapping[str, str]):
+    """The addresses of a world's keys; looking at one opens that key."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._world.wallet.names()
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self:
+            raise KeyError(name)
+        return self._world.account(name).address
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._world.wallet.names())
+
+    def __len__(self) -> int:
+        return len(self._world.wallet.names())
 
 
 @asynccontextmanager

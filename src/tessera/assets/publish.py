@@ -39,12 +39,11 @@ from tessera.bindings.registry import (
 )
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotAllowed, NotFound
-from tessera.spec.signatures import keccak
+from tessera.spec.signatures import ZERO_ADDRESS_TEXT, keccak
 from tessera.units import BPS, AssetId, Bps, checked_bps
 
 __all__ = ["Endpoint", "PublishPlan", "Published", "plan_publication", "publish"]
 
-_NOBODY: Final = "0x" + "00" * 20
 _MAX_URL: Final = 256
 # What a bundle's own terms must leave: the highest fee that the network may ever set.
 _FEE_CAP_BPS: Final = 500
@@ -284,7 +283,7 @@ async def publish(
     hashes: list[str] = []
     version = plan.version
     if plan.existing is None:
-        nobody = EndpointTerms(_NOBODY, 0, Price(0, 0, 0), "")
+        nobody = EndpointTerms(ZERO_ADDRESS_TEXT, 0, Price(0, 0, 0), "")
         receipt = await sender.send(registry.publish(plan.publication, plan.endpoint or nobody))
         asset = AssetId(receipt.one_of(AssetRegistered).asset)
         hashes.append(receipt.tx_hash)

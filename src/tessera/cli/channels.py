@@ -45,12 +45,8 @@ def register(app: typer.Typer) -> None:
         async with session.world() as world:
             payer = _payer(session, world, operator)
             amount = world.currency.parse(deposit, "deposit")
-            for salt in range(2**16):
-                word = salt.to_bytes(32, "big")
-                if await payer.read(payer.number(word)) is None:
-                    break
             account = world.account(session.actor("consumer"))
-            number = await payer.open(word, amount, address_of(account.address))
+            number = await payer.open(amount, address_of(account.address))
             await _show(session, world, payer, number, "opened")
 
     @command(channel, "top-up")
@@ -64,7 +60,7 @@ def register(app: typer.Typer) -> None:
         """Add to a channel."""
         async with session.world() as world:
             payer = _payer(session, world, operator)
-            number = await _number(world, payer, channel_number)
+            number = await _number(payer, channel_number)
             await payer.top_up(number, world.currency.parse(amount))
             await _show(session, world, payer, number, "filled")
 
@@ -75,7 +71,7 @@ def register(app: typer.Typer) -> None:
         """Show a channel as the chain has it."""
         async with session.world() as world:
             payer = _payer(session, world, operator)
-            await _show(session, world, payer, await _number(world, payer, channel_number), "")
+            await _show(session, world, payer, await _number(payer, channel_number), "")
 
     @command(channel, "withdraw")
     async def withdraw(
@@ -88,7 +84,7 @@ def register(app: typer.Typer) -> None:
         """Ask for what is left, and take it once the delay is over."""
         async with session.world() as world:
             payer = _payer(session, world, operator)
-            number = await _number(world, payer, channel_number)
+            number = await _number(payer, channel_number)
             view = await _view(payer, number)
             available = view.available_at or await payer.request_withdrawal(number)
             if wait:
@@ -159,31 +155,14 @@ def _payer(session: Session, world: World, operator: str | None) -> ConsumerOnCh
     return ConsumerOnChain(world.reader, sender, world.deployment, address_of(address))
 
 
-async def _number(world: World, payer: ConsumerOnChain, given: str | None) -> int:
-    from tessera.bindings.channels import ChannelOpened
-    from tessera.errors import InputError, NotFound
-    from tessera.spec.signatures import address_text
+async def _number(payer: ConsumerOnChain, given: str | None) -> int:
+    from tessera.errors import InputError
 
-    if given is not None:
-        if not (given.isascii() and given.isdigit()):
-            raise InputError("--channel", found=given, wanted="a channel's number")
-        return int(given)
-    opened = await world.reader.logs(
-        ChannelOpened,
-        address=world.deployment.channels.address,
-        topics=ChannelOpened.topics(
-            payer=address_text(payer.payer), operator=address_text(payer.operator)
-        ),
-        first=world.deployment.since,
-    )
-    if not opened:
-        raise NotFound(
-            f"channels of {address_text(payer.payer)}",
-            found="none",
-            wanted="one toward this operator",
-            next_step="open one: tessera channel open AMOUNT",
-        )
-    return opened[-1].event.channel
+    if given is None:
+        return await payer.latest()
+    if not (given.isascii() and given.isdigit()):
+        raise InputError("--channel", found=given, wanted="a channel's number")
+    return int(given)
 
 
 async def _view(payer: ConsumerOnChain, number: int) -> ChannelView:

@@ -206,7 +206,6 @@ async def _planned(
 ) -> PublishPlan:
     from tessera.assets.publish import plan_publication
 
-    accounts = {name: world.account(name).address for name in _named(folder, world)}
     with session.progress(f"hashing {folder.name}") as progress:
         return await plan_publication(
             folder,
@@ -214,20 +213,9 @@ async def _planned(
             publisher,
             endpoint=endpoint,
             decimals=world.currency.decimals,
-            accounts=accounts,
+            accounts=world.addresses,
             progress=progress,
         )
-
-
-def _named(folder: Path, world: World) -> list[str]:
-    """Return the keys whose names stand in the manifest: only those are opened."""
-    manifest = folder / "tessera.toml"
-    try:
-        text = manifest.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        # Validation says it better.
-        return []
-    return [name for name in world.wallet.names() if f'"{name}"' in text]
 
 
 def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:

@@ -132,15 +132,15 @@ async def _found(session: Session, world: World, name: str) -> bytes:
 
 def _body_of_file(name: str) -> bytes | None:
     file = Path(name)
-    return file.read_bytes() if file.is_file() else None
+    return _body(file) if file.is_file() else None
 
 
 async def _operator(world: World, signed: SignedReceipt, named: str | None) -> str:
     """Return who must have signed: whoever was named, or the chain lists for that asset."""
-    from tessera.errors import NotFound, SignatureRejected
+    from tessera.errors import NotFound
     from tessera.payments.onchain import channels_domain
-    from tessera.spec.signatures import address_text, recover
-    from tessera.spec.vouchers import receipt_digest
+    from tessera.serving.receipts import listed_signer
+    from tessera.spec.signatures import address_text
 
     if named is not None:
         return world.address(named)
@@ -150,17 +150,7 @@ async def _operator(world: World, signed: SignedReceipt, named: str | None) -> s
         raise NotFound(
             "receipt: asset", found=str(signed.receipt.asset), wanted="one registered on this chain"
         )
-    signer = address_text(
-        recover(receipt_digest(channels_domain(world.deployment), signed.receipt), signed.signature)
-    )
-    if signer not in record.endpoints:
-        raise SignatureRejected(
-            "receipt",
-            found=f"signed by {signer}",
-            wanted=f"an operator that the chain lists for {record.slug}",
-            next_step="it is forged, altered, or for another chain; or name who: --operator",
-        )
-    return signer
+    return address_text(listed_signer(signed, channels_domain(world.deployment), record))
 
 
 def _shown(world: World, signed: SignedReceipt) -> dict[str, Any]:

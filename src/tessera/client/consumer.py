@@ -36,6 +36,7 @@ MOST_RECEIPTS: Final = 10_000
 """That a client keeps: more than the demo's calls, whose accountant wants every one."""
 
 _TIMEOUT_S: Final = 130.0
+# Looked at before another one is opened.
 _MOST_CHANNELS: Final = 64
 _OK: Final = 200
 
@@ -437,21 +438,17 @@ class Client:
         return Purse(domain, chain.operator, number, self._signer, file)
 
     async def _find_or_open(self, chain: ConsumerOnChain) -> int:
-        """Walk the channels that this payer opened: their salts are 0, 1, 2 and so on."""
-        for index in range(_MOST_CHANNELS):
-            salt = index.to_bytes(32, "big")
-            number = chain.number(salt)
+        """Take the latest usable channel of this payer; the chain remembers them all."""
+        for number in (await chain.opened())[:_MOST_CHANNELS]:
             view = await chain.read(number)
-            if view is None:
-                return await chain.open(salt, self._deposit, self._signer.address)
-            if view.balance and not view.available_at and view.signer == self._signer.address:
+            if (
+                view is not None
+                and view.balance
+                and not view.available_at
+                and view.signer == self._signer.address
+            ):
                 return number
-        raise InputError(
-            "channels",
-            found=f"{_MOST_CHANNELS} without a usable one",
-            wanted="a channel with a balance and no withdrawal",
-            next_step="top one up and name it with channel=",
-        )
+        return await chain.open(self._deposit, self._signer.address)
 
     def _remember(self, receipt: SignedReceipt) -> None:
         with self._lock:

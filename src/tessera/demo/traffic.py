@@ -33,7 +33,6 @@ _AT_ONCE: Final = 8
 _DEPOSIT_DOLLARS: Final = 5
 _CAP_DOLLARS: Final = 3
 _GRANTED_S: Final = 30 * 86_400
-_SALT: Final = bytes(32)
 _TOKENS: Final = 24
 _PICTURES: Final = 4
 _SEED: Final = 20_26
@@ -263,7 +262,7 @@ class Consumers:
             world.reader, world.sender(name), world.deployment, address_of(self._operator)
         )
         signer = address_of(world.account(SESSION_KEY).address)
-        return await chain.open(_SALT, _DEPOSIT_DOLLARS * unit, signer, grants)
+        return await chain.open(_DEPOSIT_DOLLARS * unit, signer, grants)
 
     def _planned(self, count: int, inputs: Inputs, chats_left: int) -> list[str]:
         kinds = {kind: count * part // 100 for kind, part in _PARTS.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -21,12 +22,12 @@ from tessera.chain.deployments import Deployment
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
-from tessera.errors import InputError
+from tessera.errors import InputError, NotFound
 from tessera.ownership.offering import allow
 from tessera.payments.ports import ChannelView, SettleResult
 from tessera.spec.channels import Grant, LineState
-from tessera.spec.signatures import Address, Domain, address_of, address_text
-from tessera.spec.vouchers import Reason, TillKey, channel_number
+from tessera.spec.signatures import ZERO_ADDRESS, Address, Domain, address_of, address_text
+from tessera.spec.vouchers import Reason, TillKey
 from tessera.units import format_amount
 
 __all__ = [
@@ -36,8 +37,6 @@ __all__ = [
     "channels_domain",
     "read_channel",
 ]
-
-_NOBODY = bytes(20)
 
 
 class AccountSigner:
@@ -81,7 +80,7 @@ async def read_channel(
     ]
     found = await reader.read_all(calls, at=await reader.block_number())
     payer, signer, restricted, balance, available_at = found[0]
-    if address_of(payer) == _NOBODY:
+    if address_of(payer) == ZERO_ADDRESS:
         return None
     return ChannelView(
         payer=address_of(payer),
@@ -160,9 +159,35 @@ class ConsumerOnChain:
         self.payer = address_of(sender.address)
         self.operator = operator
 
-    def number(self, salt: bytes) -> int:
-        """Return the number of the channel that `salt` opens."""
-        return channel_number(self.payer, self.operator, salt)
+    async def opened(self) -> list[int]:
+        """Return the numbers of all channels that the payer ever opened, latest first."""
+        channels = self._deployment.channels
+        found = await self._reader.logs(
+            ChannelOpened,
+            address=channels.address,
+            topics=ChannelOpened.topics(
+                payer=address_text(self.payer), operator=address_text(self.operator)
+            ),
+            first=self._deployment.since,
+        )
+        return [log.event.channel for log in reversed(found)]
+
+    async def latest(self) -> int:
+        """Return the channel that the payer opened last.
+
+        Raises
+        ------
+        NotFound
+            There is none toward this operator.
+        """
+        for number in await self.opened():
+            return number
+        raise NotFound(
+            f"channels of {address_text(self.payer)}",
+            found="none",
+            wanted="one toward this operator",
+            next_step="open one: tessera channel open AMOUNT",
+        )
 
     async def read(self, channel: int, keys: Sequence[TillKey] = ()) -> ChannelView | None:
         """Read a channel and some of its lines; None where it was never opened."""
@@ -174,9 +199,26 @@ class ConsumerOnChain:
         return await self._reader.read(currency.balanceOf(self._sender.address))
 
     async def open(
-        self, salt: bytes, deposit: int, signer: Address, grants: Sequence[Grant] = ()
+        self,
+        deposit: int,
+        signer: Address,
+        grants: Sequence[Grant] = (),
+        *,
+        salt: bytes | None = None,
     ) -> int:
         """Open a channel and return its number.
+
+        Parameters
+        ----------
+        deposit
+            Base units.
+        signer
+            Whose vouchers count.
+        grants
+            What a session key may spend.
+        salt
+            32 bytes that the number is made of; drawn at random where None, so that nobody knows
+            the number before and two programs of one payer never choose the same.
 
         Raises
         ------
@@ -190,7 +232,7 @@ class ConsumerOnChain:
         receipt = await self._sender.send(
             channels.open(
                 address_text(self.operator),
-                salt,
+                secrets.token_bytes(32) if salt is None else salt,
                 deposit,
                 address_text(signer),
                 [ChainGrant(*grant) for grant in grants],

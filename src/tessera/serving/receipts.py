@@ -7,11 +7,20 @@ from typing import Final
 
 from sha3 import keccak_256
 
+from tessera.assets.directory import AssetRecord
 from tessera.errors import SignatureRejected
 from tessera.payments.header import SignedReceipt, parse_receipt
-from tessera.spec.signatures import Address, Domain, keccak
+from tessera.spec.signatures import Address, Domain, address_text, keccak, recover
+from tessera.spec.vouchers import receipt_digest
 
-__all__ = ["RECEIPT_EVENT", "CheckedReceipt", "StreamHash", "check_receipt", "receipt_event"]
+__all__ = [
+    "RECEIPT_EVENT",
+    "CheckedReceipt",
+    "StreamHash",
+    "check_receipt",
+    "listed_signer",
+    "receipt_event",
+]
 
 RECEIPT_EVENT: Final = "tessera.receipt"
 """Name of the SSE event behind `[DONE]` that holds a stream's receipt."""
@@ -94,6 +103,25 @@ def check_receipt(
             )
         matches.append(None if body is None else True)
     return CheckedReceipt(signed, signed.id(domain), matches[0], matches[1])
+
+
+def listed_signer(signed: SignedReceipt, domain: Domain, record: AssetRecord) -> Address:
+    """Return who signed a receipt, if the chain lists or listed him as the asset's operator.
+
+    Raises
+    ------
+    SignatureRejected
+        It was somebody else.
+    """
+    signer = recover(receipt_digest(domain, signed.receipt), signed.signature)
+    if address_text(signer) not in record.endpoints:
+        raise SignatureRejected(
+            "receipt",
+            found=f"signed by {address_text(signer)}",
+            wanted=f"an operator that the chain lists for {record.slug}",
+            next_step="it is forged, altered, or for another chain; or name who: --operator",
+        )
+    return signer
 
 
 def receipt_event(body: bytes) -> bytes:

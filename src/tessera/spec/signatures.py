@@ -19,6 +19,7 @@ __all__ = [
     "HALF_ORDER",
     "SIGNATURE_BYTES",
     "ZERO_ADDRESS",
+    "ZERO_ADDRESS_TEXT",
     "Address",
     "Domain",
     "Signer",
@@ -36,6 +37,7 @@ Address = NewType("Address", bytes)
 """The 20 bytes of an account or contract; `address_text` writes it as people know it."""
 
 ZERO_ADDRESS: Final = Address(bytes(20))
+ZERO_ADDRESS_TEXT: Final = "0x" + "00" * 20
 SIGNATURE_BYTES: Final = 65
 HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _LOW_255_BITS: Final = 2**255 - 1

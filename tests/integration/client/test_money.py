@@ -15,13 +15,14 @@ from tessera.payments.header import SignedReceipt, payment_header
 from tessera.payments.onchain import AccountSigner, channels_domain
 from tessera.payments.purse import Ticket
 from tessera.spec.prices import Price
-from tessera.spec.signatures import Signer, keccak
+from tessera.spec.signatures import Signer, address_of, keccak
 from tessera.spec.vouchers import (
     Line,
     Receipt,
     SignedVoucher,
     TillKey,
     Voucher,
+    channel_number,
     encode_batch,
     receipt_digest,
     voucher_digest,
@@ -155,6 +156,27 @@ async def test_a_restart_goes_on_with_the_same_channel_and_totals(stand: Stand) 
     await call(again)
     assert again.open() == number
     assert (again.spent, await stand.charged(number)) == (3 * ONE, 3 * ONE)
+
+
+async def test_a_channel_is_found_by_its_event_and_its_number_cannot_be_guessed(
+    stand: Stand,
+) -> None:
+    client = await stand.client()
+    await call(client)
+    number, account = client.open(), client._account
+    names = address_of(account.address), address_of(stand.world.operator.address)
+    counted = {channel_number(*names, index.to_bytes(32, "big")) for index in range(64)}
+    assert number not in counted
+    await asyncio.to_thread(client.request_withdrawal)
+    await asyncio.to_thread(client.close)
+    # One that is being emptied pays for nothing more; the next one is the latest from then on.
+    again = await stand.client(account=account)
+    await call(again)
+    second = again.open()
+    assert second not in {number, *counted}
+    await asyncio.to_thread(again.close)
+    third = await stand.client(account=account)
+    assert await asyncio.to_thread(third.open) == second
 
 
 async def test_a_lost_state_file_comes_back_from_signed_proof(stand: Stand) -> None:

@@ -7,10 +7,9 @@ from collections import Counter
 from tessera.bindings import channels, test_dollar
 from tessera.demo.accountant.checks import Checks
 from tessera.demo.accountant.facts import Facts
+from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 
 __all__ = ["check_cash"]
-
-_NOBODY = "0x" + "00" * 20
 
 
 def check_cash(facts: Facts, checks: Checks) -> None:
@@ -21,7 +20,7 @@ def check_cash(facts: Facts, checks: Checks) -> None:
         event = entry.event
         if entry.address != facts.currency or not isinstance(event, test_dollar.Transfer):
             continue
-        if event.sender == _NOBODY:
+        if event.sender == ZERO_ADDRESS_TEXT:
             minted += event.value
         else:
             held[event.sender] -= event.value

@@ -10,12 +10,11 @@ from tessera.bindings.launchpad import OfferingOpened, VestingOpened
 from tessera.demo.accountant.checks import Checks
 from tessera.demo.accountant.facts import Entry, Facts, ShareFacts
 from tessera.spec.revenue import ShareModel, revenue_at
-from tessera.spec.signatures import address_of
+from tessera.spec.signatures import ZERO_ADDRESS_TEXT, address_of
 from tessera.spec.vesting import Schedule, unlocked_at
 
 __all__ = ["Earnings", "check_offerings", "check_shares", "check_vestings"]
 
-_NOBODY = "0x" + "00" * 20
 _WHOLE_SHARE = 10**18
 
 
@@ -57,7 +56,7 @@ class _Replay:
         about = self._names.name(self.address)
         match event:
             # The first two transfers make the shares and hand them to the receiver.
-            case share.Transfer(sender=sender) if sender in (_NOBODY, self.address):
+            case share.Transfer(sender=sender) if sender in (ZERO_ADDRESS_TEXT, self.address):
                 pass
             case share.Transfer():
                 self._accounts.add(event.receiver)

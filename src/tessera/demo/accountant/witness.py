@@ -25,10 +25,9 @@ from tessera.demo.accountant.facts import (
     TermsKey,
 )
 from tessera.spec.revenue import Stream
+from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 
 __all__ = ["gather"]
-
-_NOBODY = "0x" + "00" * 20
 
 
 async def gather(
@@ -128,7 +127,7 @@ class _Known:
                     pass
         for address, accounts in self.shares.items():
             accounts.discard(address)
-        self.people.discard(_NOBODY)
+        self.people.discard(ZERO_ADDRESS_TEXT)
         self.terms = list(terms)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from tessera.assets.directory import AssetRecord
@@ -45,7 +48,7 @@ def test_a_receipt_is_good_where_the_chain_lists_its_signer(record: AssetRecord)
 
 
 def test_a_receipt_of_anybody_else_or_of_another_chain_is_refused(record: AssetRecord) -> None:
-    altered = signed_by(OPERATOR)._replace(receipt=RECEIPT._replace(charged=1))
+    altered = msgspec.structs.replace(signed_by(OPERATOR), receipt=replace(RECEIPT, charged=1))
     for forged in (
         signed_by(ATTACKER),
         signed_by(OPERATOR, Domain(1, DOMAIN.contract)),

@@ -167,7 +167,7 @@ async def test_a_chain_that_was_begun_anew_is_noticed(
     empty = node.rpc("evm_snapshot")
     made = await deploy_or_load(sender, PARAMETERS, file)
     assert node.rpc("evm_revert", empty)
-    with pytest.raises(DeploymentMismatch, match=r"Channels at .*found 'no code'"):
+    with pytest.raises(DeploymentMismatch, match=r"contract \w+ at .*found 'no code'"):
         await made.verify(sender.reader)
     with pytest.raises(DeploymentMismatch):
         await deploy_or_load(sender, PARAMETERS, file)

@@ -16,7 +16,7 @@ from bench.gas import goals
 from bench.gas.chain import Chain
 from bench.gas.dollar import Dollar
 from bench.gas.node import fresh_chain
-from bench.gas.ours import launch, market, payments, registration, shares
+from bench.gas.ours import access, launch, market, payments, registration, shares
 from bench.gas.peers import ocean, openzeppelin, singularitynet
 from bench.gas.rows import Row
 from bench.gas.table import Comparison, as_json, as_markdown, compare, missed_lines, show
@@ -74,7 +74,13 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
         ]
         for measure in track(theirs, "peers", console=errors, transient=True):
             peers += measure(chain, dollar)
-        own = [registration.measure, shares.measure, payments.measure, launch.measure]
+        own = [
+            registration.measure,
+            shares.measure,
+            payments.measure,
+            launch.measure,
+            access.measure,
+        ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)
     return compare(ours, peers, goals.QUOTED, goals.GOALS)

@@ -16,6 +16,7 @@ class Action(StrEnum):
     SETTLE_VOUCHER = "settle 100 vouchers of one asset, per voucher"
     SETTLE_FURTHER_ASSET = "each further asset in a voucher"
     PUBLISH = "publish an asset with a price"
+    BUY_AND_ORDER = "buy access and order, in one transaction"
 
     REGISTER = "register an asset without a price"
     SET_ENDPOINT = "change an endpoint"
@@ -29,7 +30,13 @@ class Action(StrEnum):
     BUY_OFFERING = "buy in a fixed-price sale"
     OPEN_VESTING = "lock shares on a schedule"
     VESTING_CLAIM = "release vested tokens"
+    PRODUCT = "make a product of an asset"
+    BUY_ACCESS = "buy access tokens"
     ORDER = "pay for the use of one asset, on chain"
+    PROVE = "prove service and pay it out"
+    REFUND = "take the money of an order back"
+    RENT = "rent an order"
+    FILL = "fill a signed limit order"
     DEPLOY_SHARE = "create a share"
 
 

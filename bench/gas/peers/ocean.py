@@ -131,7 +131,7 @@ def _buy_and_order(chain: Chain, market: _Market, published: Receipt) -> list[Ro
     ordered = [chain.transact(consumer, access, "startOrder", *order).gas for _ in "12"]
     return [
         Row(
-            Action.BUY_OFFERING,
+            Action.BUY_ACCESS,
             _WHO,
             "buyDT",
             "the exchange mints the access tokens it sells",
@@ -162,7 +162,7 @@ def _buy_with_order(chain: Chain, market: _Market) -> Row:
         chain.transact(consumer, access, "buyFromFreAndOrder", order, price).gas for _ in "12"
     )
     return Row(
-        Action.ORDER,
+        Action.BUY_AND_ORDER,
         _WHO,
         "buyFromFreAndOrder",
         "dollars in, access token bought and spent",

@@ -237,8 +237,11 @@ class FairQueue:
             self._forget(flow)
 
     def weight(self, payer: Hashable) -> float:
-        """What a payer weighs now."""
-        return self._weigh(self._locked(payer) * BPS / self.rules.unit_bps)
+        """What a payer weighs now, or would if he came."""
+        stake = self._locked(payer) * BPS / self.rules.unit_bps
+        newcomer = not self.waiting_of(payer)
+        holders = self._stakes + stake * newcomer
+        return max(stake, self._floor(holders, self._open + (newcomer and stake == 0.0)))
 
     def waiting_of(self, payer: Hashable) -> int:
         """How many calls of a payer wait."""
@@ -288,15 +291,17 @@ class FairQueue:
         self._stakes = holders if holders > 1e-9 else 0.0
 
     def _weigh(self, stake: float) -> float:
-        floor = 1.0
-        if self._stakes and self._open:
-            open_bps = self.rules.open_bps
-            floor = max(1.0, self._stakes * open_bps / (BPS - open_bps) / self._open)
-        return max(stake, floor)
+        return max(stake, self._floor(self._stakes, self._open))
+
+    def _floor(self, holders: float, others: int) -> float:
+        # What one without shares weighs among so many, beside holders of that weight.
+        if not others:
+            return 1.0
+        open_bps = self.rules.open_bps
+        return max(1.0, holders * open_bps / (BPS - open_bps) / others)
 
     def _longest(self, newcomer: Flow) -> Flow:
-        mine = self._weigh(self._stake(newcomer))
-        worst, most = newcomer, (len(newcomer.waiting) + 1) / mine
+        worst, most = newcomer, (len(newcomer.waiting) + 1) / self.weight(newcomer.payer)
         for flow in self._flows.values():
             if flow.waiting and flow is not newcomer:
                 load = len(flow.waiting) / self._weigh(flow.stake)

@@ -153,6 +153,19 @@ def test_a_full_queue_takes_from_whoever_has_most_waiting_for_his_weight() -> No
     assert fair.waiting_of("stranger") == 1
 
 
+def test_a_newcomer_finds_a_place_in_a_queue_that_holders_filled() -> None:
+    """His weight is what it will be beside them once he waits, not what it would be alone."""
+    fair = queue({"large": 0.10, "small": 0.01}, length=20)
+    for _ in range(11):
+        fair.enter("large", 1)
+    for _ in range(10):
+        fair.enter("small", 1)
+    let_in, out = fair.enter("nobody", 1)
+    assert let_in is not None
+    assert out is not None
+    assert out.flow.payer == "small"
+
+
 def test_a_stake_counts_from_the_moment_that_it_is_known() -> None:
     parts: dict[object, float] = {}
     fair = FairQueue(1, QueueRules(), lambda payer: parts.get(payer, 0.0))

@@ -11,6 +11,7 @@ import msgspec
 
 from tessera.serving.bodies import Asked
 from tessera.serving.runner import (
+    FLAGGED_FROM,
     ChatResult,
     ClassifyResult,
     EmbeddingsResult,
@@ -20,9 +21,6 @@ from tessera.serving.runner import (
 )
 
 __all__ = ["ChatChunks", "whole_answer"]
-
-FLAGGED_FROM: Final = 0.5
-"""A moderation label with this score or more is flagged."""
 
 Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
 

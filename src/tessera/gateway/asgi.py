@@ -16,6 +16,7 @@ import msgspec
 
 from tessera.errors import (
     BackendFailed,
+    Closed,
     InputError,
     InvariantViolation,
     NotFound,
@@ -32,6 +33,7 @@ from tessera.gateway.messages import (
     Reply,
     Scope,
     Send,
+    has_left,
     json_reply,
     left,
     read_all,
@@ -149,7 +151,7 @@ class Gateway:
     async def _paid(self, scope: Scope, receive: Receive, send: Send, name: str) -> Reply | None:
         path = scope["path"]
         if scope["method"] != "POST":
-            return _wrong_method("POST", path, name)
+            return _wrong_method(scope, "POST", name)
         body = await read_all(scope, receive, self.limits)
         offer = self.catalogue.find(model_of(body))
         asked = read_body(path, body, offer.limits)
@@ -173,7 +175,7 @@ class Gateway:
                     limits=self.limits,
                 )
                 return None
-            return await self._answer(call, offer, asked, turn, body, name)
+            return await self._answer(call, offer, asked, turn, body, receive, name)
         finally:
             if turn is not None:
                 turn.leave()
@@ -187,7 +189,14 @@ class Gateway:
         return line.at_once(payer, most) or await line.wait(payer, most, left(receive))
 
     async def _answer(
-        self, call: Call, offer: Offer, asked: Asked, turn: Turn, body: bytes, name: str
+        self,
+        call: Call,
+        offer: Offer,
+        asked: Asked,
+        turn: Turn,
+        body: bytes,
+        receive: Receive,
+        name: str,
     ) -> Reply:
         try:
             async with asyncio.timeout(self.limits.answer_timeout_s):
@@ -209,6 +218,13 @@ class Gateway:
             now=int(self._clock()),
         )
         cost = offer.price.cost_ceil(result.units.input, result.units.output)
+        if await has_left(receive):
+            # Nobody gets this answer, so nobody pays for it. The model was not stopped: for some
+            # that is a restart, which leaving must not bring about for nothing.
+            raise Closed(
+                "the client went away before its answer was made",
+                next_step="the call is not charged",
+            )
         evidence = Evidence(keccak(body), keccak(answer), result.units.total)
         signed = await self.cashier.ledger.finish(call, cost, evidence)
         return Reply(200, answer, (JSON, *self._receipt_headers(signed)))
@@ -235,7 +251,7 @@ class Gateway:
         if handler is None:
             raise NotFound.among("route", path, [*self._pages, *PAID_PATHS])
         if scope["method"] not in {"GET", "HEAD"}:
-            return _wrong_method("GET", path, name)
+            return _wrong_method(scope, "GET", name)
         return await handler(scope)
 
     async def _health(self, _scope: Scope) -> Reply:
@@ -341,9 +357,9 @@ def _refusal(error: TesseraError, path: str, name: str) -> Reply:
     return json_reply(shape(error, name), http_status(error), headers)
 
 
-def _wrong_method(allowed: str, path: str, name: str) -> Reply:
-    error = InputError("method", wanted=allowed, found="another")
-    refusal = _refusal(error, path, name)
+def _wrong_method(scope: Scope, allowed: str, name: str) -> Reply:
+    error = InputError("method", found=scope["method"], wanted=allowed)
+    refusal = _refusal(error, scope["path"], name)
     return Reply(405, refusal.body, (*refusal.headers, (b"allow", allowed.encode())))
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "Reply",
     "Scope",
     "Send",
+    "has_left",
     "header",
     "json_reply",
     "left",
@@ -129,6 +130,17 @@ async def left(receive: Receive) -> None:
     """Return when the client has gone away; for after its request was read."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def has_left(receive: Receive) -> bool:
+    """Tell whether the client has gone away by now; for after its request was read."""
+    watch = asyncio.create_task(left(receive))
+    # One turn of the loop: a server that knows it says so without waiting.
+    await asyncio.sleep(0)
+    gone = watch.done()
+    watch.cancel()
+    await asyncio.wait([watch])
+    return gone
 
 
 async def send_reply(send: Send, reply: Reply, *, more: Headers = (), head: bool = False) -> None:

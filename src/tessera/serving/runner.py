@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -139,6 +139,10 @@ class ClassifyRequest(msgspec.Struct, frozen=True):
     """Texts of which each wants a score per label."""
 
     texts: tuple[str, ...]
+
+
+FLAGGED_FROM: Final = 0.5
+"""A moderation label with this score or more is flagged."""
 
 
 class ClassifyResult(msgspec.Struct, frozen=True):

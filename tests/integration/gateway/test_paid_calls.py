@@ -266,3 +266,24 @@ async def test_the_receipt_names_the_request_by_the_hash_of_its_bytes(shop: Shop
 async def test_head_is_get_without_its_body(shop: Shop) -> None:
     answer: httpx.Response = await shop.http.head("/healthz")
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_whoever_leaves_before_his_whole_answer_was_made_pays_nothing(shop: Shop) -> None:
+    channel = shop.books.chain.open(10**6)
+    paid = shop.pay(channel, (PARROT, 50_000))
+    body = {"model": "parrot", "input": ["[slow]"] * 8}
+    with pytest.raises(httpx.ReadTimeout):
+        await shop.http.post("/v1/embeddings", json=body, headers=paid, timeout=0.1)
+    assert shop.books.ledger.in_flight == 1, "the model goes on"
+    await shop.idle()
+    assert await shop.charged(channel) == {PARROT: 0}
+    told = await shop.http.get(f"/v1/channels/{channel}/calls/{paid['tessera-call']}")
+    assert told.json()["state"] == "unknown"
+    stayed = await shop.post("/v1/embeddings", body, shop.pay(channel, (PARROT, 50_000)))
+    assert await shop.charged(channel) == {PARROT: int(stayed.headers["tessera-cost"])}
+
+
+async def test_a_wrong_method_is_named_as_it_came(shop: Shop) -> None:
+    answer = await shop.http.request("DELETE", "/v1/embeddings")
+    assert answer.status_code == 405
+    assert "found 'DELETE', wanted POST" in answer.json()["error"]["message"]

@@ -80,15 +80,17 @@ def test_a_bundle_survives_the_journey(store: Store, make_bundle: Make, tmp_path
 
 
 @given(
-    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=300),
+    # No path of a bundle ends with a slash; tarfile cuts some of them off, and reads a folder.
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=300).filter(
+        lambda path: not path.endswith("/")
+    ),
     st.integers(0, 1 << 50),
 )
 def test_headers_mean_to_tarfile_what_they_mean_to_us(path: str, size: int) -> None:
     with tarfile.open(fileobj=io.BytesIO(_headers(path, size)), mode="r|") as tar:
         member = tar.next()
     assert member is not None
-    # tarfile cuts trailing slashes, which no path of a bundle has.
-    assert (member.name, member.size, member.isreg()) == (path.rstrip("/"), size, True)
+    assert (member.name, member.size, member.isreg()) == (path, size, True)
 
 
 def test_nothing_is_overwritten_or_half_written(store: Store, bundle: Path, tmp_path: Path) -> None:

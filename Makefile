@@ -23,7 +23,7 @@ check: ## format, lint, layers, types, artifacts and bindings, tree
 	@scripts/bootstrap dev
 	@$(PYTHON) scripts/check.py
 
-deep: ## deep fuzzing and a hundred kills; takes hours
+deep: ## deep fuzzing, a hundred kills, a bundle of 2 GB; an hour or two on two cores
 	@scripts/bootstrap dev
 	@TESSERA_HYPOTHESIS_PROFILE=deep $(PYTHON) -m pytest -m "deep or not deep" $(TESTS)
 

@@ -138,7 +138,8 @@ class Operator:
                 raise
             except TesseraError as error:
                 refused[slug] = error.message
-                if self.refused.get(slug) != error.message:
+                # At the start whoever started shows them, so the log need not say it again.
+                if self._seen and self.refused.get(slug) != error.message:
                     _log.warning("%s is not served: %s", slug, error.message)
         self._seen = records
         changed = models != self.models

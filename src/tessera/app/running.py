@@ -34,6 +34,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
         Unix seconds.
     embedded
         Whether the chain is the supervisor's own.
+    making
+        What it still makes before all of it is there; empty where nothing.
     """
 
     pid: int
@@ -43,6 +45,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
     started: int
     embedded: bool = True
+    making: str = ""
 
     def leave(self, data_dir: Path) -> None:
         """Write the note."""
@@ -52,8 +55,9 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
         temporary.replace(data_dir / _NOTE)
 
     def take_away(self, data_dir: Path) -> None:
-        """Remove the note, if it is still this one."""
-        if find_running(data_dir) == self:
+        """Remove the note, if it is still this process's."""
+        found = find_running(data_dir)
+        if found is not None and (found.pid, found.started) == (self.pid, self.started):
             with contextlib.suppress(FileNotFoundError):
                 (data_dir / _NOTE).unlink()
 

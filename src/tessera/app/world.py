@@ -149,8 +149,19 @@ class World:
     def sender(self, name: str) -> Sender:
         """Return the sender of a key; one for all of this process."""
         if name not in self._senders:
-            self._senders[name] = Sender(self.reader, self.account(name), longest_poll_s=0.25)
+            self._senders[name] = Sender(
+                self.reader,
+                self.account(name),
+                longest_poll_s=0.25,
+                how_to_fund=self.how_to_fund(name),
+            )
         return self._senders[name]
+
+    def how_to_fund(self, name: str) -> str:
+        """Return what can be done for a key without money."""
+        if self.deployment.has_faucet:
+            return f"tessera account faucet {name}"
+        return "send it some of the chain's own coin, or of the currency"
 
     def address(self, name_or_address: str) -> str:
         """Return the address that somebody means: one of our keys by its name, or any other.

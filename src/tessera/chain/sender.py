@@ -83,6 +83,8 @@ class Sender:
         Transactions that wait to be mined at once; further ones wait for their turn.
     fee_ceiling
         Wei per gas that is never exceeded; None for no limit.
+    how_to_fund
+        What whoever reads AccountUnfunded can do, where the chain has a way of its own.
     on_signed
         Called before a transaction is sent, as an outbox that outlives the process would want.
     clock
@@ -108,6 +110,7 @@ class Sender:
         give_up_after_s: float = 600.0,
         most_in_flight: int = 256,
         fee_ceiling: int | None = None,
+        how_to_fund: str = "send it some of the chain's own coin",
         on_signed: Callable[[OutgoingTransaction], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -117,6 +120,7 @@ class Sender:
         self._longest_poll_s = longest_poll_s
         self._resend_after_s = resend_after_s
         self._give_up_after_s = give_up_after_s
+        self._how_to_fund = how_to_fund
         self._on_signed = on_signed
         self._clock = clock
         self._fees = FeeOracle(reader, ceiling=fee_ceiling, clock=clock)
@@ -648,7 +652,7 @@ class Sender:
                 f"account {self.address}: wei for the gas of {payload}",
                 found=balance,
                 wanted="more",
-                next_step="send it some of the chain's own coin",
+                next_step=self._how_to_fund,
                 address=self.address,
             )
         return refused

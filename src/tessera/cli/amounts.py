@@ -8,6 +8,7 @@ from typing import Final
 
 from tessera.errors import InputError
 from tessera.units import (
+    BPS,
     SHARE_DECIMALS,
     Bps,
     Seconds,
@@ -44,6 +45,8 @@ def shown_shares(amount: int) -> str:
 def parse_percent(text: str, thing: str) -> Bps:
     """Read a percentage with at most two digits after the point, such as 12.5 or 12.5%."""
     number = parse_amount(text.removesuffix("%"), decimals=_PERCENT_DECIMALS, thing=thing)
+    if number > BPS:
+        raise InputError(thing, found=text, wanted="0 to 100 percent")
     return checked_bps(number, thing)
 
 

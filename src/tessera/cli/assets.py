@@ -13,6 +13,7 @@ from tessera.cli.session import Session, command
 if TYPE_CHECKING:
     from tessera.app import World
     from tessera.assets.directory import AssetRecord, EndpointRecord
+    from tessera.spec.prices import Price
 
 __all__ = ["register"]
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
                     record.slug,
                     (record.kind.name or "?").lower(),
                     str(record.latest.version),
-                    world.currency.shown(listed[0].price.per_call) if listed else "not served",
+                    _price(world, listed[0].price) if listed else "not served",
                     shown_shares(record.supply) if record.share else "-",
                 )
             session.present(
@@ -55,6 +56,12 @@ def register(app: typer.Typer) -> None:
                 {**_record(world, record), **{k: str(v) for k, v in money.items()}},
                 *_lines(world, record, money),
             )
+
+
+def _price(world: World, price: Price) -> str:
+    """Write what a call costs at least; units may come on top, which `assets show` says."""
+    least = world.currency.shown(price.per_call)
+    return f"from {least}" if price.per_1k_in or price.per_1k_out else least
 
 
 def _record(world: World, record: AssetRecord) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Call a model and pay for it from a channel, which the first call opens."""
         given = _input(text, file)
-        currency, options = asyncio.run(_options(session, deposit, max_cost))
+        currency, options, making = asyncio.run(_options(session, deposit, max_cost))
         # In the main thread, where Ctrl-C arrives.
         _call(
             session,
@@ -51,16 +51,20 @@ def register(app: typer.Typer) -> None:
             options,
             model,
             given,
+            making,
             {"max_tokens": max_tokens, "stream": stream and not session.as_json},
         )
 
 
 async def _options(
     session: Session, deposit: str, max_cost: str | None
-) -> tuple[Currency, dict[str, Any]]:
+) -> tuple[Currency, dict[str, Any], str]:
     async with session.world() as world:
         currency = world.currency
-        return currency, {
+        # What another's gateway serves has nothing to do with what ours still makes.
+        own = world.running is not None and session.gateway_url(world) == world.running.gateway_url
+        making = world.running.making if own and world.running is not None else ""
+        options = {
             "gateway_url": session.gateway_url(world),
             "account": world.account(session.actor("consumer")),
             "deployment": world.deployment,
@@ -69,6 +73,7 @@ async def _options(
             "deposit": currency.parse(deposit, "--deposit"),
             "max_call_cost": None if max_cost is None else currency.parse(max_cost, "--max-cost"),
         }
+        return currency, options, making
 
 
 def _input(text: str | None, file: Path | None) -> str:
@@ -77,9 +82,13 @@ def _input(text: str | None, file: Path | None) -> str:
     if file is not None:
         try:
             return file.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise InputError(f"--input {file}", found="nothing", wanted="a file") from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"--input {file}", found=str(error), wanted="a file of UTF-8 text"
+                f"--input {file}",
+                found=getattr(error, "strerror", None) or str(error),
+                wanted="a file of UTF-8 text",
             ) from error
     if text is not None:
         return text
@@ -94,6 +103,7 @@ def _call(
     options: dict[str, Any],
     model: str,
     given: str,
+    making: str,
     wish: dict[str, Any],
 ) -> None:
     from tessera.client import Client
@@ -103,6 +113,13 @@ def _call(
         cards = {card.id: card for card in client.models()}
         card = cards.get(model.partition("@")[0])
         if card is None:
+            if making:
+                raise NotFound(
+                    "model",
+                    found=model,
+                    wanted="one that is served by now",
+                    next_step=f"tessera up is still making {making}; ask again when it is done",
+                )
             raise NotFound.among("model", model, cards)
         tasks = set(card.tasks)
         with session.waiting(f"calling {model}"):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tessera.app import World
     from tessera.assets.directory import AssetRecord
     from tessera.bindings import Offering
+    from tessera.ownership.offering import OfferingView
 
 __all__ = ["register"]
 
@@ -115,6 +116,7 @@ def register(app: typer.Typer) -> None:
             if not yes and not session.as_json:
                 _confirm(preview)
             limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
+            await _require_money(session, world, cost)
             bought = await purchase(
                 buyer,
                 offering,
@@ -210,6 +212,20 @@ def _confirm(preview: str) -> None:
     typer.confirm(f"{preview}. Buy?", abort=True, err=True)
 
 
+async def _require_money(session: Session, world: World, cost: int) -> None:
+    from tessera.errors import InputError
+
+    name = session.actor("holder")
+    held = await world.reader.read(world.deployment.currency.balanceOf(world.account(name).address))
+    if held < cost:
+        raise InputError(
+            f"account {name}",
+            found=world.currency.shown(held),
+            wanted=world.currency.shown(cost),
+            next_step=world.how_to_fund(name),
+        )
+
+
 async def _open_offering(world: World, record: AssetRecord) -> Offering:
     """Return the newest offering of an asset that is open."""
     from tessera.errors import NotFound
@@ -221,13 +237,26 @@ async def _open_offering(world: World, record: AssetRecord) -> Offering:
         asset=record.asset,
         first=world.deployment.since,
     )
+    latest = "none"
     for offering in reversed(found):
         view = await read_offering(world.reader, offering, now=world.now())
         if view.stage is Stage.OPEN and view.unsold:
             return offering
+        if latest == "none":
+            latest = _stood(view)
     raise NotFound(
         f"offering of {record.slug}",
-        found=f"{len(found)} that are over or sold out" if found else "none",
+        found=latest,
         wanted="one that is open",
-        next_step=f"its publisher can open one: tessera offer {record.slug}",
+        next_step=f"its publisher can open one: tessera offer {record.slug} --shares N --price P",
     )
+
+
+def _stood(view: OfferingView) -> str:
+    from tessera.ownership.offering import Stage
+
+    if view.stage is Stage.UPCOMING:
+        return f"one that begins at {shown_time(view.start)}"
+    if view.stage is Stage.FAILED:
+        return "one that failed its soft cap"
+    return "one that is over" if view.unsold else "one that is sold out"

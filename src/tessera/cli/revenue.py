@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
             session.say(
                 report,
                 f"settled   {world.currency.shown(int(report['total']))} in "
-                f"{len(report['transactions'])} transaction(s)"
+                f"{_transactions(len(report['transactions']))}"
                 if report["transactions"]
                 else "nothing was due",
                 *skipped,
@@ -235,3 +235,7 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
         for channel in found.channels:
             table.add_row(str(channel.channel), channel.operator, money(channel.balance))
         console.print(table)
+
+
+def _transactions(count: int) -> str:
+    return f"{count} transaction" if count == 1 else f"{count} transactions"

@@ -72,6 +72,12 @@ def _dispatched(arguments: list[str]) -> int:
             sys.stdout.write(f"{str(shown()).rstrip()}\n")
             return 0
         path = context.command_path if context is not None else "tessera"
+        option = str(getattr(error, "option_name", ""))
+        if option[:1] == "-" and option[1:2].isdigit():
+            # Somebody means a number; no option of ours begins with a digit.
+            raise InputError(
+                "number", found=option, wanted="0 or more", next_step=f"see: {path} --help"
+            ) from error
         said = str(shown()).strip().rstrip(".") or "a command is missing"
         raise InputError(said, next_step=f"see: {path} --help") from error
     return code if isinstance(code, int) else 0

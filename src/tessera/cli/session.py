@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tessera.config import Config, load_config
+from tessera.config import SETTINGS, Config, load_config
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,15 +24,26 @@ if TYPE_CHECKING:
     from tessera.app import World
     from tessera.assets.directory import AssetRecord
 
-__all__ = ["Session", "command"]
+__all__ = ["Session", "command", "default_of"]
 
 _PANEL: Final = "Everywhere"
+
+
+def default_of(setting: str) -> str:
+    """Return what `--help` says of a flag that overrides a setting."""
+    return str(SETTINGS[setting].default)
+
 
 _COMMON: Final[dict[str, tuple[Any, Any]]] = {
     "data_dir": (
         Annotated[
             Path | None,
-            typer.Option("--data-dir", help="Folder of everything kept.", rich_help_panel=_PANEL),
+            typer.Option(
+                "--data-dir",
+                help="Folder of everything kept.",
+                show_default=default_of("data_dir"),
+                rich_help_panel=_PANEL,
+            ),
         ],
         None,
     ),
@@ -69,7 +80,12 @@ _COMMON: Final[dict[str, tuple[Any, Any]]] = {
     "acting_as": (
         Annotated[
             str | None,
-            typer.Option("--as", help="Name of the key to act with.", rich_help_panel=_PANEL),
+            typer.Option(
+                "--as",
+                help="Name of the key to act with.",
+                show_default="the command's usual role",
+                rich_help_panel=_PANEL,
+            ),
         ],
         None,
     ),
@@ -288,6 +304,8 @@ def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callab
             *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
             *common,
         ]
+        # Whole, where click would cut it at 45 characters.
+        options.setdefault("short_help", (function.__doc__ or "").strip().splitlines()[0])
         # `wraps` copied the original's; Typer must see ours.
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
-from tessera.cli.session import Session, command
+from tessera.cli.session import Session, command, default_of
 
 if TYPE_CHECKING:
-    from tessera.app import Operator, World
+    from tessera.app import Operator, Running, World
     from tessera.gateway.server import GatewayServer
 
 __all__ = ["register"]
@@ -37,19 +38,41 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--deploy", help="With --rpc-url: deploy contracts there first.")
         ] = False,
         operator: Annotated[
-            str | None, typer.Option(help="Name of the key that serves and settles.")
+            str | None,
+            typer.Option(
+                help="Name of the key that serves and settles.",
+                show_default=default_of("operator"),
+            ),
         ] = None,
-        node_port: Annotated[int | None, typer.Option(help="Port of the chain; 0: any.")] = None,
-        gateway_host: Annotated[str | None, typer.Option(help="Address of the gateway.")] = None,
+        node_port: Annotated[
+            int | None,
+            typer.Option(help="Port of the chain; 0: any.", show_default=default_of("node_port")),
+        ] = None,
+        gateway_host: Annotated[
+            str | None,
+            typer.Option(help="Address of the gateway.", show_default=default_of("gateway_host")),
+        ] = None,
         gateway_port: Annotated[
-            int | None, typer.Option(help="Port of the gateway; 0: any.")
+            int | None,
+            typer.Option(
+                help="Port of the gateway; 0: any.", show_default=default_of("gateway_port")
+            ),
         ] = None,
         settle_every: Annotated[
-            int | None, typer.Option("--settle-every-s", help="Seconds between settlements.")
+            int | None,
+            typer.Option(
+                "--settle-every-s",
+                help="Seconds between settlements.",
+                show_default=default_of("settle_every_s"),
+            ),
         ] = None,
         withdraw_delay: Annotated[
             int | None,
-            typer.Option("--withdraw-delay-s", help="Of a new chain's channels, seconds."),
+            typer.Option(
+                "--withdraw-delay-s",
+                help="Of a new chain's channels, seconds.",
+                show_default=default_of("withdraw_delay_s"),
+            ),
         ] = None,
         allow_python: Annotated[
             bool, typer.Option("--allow-python-runners", help="Run publishers' Python code.")
@@ -79,14 +102,19 @@ def register(app: typer.Typer) -> None:
         # SIGTERM is how services are ended; Ctrl-C arrives as a cancellation, also before this.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
         async with AsyncExitStack() as stack:
-            world, serving, server = await _opened(session, stack, config, deploy=deploy)
+            world, serving, server, running = await _opened(session, stack, config, deploy=deploy)
             if demo:
                 from tessera.demo import populate
 
+                replace(running, making="the demo's world").leave(config.data_dir)
                 console = session.err if session.as_json else None
                 await populate(world, serving, server.url, console=console)
+                running.leave(config.data_dir)
             await _present(session, world, serving, server.url)
-            await _until_stopped(world, server, stopping)
+            try:
+                await _until_stopped(world, server, stopping)
+            finally:
+                session.note("stopped; tessera up goes on from here")
         return 0
 
     @command(app)
@@ -120,7 +148,7 @@ def register(app: typer.Typer) -> None:
 
 async def _opened(
     session: Session, stack: AsyncExitStack, config: Any, *, deploy: bool
-) -> tuple[World, Operator, GatewayServer]:
+) -> tuple[World, Operator, GatewayServer, Running]:
     from tessera.app import Running, open_world, operate, report_json
     from tessera.app.control import answer_commands
     from tessera.app.running import find_running
@@ -157,7 +185,7 @@ async def _opened(
     )
     running.leave(config.data_dir)
     stack.callback(running.take_away, config.data_dir)
-    return world, operator, server
+    return world, operator, server, running
 
 
 async def _equip(session: Session, world: World) -> None:

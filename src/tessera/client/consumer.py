@@ -366,7 +366,13 @@ class Client:
         with self._lock:
             if self._chain is None:
                 reader = ChainReader(self._rpc_url, chain_id=self._deployment.chain_id)
-                self._chain = reader, Sender(reader, self._account)
+                faucet = "tessera account faucet NAME"
+                self._chain = (
+                    reader,
+                    Sender(reader, self._account, how_to_fund=faucet)
+                    if self._deployment.has_faucet
+                    else Sender(reader, self._account),
+                )
             reader, sender = self._chain
         return ConsumerOnChain(reader, sender, self._deployment, self._operator())
 

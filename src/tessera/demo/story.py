@@ -253,9 +253,10 @@ async def _hand_over(world: World, listed: Listed) -> str:
     kept, gained = await world.reader.read_all(
         [listed.share.claimable(world.account(name).address) for name in (giver, taker)]
     )
+    what_came = world.currency.shown(gained) if gained else "none of it, as is right"
     return (
         f"{giver} gives {taker} {_MOVED:,} shares of {listed.plan.slug}; of what streamed before, "
-        f"{giver} keeps {world.currency.shown(kept)}, {taker} gets {world.currency.shown(gained)}"
+        f"{giver} keeps {world.currency.shown(kept)}, {taker} gets {what_came}"
     )
 
 

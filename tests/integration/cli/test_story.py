@@ -36,6 +36,21 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     bought = world.ok("buy", "mean", "100")
     assert preview["cost"] == bought["cost"] == str(50 * 10**6)
 
+    world.ok("account", "create", "poor", "--no-fund")
+    gasless = world("channel", "open", "0", "--as", "poor")
+    assert gasless.code == 2, gasless.err
+    assert "tessera account faucet poor" in gasless.err
+    told = world("buy", "mean", "100", "--yes", "--as", "poor")
+    assert "account poor: found '0.00 TUSD', wanted 50.00 TUSD; tessera account faucet poor" in (
+        told.err
+    )
+    minus = world("buy", "mean", "-5", "--yes")
+    assert (minus.code, "found '-5', wanted 0 or more" in minus.err) == (2, True)
+    world.ok("buy", "mean", "300", "--yes", "--as", "consumer")
+    told = world("buy", "mean", "1")
+    assert "found 'one that is sold out'" in told.err
+    assert "tessera offer mean --shares N --price P" in told.err
+
     poor = world("transfer", "mean", "publisher", "101")
     assert poor.code == 2, poor.err
     assert "found '100', wanted the 101 to pass on" in poor.err

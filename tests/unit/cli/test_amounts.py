@@ -26,6 +26,11 @@ def test_percents_have_two_digits() -> None:
             parse_percent(text, "cut")
 
 
+def test_too_many_percents_are_found_as_they_were_typed() -> None:
+    with pytest.raises(InputError, match="found '200', wanted 0 to 100"):
+        parse_percent("200", "--cut")
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("2m", 120), ("1d", 86_400)])
 def test_durations_have_a_unit(text: str, seconds: int) -> None:
     assert parse_duration(text, "--period") == seconds

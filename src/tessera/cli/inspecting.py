@@ -11,6 +11,8 @@ from tessera.cli.session import Session, command
 
 __all__ = ["register"]
 
+_NO_MODELS = "none; publish one (tessera publish FOLDER), or offer a server's: tessera upstreams"
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -19,6 +21,7 @@ def register(app: typer.Typer) -> None:
     async def status(session: Session) -> None:
         """Say what runs here: chain, gateway, models, and what is due."""
         from tessera.app import ask_supervisor, connect, find_running
+        from tessera.app.world import BOOKS
 
         config = session.config()
         running = find_running(config.data_dir)
@@ -56,9 +59,14 @@ def register(app: typer.Typer) -> None:
                     ),
                     f"operator  {running.operator}",
                     f"due       {due} on {told['channels_due']} channel(s)",
-                    f"models    {', '.join(told['models']) or 'none'}",
+                    f"models    {', '.join(told['models']) or _NO_MODELS}",
                     *(f"refused   {reason}" for reason in told["refused"].values()),
                 ]
+            elif (config.data_dir / BOOKS).is_file():
+                lines.append(
+                    f"gateway   none here; what its books say is due: tessera settle --rpc "
+                    f"{config.rpc_url}"
+                )
             session.say(data, *lines)
 
     @command(app, "config")

@@ -54,6 +54,8 @@ def test_on_another_chain_an_operator_deploys_serves_and_settles_without_his_gat
     ended = there("settle")
     assert ended.code == 5, ended.err
     chain = ("--rpc", rpc)
+    stranded = there("status", *chain)
+    assert f"due: tessera settle --rpc {rpc}" in stranded.out, stranded.err
     stranger = there("settle", *chain)
     assert stranger.code != 0, "the books are not those of the key `operator`"
     settled = there.ok("settle", *chain, TESSERA_OPERATOR="deployer")

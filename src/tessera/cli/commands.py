@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from tessera.cli import (
+    access,
     accounts,
     assets,
     calling,
     channels,
     inspecting,
     market,
+    orders,
     publishing,
     receipts,
     revenue,
@@ -55,6 +57,8 @@ starting.register(app)
 upstreams.register(app)
 publishing.register(app)
 market.register(app)
+access.register(app)
+orders.register(app)
 calling.register(app)
 channels.register(app)
 revenue.register(app)

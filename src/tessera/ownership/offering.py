@@ -6,7 +6,7 @@ import asyncio
 import enum
 from dataclasses import dataclass
 
-from tessera.bindings import Launchpad, Offering, Share, TestDollar
+from tessera.bindings import Access, Launchpad, Offering, Share, TestDollar
 from tessera.bindings.launchpad import OfferingOpened, Sale
 from tessera.bindings.offering import (
     Bought,
@@ -169,7 +169,9 @@ async def offer(
     return Offering(receipt.one_of(OfferingOpened).offering)
 
 
-async def allow(sender: Sender, token: Share | TestDollar, spender: str, amount: int) -> None:
+async def allow(
+    sender: Sender, token: Access | Share | TestDollar, spender: str, amount: int
+) -> None:
     """Let a contract take so much of the sender's tokens, unless it may already."""
     allowed = await sender.reader.read(token.allowance(sender.address, spender))
     if allowed < amount:

@@ -1,0 +1,100 @@
+"""The right to use a model, through the program alone: sold, redeemed, refunded, rented, resold."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.integration.cli.conftest import Program, write_bundle
+
+UNIT = 10**6
+
+
+def test_access_is_made_bought_redeemed_and_refunded(world: Program, tmp_path: Path) -> None:
+    world.ok("publish", write_bundle(tmp_path / "licensed", "licensed"))
+    terms = ("--kind", "calls", "--price", "2", "--units", "100", "--calls", "10")
+    terms += ("--serve-within", "2s", "--royalty", "5", "--licence", "CC-BY-4.0")
+    dry = world.ok("access", "create", "licensed", *terms, "--dry-run")
+    assert dry["dry_run"] is True
+    assert world.ok("access", "list", "licensed")["products"] == []
+    made = world.ok("access", "create", "licensed", *terms)
+    access = made["access"]
+    (listed,) = world.ok("access", "list", "licensed")["products"]
+    assert (listed["price"], listed["per_unit"], listed["left"]) == (str(2 * UNIT), 10, 100)
+    assert world.ok("access", "show", "licensed") == {"ok": True, **listed}
+
+    unasked = world("access", "buy", access, "3")
+    assert unasked.code == 2
+    assert "add --yes" in unasked.err
+    preview = world.ok("access", "buy", access, "3", "--dry-run")
+    changes = {(effect["symbol"], effect["change"]) for effect in preview["effects"]}
+    assert ("LICENSED", "3") in changes
+    assert any(change == str(-6 * UNIT) for _, change in changes)
+    assert world.ok("access", "show", access)["sold"] == 0
+    bought = world.ok("access", "buy", access, "3")
+    assert bought["cost"] == preview["cost"] == str(6 * UNIT)
+    assert world("access", "redeem", access, "4", "--yes").code == 2
+    order = world.ok("access", "redeem", access, "2")["order"]
+    (state,) = [o for o in world.ok("access", "orders")["orders"] if o["access"] == access]
+    assert (state["order"], state["calls"], state["state"]) == (order, 20, "waiting")
+
+    direct = world.ok("access", "buy", access, "1", "--redeem")
+    early = world("access", "refund", access, direct["order"], "--yes")
+    assert early.code == 5
+    assert "the operator may still serve" in early.err
+    deadline = time.monotonic() + 20
+    while world("access", "refund", access, direct["order"], "--dry-run").code:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    back = world.ok("access", "refund", access, direct["order"])
+    assert back["amount"] == str(2 * UNIT)
+    shown = world.ok("access", "order", access, direct["order"])
+    assert shown["state"] == "refunded"
+    assert world("access", "buy", "0x" + "11" * 20, "--yes").code == 2
+
+
+def test_units_are_resold_by_signed_orders(world: Program, tmp_path: Path) -> None:
+    world.ok("publish", write_bundle(tmp_path / "resold", "resold"))
+    made = world.ok(
+        "access", "create", "resold", "--kind", "licence", "--price", "1", "--units", "10",
+        "--royalty", "10",
+    )  # fmt: skip
+    access = made["access"]
+    world.ok("access", "buy", access, "4", "--as", "holder")
+    dry = world.ok("orders", "sell", access, "4", "--price", "8", "--dry-run")
+    assert dry["dry_run"] is True
+    assert world.ok("orders", "book", access)["orders"] == []
+    order = world.ok("orders", "sell", access, "4", "--price", "8")["order"]
+    (entry,) = world.ok("orders", "book", access)["orders"]
+    assert (entry["order"], entry["side"], entry["tokens_left"]) == (order, "sell", "4")
+
+    preview = world.ok("orders", "fill", order, "1", "--as", "consumer", "--dry-run")
+    by_why = {effect["why"]: int(effect["change"]) for effect in preview["effects"]}
+    assert by_why["the price"] == -2 * UNIT
+    assert by_why["the creator's royalty"] == UNIT // 5
+    assert by_why["the price less the royalty"] == 2 * UNIT - UNIT // 5
+    filled = world.ok("orders", "fill", order, "1", "--as", "consumer")
+    assert filled["paid"] == str(2 * UNIT)
+    assert world.ok("orders", "book", access)["orders"][0]["tokens_left"] == "3"
+    # The licence of the consumer is an order of its own now.
+    assert world.ok("access", "redeem", access, "1")["order"] == 1
+
+    bid = world.ok("orders", "bid", access, "2", "--price", "3", "--as", "consumer")["order"]
+    sold = world.ok("orders", "fill", bid, "1", "--as", "holder")
+    assert sold["received"] == str(3 * UNIT // 2)
+    assert world("orders", "fill", order, "5", "--as", "consumer", "--yes").code == 2
+    world.ok("orders", "cancel", order)
+    world.ok("orders", "cancel", "--all", "--as", "consumer")
+    assert world.ok("orders", "book", access)["orders"] == []
+    assert len(world.ok("orders", "book", access, "--all")["orders"]) == 2
+
+
+def test_shares_have_a_book_too(world: Program, tmp_path: Path) -> None:
+    world.ok("publish", write_bundle(tmp_path / "booked", "booked"))
+    world.ok("tokenize", "booked", "--supply", "1000", "--period", "1s")
+    order = world.ok("orders", "sell", "booked", "10.5", "--price", "21", "--as", "publisher")[
+        "order"
+    ]
+    filled = world.ok("orders", "fill", order, "0.5", "--as", "holder")
+    assert filled["paid"] == str(UNIT)
+    assert world("orders", "book", "booked").code == 0

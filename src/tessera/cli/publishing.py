@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,10 +87,17 @@ def register(app: typer.Typer) -> None:
             if dry_run:
                 _present_plan(session, world, plan)
                 return
-            with session.progress(f"storing {folder.name}") as progress:
-                done = await publish_plan(
-                    plan, world.store, world.deployment.registry, sender, progress=progress
+            try:
+                with session.progress(f"storing {folder.name}") as progress:
+                    done = await publish_plan(
+                        plan, world.store, world.deployment.registry, sender, progress=progress
+                    )
+            except asyncio.CancelledError:
+                session.note(
+                    f"what was sent stays sent; tessera publish {folder} goes on from what the "
+                    "chain has then"
                 )
+                raise
             _present_published(session, world, plan, done)
 
     @command(app)

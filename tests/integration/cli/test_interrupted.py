@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
+import httpx
+import pytest
 from tests.integration.cli.conftest import Program, wait_served, write_bundle
 
 BIG = 3 << 30
@@ -71,6 +77,85 @@ def test_ctrl_c_during_a_call_costs_nothing_and_the_next_one_is_answered(
     charged = int(world.ok("receipt", "show", again["receipt"])["charged"])
     assert charged == int(first["cost"]) + int(again["cost"])
     assert world.ok("settle")["skipped"] == []
+
+
+class SlowWire(ThreadingHTTPServer):
+    """A chain's JSON-RPC that stands still at the moment a transaction is sent."""
+
+    def __init__(self, chain: str, *, arrives: bool) -> None:
+        super().__init__(("127.0.0.1", 0), _Forwarding)
+        self.chain = chain
+        self.arrives = arrives
+        self.sending = threading.Event()
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+
+class _Forwarding(BaseHTTPRequestHandler):
+    server: SlowWire
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        sends = b"eth_sendRawTransaction" in body
+        answer = b"" if sends and not self.server.arrives else self._forwarded(body)
+        if sends:
+            self.server.sending.set()
+            self.server.over.wait(60)
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    def _forwarded(self, body: bytes) -> bytes:
+        headers = {"content-type": "application/json"}
+        return httpx.post(self.server.chain, content=body, headers=headers, trust_env=False).content
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_ctrl_c_in_the_moment_of_the_transaction_is_taken_up_by_the_next_publish(
+    world: Program, tmp_path: Path, *, arrives: bool
+) -> None:
+    slug = "arrived" if arrives else "lost"
+    folder = write_bundle(tmp_path / slug, name=slug)
+    with SlowWire(world.ok("status")["rpc_url"], arrives=arrives) as wire:
+        publishing = world.start("publish", str(folder), "--rpc", wire.url)
+        code, err = interrupted(publishing, lambda: wire.sending.wait(30) or None)
+    assert code == 130, err
+    assert "Traceback" not in err
+    assert "what was sent stays sent; tessera publish" in err
+    again = world.ok("publish", folder)
+    assert again["already_published"] is arrives
+    assert again["registered"] is not arrives
+    assert again["version"] == 1
+    # The same holds for a version: it is released once, and its price is listed.
+    (folder / "tessera.toml").write_text(
+        (folder / "tessera.toml").read_text().replace('"0.01"', '"0.02"')
+    )
+    with SlowWire(world.ok("status")["rpc_url"], arrives=arrives) as wire:
+        releasing = world.start("publish", str(folder), "--rpc", wire.url)
+        code, err = interrupted(releasing, lambda: wire.sending.wait(30) or None)
+    assert code == 130, err
+    again = world.ok("publish", folder)
+    assert again["released"] is not arrives
+    assert again["listed"] is True
+    assert again["version"] == 2
+    assert world.ok("publish", folder)["transactions"] == []
 
 
 def test_a_chain_that_accepts_and_then_hangs_is_given_up_soon(program: Program) -> None:

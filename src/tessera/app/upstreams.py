@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tessera.assets.manifest import MANIFEST_NAME, Task, UpstreamRunner
-from tessera.assets.placing import sync_directory
 from tessera.assets.references import MAX_SLUG
 from tessera.config import Config
 from tessera.errors import Conflict, InputError, NotFound
 from tessera.serving.discover import OLLAMA_URL, FoundServer, discover
 from tessera.serving.transport import base_url
+from tessera.storage.folders import sync_folder
 
 __all__ = ["allowed_upstreams", "choose_model", "find_upstreams", "write_upstream_bundle"]
 
@@ -184,7 +184,7 @@ def write_upstream_bundle(
         raise InputError(
             str(folder), found=error.strerror or str(error), wanted="a folder that can be written"
         ) from error
-    sync_directory(folder)
+    sync_folder(folder)
     return manifest, slug, does
 
 

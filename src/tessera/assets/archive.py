@@ -20,11 +20,11 @@ from tessera.assets.bundle import MAX_BUNDLE_BYTES, validate
 from tessera.assets.content import CHUNK_SIZE, ContentRoot, Piece, Progress, measure
 from tessera.assets.folder import MAX_FILES
 from tessera.assets.paths import canonical, fault_of, sort_key
-from tessera.assets.placing import sync_directory
 from tessera.assets.reading import CURRENCY_DECIMALS
 from tessera.assets.refusals import ArchiveInvalid, BundleChanged, storage_full
 from tessera.assets.store import Store, StoredBundle
 from tessera.errors import Conflict, InputError, NotFound
+from tessera.storage.folders import sync_folder
 
 __all__ = ["export_bundle", "import_bundle"]
 
@@ -76,7 +76,7 @@ def export_bundle(
             os.fsync(raw.fileno())
         # A hard link refuses to replace, which a rename would not.
         os.link(temporary, destination)
-        sync_directory(parent)
+        sync_folder(parent)
     except FileExistsError as error:
         raise Conflict(
             str(destination), found="a file", wanted="a path that does not exist yet"

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tessera.assets.content import CHUNK_SIZE, Piece
+from tessera.storage.folders import sync_folder
 
-__all__ = ["Placement", "remove_tree", "sync_directory"]
+__all__ = ["Placement", "remove_tree"]
 
 _ZEROS = bytes(CHUNK_SIZE)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,22 +62,13 @@ class Placement:
         """Set the permissions of the folders and force them to disk, innermost first."""
         for directory in sorted(self._directories, key=lambda each: -len(each.parts)):
             directory.chmod(self._directory_mode)
-            sync_directory(directory)
+            sync_folder(directory)
 
     def _make(self, directory: Path) -> None:
         if directory not in self._directories:
             self._make(directory.parent)
             directory.mkdir(0o700)
             self._directories.add(directory)
-
-
-def sync_directory(directory: Path) -> None:
-    """Force the names in a folder to disk."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def remove_tree(folder: Path) -> None:

@@ -41,10 +41,11 @@ from tessera.assets.content import (
 )
 from tessera.assets.folder import Folder
 from tessera.assets.manifest import MANIFEST_NAME, Manifest
-from tessera.assets.placing import Placement, remove_tree, sync_directory
+from tessera.assets.placing import Placement, remove_tree
 from tessera.assets.reading import CURRENCY_DECIMALS, MAX_MANIFEST_BYTES, read_manifest
 from tessera.assets.refusals import BundleChanged, BundleDamaged, storage_full
 from tessera.errors import Conflict, InputError, NotFound
+from tessera.storage.folders import sync_folder
 
 __all__ = ["Store", "StoredBundle"]
 
@@ -336,7 +337,7 @@ class Store:
                 if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise _exists(destination) from error
                 raise
-            sync_directory(parent)
+            sync_folder(parent)
 
     def list(self) -> tuple[ContentRoot, ...]:
         """Return the roots of all bundles, in their byte order."""
@@ -437,7 +438,7 @@ class Store:
             os.fsync(file.fileno())
         index.chmod(0o444)
         placement.seal()
-        sync_directory(temporary)
+        sync_folder(temporary)
         place = self._place(content.root)
         if not _renamed(temporary, place):
             present = self._intact(content.root)
@@ -448,7 +449,7 @@ class Store:
                 temporary.rename(place)
                 if doomed is not None:
                     remove_tree(doomed)
-        sync_directory(self._dir)
+        sync_folder(self._dir)
         return StoredBundle(place / _FILES, content)
 
     def _place(self, root: bytes) -> Path:

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from tessera.assets.manifest import MANIFEST_NAME, Kind
-from tessera.assets.placing import sync_directory
 from tessera.assets.references import MAX_SLUG
 from tessera.errors import Conflict
+from tessera.storage.folders import sync_folder
 
 __all__ = ["init_bundle"]
 
@@ -145,7 +145,7 @@ def init_bundle(folder: Path, kind: Kind = Kind.MODEL) -> Path:
     if program is not None:
         with program.open("x", encoding="utf-8") as file:
             file.write(_PROGRAM)
-    sync_directory(folder)
+    sync_folder(folder)
     return manifest
 
 

@@ -11,7 +11,6 @@ differently.
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import Final
 
 from tessera.chain.genesis import Genesis
 from tessera.errors import DataError, StorageFull
+from tessera.storage.folders import sync_folder
 
 __all__ = ["BlockRecord", "Journal"]
 
@@ -125,7 +125,7 @@ class Journal:
                     )
                 connection.execute("COMMIT")
                 if fresh:
-                    _sync_folder(path.parent)
+                    sync_folder(path.parent)
                 return cls(connection, path)
             except BaseException:
                 connection.close()
@@ -300,11 +300,3 @@ def _explained(error: sqlite3.DatabaseError, path: Path) -> DataError:
         wanted="a readable and writable journal",
         next_step="see docs/runbooks/embedded-node.md",
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -22,6 +22,7 @@ from coincurve import PrivateKey
 
 from tessera.bindings.codec import checksummed
 from tessera.errors import DataError, InputError, NotAllowed, NotFound, StorageFull
+from tessera.storage.folders import sync_folder
 
 __all__ = ["Account", "OutgoingTransaction", "Wallet"]
 
@@ -286,7 +287,7 @@ class Wallet:
                     os.fsync(opened.fileno())
                 # A link fails where the name is taken; a rename would replace somebody's key.
                 file.hardlink_to(temporary)
-                _sync_folder(self._folder)
+                sync_folder(self._folder)
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     temporary.unlink()
@@ -310,14 +311,6 @@ def _damaged(file: Path, error: Exception) -> DataError:
         wanted="a Web3 Secret Storage file",
         next_step="restore it from a copy",
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _keccak(data: bytes) -> bytes:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tessera.contracts import ARTIFACTS, SOURCES
-from tessera.errors import DataError, InputError, NotFound, TesseraError
+from tessera.contracts.command import write_or_check
+from tessera.errors import InputError, NotFound, TesseraError
 
 __all__ = ["build", "compile_contract", "deployables", "main", "render"]
 
@@ -236,24 +237,13 @@ def _imported(module: Any) -> Iterator[Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build or check; return the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given not in ([], ["--check"]):
-        print("usage: python -m tessera.contracts.build [--check]", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        changed = build(check=bool(given))
-    except (InputError, DataError) as error:
-        print(error.message, file=sys.stderr)  # noqa: T201
-        return 1
-    for name in changed:
-        if given:
-            print(  # noqa: T201
-                f"artifacts/{name}: not what the sources compile to; run `make contracts`",
-                file=sys.stderr,
-            )
-        else:
-            print(f"artifacts/{name}: written")  # noqa: T201
-    return 1 if given and changed else 0
+    return write_or_check(
+        "tessera.contracts.build",
+        "artifacts",
+        "the sources compile to",
+        lambda check: build(check=check),
+        arguments,
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tessera.contracts import SOURCES, artifact_names, load_artifact
+from tessera.contracts.command import write_or_check
 from tessera.contracts.shapes import Shapes, identifier, snake_case
-from tessera.errors import InputError, InvariantViolation, TesseraError
+from tessera.errors import InputError, InvariantViolation
 
 __all__ = ["generate", "main", "revert_class"]
 
@@ -382,24 +383,13 @@ def _formatted(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Generate or check; return the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given not in ([], ["--check"]):
-        print("usage: python -m tessera.contracts.generate [--check]", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        changed = generate(check=bool(given))
-    except TesseraError as error:
-        print(error.message, file=sys.stderr)  # noqa: T201
-        return 1
-    for name in changed:
-        if given:
-            print(  # noqa: T201
-                f"bindings/{name}: not what the artifacts give; run `make contracts`",
-                file=sys.stderr,
-            )
-        else:
-            print(f"bindings/{name}: written")  # noqa: T201
-    return 1 if given and changed else 0
+    return write_or_check(
+        "tessera.contracts.generate",
+        "bindings",
+        "the artifacts give",
+        lambda check: generate(check=check),
+        arguments,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-calls bench-node contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,6 +31,14 @@ bench-gas: ## gas of every operation beside its peers; exits 1 where a goal is m
 	@scripts/bootstrap dev
 	@scripts/bootstrap peers
 	@$(PYTHON) -m bench.gas --json bench/results/gas.json --figures bench/figures.md
+
+bench-calls: ## paid calls a second through the gateway, each on the disk
+	@scripts/bootstrap core
+	@$(PYTHON) -m bench.paid_calls
+
+bench-node: ## transactions a second through the embedded node, and its starts
+	@scripts/bootstrap core
+	@$(PYTHON) -m bench.embedded_node
 
 contracts: ## compile the contracts again and write artifacts and bindings
 	@scripts/bootstrap dev

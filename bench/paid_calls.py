@@ -1,8 +1,11 @@
-"""Paid calls a second through the gateway: `python -m bench.paid_calls [CALLS]`.
+"""Paid calls a second through the gateway: `make bench-calls`.
+
+`python -m bench.paid_calls [CALLS]` makes another number of them.
 
 Thirty-two connections, each with a channel of its own and vouchers signed beforehand; a model that
-answers at once; every voucher, charge and receipt synced to the disk. The load runs in a process
-of its own on the same machine, so the figure is a lower bound. Prints, and gates nothing.
+answers at once; every voucher, charge and receipt synced to the disk. The chain is the contract's
+twin, as no call waits for it. The load runs in a process of its own on the same machine, so the
+figure is a lower bound. Prints, and gates nothing.
 """
 
 from __future__ import annotations
@@ -13,45 +16,143 @@ import multiprocessing
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvloop
-from tests.integration.gateway.conftest import PRICE, Parrot, make_gateway
-from tests.unit.payments.conftest import CONSUMER, DOMAIN, KEY, Books, Clock, WrittenChain, sign
 
-from tessera.gateway.messages import Limits
+from tessera.gateway.asgi import Gateway
+from tessera.gateway.catalogue import ListedModels, Offer
+from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.payments.header import payment_header
-from tessera.serving.runner import EmbeddingsRequest, EmbeddingsResult, Units
-from tessera.spec.signatures import keccak
-from tessera.spec.vouchers import call_digest
+from tessera.payments.ledger import Ledger
+from tessera.payments.ports import ChannelView, SettleResult
+from tessera.serving.runner import (
+    EmbeddingsRequest,
+    EmbeddingsResult,
+    Identity,
+    RunnerBase,
+    Task,
+    Units,
+)
+from tessera.spec.channels import ChannelsModel
+from tessera.spec.prices import Price
+from tessera.spec.signatures import Address, Domain, Signer, keccak
+from tessera.spec.vouchers import (
+    Line,
+    SignedVoucher,
+    TillKey,
+    Voucher,
+    call_digest,
+    voucher_digest,
+)
 
 CONNECTIONS = 32
-BODY = json.dumps({"model": "parrot", "input": ["hello world"]}).encode()
+DEPOSIT = 10**12
+BODY = json.dumps({"model": "instant", "input": ["hello world"]}).encode()
 UNITS = 3
+PRICE = Price(per_call=100, per_1k_in=1_000, per_1k_out=10_000)
+KEY = TillKey(asset=7, terms=1)
+DOMAIN = Domain(31_337, Address(keccak(b"channels")[12:]))
+OPERATOR = Signer(keccak(b"operator"))
+CONSUMER = Signer(keccak(b"consumer"))
+DELAY_S = 3_600
 
 
-class Instant(Parrot):
+class Instant(RunnerBase):
     """Answers at once."""
+
+    def __init__(self) -> None:
+        super().__init__("instant", frozenset({Task.EMBEDDINGS}), Identity.HASHED)
+
+    async def load(self) -> None:
+        """There is nothing to load."""
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
 
     async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
         return EmbeddingsResult([[1.0, 2.0, 3.0]] * len(request.texts), Units(UNITS))
 
 
+class TwinChain:
+    """The twin of Channels behind an operator's port."""
+
+    def __init__(self) -> None:
+        self.model = ChannelsModel(DOMAIN, withdraw_delay=DELAY_S)
+
+    def open(self, salt: int) -> int:
+        word = salt.to_bytes(32, "big")
+        return self.model.open(
+            CONSUMER.address, OPERATOR.address, word, DEPOSIT, CONSUMER.address, ()
+        )
+
+    async def read_channel(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
+        state = self.model.channels.get((OPERATOR.address, channel))
+        if state is None:
+            return None
+        lines = {key: self.model.line_of(OPERATOR.address, channel, *key) for key in keys}
+        return ChannelView(
+            state.payer,
+            state.signer,
+            state.restricted,
+            state.balance,
+            state.available_at,
+            lines,
+        )
+
+    async def settle(self, tills: Sequence[TillKey], words: Sequence[int]) -> SettleResult:
+        done = self.model.settle(OPERATOR.address, tills, words, int(time.time()))
+        return SettleResult("0x", 1, done.total, tuple(done.skipped), (KEY.asset,))
+
+    async def flush(self, asset: int) -> str:
+        return f"0x{asset:x}"
+
+
+def make_gateway(ledger: Ledger) -> Gateway:
+    terms = PaymentTerms(
+        domain=DOMAIN,
+        operator=OPERATOR.address,
+        currency=OPERATOR.address,
+        decimals=6,
+        symbol="TUSD",
+        withdraw_delay_s=DELAY_S,
+    )
+    offer = Offer(
+        slug="instant",
+        asset=KEY.asset,
+        version=1,
+        terms=KEY.terms,
+        urn=f"eip155:31337/erc721:0x{'0' * 39}1/{KEY.asset}",
+        price=PRICE,
+        runner=Instant(),
+        owner="publisher",
+    )
+    return Gateway(ListedModels([offer]), Cashier(ledger, terms), time.time)
+
+
+def sign(channel: int, maximum: int) -> SignedVoucher:
+    voucher = Voucher(channel, (Line(*KEY, maximum),))
+    return SignedVoucher(voucher, CONSUMER.sign(voucher_digest(DOMAIN, channel, voucher.lines)))
+
+
 def serve(pipe: Connection, folder: str) -> None:
     async def main() -> None:
-        books = Books(Path(folder) / "books.db", WrittenChain(), Clock())
-        await books.reopen()
-        channels = [books.chain.open(10**12, salt=salt) for salt in range(CONNECTIONS)]
-        server = GatewayServer(make_gateway(books, Instant(), Limits()))
+        chain = TwinChain()
+        channels = [chain.open(salt) for salt in range(CONNECTIONS)]
+        ledger = await Ledger.open(
+            Path(folder) / "books.db", DOMAIN, OPERATOR, chain, time.time, knows=KEY.__eq__
+        )
+        server = GatewayServer(make_gateway(ledger))
         await server.start()
         pipe.send((server.port, channels))
         started = time.process_time()
         await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
         pipe.send(time.process_time() - started)
         await server.stop()
-        await books.ledger.close()
+        await ledger.close()
 
     uvloop.run(main())
 
@@ -66,7 +167,7 @@ def requests_for(channel: int, calls: int) -> list[bytes]:
     cost = PRICE.cost_ceil(UNITS, 0)
     return [
         b"POST /v1/embeddings HTTP/1.1\r\nhost: bench\r\ntessera-payment: "
-        + payment_header(sign(channel, (KEY, cost * number))).encode()
+        + payment_header(sign(channel, cost * number)).encode()
         + signed_call(channel, number)
         + b"\r\ncontent-length: %d\r\n\r\n" % len(BODY)
         + BODY

@@ -1,4 +1,8 @@
-"""httpx transports that pay: whatever takes an httpx client can call a Tessera gateway."""
+"""httpx transports that pay: whatever takes an httpx client can call a Tessera gateway.
+
+One generator decides what is sent; the two classes drive it alike, one waiting and one awaiting,
+which cannot be shared.
+"""
 
 from __future__ import annotations
 

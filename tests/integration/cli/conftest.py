@@ -179,6 +179,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_server: str) -> Iterat
         up.send_signal(signal.SIGINT)
         _, err = up.communicate(timeout=30)
         assert up.returncode == 130, err
+        assert "stopped; tessera up goes on from here" in err
         assert "Traceback" not in err
     finally:
         if up.poll() is None:

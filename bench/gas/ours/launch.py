@@ -44,6 +44,8 @@ def _sale(market: Market, asset: int) -> list[Row]:
             1_000 * _SHARES,
             chain.now,
             chain.now + 30 * DAY,
+            bytes(32),
+            (0, 0, 0),
         )
         receipt = chain.transact(publisher, market.launchpad, "offer", asset, terms)
         event = event_topic(market.launchpad.abi, "OfferingOpened")

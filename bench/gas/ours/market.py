@@ -131,14 +131,17 @@ def deploy(chain: Chain, dollar: Dollar) -> Market:
     found = [contract.address for contract in (shares, registered, tills, opened)]
     if found != to_be:
         raise MeasurementFailed(f"deployment: found addresses {found}, wanted {to_be}")
-    foreseen = chain.next_contract(founder, 2)
-    launchpad = chain.deploy(
-        founder,
-        code("Launchpad"),
-        registered.address,
-        chain.deploy(founder, code("Offering"), foreseen).address,
-        chain.deploy(founder, code("Vesting"), foreseen).address,
-    )
+    foreseen = chain.next_contract(founder, 5)
+    # No figure here is about a pool.
+    exchange = ZERO_ADDRESS
+    clones = [
+        chain.deploy(founder, code(kind), foreseen, exchange).address
+        for kind in ("Offering", "Auction", "Curve")
+    ]
+    clones += [
+        chain.deploy(founder, code(kind), foreseen).address for kind in ("Vesting", "Allocation")
+    ]
+    launchpad = chain.deploy(founder, code("Launchpad"), registered.address, exchange, *clones)
     if launchpad.address != foreseen:
         raise MeasurementFailed(f"deployment: found {launchpad.address}, wanted {foreseen}")
     return Market(chain, dollar, registered, opened, launchpad, shares.abi)

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import sha3
-
 from tessera.assets.manifest import Contributor, Role
 from tessera.assets.references import is_address
 from tessera.errors import InputError, NotFound
+from tessera.spec.merkle import EMPTY_ROOT, MerkleTree, leads_to, leaf_of
 from tessera.units import Bps
 
 __all__ = [
@@ -27,7 +26,7 @@ __all__ = [
     "verify_contribution",
 ]
 
-NO_CONTRIBUTIONS = bytes(32)
+NO_CONTRIBUTIONS = EMPTY_ROOT
 """The root where nobody is named: no leaf leads to it."""
 
 
@@ -61,7 +60,7 @@ class Contribution:
             + self.weight.to_bytes(32, "big")
             + self.evidence
         )
-        return _keccak(_keccak(encoded))
+        return leaf_of(encoded)
 
 
 class ContributionTree:
@@ -87,13 +86,12 @@ class ContributionTree:
             raise InputError(
                 "contributions", found="the same contribution twice", wanted="each one once"
             )
-        self._nodes = _complete_tree(sorted(leaves))
-        self._count = len(leaves)
+        self._tree = MerkleTree(leaves)
 
     @property
     def root(self) -> bytes:
         """The 32 bytes that go on the chain."""
-        return self._nodes[0] if self._nodes else NO_CONTRIBUTIONS
+        return self._tree.root
 
     def proof(self, contribution: Contribution) -> tuple[bytes, ...]:
         """Return the siblings that lead from the contribution to the root, lowest first.
@@ -103,31 +101,20 @@ class ContributionTree:
         NotFound
             The tree has no such leaf.
         """
-        try:
-            # Leaves fill the end of the array; inner nodes are at its start.
-            index = self._nodes.index(contribution.leaf(), len(self._nodes) - self._count)
-        except ValueError as error:
+        siblings = self._tree.proof(contribution.leaf())
+        if siblings is None:
             raise NotFound(
                 "contribution",
                 found=contribution.account,
                 wanted="one that the bundle lists, with the same role, weight and evidence",
-            ) from error
-        siblings: list[bytes] = []
-        while index > 0:
-            siblings.append(self._nodes[index + 1 if index % 2 else index - 1])
-            index = (index - 1) // 2
-        return tuple(siblings)
+            )
+        return siblings
 
 
 def verify_contribution(root: bytes, contribution: Contribution, proof: Sequence[bytes]) -> bool:
     """Whether the root commits to this contribution."""
     _check(contribution)
-    node = contribution.leaf()
-    for sibling in proof:
-        if len(sibling) != 32:
-            return False
-        node = _pair(node, sibling)
-    return node == root
+    return leads_to(contribution.leaf(), proof, root)
 
 
 def contributions_of(
@@ -172,27 +159,6 @@ def contributions_of(
         _check(leaf)
         leaves.append(leaf)
     return tuple(leaves)
-
-
-def _complete_tree(leaves: Sequence[bytes]) -> list[bytes]:
-    """Lay out a complete binary tree in an array: children of i at 2i + 1 and 2i + 2."""
-    if not leaves:
-        return []
-    size = 2 * len(leaves) - 1
-    nodes = [b""] * size
-    for number, leaf in enumerate(leaves):
-        nodes[size - 1 - number] = leaf
-    for index in range(size - 1 - len(leaves), -1, -1):
-        nodes[index] = _pair(nodes[2 * index + 1], nodes[2 * index + 2])
-    return nodes
-
-
-def _pair(one: bytes, other: bytes) -> bytes:
-    return _keccak(min(one, other) + max(one, other))
-
-
-def _keccak(data: bytes) -> bytes:
-    return bytes(sha3.keccak_256(data).digest())
 
 
 def _check(contribution: Contribution) -> None:

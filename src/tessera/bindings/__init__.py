@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tessera.bindings.access import Access as Access
+    from tessera.bindings.allocation import Allocation as Allocation
+    from tessera.bindings.auction import Auction as Auction
     from tessera.bindings.channels import Channels as Channels
+    from tessera.bindings.curve import Curve as Curve
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTRACTS",
     "Access",
+    "Allocation",
+    "Auction",
     "Channels",
+    "Curve",
     "Launchpad",
     "Offering",
     "Orders",
@@ -36,7 +42,10 @@ __all__ = [
 
 CONTRACTS: Final[dict[str, str]] = {
     "Access": "tessera.bindings.access",
+    "Allocation": "tessera.bindings.allocation",
+    "Auction": "tessera.bindings.auction",
     "Channels": "tessera.bindings.channels",
+    "Curve": "tessera.bindings.curve",
     "Launchpad": "tessera.bindings.launchpad",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",

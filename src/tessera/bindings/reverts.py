@@ -109,6 +109,106 @@ class AccessUnitsOutOfRange(_Refusal):
     """access: units out of range"""
 
 
+class AllocationClaimedAlready(_Refusal):
+    """allocation: claimed already"""
+
+
+class AllocationCurrencyRefusedTheTransfer(_Refusal):
+    """allocation: currency refused the transfer"""
+
+
+class AllocationOnlyTheLaunchpad(_Refusal):
+    """allocation: only the launchpad"""
+
+
+class AllocationRevenueIsHeldUpOnlyTheContributorMayForgoIt(_Refusal):
+    """allocation: revenue is held up; only the contributor may forgo it"""
+
+
+class AllocationShareRefusedTheTransfer(_Refusal):
+    """allocation: share refused the transfer"""
+
+
+class AllocationWeightsAboveTheWhole(_Refusal):
+    """allocation: weights above the whole"""
+
+
+class AuctionABidOfNothing(_Refusal):
+    """auction: a bid of nothing"""
+
+
+class AuctionClosedAlready(_Refusal):
+    """auction: closed already"""
+
+
+class AuctionInitializedAlready(_Refusal):
+    """auction: initialized already"""
+
+
+class AuctionNoPoolToOpen(_Refusal):
+    """auction: no pool to open"""
+
+
+class AuctionNoRefunds(_Refusal):
+    """auction: no refunds"""
+
+
+class AuctionNotClosed(_Refusal):
+    """auction: not closed"""
+
+
+class AuctionNotFinal(_Refusal):
+    """auction: not final"""
+
+
+class AuctionNotOpenYet(_Refusal):
+    """auction: not open yet"""
+
+
+class AuctionNotOverYet(_Refusal):
+    """auction: not over yet"""
+
+
+class AuctionNothingToCollect(_Refusal):
+    """auction: nothing to collect"""
+
+
+class AuctionNothingToRefund(_Refusal):
+    """auction: nothing to refund"""
+
+
+class AuctionNothingToReturn(_Refusal):
+    """auction: nothing to return"""
+
+
+class AuctionOnlyThePublisher(_Refusal):
+    """auction: only the publisher"""
+
+
+class AuctionOver(_Refusal):
+    """auction: over"""
+
+
+class AuctionPoolOpenedAlready(_Refusal):
+    """auction: pool opened already"""
+
+
+class AuctionRevenueIsHeldUpOnlyTheBidderMayForgoIt(_Refusal):
+    """auction: revenue is held up; only the bidder may forgo it"""
+
+
+class AuctionRevenueIsHeldUpOnlyThePublisherMayForgoIt(_Refusal):
+    """auction: revenue is held up; only the publisher may forgo it"""
+
+
+class AuctionSharesAreNotHere(_Refusal):
+    """auction: shares are not here"""
+
+
+class AuctionThePublisherCannotBid(_Refusal):
+    """auction: the publisher cannot bid"""
+
+
 class ChannelsAGrantNeverShrinks(_Refusal):
     """channels: a grant never shrinks"""
 
@@ -201,6 +301,54 @@ class ChannelsZeroAddress(_Refusal):
     """channels: zero address"""
 
 
+class CurveFewerThanTheBuyersLeast(_Refusal):
+    """curve: fewer than the buyer's least"""
+
+
+class CurveGraduatedSellOnTheExchange(_Refusal):
+    """curve: graduated; sell on the exchange"""
+
+
+class CurveInitializedAlready(_Refusal):
+    """curve: initialized already"""
+
+
+class CurveLessThanTheSellersLeast(_Refusal):
+    """curve: less than the seller's least"""
+
+
+class CurveMoreThanWasBoughtHere(_Refusal):
+    """curve: more than was bought here"""
+
+
+class CurveNotOpenYet(_Refusal):
+    """curve: not open yet"""
+
+
+class CurveNotOverYet(_Refusal):
+    """curve: not over yet"""
+
+
+class CurveOnlyThePublisher(_Refusal):
+    """curve: only the publisher"""
+
+
+class CurveOver(_Refusal):
+    """curve: over"""
+
+
+class CurvePastTheDeadline(_Refusal):
+    """curve: past the deadline"""
+
+
+class CurveSharesAreNotHere(_Refusal):
+    """curve: shares are not here"""
+
+
+class CurveTooLittleForAShare(_Refusal):
+    """curve: too little for a share"""
+
+
 class Erc20AllowanceTooLow(_Refusal):
     """erc20: allowance too low"""
 
@@ -253,16 +401,36 @@ class Erc721TheZeroAddressOwnsNothing(_Refusal):
     """erc721: the zero address owns nothing"""
 
 
+class LaunchpadACurveMustOpenAPool(_Refusal):
+    """launchpad: a curve must open a pool"""
+
+
 class LaunchpadAmountOutOfRange(_Refusal):
     """launchpad: amount out of range"""
+
+
+class LaunchpadAnotherSalePromisesThePool(_Refusal):
+    """launchpad: another sale promises the pool"""
 
 
 class LaunchpadAssetIsNotTokenized(_Refusal):
     """launchpad: asset is not tokenized"""
 
 
+class LaunchpadAssetNamesNoContributors(_Refusal):
+    """launchpad: asset names no contributors"""
+
+
 class LaunchpadBeneficiaryIsTheZeroAddress(_Refusal):
     """launchpad: beneficiary is the zero address"""
+
+
+class LaunchpadCurveOutOfRange(_Refusal):
+    """launchpad: curve out of range"""
+
+
+class LaunchpadMoreThanAllOfTheProceeds(_Refusal):
+    """launchpad: more than all of the proceeds"""
 
 
 class LaunchpadNobodyCouldBuy(_Refusal):
@@ -271,6 +439,26 @@ class LaunchpadNobodyCouldBuy(_Refusal):
 
 class LaunchpadNotACloneOfOurs(_Refusal):
     """launchpad: not a clone of ours"""
+
+
+class LaunchpadNotAContribution(_Refusal):
+    """launchpad: not a contribution"""
+
+
+class LaunchpadNotAnAllocationOfOurs(_Refusal):
+    """launchpad: not an allocation of ours"""
+
+
+class LaunchpadOnlyTheAssetsOwnerPromisesAPool(_Refusal):
+    """launchpad: only the asset's owner promises a pool"""
+
+
+class LaunchpadOnlyTheContributorNamesAReceiver(_Refusal):
+    """launchpad: only the contributor names a receiver"""
+
+
+class LaunchpadPoolTooSmallOrTooLarge(_Refusal):
+    """launchpad: pool too small or too large"""
 
 
 class LaunchpadPriceOutOfRange(_Refusal):
@@ -289,24 +477,28 @@ class LaunchpadSoftCapAboveWhatIsForSale(_Refusal):
     """launchpad: soft cap above what is for sale"""
 
 
+class LaunchpadSurchargeOutOfRange(_Refusal):
+    """launchpad: surcharge out of range"""
+
+
+class LaunchpadThereIsAPoolAlready(_Refusal):
+    """launchpad: there is a pool already"""
+
+
+class LaunchpadTierOrLockOutOfRange(_Refusal):
+    """launchpad: tier or lock out of range"""
+
+
 class LaunchpadTimesOutOfOrder(_Refusal):
     """launchpad: times out of order"""
 
 
-class OfferingAboveTheCapForOneBuyer(_Refusal):
-    """offering: above the cap for one buyer"""
-
-
-class OfferingCurrencyRefusedTheTransfer(_Refusal):
-    """offering: currency refused the transfer"""
-
-
-class OfferingCurrencyTakesAFee(_Refusal):
-    """offering: currency takes a fee"""
-
-
 class OfferingInitializedAlready(_Refusal):
     """offering: initialized already"""
+
+
+class OfferingNoPoolToOpen(_Refusal):
+    """offering: no pool to open"""
 
 
 class OfferingNoRefunds(_Refusal):
@@ -345,8 +537,8 @@ class OfferingOver(_Refusal):
     """offering: over"""
 
 
-class OfferingReceiverIsTheZeroAddress(_Refusal):
-    """offering: receiver is the zero address"""
+class OfferingPoolOpenedAlready(_Refusal):
+    """offering: pool opened already"""
 
 
 class OfferingReturnedAlready(_Refusal):
@@ -359,10 +551,6 @@ class OfferingRevenueIsHeldUpOnlyTheBuyerMayForgoIt(_Refusal):
 
 class OfferingRevenueIsHeldUpOnlyThePublisherMayForgoIt(_Refusal):
     """offering: revenue is held up; only the publisher may forgo it"""
-
-
-class OfferingShareRefusedTheTransfer(_Refusal):
-    """offering: share refused the transfer"""
 
 
 class OfferingSharesAreNotHere(_Refusal):
@@ -581,6 +769,34 @@ class RescueTokenRefusedTheTransfer(_Refusal):
     """rescue: token refused the transfer"""
 
 
+class SaleAboveTheBuyersPartOfTheList(_Refusal):
+    """sale: above the buyer's part of the list"""
+
+
+class SaleAboveTheCapForOneBuyer(_Refusal):
+    """sale: above the cap for one buyer"""
+
+
+class SaleCurrencyRefusedTheTransfer(_Refusal):
+    """sale: currency refused the transfer"""
+
+
+class SaleCurrencyTakesAFee(_Refusal):
+    """sale: currency takes a fee"""
+
+
+class SaleNotOnTheList(_Refusal):
+    """sale: not on the list"""
+
+
+class SaleReceiverIsTheZeroAddress(_Refusal):
+    """sale: receiver is the zero address"""
+
+
+class SaleShareRefusedTheTransfer(_Refusal):
+    """sale: share refused the transfer"""
+
+
 class ShareBalanceTooLow(_Refusal):
     """share: balance too low"""
 
@@ -746,6 +962,31 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "access: the operator may still serve": AccessTheOperatorMayStillServe,
     "access: the right ends before the rent": AccessTheRightEndsBeforeTheRent,
     "access: units out of range": AccessUnitsOutOfRange,
+    "allocation: claimed already": AllocationClaimedAlready,
+    "allocation: currency refused the transfer": AllocationCurrencyRefusedTheTransfer,
+    "allocation: only the launchpad": AllocationOnlyTheLaunchpad,
+    "allocation: revenue is held up; only the contributor may forgo it": AllocationRevenueIsHeldUpOnlyTheContributorMayForgoIt,
+    "allocation: share refused the transfer": AllocationShareRefusedTheTransfer,
+    "allocation: weights above the whole": AllocationWeightsAboveTheWhole,
+    "auction: a bid of nothing": AuctionABidOfNothing,
+    "auction: closed already": AuctionClosedAlready,
+    "auction: initialized already": AuctionInitializedAlready,
+    "auction: no pool to open": AuctionNoPoolToOpen,
+    "auction: no refunds": AuctionNoRefunds,
+    "auction: not closed": AuctionNotClosed,
+    "auction: not final": AuctionNotFinal,
+    "auction: not open yet": AuctionNotOpenYet,
+    "auction: not over yet": AuctionNotOverYet,
+    "auction: nothing to collect": AuctionNothingToCollect,
+    "auction: nothing to refund": AuctionNothingToRefund,
+    "auction: nothing to return": AuctionNothingToReturn,
+    "auction: only the publisher": AuctionOnlyThePublisher,
+    "auction: over": AuctionOver,
+    "auction: pool opened already": AuctionPoolOpenedAlready,
+    "auction: revenue is held up; only the bidder may forgo it": AuctionRevenueIsHeldUpOnlyTheBidderMayForgoIt,
+    "auction: revenue is held up; only the publisher may forgo it": AuctionRevenueIsHeldUpOnlyThePublisherMayForgoIt,
+    "auction: shares are not here": AuctionSharesAreNotHere,
+    "auction: the publisher cannot bid": AuctionThePublisherCannotBid,
     "channels: a grant never shrinks": ChannelsAGrantNeverShrinks,
     "channels: balance too large": ChannelsBalanceTooLarge,
     "channels: balance too low": ChannelsBalanceTooLow,
@@ -769,6 +1010,18 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "channels: withdrawal is not available yet": ChannelsWithdrawalIsNotAvailableYet,
     "channels: withdrawal requested already": ChannelsWithdrawalRequestedAlready,
     "channels: zero address": ChannelsZeroAddress,
+    "curve: fewer than the buyer's least": CurveFewerThanTheBuyersLeast,
+    "curve: graduated; sell on the exchange": CurveGraduatedSellOnTheExchange,
+    "curve: initialized already": CurveInitializedAlready,
+    "curve: less than the seller's least": CurveLessThanTheSellersLeast,
+    "curve: more than was bought here": CurveMoreThanWasBoughtHere,
+    "curve: not open yet": CurveNotOpenYet,
+    "curve: not over yet": CurveNotOverYet,
+    "curve: only the publisher": CurveOnlyThePublisher,
+    "curve: over": CurveOver,
+    "curve: past the deadline": CurvePastTheDeadline,
+    "curve: shares are not here": CurveSharesAreNotHere,
+    "curve: too little for a share": CurveTooLittleForAShare,
     "erc20: allowance too low": Erc20AllowanceTooLow,
     "erc20: balance too low": Erc20BalanceTooLow,
     "erc20: receiver is the zero address": Erc20ReceiverIsTheZeroAddress,
@@ -782,20 +1035,31 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "erc721: sender is not the owner": Erc721SenderIsNotTheOwner,
     "erc721: the owner needs no approval": Erc721TheOwnerNeedsNoApproval,
     "erc721: the zero address owns nothing": Erc721TheZeroAddressOwnsNothing,
+    "launchpad: a curve must open a pool": LaunchpadACurveMustOpenAPool,
     "launchpad: amount out of range": LaunchpadAmountOutOfRange,
+    "launchpad: another sale promises the pool": LaunchpadAnotherSalePromisesThePool,
     "launchpad: asset is not tokenized": LaunchpadAssetIsNotTokenized,
+    "launchpad: asset names no contributors": LaunchpadAssetNamesNoContributors,
     "launchpad: beneficiary is the zero address": LaunchpadBeneficiaryIsTheZeroAddress,
+    "launchpad: curve out of range": LaunchpadCurveOutOfRange,
+    "launchpad: more than all of the proceeds": LaunchpadMoreThanAllOfTheProceeds,
     "launchpad: nobody could buy": LaunchpadNobodyCouldBuy,
     "launchpad: not a clone of ours": LaunchpadNotACloneOfOurs,
+    "launchpad: not a contribution": LaunchpadNotAContribution,
+    "launchpad: not an allocation of ours": LaunchpadNotAnAllocationOfOurs,
+    "launchpad: only the asset's owner promises a pool": LaunchpadOnlyTheAssetsOwnerPromisesAPool,
+    "launchpad: only the contributor names a receiver": LaunchpadOnlyTheContributorNamesAReceiver,
+    "launchpad: pool too small or too large": LaunchpadPoolTooSmallOrTooLarge,
     "launchpad: price out of range": LaunchpadPriceOutOfRange,
     "launchpad: publisher is the zero address": LaunchpadPublisherIsTheZeroAddress,
     "launchpad: share refused the transfer": LaunchpadShareRefusedTheTransfer,
     "launchpad: soft cap above what is for sale": LaunchpadSoftCapAboveWhatIsForSale,
+    "launchpad: surcharge out of range": LaunchpadSurchargeOutOfRange,
+    "launchpad: there is a pool already": LaunchpadThereIsAPoolAlready,
+    "launchpad: tier or lock out of range": LaunchpadTierOrLockOutOfRange,
     "launchpad: times out of order": LaunchpadTimesOutOfOrder,
-    "offering: above the cap for one buyer": OfferingAboveTheCapForOneBuyer,
-    "offering: currency refused the transfer": OfferingCurrencyRefusedTheTransfer,
-    "offering: currency takes a fee": OfferingCurrencyTakesAFee,
     "offering: initialized already": OfferingInitializedAlready,
+    "offering: no pool to open": OfferingNoPoolToOpen,
     "offering: no refunds": OfferingNoRefunds,
     "offering: not final": OfferingNotFinal,
     "offering: not open yet": OfferingNotOpenYet,
@@ -805,11 +1069,10 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "offering: nothing to refund": OfferingNothingToRefund,
     "offering: only the publisher": OfferingOnlyThePublisher,
     "offering: over": OfferingOver,
-    "offering: receiver is the zero address": OfferingReceiverIsTheZeroAddress,
+    "offering: pool opened already": OfferingPoolOpenedAlready,
     "offering: returned already": OfferingReturnedAlready,
     "offering: revenue is held up; only the buyer may forgo it": OfferingRevenueIsHeldUpOnlyTheBuyerMayForgoIt,
     "offering: revenue is held up; only the publisher may forgo it": OfferingRevenueIsHeldUpOnlyThePublisherMayForgoIt,
-    "offering: share refused the transfer": OfferingShareRefusedTheTransfer,
     "offering: shares are not here": OfferingSharesAreNotHere,
     "offering: the publisher cannot buy": OfferingThePublisherCannotBuy,
     "orders: amount out of range": OrdersAmountOutOfRange,
@@ -864,6 +1127,13 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "registry: too many versions": RegistryTooManyVersions,
     "registry: zero address": RegistryZeroAddress,
     "rescue: token refused the transfer": RescueTokenRefusedTheTransfer,
+    "sale: above the buyer's part of the list": SaleAboveTheBuyersPartOfTheList,
+    "sale: above the cap for one buyer": SaleAboveTheCapForOneBuyer,
+    "sale: currency refused the transfer": SaleCurrencyRefusedTheTransfer,
+    "sale: currency takes a fee": SaleCurrencyTakesAFee,
+    "sale: not on the list": SaleNotOnTheList,
+    "sale: receiver is the zero address": SaleReceiverIsTheZeroAddress,
+    "sale: share refused the transfer": SaleShareRefusedTheTransfer,
     "share: balance too low": ShareBalanceTooLow,
     "share: currency refused the transfer": ShareCurrencyRefusedTheTransfer,
     "share: initialized already": ShareInitializedAlready,
@@ -913,6 +1183,9 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "access: served already": "the operator proved service within its window; nothing is refunded",
     "access: the operator may still serve": "wait until the product's serve window is over",
     "access: the right ends before the rent": "rent it for less time",
+    "auction: not closed": "close it first, once it is over; anyone may",
+    "auction: not over yet": "wait until its end, or until the bids buy everything",
+    "auction: over": "it takes no more bids; collect, or take the refund",
     "channels: balance too low": "top the channel up: tessera channel",
     "channels: channel exists": "choose another salt, or use the channel that exists",
     "channels: delay out of range": "choose 1 second to 30 days",
@@ -922,9 +1195,15 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "channels: only the payer": "use the account that opened the channel",
     "channels: withdrawal is not available yet": "wait until the time that the request returned",
     "channels: withdrawal requested already": "wait until it is available, then withdraw",
+    "curve: fewer than the buyer's least": "the price rose meanwhile; look at it again",
+    "curve: graduated; sell on the exchange": "trade it in its pool: tessera market",
+    "curve: less than the seller's least": "the price fell meanwhile; look at it again",
+    "curve: more than was bought here": "sell at most what the account bought here and did not sell back",
+    "curve: over": "it takes no more buyers",
     "erc20: allowance too low": "approve the spender first",
     "erc20: balance too low": "fund the account; on a development chain: the faucet of the test dollar",
-    "offering: above the cap for one buyer": "buy less",
+    "launchpad: another sale promises the pool": "wait until that sale is closed, or leave the pool out",
+    "launchpad: there is a pool already": "leave the part for the pool out",
     "offering: not final": "wait until it is sold out or its end has passed with the soft cap reached",
     "offering: not open yet": "wait until it opens",
     "offering: not that many shares left": "buy less",
@@ -944,6 +1223,9 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "registry: only the asset's controller": "before the asset has shares: the account that owns it; after it: tessera govern propose",
     "registry: the terms know every parent": "nothing to do: the operator's terms pay every parent",
     "registry: tokenized already": "an asset has one Share for ever; use the one it has",
+    "sale: above the buyer's part of the list": "buy less",
+    "sale: above the cap for one buyer": "buy less",
+    "sale: not on the list": "ask the publisher for the list, and show the proof of your own part",
     "share: balance too low": "look at what the account holds: tessera portfolio",
     "storefront: only the asset's controller": "use the account that published the asset, or the contract of its holders",
     "storefront: operator is not listed": "list the operator first",

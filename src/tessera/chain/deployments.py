@@ -29,7 +29,10 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Which contract's address an immutable holds.
 _REFERENCES: Final = {
     "ACCESS_IMPLEMENTATION": "Access",
+    "ALLOCATION_IMPLEMENTATION": "Allocation",
+    "AUCTION_IMPLEMENTATION": "Auction",
     "CHANNELS": "Channels",
+    "CURVE_IMPLEMENTATION": "Curve",
     "LAUNCHPAD": "Launchpad",
     "OFFERING_IMPLEMENTATION": "Offering",
     "REGISTRY": "Registry",

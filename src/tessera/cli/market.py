@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Put shares of yours up for sale at a fixed price."""
         from tessera.bindings.launchpad import Sale
+        from tessera.ownership.offering import EVERYBODY, NO_POOL
         from tessera.ownership.offering import offer as open_sale
 
         async with session.world() as world:
@@ -56,6 +57,8 @@ def register(app: typer.Typer) -> None:
                 ),
                 start=start,
                 end=start + parse_duration(lasts, "--lasts"),
+                allowed=EVERYBODY,
+                liquidity=NO_POOL,
             )
             share = await world.share(record.asset)
             made = await open_sale(sender, world.deployment.launchpad, record.asset, share, sale)

@@ -5,32 +5,32 @@
 @title Offering
 @license Apache-2.0
 @notice The first sale of shares at a fixed price. Below the soft cap every buyer gets the money back; from the soft cap
-        on every purchase is final.
+        on every purchase is final. A part of the proceeds may open the share's pool at that price, as locked liquidity.
 @dev One clone for each sale; its terms are in its code. Until the soft cap is reached, shares and money wait here.
      Shares here earn: what is not sold earns for the publisher, what is bought earns for its buyer. Revenue comes in
      through the Share and is divided by `modules/accruals.vy`.
      Twin: `tessera.spec.offering`.
 @custom:security The publisher cannot change a term, take money before the soft cap, or unsold shares before the end.
-     A publisher can reach the soft cap by buying with a second address: it shows that money came in, not whose.
+     A publisher can reach the soft cap by buying with a second address: it shows that money came in, not whose. It
+     takes nothing from a buyer: each has the shares for the price, and the part for the pool stays locked.
      Tokens other than the share that are sent here by mistake stay here.
-     The price is fixed, so being earlier or later in a block changes nothing but whether shares are left; a cap for
-     each buyer is a courtesy, not a defence against many addresses.
+     The price is fixed, so being earlier or later in a block changes nothing but whether shares are left.
+     The part for the pool leaves only as the pool's first liquidity. `open_pool` is anyone's, so it waits for nobody;
+     until then the sale counts as open, and no one else can open that pool at another price.
 @custom:invariant solvent, escrow_until_final, can_always_claim, conserved
 @custom:pause Nothing here can be paused.
 """
 from ethereum.ercs import IERC20
 from .modules import accruals
 from .modules import clones
+from .modules import merkle
+from .modules import sales
 
 initializes: accruals
 
 
-interface IShare:
-    def currency() -> address: view
-
-
 interface ILaunchpad:
-    def report(left: uint256, closes: bool): nonpayable
+    def report(left: uint256, back: uint256, closes: bool): nonpayable
 
 
 event Bought:
@@ -72,14 +72,13 @@ event RevenueClaimed:
     amount: uint256
 
 
-# Arguments of the clone: 0 share, 1 publisher, 2 price (base units for 10^18 raw shares),
-# 3 for sale (96) | soft cap (96), raw shares, 4 most for one buyer, raw shares, 5 start (40) | end (40) << 40.
+# Arguments of the clone as in `modules/sales.vy`; 2 price (base units for 10^18 raw shares), 3 for sale (96) | soft cap
+# (96), raw shares; 4 is in raw shares too.
 WHOLE_SHARE: constant(uint256) = 10**18
 MASK_96: constant(uint256) = 2**96 - 1
-MASK_40: constant(uint256) = 2**40 - 1
-MASK_160: constant(uint256) = 2**160 - 1
 
 LAUNCHPAD: immutable(address)
+EXCHANGE: immutable(address)
 
 # Bought before the soft cap was reached and not collected yet.
 bought: public(HashMap[address, uint256])
@@ -93,17 +92,22 @@ final: public(bool)
 proceeds: public(uint256)
 returned: public(bool)
 
-# Shares that earn here: not yet sold, and bought but not collected.
+# Shares that earn here too: not yet sold, and bought but not collected.
 unsold: public(uint256)
 escrowed: public(uint256)
+# Shares kept for the pool; they earn for the publisher.
+pooled: public(uint256)
+pool_opened: public(bool)
 
 
 @deploy
-def __init__(launchpad: address):
+def __init__(launchpad: address, exchange: address):
     """
     @param launchpad Makes every clone, and is told what leaves it.
+    @param exchange Where the pool is opened.
     """
     LAUNCHPAD = launchpad
+    EXCHANGE = exchange
 
 
 @external
@@ -117,56 +121,59 @@ def initialize():
     ), "offering: initialized already"
     for_sale: uint256 = clones._argument(self, 3) & MASK_96
     assert (
-        staticcall IERC20(self._share()).balanceOf(self) >= for_sale
+        staticcall IERC20(sales._share()).balanceOf(self) >= for_sale + sales._pool_part(for_sale)
     ), "offering: shares are not here"
     self.unsold = for_sale
+    self.pooled = sales._pool_part(for_sale)
 
 
 # --- Buyers ---------------------------------------------------------------------------------------------------------
 
 
 @external
-def buy(amount: uint256, receiver: address = msg.sender) -> uint256:
+def buy(
+    amount: uint256,
+    receiver: address = msg.sender,
+    most: uint256 = 0,
+    proof: DynArray[bytes32, merkle.MAX_PROOF] = [],
+) -> uint256:
     """
     @notice Buy `amount` raw shares for `receiver`. Delivered at once if the sale is final, else kept for `collect`.
+    @param most The receiver's part of the list of buyers, in raw shares, with its `proof`; of no meaning without one.
     @return What it cost, in base units, rounded up.
     """
     now: uint256 = block.timestamp
-    times: uint256 = clones._argument(self, 5)
-    assert now >= times & MASK_40, "offering: not open yet"
-    assert now < times >> 40, "offering: over"
+    assert now >= sales._start(), "offering: not open yet"
+    assert now < sales._end(), "offering: over"
     assert amount != 0 and amount <= self.unsold, "offering: not that many shares left"
     in_all: uint256 = self.bought_in_all[receiver] + amount
-    assert in_all <= clones._argument(self, 4), "offering: above the cap for one buyer"
+    sales._check_buyer(receiver, in_all, most, proof)
     cost: uint256 = self._cost(amount)
-    publisher: address = self._publisher()
+    publisher: address = sales._publisher()
     # One account cannot be both: its unsold shares and its bought ones would share one index.
     assert receiver != publisher, "offering: the publisher cannot buy"
-    assert receiver != empty(address), "offering: receiver is the zero address"
     # Revenue that the currency holds up is shared later by whoever is still here. Nobody leaves by buying, so nobody
     # is pushed out of it.
     pulled: bool = self._pull()
-    self._settle(publisher, self.unsold)
+    self._settle_publisher()
     self.bought_in_all[receiver] = in_all
     self.unsold -= amount
     self.sold += amount
-    self.raised += cost
+    before: uint256 = self.raised
+    raised: uint256 = before + cost
+    self.raised = raised
     log Bought(buyer=receiver, amount=amount, cost=cost)
-    currency: IERC20 = IERC20(self._currency())
-    before: uint256 = staticcall currency.balanceOf(self)
-    assert extcall currency.transferFrom(
-        msg.sender, self, cost, default_return_value=True
-    ), "offering: currency refused the transfer"
-    assert staticcall currency.balanceOf(self) - before == cost, "offering: currency takes a fee"
+    sales._take_in(cost)
     if self.final:
-        self.proceeds += cost
+        # Both parts of the pool round down together, so that what the publisher gets only grows.
+        self.proceeds += cost - (sales._pool_part(raised) - sales._pool_part(before))
     elif self.sold >= clones._argument(self, 3) >> 96:
         self.final = True
-        self.proceeds = self.raised
-        log BecameFinal(sold=self.sold, raised=self.raised)
+        self.proceeds = raised - sales._pool_part(raised)
+        log BecameFinal(sold=self.sold, raised=raised)
     if self.final:
-        self._deliver(receiver, amount)
-        extcall ILaunchpad(LAUNCHPAD).report(amount, False)
+        sales._deliver(receiver, amount)
+        extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False)
     else:
         self._settle(receiver, self.bought[receiver])
         self.bought[receiver] += amount
@@ -189,8 +196,8 @@ def collect(buyer: address) -> uint256:
     self._settle(buyer, amount)
     self.bought[buyer] = 0
     self.escrowed -= amount
-    self._deliver(buyer, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(amount, False)
+    sales._deliver(buyer, amount)
+    extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False)
     log Collected(buyer=buyer, amount=amount)
     return amount
 
@@ -219,10 +226,10 @@ def withdraw_proceeds(receiver: address = msg.sender) -> uint256:
     """
     @notice Pay out what final purchases brought.
     """
-    assert msg.sender == self._publisher(), "offering: only the publisher"
+    assert msg.sender == sales._publisher(), "offering: only the publisher"
     amount: uint256 = self.proceeds
     self.proceeds = 0
-    self._send(receiver, amount)
+    sales._pay(receiver, amount)
     log ProceedsWithdrawn(publisher=msg.sender, receiver=receiver, amount=amount)
     return amount
 
@@ -230,30 +237,57 @@ def withdraw_proceeds(receiver: address = msg.sender) -> uint256:
 @external
 def return_unsold() -> uint256:
     """
-    @notice After the end, give the publisher the shares that belong to no buyer. Anyone may call it.
+    @notice When the sale is over, give the publisher the shares that belong neither to a buyer nor to the pool. Anyone
+            may call it.
     """
-    assert block.timestamp >= clones._argument(self, 5) >> 40, "offering: not over yet"
+    assert self._is_over(), "offering: not over yet"
     assert not self.returned, "offering: returned already"
-    publisher: address = self._publisher()
+    publisher: address = sales._publisher()
     assert (
         self._pull() or msg.sender == publisher
     ), "offering: revenue is held up; only the publisher may forgo it"
-    self._settle(publisher, self.unsold)
+    self._settle_publisher()
     self.returned = True
-    left: uint256 = self.unsold
+    left: uint256 = self.unsold + self.pooled
     self.unsold = 0
+    self.pooled = 0
     if not self.final:
         # The sale failed: what was bought goes back too, with all that it earned meanwhile.
         left += self.escrowed
         self.escrowed = 0
-        accruals._leave_all_to(self._share(), publisher)
+        accruals._leave_all_to(sales._share(), publisher)
+    elif not self.pool_opened:
+        self.pooled = sales._pool_part(self.sold)
+        left -= self.pooled
     # The real balance, so that shares somebody sent here by mistake are not lost.
-    amount: uint256 = staticcall IERC20(self._share()).balanceOf(self) - self.escrowed
+    amount: uint256 = (
+        staticcall IERC20(sales._share()).balanceOf(self) - self.escrowed - self.pooled
+    )
     if amount != 0:
-        self._deliver(publisher, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(left, True)
+        sales._deliver(publisher, amount)
+    extcall ILaunchpad(LAUNCHPAD).report(left, 0, self.pooled == 0)
     log UnsoldReturned(publisher=publisher, amount=amount)
     return amount
+
+
+@external
+def open_pool():
+    """
+    @notice When the sale is over and final, open the share's pool with the part of the proceeds and of the shares that
+            is kept for it. Anyone may call it.
+    """
+    assert self._is_over(), "offering: not over yet"
+    assert self.final and sales._liquidity_bps() != 0, "offering: no pool to open"
+    assert not self.pool_opened, "offering: pool opened already"
+    # With a currency that pays this address nothing the pool would not open either.
+    pulled: bool = self._pull()
+    self._settle_publisher()
+    self.pool_opened = True
+    shares: uint256 = sales._pool_part(self.sold)
+    self.unsold += self.pooled - shares
+    self.pooled = 0
+    sales._open_pool(EXCHANGE, shares, sales._pool_part(self.raised))
+    extcall ILaunchpad(LAUNCHPAD).report(shares, 0, True)
 
 
 # --- Revenue --------------------------------------------------------------------------------------------------------
@@ -266,56 +300,52 @@ def claim(receiver: address = msg.sender) -> uint256:
             final.
     @return Base units, rounded down; the rest stays on the account.
     """
-    publisher: address = self._publisher()
+    publisher: address = sales._publisher()
     assert self.final or msg.sender == publisher, "offering: not final"
     pulled: bool = self._pull()
     if msg.sender == publisher:
-        self._settle(publisher, self.unsold)
+        self._settle_publisher()
     else:
         self._settle(msg.sender, self.bought[msg.sender])
-    amount: uint256 = accruals._take(self._share(), msg.sender)
-    self._send(receiver, amount)
+    amount: uint256 = accruals._take(sales._share(), msg.sender)
+    sales._pay(receiver, amount)
     log RevenueClaimed(account=msg.sender, receiver=receiver, amount=amount)
     return amount
 
 
 @internal
 def _pull() -> bool:
-    return accruals._pull(self._share(), self.unsold + self.escrowed, self._publisher())
+    return accruals._pull(
+        sales._share(), self.unsold + self.escrowed + self.pooled, sales._publisher()
+    )
 
 
 @internal
 def _settle(account: address, earning: uint256):
-    accruals._settle(self._share(), account, earning)
+    accruals._settle(sales._share(), account, earning)
+
+
+@internal
+def _settle_publisher():
+    self._settle(sales._publisher(), self.unsold + self.pooled)
+
+
+@internal
+@view
+def _is_over() -> bool:
+    return block.timestamp >= sales._end() or (self.final and self.unsold == 0)
 
 
 @internal
 def _refund(buyer: address, receiver: address) -> uint256:
-    assert (
-        block.timestamp >= clones._argument(self, 5) >> 40 and not self.final
-    ), "offering: no refunds"
+    assert (block.timestamp >= sales._end() and not self.final), "offering: no refunds"
     amount: uint256 = self.paid_by[buyer]
     assert amount != 0, "offering: nothing to refund"
     self.paid_by[buyer] = 0
     self.bought[buyer] = 0
-    self._send(receiver, amount)
+    sales._pay(receiver, amount)
     log Refunded(buyer=buyer, receiver=receiver, amount=amount)
     return amount
-
-
-@internal
-def _deliver(receiver: address, amount: uint256):
-    assert extcall IERC20(self._share()).transfer(
-        receiver, amount
-    ), "offering: share refused the transfer"
-
-
-@internal
-def _send(receiver: address, amount: uint256):
-    if amount != 0:
-        assert extcall IERC20(self._currency()).transfer(
-            receiver, amount, default_return_value=True
-        ), "offering: currency refused the transfer"
 
 
 # --- Views ----------------------------------------------------------------------------------------------------------
@@ -338,13 +368,12 @@ def claimable(account: address) -> uint256:
     """
     @notice Revenue that `claim` would pay an account now. A buyer's is 0 until the sale is final.
     """
-    publisher: address = self._publisher()
+    publisher: address = sales._publisher()
     if not self.final and account != publisher:
         return 0
-    earning: uint256 = self.unsold if account == publisher else self.bought[account]
-    return accruals._claimable(
-        self._share(), account, earning, self.unsold + self.escrowed, publisher
-    )
+    own: uint256 = self.unsold + self.pooled
+    earning: uint256 = own if account == publisher else self.bought[account]
+    return accruals._claimable(sales._share(), account, earning, own + self.escrowed, publisher)
 
 
 @external
@@ -354,7 +383,7 @@ def received() -> uint256:
     """
     @notice Revenue that came in through the Share, in base units.
     """
-    return accruals.received[self._share()]
+    return accruals.received[sales._share()]
 
 
 @external
@@ -364,7 +393,7 @@ def distributed() -> uint256:
     """
     @notice What was paid out of `received`.
     """
-    return accruals.distributed[self._share()]
+    return accruals.distributed[sales._share()]
 
 
 @external
@@ -376,17 +405,27 @@ def terms() -> (address, address, uint256, uint256, uint256, uint256, uint256, u
             (raw shares), start and end (unix seconds).
     """
     amounts: uint256 = clones._argument(self, 3)
-    times: uint256 = clones._argument(self, 5)
     return (
-        self._share(),
-        self._publisher(),
+        sales._share(),
+        sales._publisher(),
         clones._argument(self, 2),
         amounts & MASK_96,
         amounts >> 96,
         clones._argument(self, 4),
-        times & MASK_40,
-        times >> 40,
+        sales._start(),
+        sales._end(),
     )
+
+
+@external
+@view
+@reentrant
+def conditions() -> (bytes32, uint256, uint256, uint256):
+    """
+    @return Root of the allowed buyers (zero: everybody), and of the pool: the part of the proceeds that opens it (bps),
+            its tier, and for how many seconds that liquidity is locked.
+    """
+    return sales._conditions()
 
 
 @internal
@@ -396,21 +435,3 @@ def _cost(amount: uint256) -> uint256:
     @dev Rounded up: the publisher never gets less than the price.
     """
     return (amount * clones._argument(self, 2) + WHOLE_SHARE - 1) // WHOLE_SHARE
-
-
-@internal
-@view
-def _share() -> address:
-    return convert(clones._argument(self, 0) & MASK_160, address)
-
-
-@internal
-@view
-def _publisher() -> address:
-    return convert(clones._argument(self, 1) & MASK_160, address)
-
-
-@internal
-@view
-def _currency() -> address:
-    return staticcall IShare(self._share()).currency()

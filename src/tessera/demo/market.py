@@ -241,6 +241,8 @@ async def put_on_market(
         cap_per_buyer=plan.for_sale * _WHOLE,
         start=begin,
         end=begin + (short_sale_s if plan.fails else _LONG_SALE_S),
+        allowed=sales.EVERYBODY,
+        liquidity=sales.NO_POOL,
     )
     opened = await sales.offer(sender, launchpad, asset, share, sale)
     return Listed(plan, asset, share, opened, vested[0])

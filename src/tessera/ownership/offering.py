@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from tessera.bindings import Access, Launchpad, Offering, Share, TestDollar
-from tessera.bindings.launchpad import OfferingOpened, Sale
+from tessera.bindings.launchpad import Liquidity, OfferingOpened, Sale
 from tessera.bindings.offering import (
     Bought,
     Collected,
@@ -30,6 +31,8 @@ from tessera.units import (
 )
 
 __all__ = [
+    "EVERYBODY",
+    "NO_POOL",
     "Closing",
     "OfferingView",
     "Purchase",
@@ -45,6 +48,13 @@ __all__ = [
     "read_offering",
     "refund",
 ]
+
+
+EVERYBODY: Final = bytes(32)
+"""The root of a sale's list of buyers where there is none."""
+NO_POOL: Final = Liquidity(0, 0, 0)
+"""The terms of a sale whose proceeds all go to the publisher."""
+_BPS: Final = 10_000
 
 
 class Stage(enum.StrEnum):
@@ -156,15 +166,16 @@ async def offer(
         raise InputError(
             "sale: times", found=f"{sale.start} to {sale.end}", wanted="a start before the end"
         )
+    needed = sale.for_sale + sale.for_sale * sale.liquidity.bps // _BPS
     held = await sender.reader.read(share.balanceOf(sender.address))
-    if held < sale.for_sale:
+    if held < needed:
         raise InputError(
             f"shares of {sender.address}",
             found=_whole(held),
-            wanted=f"the {_whole(sale.for_sale)} that are to be sold",
+            wanted=f"the {_whole(needed)} that are to be sold and kept for the pool",
             next_step="offer fewer",
         )
-    await allow(sender, share, launchpad.address, sale.for_sale)
+    await allow(sender, share, launchpad.address, needed)
     receipt = await sender.send(launchpad.offer(asset, sale))
     return Offering(receipt.one_of(OfferingOpened).offering)
 

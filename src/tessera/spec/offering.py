@@ -13,15 +13,17 @@ contract by `test_offering_promises.py`.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tessera.errors import TransactionReverted
 from tessera.spec.accruals import AccrualsModel
 from tessera.spec.signatures import ZERO_ADDRESS, Address
 
-__all__ = ["WHOLE_SHARE", "OfferingModel", "Sale", "cost_of"]
+__all__ = ["WHOLE_SHARE", "OfferingModel", "Sale", "check_buyer", "cost_of", "pool_part"]
 
 WHOLE_SHARE: Final = 10**18
+_BPS: Final = 10_000
 
 
 class Sale(NamedTuple):
@@ -37,6 +39,10 @@ class Sale(NamedTuple):
         Raw shares.
     start, end
         Unix seconds; open from `start` until before `end`.
+    liquidity_bps
+        Part of the proceeds that opens the pool, with as large a part of the shares sold.
+    allowed
+        Who may buy, and how many raw shares each; None for everybody.
     """
 
     publisher: Address
@@ -46,6 +52,24 @@ class Sale(NamedTuple):
     cap_per_buyer: int
     start: int
     end: int
+    liquidity_bps: int = 0
+    allowed: Mapping[Address, int] | None = None
+
+
+def pool_part(whole: int, bps: int) -> int:
+    """Compute the part of proceeds, or of shares sold, that goes to the pool; rounded down."""
+    return whole * bps // _BPS
+
+
+def check_buyer(
+    buyer: Address, in_all: int, cap: int, allowed: Mapping[Address, int] | None
+) -> None:
+    """Refuse a buyer as `modules/sales.vy` does, who would have `in_all` then."""
+    _require(buyer != ZERO_ADDRESS, "sale: receiver is the zero address")
+    _require(in_all <= cap, "sale: above the cap for one buyer")
+    if allowed is not None:
+        _require(buyer in allowed, "sale: not on the list")
+        _require(in_all <= allowed[buyer], "sale: above the buyer's part of the list")
 
 
 def cost_of(amount: int, price: int) -> int:
@@ -72,14 +96,15 @@ class OfferingModel:
     Parameters
     ----------
     sale
-        The terms; all of `for_sale` lies here.
+        The terms; all of `for_sale` lies here, and the pool's part of it on top.
     """
 
     def __init__(self, sale: Sale) -> None:
         self.sale = sale
         self.unsold = sale.for_sale
         self.sold = self.raised = self.proceeds = self.escrowed = 0
-        self.final = self.returned = False
+        self.pooled = self._pool_part(sale.for_sale)
+        self.final = self.returned = self.pool_opened = False
         self.bought: defaultdict[Address, int] = defaultdict(int)
         self.bought_in_all: defaultdict[Address, int] = defaultdict(int)
         self.paid_by: defaultdict[Address, int] = defaultdict(int)
@@ -109,21 +134,21 @@ class OfferingModel:
         _require(now < sale.end, "offering: over")
         _require(0 < amount <= self.unsold, "offering: not that many shares left")
         in_all = self.bought_in_all[buyer] + amount
-        _require(in_all <= sale.cap_per_buyer, "offering: above the cap for one buyer")
+        check_buyer(buyer, in_all, sale.cap_per_buyer, sale.allowed)
         _require(buyer != sale.publisher, "offering: the publisher cannot buy")
-        _require(buyer != ZERO_ADDRESS, "offering: receiver is the zero address")
         cost = cost_of(amount, sale.price)
         self._pull(revenue)
-        self._settle(sale.publisher, self.unsold)
+        self._settle_publisher()
         self.bought_in_all[buyer] = in_all
         self.unsold -= amount
         self.sold += amount
+        before = self.raised
         self.raised += cost
         if self.final:
-            self.proceeds += cost
+            self.proceeds += cost - (self._pool_part(self.raised) - self._pool_part(before))
         elif self.sold >= sale.soft_cap:
             self.final = True
-            self.proceeds = self.raised
+            self.proceeds = self.raised - self._pool_part(self.raised)
         if not self.final:
             self._settle(buyer, self.bought[buyer])
             self.bought[buyer] += amount
@@ -173,16 +198,35 @@ class OfferingModel:
         int
             Raw shares.
         """
-        _require(now >= self.sale.end, "offering: not over yet")
+        _require(self.is_over(now), "offering: not over yet")
         _require(not self.returned, "offering: returned already")
         self._pull(revenue)
-        self._settle(self.sale.publisher, self.unsold)
+        self._settle_publisher()
         self.returned = True
-        self.unsold = 0
+        self.unsold = self.pooled = 0
         if not self.final:
             self.escrowed = 0
             self.accruals.leave_all_to(self.sale.publisher)
-        return held - self.escrowed
+        elif not self.pool_opened:
+            self.pooled = self._pool_part(self.sold)
+        return held - self.escrowed - self.pooled
+
+    def open_pool(self, now: int, *, revenue: int) -> tuple[int, int]:
+        """Open the pool; raw shares and base units that go there."""
+        _require(self.is_over(now), "offering: not over yet")
+        _require(self.final and self.sale.liquidity_bps != 0, "offering: no pool to open")
+        _require(not self.pool_opened, "offering: pool opened already")
+        self._pull(revenue)
+        self._settle_publisher()
+        self.pool_opened = True
+        shares = self._pool_part(self.sold)
+        self.unsold += self.pooled - shares
+        self.pooled = 0
+        return shares, self._pool_part(self.raised)
+
+    def is_over(self, now: int) -> bool:
+        """Whether it ended: its time has passed, or everything is sold for good."""
+        return now >= self.sale.end or (self.final and self.unsold == 0)
 
     def claim(self, account: Address, *, revenue: int) -> int:
         """Pay what an account's shares here earned; base units, the fraction stays."""
@@ -200,7 +244,7 @@ class OfferingModel:
             account,
             self._earning(account),
             revenue=revenue,
-            held=self.unsold + self.escrowed,
+            held=self.unsold + self.escrowed + self.pooled,
             heir=publisher,
         )
 
@@ -215,10 +259,19 @@ class OfferingModel:
         return self.accruals.distributed
 
     def _earning(self, account: Address) -> int:
-        return self.unsold if account == self.sale.publisher else self.bought[account]
+        if account == self.sale.publisher:
+            return self.unsold + self.pooled
+        return self.bought[account]
+
+    def _pool_part(self, whole: int) -> int:
+        return pool_part(whole, self.sale.liquidity_bps)
 
     def _pull(self, revenue: int) -> None:
-        self.accruals.pull(revenue, self.unsold + self.escrowed, self.sale.publisher)
+        held = self.unsold + self.escrowed + self.pooled
+        self.accruals.pull(revenue, held, self.sale.publisher)
+
+    def _settle_publisher(self) -> None:
+        self._settle(self.sale.publisher, self._earning(self.sale.publisher))
 
     def _settle(self, account: Address, earning: int) -> None:
         self.accruals.settle(account, earning)

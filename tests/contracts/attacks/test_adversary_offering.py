@@ -14,7 +14,7 @@ from rig.compiling import compiled, mock
 from rig.contract import Contract
 from rig.engines import Reverted
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, World, deploy_world
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World, deploy_world
 
 REVENUE = 1_000_000
 
@@ -40,6 +40,7 @@ def sell(world: World, share: Contract, publisher: Person) -> Contract:
         100 * ONE_SHARE,
         world.now,
         world.now + DAY,
+        *OPEN_TO_ALL,
     )
     address = world.launchpad("offer", share("asset"), sale, by=publisher.address)
     return Contract(world.engine, compiled("Offering"), address)

@@ -11,7 +11,7 @@ from rig.compiling import compiled
 from rig.contract import Contract, refused
 from rig.market import Market
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, World
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World
 
 
 def test_a_clone_comes_to_life_in_the_transaction_that_makes_it(
@@ -39,7 +39,16 @@ def test_an_offering_is_initialized_when_it_is_made(
     asset = world.publish(publisher)
     share = world.tokenize(asset, publisher)
     share("approve", world.launchpad, ONE_SHARE, by=publisher.address)
-    sale = (publisher.address, 10**6, ONE_SHARE, 0, ONE_SHARE, world.now, world.now + DAY)
+    sale = (
+        publisher.address,
+        10**6,
+        ONE_SHARE,
+        0,
+        ONE_SHARE,
+        world.now,
+        world.now + DAY,
+        *OPEN_TO_ALL,
+    )
     address = world.launchpad("offer", asset, sale, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)
     with refused("offering: initialized already"):
@@ -63,6 +72,7 @@ def test_the_first_buyer_pays_what_the_last_one_pays(
         9 * ONE_SHARE,
         world.now,
         world.now + DAY,
+        *OPEN_TO_ALL,
     )
     address = world.launchpad("offer", asset, sale, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)
@@ -81,7 +91,16 @@ def test_a_sale_cannot_be_changed_under_its_buyers(
     asset = world.publish(publisher)
     share = world.tokenize(asset, publisher)
     share("approve", world.launchpad, 2 * ONE_SHARE, by=publisher.address)
-    terms = (publisher.address, 10**6, ONE_SHARE, 0, ONE_SHARE, world.now, world.now + DAY)
+    terms = (
+        publisher.address,
+        10**6,
+        ONE_SHARE,
+        0,
+        ONE_SHARE,
+        world.now,
+        world.now + DAY,
+        *OPEN_TO_ALL,
+    )
     first = world.launchpad("offer", asset, terms, by=publisher.address)
     dearer = (publisher.address, 10**7, *terms[2:])
     second = world.launchpad("offer", asset, dearer, by=publisher.address)

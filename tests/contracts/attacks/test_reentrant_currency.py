@@ -12,7 +12,7 @@ from rig.compiling import compiled, mock
 from rig.contract import Contract, refused
 from rig.market import Market, open_market
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, WITHDRAW_DELAY, deploy_world
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, WITHDRAW_DELAY, deploy_world
 
 
 @pytest.fixture
@@ -137,6 +137,7 @@ def test_a_refund_inside_a_refund_pays_once(market: Market, buyer: Person) -> No
         10 * ONE_SHARE,
         world.now,
         world.now + DAY,
+        *OPEN_TO_ALL,
     )
     address = world.launchpad("offer", market.asset, sale, by=holder.address)
     offering = Contract(world.engine, compiled("Offering"), address)

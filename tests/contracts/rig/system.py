@@ -18,6 +18,8 @@ WITHDRAW_DELAY = 3_600
 DAY = 86_400
 TERMS_GRACE = 7 * DAY
 ONE_SHARE = 10**18
+# The end of a sale's terms: for everybody, and without a pool.
+OPEN_TO_ALL = (bytes(32), (0, 0, 0))
 MODEL = 1
 Parents = tuple[tuple[int, int], ...]
 
@@ -40,6 +42,10 @@ class World:
     till_implementation: Contract
     vesting_implementation: Contract
     offering_implementation: Contract
+    auction_implementation: Contract
+    curve_implementation: Contract
+    allocation_implementation: Contract
+    exchange: Contract
     launchpad: Contract
     access_implementation: Contract
     storefront: Contract
@@ -202,6 +208,10 @@ def deploy_world(
                 "channels",
                 "vesting",
                 "offering",
+                "auction",
+                "curve",
+                "allocation",
+                "exchange",
                 "launchpad",
                 "access",
                 "storefront",
@@ -238,13 +248,24 @@ def deploy_world(
             withdraw_delay,
         ),
         vesting_implementation=deploy("vesting", compiled("Vesting"), at["launchpad"]),
-        offering_implementation=deploy("offering", compiled("Offering"), at["launchpad"]),
+        **{
+            f"{kind.lower()}_implementation": deploy(
+                kind.lower(), compiled(kind), at["launchpad"], at["exchange"]
+            )
+            for kind in ("Offering", "Auction", "Curve")
+        },
+        allocation_implementation=deploy("allocation", compiled("Allocation"), at["launchpad"]),
+        exchange=deploy("exchange", mock("OpeningExchange")),
         launchpad=deploy(
             "launchpad",
             compiled("Launchpad"),
             at["registry"],
+            at["exchange"],
             at["offering"],
+            at["auction"],
+            at["curve"],
             at["vesting"],
+            at["allocation"],
         ),
         access_implementation=deploy(
             "access", compiled("Access"), at["currency"], at["channels"], at["registry"]

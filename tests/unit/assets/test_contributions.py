@@ -14,12 +14,12 @@ from tessera.assets.contributions import (
     NO_CONTRIBUTIONS,
     Contribution,
     ContributionTree,
-    _complete_tree,
     contributions_of,
     verify_contribution,
 )
 from tessera.assets.manifest import Contributor, Evidence, Role
 from tessera.errors import InputError, NotFound
+from tessera.spec.merkle import MerkleTree
 from tessera.units import Bps
 
 
@@ -66,7 +66,7 @@ def test_the_tree_is_openzeppelins() -> None:
         for digit, amount in (("1", 5 * 10**18), ("2", 25 * 10**17))
     ]
     root = "d4dee0beab2d53f2cc83e567171bd2820e49898130a22622b10ead383e90bd77"
-    assert _complete_tree(sorted(leaves))[0].hex() == root
+    assert MerkleTree(leaves).root.hex() == root
 
 
 def test_attack_an_inner_node_is_no_leaf() -> None:

@@ -6,7 +6,7 @@ import pytest
 from rig.compiling import compiled
 from rig.contract import Contract, refused
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, World
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def _offer(world: World, asset: int, who: Person, *, soft_cap: int = 0) -> Contr
         10 * ONE_SHARE,
         world.now,
         world.now + DAY,
+        *OPEN_TO_ALL,
     )
     address = world.launchpad("offer", asset, sale, by=who.address)
     return Contract(world.engine, compiled("Offering"), address)
@@ -46,7 +47,7 @@ def test_a_clone_is_known_and_nothing_else(
     assert world.launchpad("asset_of", offering) == asset
     assert world.launchpad("asset_of", attacker.address) == 0
     with refused("launchpad: not a clone of ours"):
-        world.launchpad("report", ONE_SHARE, True, by=attacker.address)
+        world.launchpad("report", ONE_SHARE, 0, True, by=attacker.address)
 
 
 def test_what_is_delivered_leaves_the_sale(

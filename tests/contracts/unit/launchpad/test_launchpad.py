@@ -8,7 +8,7 @@ import pytest
 from rig.compiling import compiled, mock
 from rig.contract import NOBODY, Contract, deployed, refused
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, World
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World
 
 
 @pytest.fixture
@@ -28,6 +28,8 @@ def _sale(world: World, who: Person, /, **changes: Any) -> tuple[Any, ...]:
         "cap_per_buyer": ONE_SHARE,
         "start": world.now,
         "end": world.now + DAY,
+        "allowed": OPEN_TO_ALL[0],
+        "liquidity": OPEN_TO_ALL[1],
         **changes,
     }
     return tuple(parts.values())
@@ -143,8 +145,12 @@ def test_a_share_that_answers_false_is_believed(world: World, publisher: Person)
         world.engine,
         compiled("Launchpad"),
         registry,
+        world.exchange,
         world.offering_implementation,
+        world.auction_implementation,
+        world.curve_implementation,
         world.vesting_implementation,
+        world.allocation_implementation,
         by=publisher.address,
     )
     with refused("launchpad: share refused the transfer"):

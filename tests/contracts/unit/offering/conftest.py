@@ -8,7 +8,7 @@ import pytest
 from rig.compiling import compiled
 from rig.contract import Contract
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, World
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World
 
 PRICE = 2_000_000
 
@@ -62,6 +62,7 @@ def open_store(world: World, publisher: Person, plan: Plan) -> Store:
         plan.cap_per_buyer * ONE_SHARE,
         world.now + plan.start * DAY,
         world.now + plan.end * DAY,
+        *OPEN_TO_ALL,
     )
     address = world.launchpad("offer", asset, sale, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)

@@ -8,7 +8,7 @@ from rig.clones import clone
 from rig.compiling import compiled, mock
 from rig.contract import NOBODY, Contract, deployed, refused
 from rig.people import Person
-from rig.system import DAY, ONE_SHARE, World, deploy_world
+from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World, deploy_world
 
 # The fixtures `store` and `later_store` (a Store) come from conftest.py beside this file.
 Store = Any
@@ -118,11 +118,11 @@ def test_what_cannot_be_sold_is_refused(store: Store, buyer: Person, holder: Per
 
     refuse("offering: not that many shares left", 0, buyer.address)
     refuse("offering: not that many shares left", 1_001 * ONE_SHARE, buyer.address)
-    refuse("offering: above the cap for one buyer", 600 * ONE_SHARE + 1, buyer.address)
+    refuse("sale: above the cap for one buyer", 600 * ONE_SHARE + 1, buyer.address)
     refuse("offering: the publisher cannot buy", 1, store.publisher.address)
-    refuse("offering: receiver is the zero address", 1, NOBODY)
+    refuse("sale: receiver is the zero address", 1, NOBODY)
     store.offering("buy", 500 * ONE_SHARE, by=buyer.address)
-    refuse("offering: above the cap for one buyer", 100 * ONE_SHARE + 1, buyer.address)
+    refuse("sale: above the cap for one buyer", 100 * ONE_SHARE + 1, buyer.address)
     with refused("offering: only the publisher"):
         store.offering("withdraw_proceeds", by=buyer.address)
 
@@ -209,6 +209,7 @@ def test_a_currency_that_blocks_the_offering_keeps_nobody_from_shares(
         10 * ONE_SHARE,
         world.now,
         world.now + DAY,
+        *OPEN_TO_ALL,
     )
     address = world.launchpad("offer", asset, sale, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)
@@ -235,11 +236,20 @@ def test_a_fee_in_transit_buys_nothing(publisher: Person, buyer: Person) -> None
     asset = world.publish(publisher)
     share = world.tokenize(asset, publisher)
     share("approve", world.launchpad, 2**256 - 1, by=publisher.address)
-    terms = (publisher.address, 10**6, ONE_SHARE, 0, ONE_SHARE, world.now, world.now + DAY)
+    terms = (
+        publisher.address,
+        10**6,
+        ONE_SHARE,
+        0,
+        ONE_SHARE,
+        world.now,
+        world.now + DAY,
+        *OPEN_TO_ALL,
+    )
     address = world.launchpad("offer", asset, terms, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)
     world.fund(buyer, 10**7, spender=offering)
-    with refused("offering: currency takes a fee"):
+    with refused("sale: currency takes a fee"):
         offering("buy", ONE_SHARE, by=buyer.address)
 
 
@@ -248,21 +258,30 @@ def test_a_currency_that_answers_false_is_believed(publisher: Person, buyer: Per
     asset = world.publish(publisher)
     share = world.tokenize(asset, publisher)
     share("approve", world.launchpad, 2**256 - 1, by=publisher.address)
-    terms = (publisher.address, 10**6, ONE_SHARE, 0, ONE_SHARE, world.now, world.now + DAY)
+    terms = (
+        publisher.address,
+        10**6,
+        ONE_SHARE,
+        0,
+        ONE_SHARE,
+        world.now,
+        world.now + DAY,
+        *OPEN_TO_ALL,
+    )
     address = world.launchpad("offer", asset, terms, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)
-    with refused("offering: currency refused the transfer"):
+    with refused("sale: currency refused the transfer"):
         offering("buy", ONE_SHARE, by=buyer.address)
     world.fund(buyer, 10**6, spender=offering)
     offering("buy", ONE_SHARE // 2, by=buyer.address)
     world.currency("set_refuses", True)
-    with refused("offering: currency refused the transfer"):
+    with refused("sale: currency refused the transfer"):
         offering("withdraw_proceeds", by=publisher.address)
 
 
 def _offering_over(world: World, share: Contract, publisher: Person) -> Contract:
     implementation = deployed(
-        world.engine, compiled("Offering"), world.launchpad, by=publisher.address
+        world.engine, compiled("Offering"), world.launchpad, world.exchange, by=publisher.address
     )
     return clone(
         implementation,
@@ -272,6 +291,7 @@ def _offering_over(world: World, share: Contract, publisher: Person) -> Contract
         ONE_SHARE,
         ONE_SHARE,
         world.now | (world.now + DAY) << 40,
+        0,
         by=publisher,
     )
 
@@ -293,7 +313,7 @@ def test_a_share_that_answers_false_is_believed(
     offering = _offering_over(world, share, publisher)
     offering("initialize")
     world.fund(buyer, 10**6, spender=offering)
-    with refused("offering: share refused the transfer"):
+    with refused("sale: share refused the transfer"):
         offering("buy", ONE_SHARE, by=buyer.address)
 
 

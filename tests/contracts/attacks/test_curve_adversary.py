@@ -1,0 +1,200 @@
+"""What somebody could try against a bonding curve: races, sniping, dumping, dust."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from rig.contract import Contract, refused
+from rig.people import Person
+from rig.sales import DOLLAR, FOR_EVER, Stand, curve_terms, open_stand
+from rig.system import DAY, ONE_SHARE, World
+
+from tessera.errors import TransactionReverted
+from tessera.spec.curve import CurveModel, CurveSale
+from tessera.spec.signatures import Address
+
+ATTACKER = Address(b"\xaa" * 20)
+PUBLISHER = Address(b"\xbb" * 20)
+CROWD = Address(b"\xcc" * 20)
+
+
+@pytest.fixture
+def stand(world: World) -> Stand:
+    return open_stand(world)
+
+
+def buy(stand: Stand, curve: Contract, who: Person, dollars: int, least: int = 0) -> int:
+    stand.world.fund(who, dollars * DOLLAR, spender=curve)
+    amount, _ = curve("buy", dollars * DOLLAR, least, FOR_EVER, by=who.address)
+    return int(amount)
+
+
+def test_whoever_races_to_graduate_finds_the_pool_at_the_curves_price(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """Elsewhere a curve that was full waited for a second transaction to open its pool.
+
+    Between both anybody could open that pool at a price of their own, and the curve's money then
+    went into it at that price. Here it is one transaction, nobody else can open the pool while the
+    sale is open, and a buyer who comes too late keeps the money.
+    """
+    world = stand.world
+    curve = stand.open("curve", curve_terms(world))
+    buy(stand, curve, buyer, 1_900)
+    assert world.launchpad("open_sales", stand.asset) == 1
+    quoted, _ = curve("preview_buy", 100 * DOLLAR)
+    buy(stand, curve, attacker, 100)
+    assert curve("graduated")
+    with refused("curve: over"):
+        buy(stand, curve, buyer, 100, least=quoted)
+    pool = world.exchange("pool_of", stand.share)
+    assert pool[0] == curve.address
+    assert pool[2] * ONE_SHARE // pool[1] == curve("price")
+    with refused("curve: graduated; sell on the exchange"):
+        curve("sell", ONE_SHARE, 0, FOR_EVER, by=attacker.address)
+
+
+def test_if_the_exchange_refuses_the_curve_waits_and_pays_back(stand: Stand, buyer: Person) -> None:
+    """Graduation fails as a whole: no money is stuck between curve and pool."""
+    world = stand.world
+    curve = stand.open("curve", curve_terms(world))
+    buy(stand, curve, buyer, 1_999)
+    world.exchange("set_closed", True)
+    with refused("exchange: closed"):
+        buy(stand, curve, buyer, 1)
+    world.wait(7 * DAY)
+    shares = stand.share("balanceOf", buyer.address)
+    stand.share("approve", curve, shares, by=buyer.address)
+    assert curve("sell", shares, 0, FOR_EVER, by=buyer.address) == 1_999 * DOLLAR
+
+
+def test_gifts_move_no_price_and_open_no_pool(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """Money and shares sent to the curve do not bring it nearer to its target."""
+    world = stand.world
+    curve = stand.open("curve", curve_terms(world))
+    buy(stand, curve, buyer, 500)
+    price = curve("price")
+    world.fund(curve.address, 5_000 * DOLLAR)
+    stand.share("transfer", curve, 100 * ONE_SHARE, by=stand.publisher.address)
+    assert curve("price") == price
+    assert not curve("graduated")
+    assert curve("raised") == 500 * DOLLAR
+
+
+def test_a_publisher_does_not_sell_the_rest_of_the_supply_into_the_curve(
+    stand: Stand, buyer: Person
+) -> None:
+    """The dump: the team's own shares, sold to the curve for what the buyers put in."""
+    curve = stand.open("curve", curve_terms(stand.world))
+    buy(stand, curve, buyer, 1_500)
+    stand.share("approve", curve, 2**256 - 1, by=stand.publisher.address)
+    with refused("curve: more than was bought here"):
+        curve("sell", ONE_SHARE, 0, FOR_EVER, by=stand.publisher.address)
+    with refused("curve: only the publisher"):
+        curve("withdraw_proceeds", by=buyer.address)
+    assert curve("withdraw_proceeds", by=stand.publisher.address) == 0
+
+
+def test_sniping_the_first_block_costs_more_than_waiting(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """The first block bought by a machine, and sold to those who come when it is calm.
+
+    Without surcharge the sniper buys cheap, lets a crowd raise the price, and sells into it. With
+    one that begins at the curve's whole range, the same trade loses.
+    """
+    world = stand.world
+    made = []
+    for surcharge in (0, 10_000):
+        terms = curve_terms(world, surcharge_bps=surcharge, calm=3_600)
+        if made:
+            world.wait(7 * DAY)
+            made[0]("return_unsold")
+            terms = curve_terms(world, surcharge_bps=surcharge, calm=3_600)
+        curve = stand.open("curve", terms)
+        made.append(curve)
+        before = world.held(attacker)
+        shares = buy(stand, curve, attacker, 300)
+        world.wait(3_600)
+        buy(stand, curve, buyer, 500)
+        stand.share("approve", curve, shares, by=attacker.address)
+        back = curve("sell", shares, 0, FOR_EVER, by=attacker.address)
+        gain = world.held(attacker) - before - 300 * DOLLAR
+        assert back == world.held(attacker) - before
+        assert (gain > 0) == (surcharge == 0)
+
+
+def test_sandwiching_a_purchase_meets_the_buyers_limit(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """The attacker buys first so that the buyer pays more, and sells behind."""
+    world = stand.world
+    curve = stand.open("curve", curve_terms(world))
+    quoted, _ = curve("preview_buy", 500 * DOLLAR)
+    buy(stand, curve, attacker, 500)
+    world.fund(buyer, 500 * DOLLAR, spender=curve)
+    with refused("curve: fewer than the buyer's least"):
+        curve("buy", 500 * DOLLAR, quoted * 99 // 100, FOR_EVER, by=buyer.address)
+    with refused("curve: past the deadline"):
+        curve("buy", 500 * DOLLAR, 0, world.now - 1, by=buyer.address)
+
+
+def test_after_a_missed_end_being_first_at_the_door_gains_nothing(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """Who bought cheapest would get out dearest, along the curve; by what was paid, nobody does."""
+    curve = stand.open("curve", curve_terms(stand.world))
+    cheap = buy(stand, curve, attacker, 500)
+    buy(stand, curve, buyer, 500)
+    stand.world.wait(7 * DAY)
+    stand.share("approve", curve, cheap, by=attacker.address)
+    assert curve("sell", cheap, 0, FOR_EVER, by=attacker.address) == 500 * DOLLAR
+    dear = stand.share("balanceOf", buyer.address)
+    stand.share("approve", curve, dear, by=buyer.address)
+    assert curve("sell", dear, 0, FOR_EVER, by=buyer.address) == 500 * DOLLAR
+    assert stand.world.held(curve) == 0
+
+
+@pytest.mark.parametrize("surcharge", [0, 1, 3_000])
+def test_a_hundred_thousand_round_trips_of_dust_make_no_money(surcharge: int) -> None:
+    """Rounding turned into money by repetition, on the twin, which the contract equals bit for bit.
+
+    Purchases of a few base units and sales back of a few raw shares, whole and split, beside a
+    crowd that holds: the attacker's account never gains, and the product never falls.
+    """
+    draw = random.Random(surcharge)
+    sale = CurveSale(
+        PUBLISHER, 2_000_003, 1_000_003, 10**9, 2**96, 0, 10**9, 5_000, surcharge, 10**8
+    )
+    model = CurveModel(sale)
+    model.buy(CROWD, 500_000, 0)
+    spent = earned = 0
+    product = model.shares_left * model.money
+    for _ in range(100_000):
+        try:
+            amount, cost = model.buy(ATTACKER, draw.randint(1, 40), draw.randint(0, 10**8))
+        except TransactionReverted:
+            continue
+        spent += cost
+        first = draw.randint(0, amount)
+        for part in (first, amount - first):
+            if part:
+                earned += model.sell(ATTACKER, part, 1)
+        assert model.shares_left * model.money >= product
+        product = model.shares_left * model.money
+        assert model.bought[ATTACKER] == 0
+    assert spent > 100_000
+    assert earned <= spent
+
+
+def test_a_target_of_one_unit_more_is_still_reached(stand: Stand, buyer: Person) -> None:
+    """Left with a last unit that buys no share, the curve would wait for ever beside its target."""
+    curve = stand.open("curve", curve_terms(stand.world, surcharge_bps=10_000, calm=DAY))
+    stand.world.fund(buyer, 2_000 * DOLLAR, spender=curve)
+    curve("buy", 2_000 * DOLLAR - 1, 0, FOR_EVER, by=buyer.address)
+    assert tuple(curve("preview_buy", 5)) == (0, 1)
+    curve("buy", 5, 0, FOR_EVER, by=buyer.address)
+    assert curve("graduated")

@@ -181,7 +181,7 @@ class World:
     @property
     def addresses(self) -> Mapping[str, str]:
         """The address of each of our keys by its name; only those that are asked for are opened."""
-        return _Addresses(self)
+        return _Addresses(self.wallet, self.account)
 
     def now(self) -> UnixSeconds:
         """Return the time that a block made now would have."""
@@ -260,24 +260,25 @@ class World:
 
 
 class _Addresses(Mapping[str, str]):
-    """The addresses of a world's keys; looking at one opens that key."""
+    """The addresses of a wallet's keys; looking at one opens that key."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, wallet: Wallet, account: Callable[[str], Account]) -> None:
+        self._wallet = wallet
+        self._account = account
 
     def __contains__(self, name: object) -> bool:
-        return name in self._world.wallet.names()
+        return name in self._wallet.names()
 
     def __getitem__(self, name: str) -> str:
         if name not in self:
             raise KeyError(name)
-        return self._world.account(name).address
+        return self._account(name).address
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._world.wallet.names())
+        return iter(self._wallet.names())
 
     def __len__(self) -> int:
-        return len(self._world.wallet.names())
+        return len(self._wallet.names())
 
 
 @asynccontextmanager
@@ -386,6 +387,12 @@ async def connect(
 def wallet_of(config: Config) -> Wallet:
     """Return the keys of a data folder."""
     return Wallet(config.data_dir / "keys", passphrase=config.passphrase)
+
+
+def addresses_of(config: Config) -> Mapping[str, str]:
+    """Return the address of each key of a data folder, without a chain."""
+    wallet = wallet_of(config)
+    return _Addresses(wallet, lambda name: load_account(wallet, name))
 
 
 def store_of(config: Config) -> Store:

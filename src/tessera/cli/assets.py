@@ -82,6 +82,7 @@ def _record(world: World, record: AssetRecord) -> dict[str, Any]:
             {"asset": str(parent.asset), "royalty_bps": parent.royalty_bps}
             for parent in record.parents
         ],
+        "contributions": f"0x{record.contributions.hex()}",
         "share": record.share,
         "supply": str(record.supply),
         "floor_bps": record.floor_bps,

@@ -10,6 +10,7 @@ from tessera.cli import (
     access,
     accounts,
     assets,
+    attribution,
     calling,
     channels,
     inspecting,
@@ -56,6 +57,7 @@ def _whole_program(
 starting.register(app)
 upstreams.register(app)
 publishing.register(app)
+attribution.register(app)
 market.register(app)
 access.register(app)
 orders.register(app)

@@ -204,8 +204,8 @@ class Session:
         self.err.print(line, style="dim", markup=False)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar of bytes on stderr; nothing where nobody watches.
+    def progress(self, what: str, *, counted: bool = False) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar on stderr, of bytes or of things counted; nothing where nobody watches.
 
         After Ctrl-C what reports here is ended by its next report: a thread that still had
         gigabytes to read would hold up the end.
@@ -213,6 +213,7 @@ class Session:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
+            MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
@@ -221,7 +222,7 @@ class Session:
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            DownloadColumn(),
+            MofNCompleteColumn() if counted else DownloadColumn(),
             TimeRemainingColumn(),
             console=self.err,
             transient=True,

@@ -1,0 +1,181 @@
+"""`tessera attribution`: who is worth how much to a model, and the leaves that say so on chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tessera.cli.amounts import shown_percent
+from tessera.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from tessera.app.attributing import Attribution
+    from tessera.assets.attribution.leaves import Leaves
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    attribution = typer.Typer(
+        help="Compute what contributors are worth to a model, and the leaves of it.",
+        no_args_is_help=True,
+    )
+    app.add_typer(attribution, name="attribution")
+
+    @command(attribution)
+    def example(
+        session: Session,
+        folder: Annotated[Path, typer.Argument(help="New or empty.")],
+    ) -> None:
+        """Write the demo's digits classifier with a declared game: six contributors of pictures."""
+        from tessera.demo.models.digits_game import PARTS, write_example
+
+        with session.waiting("training the classifier"):
+            write_example(folder)
+        session.say(
+            {"folder": str(folder), "players": dict(PARTS)},
+            f"wrote {folder}: the classifier, training.py and attribution.toml",
+            f"then: tessera attribution run {folder}",
+        )
+
+    @command(attribution)
+    async def run(
+        session: Session,
+        folder: Annotated[Path, typer.Argument(help="A bundle with an attribution.toml.")],
+        *,
+        method: Annotated[
+            str, typer.Option(help="shapley (sampled), exact (up to 12 players), leave-one-out.")
+        ] = "shapley",
+        permutations: Annotated[int, typer.Option(help="Orders to sample.", min=1)] = 240,
+        sampling: Annotated[
+            str, typer.Option(help="Draw orders plain, antithetic or stratified.")
+        ] = "stratified",
+        seed: Annotated[int, typer.Option(help="Of the orders and of every training.")] = 7,
+        truncation: Annotated[
+            float, typer.Option(help="End an order so near to the full score; 0: never.", min=0.0)
+        ] = 0.0,
+        confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+        jobs: Annotated[int, typer.Option(help="Trainings at the same time.", min=1)] = 1,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on with an interrupted run.")
+        ] = False,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Compute, and write nothing into the bundle.")
+        ] = False,
+    ) -> None:
+        """Train on coalitions of contributors, weigh each, and write them into tessera.toml."""
+        from tessera.app.attributing import Settings, attribute, read_game, write_attribution
+        from tessera.assets.attribution.shapley import Method, Sampling
+        from tessera.assets.reading import CURRENCY_DECIMALS
+
+        settings = Settings(
+            method=_one_of("method", method, Method),
+            permutations=permutations,
+            sampling=_one_of("sampling", sampling, Sampling),
+            seed=seed,
+            truncation=truncation,
+            confidence=confidence,
+        )
+        game = read_game(folder)
+        journals = session.config().data_dir / "attribution"
+        with session.progress(f"weighing {folder.name}", counted=True) as progress:
+            done = await attribute(
+                game, settings, journals=journals, resume=resume, jobs=jobs, told=progress
+            )
+        leaves = None
+        if not dry_run:
+            write_attribution(done, decimals=CURRENCY_DECIMALS)
+            leaves = _leaves(session, folder, missing=True)
+        _present(session, folder, done, leaves)
+
+    @command(attribution)
+    def leaves(
+        session: Session,
+        folder: Annotated[Path, typer.Argument(help="With a tessera.toml at its top.")],
+    ) -> None:
+        """Show the contribution leaves of a bundle, their root, and each one's proof."""
+        found = _leaves(session, folder, missing=False)
+        assert found is not None
+        table = session.table("contributor", "role", "weight>", "account", "evidence")
+        for leaf in found.leaves:
+            given = leaf.contribution
+            table.add_row(
+                leaf.name,
+                given.role.name.lower(),
+                shown_percent(given.weight),
+                given.account,
+                f"0x{given.evidence.hex()[:16]}…" if any(given.evidence) else "-",
+            )
+        session.present(
+            _leaves_json(found),
+            lambda console: console.print(table, f"root  0x{found.root.hex()}", sep="\n"),
+        )
+
+
+def _one_of(thing: str, value: str, options: Any) -> Any:
+    from tessera.errors import NotFound
+
+    if value not in set(options):
+        raise NotFound.among(thing, value, list(options))
+    return options(value)
+
+
+def _leaves(session: Session, folder: Path, *, missing: bool) -> Leaves | None:
+    from tessera.app.world import addresses_of
+    from tessera.assets.attribution.leaves import leaves_of
+    from tessera.assets.reading import CURRENCY_DECIMALS
+    from tessera.errors import NotFound
+
+    accounts = addresses_of(session.config())
+    try:
+        return leaves_of(folder, accounts, decimals=CURRENCY_DECIMALS)
+    except NotFound as error:
+        if not missing:
+            raise
+        session.note(f"no root yet: {error.message}")
+        return None
+
+
+def _leaves_json(found: Leaves | None) -> dict[str, Any]:
+    if found is None:
+        return {"root": None, "leaves": []}
+    return {"root": f"0x{found.root.hex()}", "leaves": [leaf.shown() for leaf in found.leaves]}
+
+
+def _present(session: Session, folder: Path, done: Attribution, leaves: Leaves | None) -> None:
+    report = done.report()
+    outcome = done.outcome
+    sampled = outcome.blocks > 0
+    columns = ["contributor", "part", "value>"]
+    columns += [f"{done.settings.confidence:.0%} interval>"] if sampled else []
+    table = session.table(*columns, "weight>")
+    for player in report["players"]:
+        row = [player["name"] or player["account"], player["part"], f"{player['value']:+.4f}"]
+        row += [f"{player['low']:+.4f} to {player['high']:+.4f}"] if sampled else []
+        table.add_row(*row, shown_percent(player["weight"]))
+    lines = [
+        f"{report['metric']} {outcome.everybody:.4f} of all, {outcome.nobody:.4f} of nobody",
+        f"{report['coalitions']} coalitions scored, {done.trained} trainings now",
+    ]
+    if report["gap_allowed"] is not None:
+        lines.append(
+            f"values sum to {report['sum']:.6f}, wanted {outcome.everybody - outcome.nobody:.6f}; "
+            f"off by {abs(outcome.gap):.1e}, allowed {outcome.error:.1e}"
+        )
+    else:
+        lines.append(f"values sum to {report['sum']:.6f}: leave-one-out promises no sum")
+    if sampled:
+        lines.append(f"intervals: {report['interval']}; of the sampling of orders alone")
+    floored = [p["name"] or p["account"] for p in report["players"] if p["value"] < 0]
+    if floored:
+        lines.append(f"below 0, counted as 0: {', '.join(floored)}")
+    lines.append("weights by largest remainder")
+    if leaves is not None:
+        lines.append(f"root  0x{leaves.root.hex()}")
+    session.present(
+        {**report, "folder": str(folder), "trained": done.trained, **_leaves_json(leaves)},
+        lambda console: console.print(table, *lines, sep="\n"),
+    )

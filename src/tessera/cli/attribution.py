@@ -20,7 +20,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     attribution = typer.Typer(
-        help="Compute what contributors are worth to a model, and the leaves of it.",
+        help="Weigh the contributors of a model, and show their leaves.",
         no_args_is_help=True,
     )
     app.add_typer(attribution, name="attribution")

@@ -17,6 +17,7 @@ from rig.sales import (
     auction_terms,
     curve_terms,
     open_stand,
+    pool_of,
     sale_terms,
 )
 from rig.system import DAY, ONE_SHARE, World
@@ -178,10 +179,10 @@ def test_a_publisher_that_buys_its_own_soft_cap_takes_nothing_from_a_buyer(
     offering("open_pool")
     offering("return_unsold")
     assert offering("collect", buyer.address) == 100 * ONE_SHARE
-    pool = world.exchange("pool_of", stand.share)
+    _, money, provider, until = pool_of(world, stand.share)
     # Of 800.00 raised 400.00 are locked for a year, of which 300.00 were the publisher's own.
-    assert pool[2] == 400 * DOLLAR
-    assert pool[5] == world.now + 365 * DAY
+    assert money == 400 * DOLLAR
+    assert (provider, until) == (stand.publisher.address, world.now + 365 * DAY)
     assert offering("withdraw_proceeds", by=stand.publisher.address) == 0
 
 
@@ -206,7 +207,7 @@ def test_the_part_promised_to_the_pool_never_goes_elsewhere(
     assert world.held(offering) == 1_000 * DOLLAR
     assert stand.shares_of(offering) == 500
     offering("open_pool", by=attacker.address)
-    assert world.exchange("pool_of", stand.share)[4] == publisher
+    assert pool_of(world, stand.share)[2] == publisher
 
 
 def test_a_pool_of_a_failed_or_running_sale_cannot_be_opened(

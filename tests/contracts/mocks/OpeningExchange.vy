@@ -11,23 +11,23 @@ interface IShare:
     def currency() -> address: view
 
 
-struct Pool:
-    opener: address
+struct Lock:
+    holder: address
+    amount: uint256
+    until: uint256
+
+
+struct Reserves:
     tokens: uint256
     currency_amount: uint256
-    tier: uint256
-    provider: address
-    locked_until: uint256
 
 
-pool_of: public(HashMap[address, Pool])
+FEES: constant(uint256[4]) = [5, 30, 100, 300]
+
 has_pool: public(HashMap[address, bool])
-closed: public(bool)
-
-
-@external
-def set_closed(closed: bool):
-    self.closed = closed
+reserves_of: public(HashMap[address, Reserves])
+fee_bps_of: public(HashMap[address, uint256])
+lock_of: public(HashMap[address, Lock])
 
 
 @external
@@ -39,20 +39,15 @@ def open_pool(
     provider: address,
     locked_until: uint256,
 ) -> uint256:
-    assert not self.closed, "exchange: closed"
     assert not self.has_pool[token], "exchange: pool exists"
     self.has_pool[token] = True
-    self.pool_of[token] = Pool(
-        opener=msg.sender,
-        tokens=tokens,
-        currency_amount=currency_amount,
-        tier=tier,
-        provider=provider,
-        locked_until=locked_until,
-    )
+    liquidity: uint256 = isqrt(tokens * currency_amount)
+    self.reserves_of[token] = Reserves(tokens=tokens, currency_amount=currency_amount)
+    self.fee_bps_of[token] = FEES[tier]
+    self.lock_of[token] = Lock(holder=provider, amount=liquidity, until=locked_until)
     assert extcall IERC20(token).transferFrom(msg.sender, self, tokens)
     currency: address = staticcall IShare(token).currency()
     assert extcall IERC20(currency).transferFrom(
         msg.sender, self, currency_amount, default_return_value=True
     )
-    return isqrt(tokens * currency_amount)
+    return liquidity

@@ -50,6 +50,13 @@ def open_stand(world: World, *, supply: int = 100_000) -> Stand:
     return Stand(world, asset, share, publisher)
 
 
+def pool_of(world: World, share: Contract) -> tuple[int, int, str, int]:
+    """Read a pool: raw shares, base units, whose liquidity is locked, and until when."""
+    holder, _, until = world.exchange("lock_of", share.address)
+    shares, money = world.exchange("reserves_of", share.address)
+    return shares, money, holder, until
+
+
 def sale_terms(world: World, **changes: Any) -> tuple[Any, ...]:
     """1,000 shares at 2.00 each, soft cap 400, a week."""
     parts = {

@@ -12,6 +12,7 @@ from rig.contract import Contract
 from rig.currencies import CURRENCIES, LARGEST
 from rig.effort import times
 from rig.people import Person, person
+from rig.sales import pool_of
 from rig.system import DAY, ONE_SHARE
 from rig.twins import both, key_of, shown_by
 
@@ -222,8 +223,7 @@ class CurvePromises(RuleBasedStateMachine):
             assert product >= self.product
             self.product = product
         if model.graduated:
-            pool = self.world.exchange("pool_of", self.share)
-            assert (pool[1], pool[2]) == model.pool
+            assert pool_of(self.world, self.share)[:2] == model.pool
             shares, money = model.pool
             # As near to the curve's price as whole raw shares allow, and never below it.
             assert shares * model.money <= money * model.shares_left

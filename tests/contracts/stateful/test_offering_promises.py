@@ -12,6 +12,7 @@ from rig.contract import Contract
 from rig.currencies import CURRENCIES, LARGEST
 from rig.effort import times
 from rig.people import Person, person
+from rig.sales import pool_of
 from rig.system import DAY, ONE_SHARE
 from rig.twins import both, key_of, shown_by
 
@@ -173,8 +174,7 @@ class OfferingPromises(RuleBasedStateMachine):
         opened = both(lambda: self.model.open_pool(now, revenue=revenue), contract)
         if opened is not None:
             self.in_pool += opened[1]
-            kept = self.world.exchange("pool_of", self.share)
-            assert (kept[1], kept[2]) == opened
+            assert pool_of(self.world, self.share)[:2] == opened
 
     @rule(who=st.sampled_from([*BUYERS, PUBLISHER]))
     def claim(self, who: Person) -> None:

@@ -7,7 +7,7 @@ from rig.clones import clone
 from rig.compiling import compiled, mock
 from rig.contract import NOBODY, Contract, deployed, refused
 from rig.people import Person
-from rig.sales import DOLLAR, Stand, auction_terms, open_stand
+from rig.sales import DOLLAR, Stand, auction_terms, open_stand, pool_of
 from rig.system import DAY, ONE_SHARE, World, deploy_world
 
 from tessera.spec.merkle import AllowList
@@ -182,11 +182,10 @@ def test_a_part_of_the_proceeds_opens_the_pool_at_the_one_price(
     assert world.launchpad("open_sales", stand.asset) == 1
     auction("open_pool", by=keeper.address)
     locked = world.now + 90 * DAY
-    assert tuple(world.exchange("pool_of", stand.share)) == (
-        auction.address,
+    assert world.exchange("fee_bps_of", stand.share) == 100
+    assert pool_of(world, stand.share) == (
         75 * ONE_SHARE,
         150 * DOLLAR,
-        2,
         stand.publisher.address,
         locked,
     )

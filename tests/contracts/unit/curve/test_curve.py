@@ -7,7 +7,7 @@ from rig.clones import clone
 from rig.compiling import compiled, mock
 from rig.contract import NOBODY, Contract, deployed, refused
 from rig.people import Person
-from rig.sales import DOLLAR, FOR_EVER, Stand, curve_terms, open_stand
+from rig.sales import DOLLAR, FOR_EVER, Stand, curve_terms, open_stand, pool_of
 from rig.system import DAY, ONE_SHARE, World, deploy_world
 
 
@@ -90,11 +90,10 @@ def test_the_purchase_that_reaches_the_target_opens_the_pool_at_the_curves_price
     assert world.held(holder) == 8_500 * DOLLAR
     assert [event.name for event in curve.events()] == ["Bought", "Graduated", "PoolOpened"]
     assert curve.events("Graduated")[0].arguments["raised"] == 2_000 * DOLLAR
-    pool = world.exchange("pool_of", stand.share)
-    assert pool[2] == 1_000 * DOLLAR
-    assert pool[2] * ONE_SHARE // pool[1] == curve("price") == 4 * DOLLAR
-    assert (pool[3], pool[4]) == (1, stand.publisher.address)
-    assert pool[5] == world.now + 365 * DAY
+    shares, money, provider, until = pool_of(world, stand.share)
+    assert money == 1_000 * DOLLAR
+    assert money * ONE_SHARE // shares == curve("price") == 4 * DOLLAR
+    assert (provider, until) == (stand.publisher.address, world.now + 365 * DAY)
     assert world.launchpad("open_sales", stand.asset) == 0
     with refused("curve: over"):
         buy(stand, curve, buyer, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rig.contract import Contract, refused
 from rig.people import Person
-from rig.sales import DOLLAR, Stand, open_stand, sale_terms
+from rig.sales import DOLLAR, Stand, open_stand, pool_of, sale_terms
 from rig.system import DAY, ONE_SHARE, World
 from rig.twins import key_of
 
@@ -37,11 +37,10 @@ def test_anyone_opens_the_pool_of_a_final_sale_at_its_price(
     # Until the pool is open nobody else may open it.
     assert world.launchpad("open_sales", stand.asset) == 1
     offering("open_pool", by=keeper.address)
-    assert tuple(world.exchange("pool_of", stand.share)) == (
-        offering.address,
+    assert world.exchange("fee_bps_of", stand.share) == 30
+    assert pool_of(world, stand.share) == (
         150 * ONE_SHARE,
         300 * DOLLAR,
-        1,
         stand.publisher.address,
         world.now + 180 * DAY,
     )

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from tessera.app.control import ask_supervisor
     from tessera.app.operator import Operator, ServedModel, operate
     from tessera.app.running import Running, find_running
-    from tessera.app.settling import report_json, settle_from_books
+    from tessera.app.settling import (
+        proofs_json,
+        prove_from_books,
+        report_json,
+        settle_from_books,
+    )
     from tessera.app.upstreams import choose_model, find_upstreams, write_upstream_bundle
     from tessera.app.world import Currency, World, connect, open_world
 
@@ -30,6 +35,8 @@ __all__ = [
     "find_upstreams",
     "open_world",
     "operate",
+    "proofs_json",
+    "prove_from_books",
     "report_json",
     "settle_from_books",
     "write_upstream_bundle",
@@ -48,6 +55,8 @@ _HOMES: Final = {
     "find_upstreams": "tessera.app.upstreams",
     "open_world": "tessera.app.world",
     "operate": "tessera.app.operator",
+    "proofs_json": "tessera.app.settling",
+    "prove_from_books": "tessera.app.settling",
     "report_json": "tessera.app.settling",
     "settle_from_books": "tessera.app.settling",
     "write_upstream_bundle": "tessera.app.upstreams",

@@ -18,6 +18,8 @@ from tessera.chain.wallet import Account
 from tessera.errors import ChainError, TesseraError
 from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
+from tessera.payments.onchain_orders import OrdersOnChain
+from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
 from tessera.serving.opening import ServingPolicy, open_runner
 from tessera.serving.runner import Runner
@@ -69,8 +71,8 @@ class Operator:
         Signs receipts and settlements.
     domain
         What vouchers and receipts are signed for.
-    ledger, settler
-        Its books, and what turns them into money.
+    ledger, settler, prover
+        Its books, and what turns vouchers and served orders into money.
     stakes
         Who has locked how much of what is served.
     models
@@ -80,12 +82,19 @@ class Operator:
     """
 
     def __init__(
-        self, world: World, account: Account, ledger: Ledger, settler: Settler, domain: Domain
+        self,
+        world: World,
+        account: Account,
+        ledger: Ledger,
+        settler: Settler,
+        prover: OrderProver,
+        domain: Domain,
     ) -> None:
         self.world = world
         self.account = account
         self.ledger = ledger
         self.settler = settler
+        self.prover = prover
         self.domain = domain
         self.stakes: Stakes = NO_STAKES
         self.models: dict[str, ServedModel] = {}
@@ -155,6 +164,10 @@ class Operator:
     async def settle(self) -> SettlementReport:
         """Settle everything that is due now, and hand income on to the holders."""
         return await self.settler.settle()
+
+    async def prove(self) -> ProofReport:
+        """Prove every order that was served, now, so that its money flows."""
+        return await self.prover.prove()
 
     async def status(self) -> dict[str, Any]:
         """Return how things are, as JSON values."""
@@ -250,6 +263,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     if world.node is not None:
         await _with_gas(world, account.address)
     chain = OperatorOnChain(world.reader, sender, world.deployment)
+    orders = OrdersOnChain(world.reader, sender, world.deployment)
     domain = channels_domain(world.deployment)
 
     def knows(key: TillKey) -> bool:
@@ -266,6 +280,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         knows=knows,
         refresh_s=_fresh_s(world),
         margin_s=grant_margin_s(config.settle_every_s),
+        orders=orders,
     )
     settler = Settler(
         ledger,
@@ -275,12 +290,23 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         at_risk=config.settle_at_risk_units,
         watch_s=_fresh_s(world),
     )
-    operator = Operator(world, account, ledger, settler, domain)
+    prover = OrderProver(
+        ledger,
+        orders,
+        world.clock,
+        every_s=config.settle_every_s,
+        late_s=grant_margin_s(config.settle_every_s),
+        watch_s=_fresh_s(world),
+    )
+    if ledger.rights is not None:
+        ledger.rights.on_proof(prover.hurry)
+    operator = Operator(world, account, ledger, settler, prover, domain)
     tasks: list[asyncio.Task[None]] = []
     try:
         await operator.refresh()
         tasks = [
             asyncio.create_task(settler.run(), name="tessera-settler"),
+            asyncio.create_task(prover.run(), name="tessera-prover"),
             asyncio.create_task(_watch(operator), name="tessera-catalogue"),
         ]
         yield operator

@@ -9,12 +9,14 @@ from tessera.app.world import BOOKS, World
 from tessera.payments.account import Account
 from tessera.payments.ledger import Claim
 from tessera.payments.onchain import OperatorOnChain, channels_domain
-from tessera.payments.ports import SettleResult
+from tessera.payments.onchain_orders import OrdersOnChain
+from tessera.payments.ports import OrderProof, ProofResult, SettleResult
+from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.reading import BooksReader
 from tessera.payments.settle import SettlementReport, Settler
-from tessera.spec.signatures import address_of
+from tessera.spec.signatures import address_of, address_text
 
-__all__ = ["report_json", "settle_from_books"]
+__all__ = ["proofs_json", "prove_from_books", "report_json", "settle_from_books"]
 
 
 async def settle_from_books(world: World) -> SettlementReport:
@@ -49,6 +51,49 @@ async def settle_from_books(world: World) -> SettlementReport:
         return await settler.settle()
     finally:
         await books.close()
+
+
+async def prove_from_books(world: World) -> ProofReport:
+    """Prove the orders that the operator's books say were served, while no supervisor runs.
+
+    Raises
+    ------
+    NotFound, WrongChain, ChainError
+        As `settle_from_books`.
+    """
+    config = world.config
+    sender = world.sender(config.operator)
+    books = await BooksReader.open(
+        config.data_dir / BOOKS, channels_domain(world.deployment), address_of(sender.address)
+    )
+    try:
+        chain = OrdersOnChain(world.reader, sender, world.deployment)
+        every_s = config.settle_every_s
+        waiting = _NotProved(books, chain)
+        prover = OrderProver(waiting, chain, world.clock, every_s=every_s, late_s=every_s)
+        return await prover.prove()
+    finally:
+        await books.close()
+
+
+class _NotProved:
+    """Books whose proofs are compared with the chain."""
+
+    def __init__(self, books: BooksReader, chain: OrdersOnChain) -> None:
+        self._books = books
+        self._chain = chain
+
+    async def proofs(self) -> list[OrderProof]:
+        """Return what books and chain say together is to be proved."""
+        found = []
+        for proof in await self._books.proofs():
+            view = await self._chain.read_order(proof.access, proof.order)
+            if view is not None and not (view.proved or view.void):
+                found.append(proof)
+        return found
+
+    async def record_proofs(self, proofs: Sequence[OrderProof], result: ProofResult) -> None:
+        """Leave it to the gateway, whose own try the chain passes over."""
 
 
 class _NotOnChain:
@@ -94,4 +139,14 @@ def report_json(report: SettlementReport) -> dict[str, Any]:
         "refused": [[str(channel), reason] for channel, reason in report.refused],
         "flushed": [str(asset) for asset in report.flushed],
         "not_flushed": [[str(asset), reason] for asset, reason in report.not_flushed],
+    }
+
+
+def proofs_json(report: ProofReport) -> dict[str, Any]:
+    """Return what was proved as JSON values, to stand beside a settlement's."""
+    return {
+        "orders_proved": [[address_text(access), order] for access, order in report.proved],
+        "orders_refused": [[address_text(access), order] for access, order in report.refused],
+        "orders_paid": str(report.paid),
+        "orders_transactions": report.transactions,
     }

@@ -40,10 +40,15 @@ def register(app: typer.Typer) -> None:
         ] = None,
         max_tokens: Annotated[int | None, typer.Option(help="Of a chat's answer.")] = None,
         stream: Annotated[bool, typer.Option(help="Show a chat's answer as it comes.")] = True,
+        order: Annotated[
+            str | None, typer.Option(help="Pay with an order of yours: ACCESS/NUMBER.")
+        ] = None,
     ) -> None:
         """Call a model and pay for it from a channel, which the first call opens."""
         given = _input(text, file)
         currency, options, making = asyncio.run(_options(session, deposit, max_cost))
+        if order is not None:
+            options["access"] = _order(order)
         # In the main thread, where Ctrl-C arrives.
         _call(
             session,
@@ -54,6 +59,18 @@ def register(app: typer.Typer) -> None:
             making,
             {"max_tokens": max_tokens, "stream": stream and not session.as_json},
         )
+
+
+def _order(text: str) -> tuple[str, int]:
+    from tessera.assets.references import is_address
+    from tessera.errors import InputError
+
+    access, _, number = text.partition("/")
+    if not is_address(access) or not (number.isascii() and number.isdigit()):
+        raise InputError(
+            "--order", found=text, wanted="ACCESS/NUMBER", next_step="tessera access orders"
+        )
+    return access, int(number)
 
 
 async def _options(

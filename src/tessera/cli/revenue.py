@@ -27,7 +27,13 @@ def register(app: typer.Typer) -> None:
 
         The running operator does it; with --rpc and none running, this command, from its books.
         """
-        from tessera.app import ask_supervisor, report_json, settle_from_books
+        from tessera.app import (
+            ask_supervisor,
+            proofs_json,
+            prove_from_books,
+            report_json,
+            settle_from_books,
+        )
 
         async with session.world() as world:
             with session.waiting("settling"):
@@ -35,15 +41,22 @@ def register(app: typer.Typer) -> None:
                     report = await ask_supervisor(world.config.data_dir, "settle")
                 else:
                     report = report_json(await settle_from_books(world))
+                    report |= proofs_json(await prove_from_books(world))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
             waits = [f"not handed on   asset {n}: {why}" for n, why in report["not_flushed"]]
+            proved, paid = report["orders_proved"], int(report["orders_paid"])
             session.say(
                 report,
                 f"settled   {world.currency.shown(int(report['total']))} in "
                 f"{_transactions(len(report['transactions']))}"
                 if report["transactions"]
                 else "nothing was due",
+                *(
+                    [f"proved    {len(proved)} orders, {world.currency.shown(paid)} paid on"]
+                    if proved
+                    else []
+                ),
                 *skipped,
                 *refused,
                 *waits,

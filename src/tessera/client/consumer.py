@@ -18,6 +18,7 @@ from tessera.chain.wallet import Account
 from tessera.client.background import BackgroundLoop
 from tessera.client.exchange import Exchange
 from tessera.client.gateway import GatewayView, ModelCard
+from tessera.client.rights import OrderExchange
 from tessera.client.transport import AsyncPayingTransport, PayingTransport
 from tessera.errors import BackendFailed, InputError, NotFound, ServingError
 from tessera.payments.header import SignedReceipt, parse_receipt
@@ -59,11 +60,18 @@ class Client:
     rpc_url
         JSON-RPC of the chain.
     deposit
-        Put into a channel when one is opened, base units of the currency.
+        Put into a channel when one is opened, base units of the currency; not needed where an order
+        pays.
     max_call_cost
         No call that could cost more is made, base units; a tenth of the deposit where None.
     top_up
         Added by itself when the deposit is used up, base units; None refuses such calls instead.
+    access
+        Pay with an order in place of a channel: the product's address and the order's number. The
+        signer must be the order's user.
+    use
+        What answers are for beyond inference, such as `commercial`, so that a licence without it
+        is refused before anything is used; only with `access`.
     channel
         Pay from this channel; where None, the latest that `account` opened toward the operator.
     operator
@@ -91,7 +99,9 @@ class Client:
         account: Account | bytes,
         deployment: Deployment | Path | str,
         rpc_url: str,
-        deposit: int,
+        deposit: int = 0,
+        access: tuple[str, int] | None = None,
+        use: str = "",
         max_call_cost: int | None = None,
         top_up: int | None = None,
         channel: int | None = None,
@@ -100,7 +110,7 @@ class Client:
         state_dir: Path | str | None = Path("~/.tessera/purses"),
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
-        if deposit <= 0:
+        if deposit <= 0 and access is None:
             raise InputError("deposit", found=deposit, wanted="more than 0 base units")
         self._account = account if isinstance(account, Account) else Account(account)
         key = session_key or self._account
@@ -129,13 +139,25 @@ class Client:
         self._chain: tuple[ChainReader, Sender] | None = None
         self._receipts: deque[SignedReceipt] = deque(maxlen=MOST_RECEIPTS)
         self._http: httpx.Client | None = None
-        self._exchange = Exchange(
-            self._gateway,
-            self._purse_future,
-            max_call_cost=deposit // 10 if max_call_cost is None else max_call_cost,
-            top_up=None if top_up is None else self._top_up_future,
-            on_receipt=self._remember,
-        )
+        self._exchange: Exchange | OrderExchange
+        if access is not None:
+            self._exchange = OrderExchange(
+                self._gateway,
+                self._signer,
+                channels_domain(self._deployment),
+                address_of(access[0]),
+                access[1],
+                use=use,
+                on_receipt=self._remember,
+            )
+        else:
+            self._exchange = Exchange(
+                self._gateway,
+                self._purse_future,
+                max_call_cost=deposit // 10 if max_call_cost is None else max_call_cost,
+                top_up=None if top_up is None else self._top_up_future,
+                on_receipt=self._remember,
+            )
 
     def __enter__(self) -> Self:
         return self

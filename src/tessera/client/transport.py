@@ -13,6 +13,7 @@ from typing import Any, Final
 import httpx
 
 from tessera.client.exchange import Exchange, Fetch, Wait, is_stream
+from tessera.client.rights import OrderExchange
 from tessera.client.scanner import ReceiptScanner
 from tessera.errors import ServingError
 from tessera.payments.purse import Ticket
@@ -34,7 +35,7 @@ class PayingTransport(httpx.BaseTransport):
         How requests travel.
     """
 
-    def __init__(self, exchange: Exchange, inner: httpx.BaseTransport) -> None:
+    def __init__(self, exchange: Exchange | OrderExchange, inner: httpx.BaseTransport) -> None:
         self._exchange = exchange
         self._inner = inner
 
@@ -80,7 +81,7 @@ class PayingTransport(httpx.BaseTransport):
 class AsyncPayingTransport(httpx.AsyncBaseTransport):
     """As `PayingTransport`, for asynchronous callers."""
 
-    def __init__(self, exchange: Exchange, inner: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, exchange: Exchange | OrderExchange, inner: httpx.AsyncBaseTransport) -> None:
         self._exchange = exchange
         self._inner = inner
 
@@ -124,7 +125,9 @@ class AsyncPayingTransport(httpx.AsyncBaseTransport):
 
 
 class _PaidStream(httpx.SyncByteStream):
-    def __init__(self, response: httpx.Response, ticket: Ticket, exchange: Exchange) -> None:
+    def __init__(
+        self, response: httpx.Response, ticket: Ticket, exchange: Exchange | OrderExchange
+    ) -> None:
         self._response = response
         self._ticket = ticket
         self._exchange = exchange
@@ -157,7 +160,9 @@ class _PaidStream(httpx.SyncByteStream):
 
 
 class _AsyncPaidStream(httpx.AsyncByteStream):
-    def __init__(self, response: httpx.Response, ticket: Ticket, exchange: Exchange) -> None:
+    def __init__(
+        self, response: httpx.Response, ticket: Ticket, exchange: Exchange | OrderExchange
+    ) -> None:
         self._response = response
         self._ticket = ticket
         self._exchange = exchange

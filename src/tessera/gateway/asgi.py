@@ -48,6 +48,7 @@ from tessera.payments.header import (
     RECEIPT_HEADER,
     SignedReceipt,
     parse_call_id,
+    parse_order,
     payment_header,
     proof_header,
     receipt_json,
@@ -118,6 +119,7 @@ class Gateway:
             "/v1/models/": self._model,
             "/receipts/": self._receipt,
             "/v1/channels/": self._channel,
+            "/v1/orders/": self._order,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,7 +186,7 @@ class Gateway:
     async def _turn(self, call: Call, offer: Offer, asked: Asked, receive: Receive) -> Turn:
         line = self.turns.line(offer.asset, offer.version, offer.slug, offer.runner.at_once)
         # Whoever pays, with whichever of his channels; all who do not pay are one.
-        payer = None if call.account is None else call.account.payer
+        payer = call.payer
         most = asked.most.total
         return line.at_once(payer, most) or await line.wait(payer, most, left(receive))
 
@@ -321,6 +323,14 @@ class Gateway:
                 )
             case _:
                 raise NotFound("route", found=scope["path"], wanted="/v1/channels/{channel}")
+
+    async def _order(self, scope: Scope) -> Reply:
+        parts = scope["path"].removeprefix("/v1/orders/").split("/")
+        rights = self.cashier.ledger.rights
+        if len(parts) != 2 or rights is None:
+            raise NotFound("route", found=scope["path"], wanted="/v1/orders/{access}/{order}")
+        access, order = parse_order(parts[0].encode(), parts[1].encode())
+        return json_reply(await rights.shown(access, order))
 
 
 async def _ask(offer: Offer, asked: Asked) -> Result:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from tessera.errors import PaymentRequired
+from tessera.errors import InputError, PaymentRequired, SignatureRejected
 from tessera.gateway.catalogue import Offer
 from tessera.gateway.messages import Scope, header
 from tessera.payments.callers import SignedRequest
 from tessera.payments.header import (
+    ACCESS_HEADER,
+    CALL_DEADLINE_HEADER,
     CALL_HEADER,
     CALL_SIGNATURE_HEADER,
+    ORDER_HEADER,
     PAYMENT_HEADER,
+    USE_HEADER,
+    parse_call_deadline,
     parse_call_id,
     parse_call_signature,
+    parse_order,
     parse_payment,
 )
 from tessera.payments.ledger import Call, Ledger, Quote
+from tessera.payments.rights import SignedUse, parse_use
 from tessera.serving.bodies import Asked
+from tessera.spec.access import Scope as Licence
 from tessera.spec.signatures import Address, Domain, address_text
 
 __all__ = ["Cashier", "PaymentTerms"]
+
+_INFERENCE: Final = Licence.INFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,7 @@ class Cashier:
         PaymentRequired
             There is no voucher, or it is not enough; the operands say how to pay.
         SignatureRejected, Conflict, Closed, NotAllowed, InputError, ChainError
-            As `Ledger.accept`.
+            As `Ledger.accept` and `Ledger.accept_order`.
         """
         units = asked.most
         quote = Quote(
@@ -108,6 +118,11 @@ class Cashier:
         chosen = header(scope, CALL_HEADER)
         call_id = name if chosen is None else parse_call_id(chosen)
         payment = header(scope, PAYMENT_HEADER)
+        if header(scope, ORDER_HEADER) is not None or header(scope, ACCESS_HEADER) is not None:
+            if payment is not None:
+                raise InputError("payment", found="a voucher and an order", wanted="one of them")
+            use = _signed_use(scope, request)
+            return await self.ledger.accept_order(use, quote, stream=asked.stream)
         if payment is None:
             if quote.maximum == 0:
                 return self.ledger.accept_free(quote, call_id)
@@ -115,7 +130,8 @@ class Cashier:
                 f"call to {offer.slug}",
                 found="no payment",
                 wanted=f"a voucher for up to {quote.maximum} base units of {self.terms.symbol}",
-                next_step="open a channel and send Tessera-Payment; tessera.Client does both",
+                next_step="open a channel and send Tessera-Payment, or name an order; "
+                "tessera.Client does both",
                 **self._how(offer, quote),
             )
         signed = parse_payment(payment)
@@ -158,3 +174,24 @@ class Cashier:
             "model": offer.card(),
             "maximum": str(quote.maximum),
         }
+
+
+def _signed_use(scope: Scope, request: bytes) -> SignedUse:
+    access, order = parse_order(header(scope, ACCESS_HEADER), header(scope, ORDER_HEADER))
+    name, signature = header(scope, CALL_HEADER), header(scope, CALL_SIGNATURE_HEADER)
+    if name is None or signature is None:
+        raise SignatureRejected(
+            f"call on order {order}",
+            found="no name" if name is None else "no signature",
+            wanted="Tessera-Call and Tessera-Call-Signature, by the order's user",
+        )
+    purpose = header(scope, USE_HEADER)
+    return SignedUse(
+        access=access,
+        order=order,
+        name=parse_call_id(name),
+        body=request,
+        deadline=parse_call_deadline(header(scope, CALL_DEADLINE_HEADER)),
+        signature=parse_call_signature(signature),
+        use=_INFERENCE if purpose is None else parse_use(purpose.decode("ascii", "replace")),
+    )

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from tessera.errors import DataError, WrongChain
 from tessera.payments.account import Account, LineBook
 from tessera.payments.header import SignedReceipt
-from tessera.payments.ports import ChannelView, SettleResult
+from tessera.payments.ports import ChannelView, OrderProof, SettleResult
 from tessera.spec.signatures import Address, Domain, address_text
 from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher
 from tessera.storage import schema
 
+if TYPE_CHECKING:
+    from tessera.payments.rights import SignedUse
+
 __all__ = [
+    "DONE",
+    "FAILED",
+    "OPEN",
     "Change",
+    "KeptOrder",
     "channel_change",
     "claim_domain",
     "line_change",
     "load_account",
     "load_latest_receipts",
+    "load_order",
+    "load_proofs",
     "load_receipt",
     "load_receipt_of_call",
     "load_unsettled",
+    "order_change",
+    "proof_change",
     "receipt_change",
     "settlement_change",
     "unsettled_channels",
+    "use_change",
     "voucher_change",
     "write_changes",
 ]
+
+OPEN: Final = 0
+DONE: Final = 1
+FAILED: Final = 2
+"""States of a use of an order."""
+
+_TO_PROVE: Final = 0
 
 Change = tuple[Table, dict[str, Any]]
 """A row to insert, or to put in place of the one with the same key."""
@@ -43,6 +63,8 @@ _ORDER = (
     schema.lines,
     schema.receipts,
     schema.settlements,
+    schema.order_uses,
+    schema.orders,
 )
 # A receipt is never replaced. The same id is the same receipt: two free calls in one second.
 _APPEND_ONLY = frozenset({schema.receipts.name})
@@ -288,3 +310,114 @@ def _voucher(row: Row[Any]) -> SignedVoucher:
         tuple(Line(int(asset), terms, int(maximum)) for asset, terms, maximum in lines),
     )
     return SignedVoucher(voucher, row.signature)
+
+
+# --- Orders of Access -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOrder:
+    """What the books know of an order.
+
+    Attributes
+    ----------
+    done
+        Calls that were answered.
+    open
+        Names of calls that were begun and never ended.
+    names
+        Names whose requests could still be repeated, with their deadlines.
+    proof
+        Whether a use is kept that proves its service.
+    """
+
+    done: int
+    open: frozenset[str]
+    names: dict[str, int]
+    proof: bool
+
+
+def use_change(
+    use: SignedUse, signer: Address, response: bytes | None, state: int, now: int
+) -> Change:
+    """Remember a use of an order."""
+    return schema.order_uses, {
+        "access": use.access,
+        "order": use.order,
+        "call": use.name,
+        "request": use.body,
+        "deadline": use.deadline,
+        "signature": use.signature,
+        "signer": signer,
+        "response": response,
+        "state": state,
+        "time": now,
+    }
+
+
+def order_change(access: Address, order: int, serve_by: int) -> Change:
+    """Remember that an order was served and is to be proved."""
+    return schema.orders, {
+        "access": access,
+        "order": order,
+        "serve_by": serve_by,
+        "proof": _TO_PROVE,
+        "tx_hash": "",
+    }
+
+
+def proof_change(proof: OrderProof, *, counted: bool, tx_hash: str) -> Change:
+    """Remember what the chain made of a proof."""
+    return schema.orders, {
+        "access": proof.access,
+        "order": proof.order,
+        "serve_by": proof.serve_by,
+        "proof": 1 if counted else 2,
+        "tx_hash": tx_hash,
+    }
+
+
+def load_order(connection: Connection, access: Address, order: int, now: int) -> KeptOrder:
+    """Read what is known of an order."""
+    uses, rows = schema.order_uses.c, schema.orders.c
+    of_it = (uses.access == access, uses.order == order)
+    done = connection.execute(
+        select(func.count()).select_from(schema.order_uses).where(*of_it, uses.state == DONE)
+    ).scalar_one()
+    begun = connection.execute(select(uses.call).where(*of_it, uses.state == OPEN)).scalars()
+    names = connection.execute(
+        select(uses.call, uses.deadline).where(*of_it, uses.deadline >= now)
+    ).all()
+    kept = connection.execute(
+        select(rows.order).where(rows.access == access, rows.order == order)
+    ).all()
+    return KeptOrder(
+        done, frozenset(begun), {row.call: row.deadline for row in names}, proof=bool(kept)
+    )
+
+
+def load_proofs(connection: Connection) -> list[OrderProof]:
+    """Read of each order that is to be proved its first answered use, the most urgent first."""
+    uses, rows = schema.order_uses.c, schema.orders.c
+    found: list[OrderProof] = []
+    waiting = select(schema.orders).where(rows.proof == _TO_PROVE).order_by(rows.serve_by)
+    for row in connection.execute(waiting).all():
+        first = connection.execute(
+            select(schema.order_uses)
+            .where(uses.access == row.access, uses.order == row.order, uses.state == DONE)
+            .order_by(uses.time, uses.call)
+            .limit(1)
+        ).one()
+        found.append(
+            OrderProof(
+                access=Address(row.access),
+                order=row.order,
+                call=bytes.fromhex(first.call),
+                request=first.request,
+                deadline=first.deadline,
+                signature=first.signature,
+                response=first.response,
+                serve_by=row.serve_by,
+            )
+        )
+    return found

@@ -11,8 +11,15 @@ from typing import Final
 
 import msgspec
 
-from tessera.errors import SignatureRejected
-from tessera.spec.signatures import SIGNATURE_BYTES, Address, Domain, address_text, recover
+from tessera.errors import InputError, SignatureRejected
+from tessera.spec.signatures import (
+    SIGNATURE_BYTES,
+    Address,
+    Domain,
+    address_of,
+    address_text,
+    recover,
+)
 from tessera.spec.vouchers import (
     MAX_LINES,
     Line,
@@ -23,17 +30,23 @@ from tessera.spec.vouchers import (
 )
 
 __all__ = [
+    "ACCESS_HEADER",
+    "CALL_DEADLINE_HEADER",
     "CALL_HEADER",
     "CALL_SIGNATURE_HEADER",
     "CHARGED_HEADER",
     "COST_HEADER",
     "MAX_HEADER_BYTES",
+    "ORDER_HEADER",
     "PAYMENT_HEADER",
     "PROOF_HEADER",
     "RECEIPT_HEADER",
+    "USE_HEADER",
     "SignedReceipt",
+    "parse_call_deadline",
     "parse_call_id",
     "parse_call_signature",
+    "parse_order",
     "parse_payment",
     "parse_proof",
     "parse_receipt",
@@ -50,6 +63,18 @@ CALL_HEADER: Final = "tessera-call"
 
 CALL_SIGNATURE_HEADER: Final = "tessera-call-signature"
 """On a paid request: the voucher's signer over channel, call and body; 0x-hex."""
+
+ACCESS_HEADER: Final = "tessera-access"
+"""On a request that an order pays for: the product's address."""
+
+ORDER_HEADER: Final = "tessera-order"
+"""On such a request: the number of the order."""
+
+CALL_DEADLINE_HEADER: Final = "tessera-call-deadline"
+"""On such a request: until when it may be served, unix seconds; signed with it."""
+
+USE_HEADER: Final = "tessera-use"
+"""On such a request: what the answer is for beyond inference, such as `commercial`."""
 
 RECEIPT_HEADER: Final = "tessera-receipt"
 """On an answer: the receipt's id."""
@@ -78,6 +103,7 @@ _RECEIPT_BITS: Final = {
 }
 _MAX_DIGITS: Final = 78
 _CALL_DIGITS: Final = 32
+_DEADLINE_DIGITS: Final = 12
 _HASH_BYTES: Final = 32
 
 
@@ -229,6 +255,37 @@ def parse_call_signature(value: bytes) -> bytes:
         raise SignatureRejected(
             "Tessera-Call-Signature", found=str(error), wanted="0x and 130 hexadecimal digits"
         ) from error
+
+
+def parse_order(access: bytes | None, order: bytes | None) -> tuple[Address, int]:
+    """Read `Tessera-Access` and `Tessera-Order`.
+
+    Raises
+    ------
+    InputError
+        One of them is missing, or is not an address or a number.
+    """
+    wanted = "Tessera-Access, an address, and Tessera-Order, its order's number"
+    if access is None or order is None:
+        raise InputError("order", found="one of its two headers", wanted=wanted)
+    try:
+        return address_of(access.decode("ascii")), _digits(order.decode("ascii"))
+    except (SignatureRejected, ValueError) as error:
+        raise InputError("order", found=str(error), wanted=wanted) from error
+
+
+def parse_call_deadline(value: bytes | None) -> int:
+    """Read `Tessera-Call-Deadline`.
+
+    Raises
+    ------
+    SignatureRejected
+        It is missing, or no number of seconds.
+    """
+    text = "" if value is None else value.decode("ascii", "replace")
+    if not (text.isascii() and text.isdigit()) or len(text) > _DEADLINE_DIGITS:
+        raise SignatureRejected("Tessera-Call-Deadline", found=text[:40], wanted="unix seconds")
+    return int(text)
 
 
 def receipt_json(signed: SignedReceipt, domain: Domain, operator: Address) -> bytes:

@@ -22,6 +22,7 @@ from tessera.errors import (
     InputError,
     InvariantViolation,
     MeterMismatch,
+    NotAllowed,
     PaymentRequired,
     SignatureRejected,
 )
@@ -29,7 +30,17 @@ from tessera.payments import books
 from tessera.payments.account import Account, LineBook
 from tessera.payments.callers import Callers, SignedRequest
 from tessera.payments.header import SignedReceipt
-from tessera.payments.ports import ChannelView, Clock, OperatorChain, SettleResult, TypedSigner
+from tessera.payments.ports import (
+    ChannelView,
+    Clock,
+    OperatorChain,
+    OrderProof,
+    OrdersChain,
+    ProofResult,
+    SettleResult,
+    TypedSigner,
+)
+from tessera.payments.rights import OrderCall, Rights, SignedUse
 from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_id, voucher_digest
 from tessera.storage.commit import GroupCommit
@@ -87,9 +98,12 @@ class Call:
     id
         The name that the consumer gave it.
     account
-        Who pays; None for a free call.
+        Who pays; None for a free call, and for one that an order covers.
     durable
-        Done when its voucher is on the disk; None where that was so already.
+        Done when its voucher, or its use of an order, is on the disk; None where that was so
+        already, or need not be yet.
+    order
+        What covers it in place of a voucher.
     """
 
     quote: Quote
@@ -97,11 +111,19 @@ class Call:
     account: Account | None
     durable: asyncio.Future[None] | None = None
     ended: bool = False
+    order: OrderCall | None = None
 
     @property
     def channel(self) -> int:
         """The channel that pays."""
         return FREE_CHANNEL if self.account is None else self.account.number
+
+    @property
+    def payer(self) -> Address | None:
+        """Whose place in a queue it takes: the channel's payer, or the order's user."""
+        if self.order is not None:
+            return self.order.user
+        return None if self.account is None else self.account.payer
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +158,8 @@ class Ledger:
         stays far below the withdrawal delay.
     margin_s
         A session key must be good for so long beyond now: the time to answer and to settle.
+    orders
+        Reads orders of Access, which pay for calls too; None where none are honoured.
     """
 
     def __init__(
@@ -149,6 +173,7 @@ class Ledger:
         knows: Callable[[TillKey], bool],
         refresh_s: float = 15.0,
         margin_s: float = 600.0,
+        orders: OrdersChain | None = None,
     ) -> None:
         self.domain = domain
         self.operator: Address = signer.address
@@ -168,6 +193,16 @@ class Ledger:
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
         self._callers = Callers(domain)
+        self.rights: Rights | None = None
+        if orders is not None:
+            self.rights = Rights(
+                self._commit,
+                orders,
+                clock,
+                chain_id=domain.chain_id,
+                refresh_s=refresh_s,
+                late_s=margin_s,
+            )
 
     @classmethod
     async def open(
@@ -181,6 +216,7 @@ class Ledger:
         knows: Callable[[TillKey], bool],
         refresh_s: float = 15.0,
         margin_s: float = 600.0,
+        orders: OrdersChain | None = None,
     ) -> Self:
         """Open the books at `path`, or begin them.
 
@@ -214,6 +250,7 @@ class Ledger:
             knows=knows,
             refresh_s=refresh_s,
             margin_s=margin_s,
+            orders=orders,
         )
         made._lock = lock
         return made
@@ -303,6 +340,46 @@ class Ledger:
         self._calls[FREE_CHANNEL, call_id] += 1
         return Call(quote, call_id, None)
 
+    async def accept_order(self, use: SignedUse, quote: Quote, *, stream: bool) -> Call:
+        """Let a call through that an order of Access covers; it costs no money.
+
+        Parameters
+        ----------
+        use
+            The request, as the order's user signed it.
+        quote
+            What it is about; its maximum counts for nothing.
+        stream
+            Whether the answer leaves in pieces.
+
+        Raises
+        ------
+        NotAllowed
+            No orders are honoured here.
+        NotFound, SignatureRejected, PaymentRequired, Closed, Conflict
+            As `Rights.accept`.
+        """
+        if self.rights is None:
+            raise NotAllowed("order", found="one", wanted="a voucher: no orders are honoured here")
+        order = await self.rights.accept(use, quote.key.asset, quote.version, stream=stream)
+        changes = self.rights.begun_changes(order)
+        durable = self._commit.put(*changes) if changes else None
+        self._calls[FREE_CHANNEL, use.name] += 1
+        free = Quote(quote.key, quote.version, quote.identity, 0)
+        return Call(free, use.name, None, durable, order=order)
+
+    async def proofs(self) -> list[OrderProof]:
+        """Return what would prove the orders that were served and are not proved yet."""
+        return await self._commit.read(books.load_proofs)
+
+    async def record_proofs(self, proofs: Sequence[OrderProof], result: ProofResult) -> None:
+        """Remember what the chain made of proofs."""
+        changes = [
+            books.proof_change(p, counted=p.order in result.proved, tx_hash=result.tx_hash)
+            for p in proofs
+        ]
+        await asyncio.shield(self._commit.put(*changes))
+
     async def finish(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
         """Charge a call for good and return its receipt, both on the disk.
 
@@ -324,6 +401,9 @@ class Ledger:
             self._forget_call(call)
 
     async def _charge(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
+        if call.order is not None:
+            # Its units were bought beforehand.
+            cost = 0
         if not 0 <= cost <= call.quote.maximum:
             raise MeterMismatch(
                 "cost of the call",
@@ -341,6 +421,8 @@ class Ledger:
             line.charged += cost
             charged = line.charged
             changes.append(books.line_change(call.account.number, call.quote.key, line))
+        if call.order is not None and self.rights is not None:
+            changes += self.rights.finish_changes(call.order, evidence.response)
         receipt = Receipt(
             channel=call.channel,
             asset=call.quote.key.asset,
@@ -364,6 +446,8 @@ class Ledger:
         if not call.ended:
             self._release(call)
             self._forget_call(call)
+            if call.order is not None and self.rights is not None:
+                self.rights.fail(call.order)
 
     # --- Looking ------------------------------------------------------------------------------
 
@@ -570,6 +654,8 @@ class Ledger:
     def _distrust_memory(self) -> None:
         for account in self._accounts.values():
             account.stale = True
+        if self.rights is not None:
+            self.rights.distrust()
 
     async def _reload(self, account: Account) -> None:
         kept = await self._commit.read(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tessera.spec.access import Scope
 from tessera.spec.channels import LineState
 from tessera.spec.signatures import Address
 from tessera.spec.vouchers import Reason, TillKey
@@ -14,6 +15,10 @@ __all__ = [
     "ChannelView",
     "Clock",
     "OperatorChain",
+    "OrderProof",
+    "OrdersChain",
+    "ProofResult",
+    "RightView",
     "SettleResult",
     "TypedSigner",
 ]
@@ -110,3 +115,80 @@ class OperatorChain(Protocol):
 
     async def flush(self, asset: int) -> str:
         """Hand an asset's pending income on; return the transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class RightView:
+    """An order of Access as the chain shows it, with what its product's terms say.
+
+    Attributes
+    ----------
+    asset, scope, newest_version
+        What the licence covers; a version of 0 is all.
+    owner, renter, rented_until
+        Whose it is; who rented it last, and until when, unix seconds.
+    ordered_at, serve_window
+        When it was made, and how many seconds its operator has to prove service.
+    valid_until, calls
+        When it ends, and how many calls it is good for in all.
+    proved, void
+        Whether service was proved, or the money went back.
+    """
+
+    asset: int
+    scope: Scope
+    newest_version: int
+    owner: Address
+    renter: Address
+    rented_until: int
+    ordered_at: int
+    serve_window: int
+    valid_until: int
+    calls: int
+    proved: bool
+    void: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderProof:
+    """A use that its owner signed, and the hash of the answer: what proves an order's service.
+
+    Attributes
+    ----------
+    access, order
+        Which order.
+    call, request, deadline, signature
+        What was signed.
+    response
+        Keccak-256 of the answer.
+    serve_by
+        When the order's window ends, unix seconds.
+    """
+
+    access: Address
+    order: int
+    call: bytes
+    request: bytes
+    deadline: int
+    signature: bytes
+    response: bytes
+    serve_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProofResult:
+    """What one proof transaction did: which orders counted, and how much money went on."""
+
+    tx_hash: str
+    proved: tuple[int, ...]
+    paid: int
+
+
+class OrdersChain(Protocol):
+    """The chain as an operator uses it for orders."""
+
+    async def read_order(self, access: Address, order: int) -> RightView | None:
+        """Read an order of a product that this operator serves; None where there is none."""
+
+    async def prove(self, access: Address, proofs: Sequence[OrderProof]) -> ProofResult:
+        """Hand proofs of one product in, and send the money on to the asset's accounts."""

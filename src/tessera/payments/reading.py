@@ -14,7 +14,7 @@ from tessera.payments import books
 from tessera.payments.account import Account
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Claim
-from tessera.payments.ports import SettleResult
+from tessera.payments.ports import OrderProof, SettleResult
 from tessera.spec.signatures import Address, Domain
 from tessera.storage.engine import open_database, storage_errors
 
@@ -79,6 +79,10 @@ class BooksReader:
 
     async def record(self, result: SettleResult, vouchers: int) -> None:
         """Leave it to the ledger, which sees the settlement on the chain."""
+
+    async def proofs(self) -> list[OrderProof]:
+        """Return what would prove the orders that were served, the most urgent first."""
+        return await self._read(books.load_proofs)
 
     async def close(self) -> None:
         """Let go of the database."""

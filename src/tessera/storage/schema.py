@@ -30,6 +30,8 @@ __all__ = [
     "channels",
     "domain",
     "lines",
+    "order_uses",
+    "orders",
     "receipts",
     "settlements",
     "vouchers",
@@ -132,6 +134,33 @@ settlements = Table(
     Column("vouchers", Integer, nullable=False),
     Column("total", ExactInteger, nullable=False),
     Column("skipped", Text, nullable=False),
+)
+
+# Every use of an order of Access; `state` 0 in flight, 1 answered, 2 failed.
+order_uses = Table(
+    "order_uses",
+    METADATA,
+    Column("access", LargeBinary, primary_key=True),
+    Column("order", ExactInteger, primary_key=True),
+    Column("call", String(32), primary_key=True),
+    Column("request", LargeBinary, nullable=False),
+    Column("deadline", Integer, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("signer", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=True),
+    Column("state", Integer, nullable=False),
+    Column("time", Integer, nullable=False),
+)
+
+# Orders that were served; `proof` 0 to be proved, 1 proved, 2 not taken by the chain.
+orders = Table(
+    "orders",
+    METADATA,
+    Column("access", LargeBinary, primary_key=True),
+    Column("order", ExactInteger, primary_key=True),
+    Column("serve_by", Integer, nullable=False),
+    Column("proof", Integer, nullable=False),
+    Column("tx_hash", String(66), nullable=False),
 )
 
 # Not unique: the consumer chooses `call`, and his mistake must not stop everybody's commit.

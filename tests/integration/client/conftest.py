@@ -36,6 +36,8 @@ from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
+from tessera.payments.onchain_orders import OrdersOnChain
+from tessera.payments.proving import OrderProver
 from tessera.payments.settle import Settler
 from tessera.spec.prices import Price
 from tessera.spec.signatures import address_of, keccak
@@ -51,6 +53,7 @@ class World:
     node: BareNode
     deployment: Deployment
     operator: Account
+    publisher: Account
     assets: tuple[int, ...]
 
     @property
@@ -107,7 +110,7 @@ async def _built(node: BareNode, home: Path) -> World:
             terms = EndpointTerms(operator.address, 1_000, price, "")
             receipt = await sender.send(deployment.registry.publish(publication, terms))
             assets.append(receipt.one_of(AssetRegistered).asset)
-    return World(node, deployment, operator, tuple(assets))
+    return World(node, deployment, operator, publisher, tuple(assets))
 
 
 def make_offers(world: World, parrot: Parrot, price: Price = PRICE) -> list[Offer]:
@@ -128,6 +131,7 @@ class Stand:
     server: GatewayServer
     settler: Settler
     chain: OperatorOnChain
+    prover: OrderProver
     folder: Path
     clients: list[Client] = field(default_factory=list)
 
@@ -158,6 +162,7 @@ async def open_stand(
     parrot = Parrot()
     models = ListedModels(make_offers(world, parrot, price))
     chain = OperatorOnChain(reader, sender, world.deployment)
+    orders = OrdersOnChain(reader, sender, world.deployment)
     signer = AccountSigner(world.operator)
     domain = channels_domain(world.deployment)
     ledger = await Ledger.open(
@@ -168,6 +173,8 @@ async def open_stand(
         time.time,
         knows=lambda key: key.asset in world.assets,
         refresh_s=0.2,
+        margin_s=60,
+        orders=orders,
     )
     terms = PaymentTerms(
         domain=domain,
@@ -183,7 +190,10 @@ async def open_stand(
         ledger, chain, time.time, every_s=3_600, at_risk=10**9, watch_s=0.2, flush=True
     )
     await server.start()
-    return Stand(world, ledger, models, parrot, server, settler, chain, folder)
+    prover = OrderProver(ledger, orders, time.time, every_s=3_600, late_s=60, watch_s=0.2)
+    if ledger.rights is not None:
+        ledger.rights.on_proof(prover.hurry)
+    return Stand(world, ledger, models, parrot, server, settler, chain, prover, folder)
 
 
 @pytest.fixture

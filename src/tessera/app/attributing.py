@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self, TextIO
@@ -222,8 +222,13 @@ async def attribute(
     )
 
 
-def write_attribution(done: Attribution, *, decimals: int) -> None:
+def write_attribution(
+    done: Attribution, *, decimals: int, accounts: Mapping[str, str] | None = None
+) -> None:
     """Write the report into the bundle, and the contributors into its manifest.
+
+    Whoever is only named gets the account of that name where there is one: so each contributor
+    can compute his leaf and its proof from the bundle alone.
 
     Each player's evidence is the report: so his leaf on the chain stands for what was computed,
     how, and from what seed.
@@ -236,13 +241,16 @@ def write_attribution(done: Attribution, *, decimals: int) -> None:
     BundleInvalid
         The bundle is not valid.
     """
-    folder = done.game.folder
+    folder, known = done.game.folder, accounts or {}
     manifest = validate(folder, decimals=decimals).manifest
-    players = {_identity(p.account, p.name, p.role) for p in done.game.players}
+    players = {(who, p.role) for p in done.game.players for who in _called(p.account, p.name)}
     others = [
         contributor
         for contributor in manifest.contributors
-        if _identity(contributor.account, contributor.name, contributor.role) not in players
+        if not any(
+            (who, contributor.role) in players
+            for who in _called(contributor.account, contributor.name)
+        )
     ]
     if sum(other.weight for other in others) + done.game.weight != BPS:
         raise Conflict(
@@ -254,7 +262,13 @@ def write_attribution(done: Attribution, *, decimals: int) -> None:
     report = json.dumps(done.report(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (folder / REPORT_NAME).write_text(report, encoding="utf-8")
     paid = [
-        Contributor(player.role, weight, player.account, player.name, Evidence(file=REPORT_NAME))
+        Contributor(
+            player.role,
+            weight,
+            player.account or known.get(player.name or ""),
+            player.name,
+            Evidence(file=REPORT_NAME),
+        )
         for player, weight in zip(done.game.players, done.weights, strict=True)
         if weight
     ]
@@ -267,8 +281,8 @@ def write_attribution(done: Attribution, *, decimals: int) -> None:
     write_contributors(folder, [*kept, *paid])
 
 
-def _identity(account: str | None, name: str | None, role: object) -> tuple[str, object]:
-    return (account or name or "").lower(), role
+def _called(account: str | None, name: str | None) -> list[str]:
+    return [who.lower() for who in (account, name) if who is not None]
 
 
 class _Scores:

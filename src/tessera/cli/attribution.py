@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import shown_percent
+from tessera.cli.amounts import parse_duration, parse_shares, shown_percent, shown_shares
 from tessera.cli.session import Session, command
+from tessera.units import BPS
 
 if TYPE_CHECKING:
     from tessera.app.attributing import Attribution
@@ -68,6 +69,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Train on coalitions of contributors, weigh each, and write them into tessera.toml."""
         from tessera.app.attributing import Settings, attribute, read_game, write_attribution
+        from tessera.app.world import addresses_of
         from tessera.assets.attribution.shapley import Method, Sampling
         from tessera.assets.reading import CURRENCY_DECIMALS
 
@@ -87,7 +89,8 @@ def register(app: typer.Typer) -> None:
             )
         leaves = None
         if not dry_run:
-            write_attribution(done, decimals=CURRENCY_DECIMALS)
+            accounts = addresses_of(session.config())
+            write_attribution(done, decimals=CURRENCY_DECIMALS, accounts=accounts)
             leaves = _leaves(session, folder, missing=True)
         _present(session, folder, done, leaves)
 
@@ -110,9 +113,124 @@ def register(app: typer.Typer) -> None:
                 f"0x{given.evidence.hex()[:16]}…" if any(given.evidence) else "-",
             )
         session.present(
-            _leaves_json(found),
+            found.shown(),
             lambda console: console.print(table, f"root  0x{found.root.hex()}", sep="\n"),
         )
+
+    @command(attribution)
+    async def grant(
+        session: Session,
+        asset: Annotated[str, typer.Argument(help="Slug, URN or id.")],
+        shares: Annotated[str, typer.Argument(help="Whole shares, for all of them together.")],
+        *,
+        cliff: Annotated[str, typer.Option(help="Nothing before: 30s, 12h, 180d.")] = "0s",
+        duration: Annotated[str, typer.Option(help="All of it after: 2y is 730d.")] = "365d",
+        yes: Annotated[bool, typer.Option("--yes", help="Send it; else it is only shown.")] = False,
+    ) -> None:
+        """Set shares of yours aside for an asset's contributors; each claims by weight."""
+        from tessera.bindings.launchpad import Grant
+        from tessera.ownership.contributing import set_aside
+
+        async with session.world() as world:
+            record = await session.asset(world, asset)
+            share = await world.share(record.asset)
+            given = Grant(
+                parse_shares(shares),
+                world.now(),
+                parse_duration(cliff, "--cliff"),
+                parse_duration(duration, "--duration"),
+            )
+            shown = {
+                "asset": str(record.asset),
+                "root": f"0x{record.contributions.hex()}",
+                "shares": str(given.amount),
+                "start": given.start,
+                "cliff_s": given.cliff,
+                "duration_s": given.duration,
+            }
+            what = f"{shown_shares(given.amount)} shares of {record.slug} for its contributors"
+            if not yes:
+                session.say(
+                    {**shown, "dry_run": True},
+                    f"would set aside {what}, root 0x{record.contributions.hex()}",
+                    "they leave only by claims of contributors; do it: --yes",
+                )
+                return
+            sender = world.sender(session.actor("publisher"))
+            made = await set_aside(sender, world.deployment.launchpad, record.asset, share, given)
+            session.say(
+                {**shown, "allocation": made.address}, f"set aside {what}", f"at {made.address}"
+            )
+
+    @command(attribution)
+    async def claim(
+        session: Session,
+        asset: Annotated[str, typer.Argument(help="Slug, URN or id.")],
+        leaves: Annotated[
+            Path, typer.Argument(help="The bundle's folder, or a file of its leaves.")
+        ],
+        contributor: Annotated[str, typer.Argument(help="Key or address.")],
+        *,
+        yes: Annotated[bool, typer.Option("--yes", help="Send it; else it is only shown.")] = False,
+    ) -> None:
+        """Move a contributor's shares into a vesting of his own, with his proof. Anyone may."""
+        from tessera.errors import NotFound
+        from tessera.ownership.contributing import claim_contribution, open_claim
+
+        async with session.world() as world:
+            record = await session.asset(world, asset)
+            account = world.address(contributor)
+            found = _found_leaves(session, leaves)
+            own = [leaf for leaf in found.leaves if leaf.contribution.account == account]
+            if not own:
+                raise NotFound(
+                    f"leaf of {contributor}",
+                    found=f"{len(found.leaves)} leaves of others",
+                    wanted=f"one of {account}",
+                    next_step="see all: tessera attribution leaves FOLDER",
+                )
+            launchpad = world.deployment.launchpad
+            claims = [
+                (leaf, allocation)
+                for leaf in own
+                for allocation in await open_claim(
+                    world.reader,
+                    launchpad,
+                    record.asset,
+                    leaf.contribution,
+                    first=world.deployment.since,
+                )
+            ]
+            rows: list[dict[str, Any]] = []
+            sender = world.sender(session.actor(contributor)) if yes else None
+            for leaf, allocation in claims:
+                row: dict[str, Any] = {
+                    "account": account,
+                    "allocation": allocation.address,
+                    "shares": str(allocation.grant.amount * leaf.contribution.weight // BPS),
+                }
+                if sender is not None:
+                    vesting = await claim_contribution(
+                        sender, launchpad, allocation, leaf.contribution, leaf.proof
+                    )
+                    row["vesting"] = vesting.address
+                rows.append(row)
+            lines = [
+                f"{shown_shares(int(row['shares']))} shares into "
+                + (row["vesting"] if yes else "a vesting; do it: --yes")
+                for row in rows
+            ]
+            session.say({"claims": rows, "dry_run": not yes}, *lines)
+
+
+def _found_leaves(session: Session, source: Path) -> Leaves:
+    from tessera.assets.attribution.leaves import read_leaves
+
+    if source.is_file():
+        return read_leaves(source)
+    found = _leaves(session, source, missing=False)
+    assert found is not None
+    return found
 
 
 def _one_of(thing: str, value: str, options: Any) -> Any:
@@ -137,12 +255,6 @@ def _leaves(session: Session, folder: Path, *, missing: bool) -> Leaves | None:
             raise
         session.note(f"no root yet: {error.message}")
         return None
-
-
-def _leaves_json(found: Leaves | None) -> dict[str, Any]:
-    if found is None:
-        return {"root": None, "leaves": []}
-    return {"root": f"0x{found.root.hex()}", "leaves": [leaf.shown() for leaf in found.leaves]}
 
 
 def _present(session: Session, folder: Path, done: Attribution, leaves: Leaves | None) -> None:
@@ -175,7 +287,8 @@ def _present(session: Session, folder: Path, done: Attribution, leaves: Leaves |
     lines.append("weights by largest remainder")
     if leaves is not None:
         lines.append(f"root  0x{leaves.root.hex()}")
+    told = {"root": None, "leaves": []} if leaves is None else leaves.shown()
     session.present(
-        {**report, "folder": str(folder), "trained": done.trained, **_leaves_json(leaves)},
+        {**report, "folder": str(folder), "trained": done.trained, **told},
         lambda console: console.print(table, *lines, sep="\n"),
     )

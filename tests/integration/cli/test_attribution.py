@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.integration.cli.conftest import Program, write_bundle
@@ -48,6 +49,9 @@ def test_the_printed_root_is_on_the_chain(world: Program, tmp_path: Path) -> Non
     assert leaves["root"] == done["root"]
     assert leaves["leaves"] == done["leaves"]
 
+    # Accounts stand in the manifest, so that each contributor can compute his proof from it.
+    text = (folder / "tessera.toml").read_text()
+    assert all(leaf["account"] in text for leaf in leaves["leaves"])
     published = world.ok("publish", folder)
     shown = world.ok("assets", "show", "weighed")
     assert shown["asset"] == published["asset"]
@@ -61,3 +65,29 @@ def test_the_printed_root_is_on_the_chain(world: Program, tmp_path: Path) -> Non
         )
         proof = [bytes.fromhex(sibling[2:]) for sibling in leaf["proof"]]
         assert verify_contribution(bytes.fromhex(done["root"][2:]), contribution, proof)
+
+    world.ok("tokenize", "weighed", "--supply", "1000", "--floor", "60")
+    dry = world.ok("attribution", "grant", "weighed", "300")
+    assert (dry["dry_run"], dry["root"]) == (True, done["root"])
+    none = world("attribution", "claim", "weighed", folder, "archive")
+    assert "none set aside" in none.err
+    world.ok("attribution", "grant", "weighed", "300", "--duration", "1s", "--yes")
+    # A contributor needs no bundle: the file of leaves is enough, and anyone may send it.
+    file = tmp_path / "leaves.json"
+    file.write_text(json.dumps(leaves))
+    shown = world.ok("attribution", "claim", "weighed", file, "archive", "--as", "publisher")
+    assert shown["claims"][0]["shares"] == str(300 * 10**18 * 6_667 // 10_000)
+    assert "vesting" not in shown["claims"][0]
+    arguments = ("attribution", "claim", "weighed", file, "archive", "--as", "publisher", "--yes")
+    claimed = world.ok(*arguments)
+    assert claimed["claims"][0]["vesting"].startswith("0x")
+    again = world(*arguments)
+    assert again.code == 4
+    assert "claimed already" in again.err
+    world.ok("attribution", "claim", "weighed", folder, "school", "--as", "publisher", "--yes")
+    stranger = world("attribution", "claim", "weighed", folder, "consumer")
+    assert "2 leaves of others" in stranger.err
+    leaves["leaves"][0]["weight"] += 1
+    file.write_text(json.dumps(leaves))
+    forged = world("attribution", "claim", "weighed", file, "archive")
+    assert (forged.code, "another root" in forged.err) == (2, True)

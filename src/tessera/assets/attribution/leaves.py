@@ -18,11 +18,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from tessera.assets.bundle import validate
-from tessera.assets.contributions import Contribution, ContributionTree, contributions_of
-from tessera.assets.manifest import MANIFEST_NAME, Contributor
-from tessera.errors import Conflict, NotFound
+from tessera.assets.contributions import (
+    Contribution,
+    ContributionTree,
+    contributions_of,
+    verify_contribution,
+)
+from tessera.assets.manifest import MANIFEST_NAME, Contributor, Role
+from tessera.errors import Conflict, InputError, NotFound
+from tessera.units import Bps
 
-__all__ = ["Leaf", "Leaves", "leaves_of", "with_contributors", "write_contributors"]
+__all__ = [
+    "Leaf",
+    "Leaves",
+    "leaves_of",
+    "read_leaves",
+    "with_contributors",
+    "write_contributors",
+]
 
 _KEY: Final = "contributors"
 _TABLE = re.compile(rf"\s*\[\[\s*(?:{_KEY}|\"{_KEY}\"|'{_KEY}')\s*\]\]\s*(#.*)?")
@@ -58,6 +71,57 @@ class Leaves:
 
     root: bytes
     leaves: tuple[Leaf, ...]
+
+    def shown(self) -> dict[str, Any]:
+        """Return them as JSON values; `read_leaves` reads them again."""
+        return {
+            "root": f"0x{self.root.hex()}",
+            "leaves": [leaf.shown() for leaf in self.leaves],
+        }
+
+
+def read_leaves(file: Path) -> Leaves:
+    """Read leaves that somebody handed out; their proofs are checked against their root.
+
+    Raises
+    ------
+    InputError
+        It is no such file, or a proof does not lead to the root.
+    """
+    try:
+        told = json.loads(file.read_bytes())
+        root = _bytes(told["root"])
+        leaves = tuple(
+            Leaf(
+                str(row["name"]),
+                Contribution(
+                    str(row["account"]),
+                    Role(row["role_number"]),
+                    Bps(int(row["weight"])),
+                    _bytes(row["evidence"]),
+                ),
+                tuple(_bytes(sibling) for sibling in row["proof"]),
+            )
+            for row in told["leaves"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            str(file),
+            found=f"{type(error).__name__}: {error}",
+            wanted="leaves as `tessera attribution leaves FOLDER --json` writes them",
+        ) from error
+    for leaf in leaves:
+        if not verify_contribution(root, leaf.contribution, leaf.proof):
+            raise InputError(
+                f"{file}: proof of {leaf.name}",
+                found="another root",
+                wanted=f"0x{root.hex()}",
+            )
+    return Leaves(root, leaves)
+
+
+def _bytes(text: object) -> bytes:
+    return bytes.fromhex(str(text).removeprefix("0x"))
 
 
 def leaves_of(folder: Path, accounts: Mapping[str, str], *, decimals: int) -> Leaves:

@@ -1,0 +1,130 @@
+"""Shares for an asset's contributors: set aside for all of them, claimed by each with a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tessera.assets.contributions import Contribution, verify_contribution
+from tessera.bindings import Launchpad, Share, Vesting
+from tessera.bindings.launchpad import AllocationOpened, ContributionClaimed, Grant
+from tessera.bindings.launchpad import Contribution as Leaf
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.errors import Closed, InputError, NotFound
+from tessera.ownership.offering import allow
+from tessera.units import AssetId, Shares
+
+__all__ = ["Allocation", "claim_contribution", "find_allocations", "open_claim", "set_aside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Shares that were set aside: the clone that has them, for which root, and on what schedule."""
+
+    address: str
+    root: bytes
+    grant: Grant
+
+
+async def set_aside(
+    sender: Sender, launchpad: Launchpad, asset: AssetId, share: Share, grant: Grant
+) -> Allocation:
+    """Set shares of the sender aside for all contributors of an asset.
+
+    Raises
+    ------
+    TransactionReverted
+        The asset has no contributions, or the sender fewer shares.
+    """
+    await allow(sender, share, launchpad.address, Shares(grant.amount))
+    receipt = await sender.send(launchpad.contribute(asset, grant))
+    opened = receipt.one_of(AllocationOpened)
+    return Allocation(opened.allocation, opened.root, opened.grant)
+
+
+async def find_allocations(
+    reader: ChainReader, launchpad: Launchpad, asset: AssetId, *, first: int = 0
+) -> list[Allocation]:
+    """Return what was set aside for an asset's contributors, oldest first."""
+    logs = await reader.logs(
+        AllocationOpened,
+        address=launchpad.address,
+        topics=AllocationOpened.topics(asset=asset),
+        first=first,
+    )
+    return [Allocation(log.event.allocation, log.event.root, log.event.grant) for log in logs]
+
+
+async def open_claim(
+    reader: ChainReader,
+    launchpad: Launchpad,
+    asset: AssetId,
+    contribution: Contribution,
+    *,
+    first: int = 0,
+) -> list[Allocation]:
+    """Return the allocations that a contribution did not claim from yet, oldest first.
+
+    Raises
+    ------
+    NotFound
+        Nothing was ever set aside.
+    Closed
+        It claimed from all of them.
+    """
+    found = await find_allocations(reader, launchpad, asset, first=first)
+    if not found:
+        raise NotFound(
+            "shares for contributors",
+            found="none set aside",
+            wanted="an allocation of the publisher",
+            next_step="the publisher can: tessera attribution grant ASSET --shares N",
+        )
+    logs = await reader.logs(
+        ContributionClaimed,
+        address=launchpad.address,
+        topics=ContributionClaimed.topics(asset=asset, account=contribution.account),
+        first=first,
+    )
+    # One account may have contributed in several roles, with a leaf each; equal weights are told
+    # apart by the chain.
+    claimed = {log.event.allocation for log in logs if log.event.weight == contribution.weight}
+    left = [each for each in found if each.address not in claimed]
+    if not left:
+        raise Closed(
+            f"shares for {contribution.account}",
+            found="claimed already",
+            wanted="an allocation that was not",
+        )
+    return left
+
+
+async def claim_contribution(
+    sender: Sender,
+    launchpad: Launchpad,
+    allocation: Allocation,
+    contribution: Contribution,
+    proof: Sequence[bytes],
+) -> Vesting:
+    """Move a contributor's part of an allocation into a vesting of his own. Anyone may.
+
+    Raises
+    ------
+    InputError
+        The proof does not lead to the root that the allocation was made for; nothing was sent.
+    TransactionReverted
+        It was claimed before.
+    """
+    if not verify_contribution(allocation.root, contribution, proof):
+        raise InputError(
+            f"proof of {contribution.account}",
+            found="another root",
+            wanted=f"0x{allocation.root.hex()}",
+            next_step="take the leaves of the version that was registered first",
+        )
+    leaf = Leaf(
+        contribution.account, int(contribution.role), contribution.weight, contribution.evidence
+    )
+    receipt = await sender.send(launchpad.claim_contribution(allocation.address, leaf, proof))
+    return Vesting(receipt.one_of(ContributionClaimed).vesting)

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-calls bench-node contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-calls bench-node bench-queue bench-attribution contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -39,6 +39,14 @@ bench-calls: ## paid calls a second through the gateway, each on the disk
 bench-node: ## transactions a second through the embedded node, and its starts
 	@scripts/bootstrap core
 	@$(PYTHON) -m bench.embedded_node
+
+bench-queue: ## who gets a full model, by locked shares, and how long each waits
+	@scripts/bootstrap core
+	@$(PYTHON) -m bench.fair_queue
+
+bench-attribution: ## how near sampled Shapley values come, on the demo's classifier
+	@scripts/bootstrap demo
+	@$(PYTHON) -m bench.attribution
 
 contracts: ## compile the contracts again and write artifacts and bindings
 	@scripts/bootstrap dev

@@ -1,4 +1,4 @@
-"""How near sampled Shapley values come, on the demo's classifier: `python -m bench.attribution`.
+"""How near sampled Shapley values come, on the demo's classifier: `make bench-attribution`.
 
 Trains the digits classifier on every coalition of its six contributors, so that the exact values
 are known; then samples orders with 200 seeds for each way of drawing them. Prints, and gates

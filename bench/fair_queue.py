@@ -1,4 +1,6 @@
-"""Who gets a full model, and how long each waits: `python -m bench.fair_queue [CALLS]`.
+"""Who gets a full model, and how long each waits: `make bench-queue`.
+
+`python -m bench.fair_queue [CALLS]` makes another number of calls.
 
 Payers with different parts of an asset's shares locked all ask, from 12 connections each, for a
 model that answers one call at a time, in 4 ms, in a child process; the queue before it is full
@@ -15,8 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.integration.gateway.crowd import Payer, crowd
-
+from bench.crowd import Payer, crowd
 from tessera.serving.fairness import QueueRules
 from tessera.serving.turns import Turns
 

@@ -37,6 +37,7 @@ from tessera.serving.runner import (
     Task,
     Units,
 )
+from tessera.serving.turns import Turns
 from tessera.spec.channels import ChannelsModel
 from tessera.spec.prices import Price
 from tessera.spec.signatures import Address, Domain, Signer, keccak
@@ -83,11 +84,9 @@ class TwinChain:
     def __init__(self) -> None:
         self.model = ChannelsModel(DOMAIN, withdraw_delay=DELAY_S)
 
-    def open(self, salt: int) -> int:
+    def open(self, salt: int, payer: Signer = CONSUMER) -> int:
         word = salt.to_bytes(32, "big")
-        return self.model.open(
-            CONSUMER.address, OPERATOR.address, word, DEPOSIT, CONSUMER.address, ()
-        )
+        return self.model.open(payer.address, OPERATOR.address, word, DEPOSIT, CONSUMER.address, ())
 
     async def read_channel(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
         state = self.model.channels.get((OPERATOR.address, channel))
@@ -111,7 +110,9 @@ class TwinChain:
         return f"0x{asset:x}"
 
 
-def make_gateway(ledger: Ledger) -> Gateway:
+def make_gateway(
+    ledger: Ledger, runner: RunnerBase | None = None, turns: Turns | None = None
+) -> Gateway:
     terms = PaymentTerms(
         domain=DOMAIN,
         operator=OPERATOR.address,
@@ -120,17 +121,18 @@ def make_gateway(ledger: Ledger) -> Gateway:
         symbol="TUSD",
         withdraw_delay_s=DELAY_S,
     )
+    runner = runner or Instant()
     offer = Offer(
-        slug="instant",
+        slug=runner.name,
         asset=KEY.asset,
         version=1,
         terms=KEY.terms,
         urn=f"eip155:31337/erc721:0x{'0' * 39}1/{KEY.asset}",
         price=PRICE,
-        runner=Instant(),
+        runner=runner,
         owner="publisher",
     )
-    return Gateway(ListedModels([offer]), Cashier(ledger, terms), time.time)
+    return Gateway(ListedModels([offer]), Cashier(ledger, terms), time.time, turns=turns)
 
 
 def sign(channel: int, maximum: int) -> SignedVoucher:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bench.crowd import Payer, crowd
 from tests.integration.gateway.conftest import PARROT, Parrot, Shop, make_gateway, sign_request
-from tests.integration.gateway.crowd import Payer, crowd
 from tests.unit.payments.conftest import Books, Clock, WrittenChain
 
 from tessera.gateway.messages import Limits

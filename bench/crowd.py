@@ -10,24 +10,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.gateway.conftest import PRICE, offer
-from tests.unit.payments.conftest import (
+from bench.paid_calls import (
     CONSUMER,
     DOMAIN,
     KEY,
     OPERATOR,
-    Books,
-    Clock,
-    WrittenChain,
+    PRICE,
+    TwinChain,
+    make_gateway,
     sign,
 )
-
-from tessera.gateway.asgi import Gateway
-from tessera.gateway.catalogue import ListedModels
-from tessera.gateway.messages import Limits
-from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.payments.header import payment_header
+from tessera.payments.ledger import Ledger
 from tessera.serving.fairness import QueueRules
 from tessera.serving.runner import Task
 from tessera.serving.runners.python import PythonLimits, PythonRunner
@@ -97,27 +92,14 @@ async def crowd(
     refusal with what it asked for. They ask again much sooner than they are told to: nobody gains
     by that.
     """
-    books = Books(folder / "books.db", WrittenChain(), Clock())
-    await books.reopen()
-    books.known.add(KEY)
-    terms = PaymentTerms(
-        domain=DOMAIN,
-        operator=OPERATOR.address,
-        currency=OPERATOR.address,
-        decimals=6,
-        symbol="TUSD",
-        withdraw_delay_s=3_600,
+    chain = TwinChain()
+    ledger = await Ledger.open(
+        folder / "books.db", DOMAIN, OPERATOR, chain, time.time, knows=KEY.__eq__
     )
     runner = slow_runner(folder / "bundle", seconds)
     await runner.load()
     stakes = LockedByName({payer.account.address: payer.locked for payer in payers})
-    gateway = Gateway(
-        ListedModels([offer("slow", KEY.asset, runner)]),
-        Cashier(books.ledger, terms),
-        books.clock,
-        Limits(),
-        Turns(rules, stakes),
-    )
+    gateway = make_gateway(ledger, runner, Turns(rules, stakes))
     server = GatewayServer(gateway, drain_s=1)
     await server.start()
     served = _Served(calls, calls - _WARM)
@@ -127,14 +109,14 @@ async def crowd(
         callers = []
         for payer in payers:
             for _ in range(payer.connections):
-                channel = books.chain.open(10**12, payer=payer.account, salt=next(salts))
+                channel = chain.open(next(salts), payer.account)
                 callers.append(asyncio.create_task(_call(server.port, channel, payer, served)))
         await asyncio.gather(*callers)
         return time.perf_counter() - begun
     finally:
         await server.stop()
         await runner.close()
-        await books.ledger.close()
+        await ledger.close()
 
 
 async def _call(port: int, channel: int, payer: Payer, served: _Served) -> None:
@@ -146,7 +128,7 @@ async def _call(port: int, channel: int, payer: Payer, served: _Served) -> None:
         number = next(numbers)
         name = number.to_bytes(16, "big")
         signature = CONSUMER.sign(call_digest(DOMAIN, channel, name, keccak(BODY)))
-        voucher = payment_header(sign(channel, (KEY, COST * (answered + 1))))
+        voucher = payment_header(sign(channel, COST * (answered + 1)))
         writer.write(
             f"POST /v1/predict HTTP/1.1\r\nhost: crowd\r\ntessera-payment: {voucher}\r\n"
             f"tessera-call: {name.hex()}\r\ntessera-call-signature: {signature.hex()}\r\n"

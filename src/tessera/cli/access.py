@@ -112,6 +112,10 @@ def register(app: typer.Typer) -> None:
                 "licence": product.license,
             }
             if dry_run:
+                # As the chain would judge it: whoever may not, or terms out of bounds, are refused.
+                asking = world.address(session.actor("publisher"))
+                trial = world.deployment.storefront.create(record.asset, product)
+                await world.reader.read(trial, sender=asking)
                 session.say({**data, "dry_run": True, "effects": []}, f"would sell {preview}")
                 return
             confirmed(session, f"Sell {preview}", yes=yes)
@@ -255,6 +259,7 @@ def register(app: typer.Typer) -> None:
                 "effects": effects_json(effects),
             }
             if dry_run:
+                await world.reader.read(access.redeem(units, to), sender=sender.address)
                 lines = show_effects(world, effects)
                 session.say({**data, "dry_run": True}, f"would redeem {units} units", *lines)
                 return
@@ -451,6 +456,8 @@ def register(app: typer.Typer) -> None:
             data: dict[str, object] = {"access": access.address, "on": on, "effects": []}
             said = "on sale" if on else "no longer on sale"
             if dry_run:
+                asking = world.address(session.actor("publisher"))
+                await world.reader.read(access.set_on_sale(on), sender=asking)
                 session.say({**data, "dry_run": True}, f"would be {said}")
                 return
             confirmed(session, f"{access.address} {said}", yes=yes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.integration.cli.conftest import Program, write_bundle
+from tests.integration.cli.conftest import Program, wait_served, write_bundle
 
 UNIT = 10**6
 
@@ -98,3 +98,49 @@ def test_shares_have_a_book_too(world: Program, tmp_path: Path) -> None:
     filled = world.ok("orders", "fill", order, "0.5", "--as", "holder")
     assert filled["paid"] == str(UNIT)
     assert world("orders", "book", "booked").code == 0
+
+
+def test_an_order_pays_for_calls_is_proved_and_rented(world: Program, tmp_path: Path) -> None:
+    world.ok("publish", write_bundle(tmp_path / "rented", "rented"))
+    wait_served(world, "rented")
+    made = world.ok(
+        "access", "create", "rented", "--kind", "period", "--price", "3", "--units", "9",
+        "--lasts", "30d", "--royalty", "10", "--allows", "inference,commercial",
+    )  # fmt: skip
+    access = made["access"]
+    order = world.ok("access", "buy", "rented", "1", "--redeem")["order"]
+    answer = world.ok("call", "rented", "[[1, 2, 3]]", "--order", f"{access}/{order}")
+    assert answer["outputs"] == [{"output": 2.0}]
+    assert answer["cost"] == "0"
+    assert world.ok("receipt", "verify", answer["receipt"])["verified"] is True
+    settled = world.ok("settle")
+    assert settled["orders_proved"] == [[access, order]]
+    assert settled["orders_paid"] == str(3 * UNIT)
+    assert world.ok("access", "order", access, order)["state"] == "served"
+    assert world("access", "refund", access, order, "--yes").code == 5
+
+    offered = world.ok("access", "rent-out", access, order, "--price-per-day", "1", "--most", "2d")
+    assert offered["most_seconds"] == 2 * 86_400
+    dry = world.ok("access", "rent", access, order, "12h", "--as", "holder", "--dry-run")
+    assert sorted(int(effect["change"]) for effect in dry["effects"]) == [
+        -UNIT // 2,
+        UNIT // 20,
+        UNIT * 9 // 20,
+    ]
+    rented = world.ok("access", "rent", access, order, "12h", "--as", "holder")
+    assert rented["cost"] == dry["cost"] == str(UNIT // 2)
+    (mine,) = [o for o in world.ok("access", "orders", "holder")["orders"] if o["access"] == access]
+    assert mine["state"] == "rented"
+    call = ("call", "rented", "[[4, 5]]", "--order", f"{access}/{order}")
+    deadline = time.monotonic() + 20
+    while (refused := world(*call)).code == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert "its renter's" in refused.err
+    assert world.ok(*call, "--as", "holder")["outputs"] == [{"output": 4.5}]
+    other = world("call", "mean-of-none", "[[1]]", "--order", f"{access}/{order}")
+    assert other.code != 0
+    assert world("call", "rented", "[[1]]", "--order", "nonsense").code == 2
+    world.ok("access", "sale", access, "--off")
+    closed = world("access", "buy", access, "1", "--yes")
+    assert "not on sale" in closed.err

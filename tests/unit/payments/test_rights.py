@@ -1,0 +1,309 @@
+"""Orders in an operator's books: counted once, durably, never beyond what was bought."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.unit.payments.conftest import (
+    CONSUMER,
+    DOMAIN,
+    EVIDENCE,
+    KEY,
+    NOW,
+    OPERATOR,
+    STRANGER,
+    Clock,
+    WrittenChain,
+)
+from tests.unit.payments.written_orders import ACCESS, DAY, WrittenOrders, signed_use
+
+from tessera.errors import (
+    Conflict,
+    NotAllowed,
+    NotFound,
+    RpcUnavailable,
+    SignatureRejected,
+    TransactionReverted,
+)
+from tessera.payments.ledger import Call, Ledger, Quote
+from tessera.payments.proving import OrderProver
+from tessera.payments.rights import OrderRented, OrderTooLate, OrderUsedUp
+from tessera.spec.access import Kind
+
+QUOTE = Quote(KEY, 3, 1, 999)
+
+
+class Desk:
+    """A ledger with orders; `reopen` is what a restart does."""
+
+    def __init__(self, path: Path, **terms: object) -> None:
+        self.path, self.clock = path, Clock()
+        self.orders = WrittenOrders(self.clock, **terms)  # type: ignore[arg-type]
+        self.ledger: Ledger | None = None
+
+    async def reopen(self, *, orders: bool = True) -> Ledger:
+        if self.ledger is not None:
+            await self.ledger.close()
+        self.ledger = await Ledger.open(
+            self.path,
+            DOMAIN,
+            OPERATOR,
+            WrittenChain(),
+            self.clock,
+            knows=lambda _key: True,
+            orders=self.orders if orders else None,
+        )
+        return self.ledger
+
+    async def begin(self, order: int, number: int, *, stream: bool = False) -> Call:
+        assert self.ledger is not None
+        use = signed_use(order, f"{number:032x}", deadline=int(self.clock()) + 300)
+        return await self.ledger.accept_order(use, QUOTE, stream=stream)
+
+    async def use(self, order: int, number: int) -> None:
+        assert self.ledger is not None
+        await self.ledger.finish(await self.begin(order, number), 77, EVIDENCE)
+
+    async def used(self, order: int) -> object:
+        assert self.ledger is not None
+        assert self.ledger.rights is not None
+        return (await self.ledger.rights.shown(ACCESS, order))["used"]
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    made = Desk(tmp_path / "books.db", per_unit=3)
+    await made.reopen()
+    yield made
+    assert made.ledger is not None
+    await made.ledger.close()
+
+
+async def test_what_is_used_stays_used_after_a_restart(desk: Desk) -> None:
+    order = desk.orders.order()
+    await desk.use(order, 1)
+    await desk.use(order, 2)
+    await desk.reopen()
+    assert await desk.used(order) == "2"
+    await desk.use(order, 3)
+    with pytest.raises(OrderUsedUp):
+        await desk.begin(order, 4)
+    await desk.reopen()
+    with pytest.raises(OrderUsedUp):
+        await desk.begin(order, 5)
+
+
+async def test_a_receipt_of_an_order_charges_nothing(desk: Desk) -> None:
+    call = await desk.begin(desk.orders.order(), 1)
+    assert desk.ledger is not None
+    signed = await desk.ledger.finish(call, 77, EVIDENCE)
+    assert (signed.cost, signed.receipt.charged, signed.receipt.channel) == (0, 0, 0)
+    assert call.payer == CONSUMER.address
+
+
+async def test_a_stream_that_dies_with_the_process_counts(desk: Desk) -> None:
+    """Pieces may have left, so it is on the disk before the first of them."""
+    order = desk.orders.order()
+    call = await desk.begin(order, 1, stream=True)
+    assert call.durable is not None
+    await call.durable
+    # A plain call that dies has given nobody anything.
+    await desk.begin(order, 2)
+    await desk.reopen()
+    assert await desk.used(order) == "1"
+
+
+async def test_a_failed_stream_gives_its_use_back(desk: Desk) -> None:
+    order = desk.orders.order()
+    assert desk.ledger is not None
+    desk.ledger.fail(await desk.begin(order, 1, stream=True))
+    assert await desk.used(order) == "0"
+    await desk.reopen()
+    assert await desk.used(order) == "0"
+    with pytest.raises(Conflict, match="asked before"):
+        await desk.begin(order, 1)
+
+
+async def test_many_at_once_share_what_is_left(desk: Desk) -> None:
+    order = desk.orders.order(2)
+    found = await asyncio.gather(
+        *(desk.begin(order, number) for number in range(10)), return_exceptions=True
+    )
+    assert sum(isinstance(call, Call) for call in found) == 6
+    assert sum(isinstance(error, OrderUsedUp) for error in found) == 4
+
+
+async def test_two_copies_that_come_together_are_one(desk: Desk) -> None:
+    order = desk.orders.order()
+    found = await asyncio.gather(desk.begin(order, 1), desk.begin(order, 1), return_exceptions=True)
+    assert [type(one) for one in found].count(Conflict) == 1
+
+
+async def test_a_copy_after_a_restart_is_refused_while_it_could_be_served(desk: Desk) -> None:
+    order = desk.orders.order()
+    await desk.use(order, 1)
+    await desk.reopen()
+    with pytest.raises(Conflict):
+        await desk.begin(order, 1)
+    # Later it is refused by its deadline.
+    desk.clock.now += 301
+    assert desk.ledger is not None
+    with pytest.raises(SignatureRejected, match="deadline"):
+        await desk.ledger.accept_order(signed_use(order, f"{1:032x}"), QUOTE, stream=False)
+
+
+async def test_a_write_that_fails_counts_what_is_on_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tessera.errors import StorageFull
+    from tessera.payments import books
+
+    order = desk.orders.order()
+    call = await desk.begin(order, 1)
+    assert desk.ledger is not None
+
+    def full(*_: object) -> None:
+        raise StorageFull("books", found="no room", wanted="some")
+
+    monkeypatch.setattr(desk.ledger._commit, "_write", full)
+    with pytest.raises(StorageFull):
+        await desk.ledger.finish(call, 0, EVIDENCE)
+    monkeypatch.setattr(desk.ledger._commit, "_write", books.write_changes)
+    assert await desk.used(order) == "0"
+    await desk.use(order, 2)
+    assert await desk.used(order) == "1"
+
+
+async def test_signatures_of_others_and_for_others_are_refused(desk: Desk) -> None:
+    order, other = desk.orders.order(), desk.orders.order()
+    assert desk.ledger is not None
+    name = "ab" * 16
+    by_stranger = signed_use(order, name, signer=STRANGER)
+    with pytest.raises(SignatureRejected):
+        await desk.ledger.accept_order(by_stranger, QUOTE, stream=False)
+    good = signed_use(order, name)
+    for field, value in (("order", other), ("name", "cd" * 16), ("deadline", NOW + 299)):
+        import dataclasses
+
+        bent = dataclasses.replace(good, **{field: value})
+        with pytest.raises(SignatureRejected):
+            await desk.ledger.accept_order(bent, QUOTE, stream=False)
+    with pytest.raises(NotFound):
+        await desk.begin(99, 1)
+
+
+async def test_without_the_port_no_order_is_honoured(desk: Desk) -> None:
+    ledger = await desk.reopen(orders=False)
+    with pytest.raises(NotAllowed, match="no orders are honoured"):
+        await ledger.accept_order(signed_use(1, "ab" * 16), QUOTE, stream=False)
+
+
+async def test_numbers_that_do_not_exist_fill_no_memory(desk: Desk) -> None:
+    assert desk.ledger is not None
+    assert desk.ledger.rights is not None
+    for number in range(50):
+        with pytest.raises(NotFound):
+            await desk.begin(1_000 + number, number)
+    assert not desk.ledger.rights._rights
+
+
+async def test_a_chain_that_does_not_answer_uses_nothing(desk: Desk) -> None:
+    order = desk.orders.order()
+    desk.orders.fails.append(RpcUnavailable("chain", found="nothing", wanted="an answer"))
+    with pytest.raises(RpcUnavailable):
+        await desk.begin(order, 1)
+    await desk.use(order, 1)
+
+
+async def test_a_rent_is_seen_after_the_refresh_and_at_once_by_the_renter(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "books.db", kind=Kind.PERPETUAL, per_unit=0)
+    ledger = await desk.reopen()
+    model, order = desk.orders.model, desk.orders.order()
+    await desk.use(order, 1)
+    model.orders[order].proved = True
+    model.offer_rent(CONSUMER.address, order, 1, 1_000)
+    model.rent(order, 1_000, 10, STRANGER.address, int(desk.clock()))
+    desk.clock.now += 1
+    name = "ee" * 16
+    await ledger.accept_order(signed_use(order, name, signer=STRANGER), QUOTE, stream=False)
+    with pytest.raises(OrderRented, match="the rent ends at"):
+        await desk.begin(order, 2)
+    # It ends by itself: nothing is written and nothing read for it.
+    desk.clock.now += 1_000
+    await desk.use(order, 3)
+    await ledger.close()
+
+
+# --- Proofs ---------------------------------------------------------------------------------------
+
+
+def prover(desk: Desk, **more: float) -> OrderProver:
+    assert desk.ledger is not None
+    return OrderProver(desk.ledger, desk.orders, desk.clock, every_s=3_600, late_s=660, **more)
+
+
+async def test_each_served_order_is_proved_once_also_after_a_restart(desk: Desk) -> None:
+    orders = [desk.orders.order() for _ in range(3)]
+    for order in orders[:2]:
+        await desk.use(order, 1)
+        await desk.use(order, 2)
+    await desk.reopen()
+    report = await prover(desk).prove()
+    assert [order for _, order in report.proved] == orders[:2]
+    assert report.paid == 10
+    assert (await prover(desk).prove()).transactions == []
+    assert len(desk.orders.proofs) == 1
+
+
+async def test_a_batch_that_reverts_is_halved(desk: Desk) -> None:
+    orders = [desk.orders.order() for _ in range(4)]
+    for order in orders:
+        await desk.use(order, 1)
+    desk.orders.fails.append(TransactionReverted("Access", "out of gas"))
+    report = await prover(desk).prove()
+    assert sorted(order for _, order in report.proved) == orders
+    assert len(desk.orders.proofs) == 2
+
+
+async def test_what_was_given_up_meanwhile_is_refused_and_not_tried_again(desk: Desk) -> None:
+    order = desk.orders.order()
+    await desk.use(order, 1)
+    desk.orders.model.decline(OPERATOR.address, order)
+    report = await prover(desk).prove()
+    assert [number for _, number in report.refused] == [order]
+    assert (await prover(desk).prove()).refused == []
+
+
+async def test_an_order_is_not_begun_when_it_could_not_be_proved(desk: Desk) -> None:
+    order = desk.orders.order()
+    desk.clock.now += DAY - 600 + 1
+    with pytest.raises(OrderTooLate):
+        await desk.begin(order, 1)
+    late = desk.orders.order()
+    await desk.use(late, 1)
+    # Once its first use is kept it is served to its end.
+    desk.clock.now += DAY
+    await desk.use(late, 2)
+
+
+async def test_the_loop_proves_what_is_urgent_and_leaves_the_rest(desk: Desk) -> None:
+    await desk.use(desk.orders.order(), 1)
+    assert desk.ledger is not None
+    assert desk.ledger.rights is not None
+    waiting = prover(desk, watch_s=0.01)
+    desk.ledger.rights.on_proof(waiting.hurry)
+    running = asyncio.create_task(waiting.run())
+    try:
+        await asyncio.sleep(0.2)
+        assert desk.orders.proofs == []
+        desk.clock.now += DAY - 600
+        for _ in range(100):
+            if desk.orders.proofs:
+                break
+            await asyncio.sleep(0.02)
+        assert len(desk.orders.proofs) == 1
+    finally:
+        running.cancel()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tessera.bindings.auction import Auction as Auction
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.curve import Curve as Curve
+    from tessera.bindings.exchange import Exchange as Exchange
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
@@ -29,6 +30,7 @@ __all__ = [
     "Auction",
     "Channels",
     "Curve",
+    "Exchange",
     "Launchpad",
     "Offering",
     "Orders",
@@ -46,6 +48,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Auction": "tessera.bindings.auction",
     "Channels": "tessera.bindings.channels",
     "Curve": "tessera.bindings.curve",
+    "Exchange": "tessera.bindings.exchange",
     "Launchpad": "tessera.bindings.launchpad",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",

@@ -401,6 +401,110 @@ class Erc721TheZeroAddressOwnsNothing(_Refusal):
     """erc721: the zero address owns nothing"""
 
 
+class ExchangeASaleIsOpen(_Refusal):
+    """exchange: a sale is open"""
+
+
+class ExchangeAllowanceTooLow(_Refusal):
+    """exchange: allowance too low"""
+
+
+class ExchangeCurrencyRefusedTheTransfer(_Refusal):
+    """exchange: currency refused the transfer"""
+
+
+class ExchangeCurrencyTakesAFee(_Refusal):
+    """exchange: currency takes a fee"""
+
+
+class ExchangeLessThanTheLimit(_Refusal):
+    """exchange: less than the limit"""
+
+
+class ExchangeLiquidityIsLocked(_Refusal):
+    """exchange: liquidity is locked"""
+
+
+class ExchangeMoreThanTheLimit(_Refusal):
+    """exchange: more than the limit"""
+
+
+class ExchangeMoreThanThePoolHas(_Refusal):
+    """exchange: more than the pool has"""
+
+
+class ExchangeNeitherAShareNorAnAccess(_Refusal):
+    """exchange: neither a share nor an access"""
+
+
+class ExchangeNoSuchFee(_Refusal):
+    """exchange: no such fee"""
+
+
+class ExchangeNoSuchPool(_Refusal):
+    """exchange: no such pool"""
+
+
+class ExchangeNotThatMuchLiquidity(_Refusal):
+    """exchange: not that much liquidity"""
+
+
+class ExchangeNothingComesOut(_Refusal):
+    """exchange: nothing comes out"""
+
+
+class ExchangeOneTokenOnBothSides(_Refusal):
+    """exchange: one token on both sides"""
+
+
+class ExchangeOnlyTheAssetsControllerChoosesTheFee(_Refusal):
+    """exchange: only the asset's controller chooses the fee"""
+
+
+class ExchangePoolExists(_Refusal):
+    """exchange: pool exists"""
+
+
+class ExchangePoolIsFull(_Refusal):
+    """exchange: pool is full"""
+
+
+class ExchangeProviderIsTheZeroAddressOrTheExchange(_Refusal):
+    """exchange: provider is the zero address or the exchange"""
+
+
+class ExchangeReceiverIsTheExchange(_Refusal):
+    """exchange: receiver is the exchange"""
+
+
+class ExchangeRevenueIsHeldUp(_Refusal):
+    """exchange: revenue is held up"""
+
+
+class ExchangeShareEarnsAnotherCurrency(_Refusal):
+    """exchange: share earns another currency"""
+
+
+class ExchangeThePoolIsNotThatOld(_Refusal):
+    """exchange: the pool is not that old"""
+
+
+class ExchangeTokenRefusedTheTransfer(_Refusal):
+    """exchange: token refused the transfer"""
+
+
+class ExchangeTooLate(_Refusal):
+    """exchange: too late"""
+
+
+class ExchangeTooLittle(_Refusal):
+    """exchange: too little"""
+
+
+class ExchangeWindowOutOfRange(_Refusal):
+    """exchange: window out of range"""
+
+
 class LaunchpadACurveMustOpenAPool(_Refusal):
     """launchpad: a curve must open a pool"""
 
@@ -1035,6 +1139,32 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "erc721: sender is not the owner": Erc721SenderIsNotTheOwner,
     "erc721: the owner needs no approval": Erc721TheOwnerNeedsNoApproval,
     "erc721: the zero address owns nothing": Erc721TheZeroAddressOwnsNothing,
+    "exchange: a sale is open": ExchangeASaleIsOpen,
+    "exchange: allowance too low": ExchangeAllowanceTooLow,
+    "exchange: currency refused the transfer": ExchangeCurrencyRefusedTheTransfer,
+    "exchange: currency takes a fee": ExchangeCurrencyTakesAFee,
+    "exchange: less than the limit": ExchangeLessThanTheLimit,
+    "exchange: liquidity is locked": ExchangeLiquidityIsLocked,
+    "exchange: more than the limit": ExchangeMoreThanTheLimit,
+    "exchange: more than the pool has": ExchangeMoreThanThePoolHas,
+    "exchange: neither a share nor an access": ExchangeNeitherAShareNorAnAccess,
+    "exchange: no such fee": ExchangeNoSuchFee,
+    "exchange: no such pool": ExchangeNoSuchPool,
+    "exchange: not that much liquidity": ExchangeNotThatMuchLiquidity,
+    "exchange: nothing comes out": ExchangeNothingComesOut,
+    "exchange: one token on both sides": ExchangeOneTokenOnBothSides,
+    "exchange: only the asset's controller chooses the fee": ExchangeOnlyTheAssetsControllerChoosesTheFee,
+    "exchange: pool exists": ExchangePoolExists,
+    "exchange: pool is full": ExchangePoolIsFull,
+    "exchange: provider is the zero address or the exchange": ExchangeProviderIsTheZeroAddressOrTheExchange,
+    "exchange: receiver is the exchange": ExchangeReceiverIsTheExchange,
+    "exchange: revenue is held up": ExchangeRevenueIsHeldUp,
+    "exchange: share earns another currency": ExchangeShareEarnsAnotherCurrency,
+    "exchange: the pool is not that old": ExchangeThePoolIsNotThatOld,
+    "exchange: token refused the transfer": ExchangeTokenRefusedTheTransfer,
+    "exchange: too late": ExchangeTooLate,
+    "exchange: too little": ExchangeTooLittle,
+    "exchange: window out of range": ExchangeWindowOutOfRange,
     "launchpad: a curve must open a pool": LaunchpadACurveMustOpenAPool,
     "launchpad: amount out of range": LaunchpadAmountOutOfRange,
     "launchpad: another sale promises the pool": LaunchpadAnotherSalePromisesThePool,
@@ -1202,6 +1332,22 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "curve: over": "it takes no more buyers",
     "erc20: allowance too low": "approve the spender first",
     "erc20: balance too low": "fund the account; on a development chain: the faucet of the test dollar",
+    "exchange: a sale is open": "wait until the sale is over; then anyone may open the pool",
+    "exchange: allowance too low": "let the spender move liquidity first",
+    "exchange: currency takes a fee": "trade in a currency that delivers what is sent",
+    "exchange: less than the limit": "the price moved: ask for a new quote, or allow more slippage",
+    "exchange: liquidity is locked": "wait until the lock ends: tessera market pools",
+    "exchange: more than the limit": "the price moved: ask for a new quote, or allow more slippage",
+    "exchange: more than the pool has": "ask for less",
+    "exchange: no such pool": "look at what is traded: tessera market pools",
+    "exchange: not that much liquidity": "look at what you provide: tessera market pools",
+    "exchange: nothing comes out": "trade more: the amount is below one unit of what it buys",
+    "exchange: pool exists": "add liquidity to it: tessera market add",
+    "exchange: revenue is held up": "the currency refuses to pay the Exchange; liquidity can be removed meanwhile",
+    "exchange: the pool is not that old": "choose a shorter window",
+    "exchange: too late": "ask for a new quote",
+    "exchange: too little": "put in more of both sides",
+    "exchange: window out of range": "choose 1 to 613800 seconds",
     "launchpad: another sale promises the pool": "wait until that sale is closed, or leave the pool out",
     "launchpad: there is a pool already": "leave the part for the pool out",
     "offering: not final": "wait until it is sold out or its end has passed with the soft cap reached",

@@ -30,7 +30,6 @@ from tessera.errors import Conflict, InputError, InvariantViolation, NotFinal, N
 __all__ = ["created_address", "deploy", "deploy_or_load"]
 
 _DOLLAR: Final = "TestDollar"
-_NOBODY: Final = "0x" + "00" * 20
 _CLONED: Final = (
     "Access",
     "Allocation",
@@ -41,7 +40,7 @@ _CLONED: Final = (
     "Till",
     "Vesting",
 )
-_NAMED: Final = ("Channels", "Launchpad", "Registry", "Storefront")
+_NAMED: Final = ("Channels", "Exchange", "Launchpad", "Registry", "Storefront")
 _MOST_STARTS: Final = 5
 _SETTLING_S: Final = 60.0
 _LOOK_S: Final = 0.2
@@ -218,7 +217,6 @@ def _arguments(plan: Deployment, name: str) -> bytes:
         "faucet_limit": parameters.dollar_faucet,
         **{f"{contract.lower()}_implementation": plan.address_of(contract) for contract in _CLONED},
         **{contract.lower(): plan.address_of(contract) for contract in _NAMED},
-        "exchange": plan.address_of("Exchange") if "Exchange" in plan.contracts else _NOBODY,
     }
     constructor: dict[str, Any] = next(
         (entry for entry in load_artifact(name).abi if entry["type"] == "constructor"),

@@ -255,7 +255,14 @@ def deploy_world(
             for kind in ("Offering", "Auction", "Curve")
         },
         allocation_implementation=deploy("allocation", compiled("Allocation"), at["launchpad"]),
-        exchange=deploy("exchange", mock("OpeningExchange")),
+        exchange=deploy(
+            "exchange",
+            compiled("Exchange"),
+            at["currency"],
+            at["registry"],
+            at["launchpad"],
+            at["storefront"],
+        ),
         launchpad=deploy(
             "launchpad",
             compiled("Launchpad"),

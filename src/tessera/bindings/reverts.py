@@ -97,6 +97,10 @@ class AccessServedAlready(_Refusal):
     """access: served already"""
 
 
+class AccessTheHoldersDidNotVoteForIt(_Refusal):
+    """access: the holders did not vote for it"""
+
+
 class AccessTheOperatorMayStillServe(_Refusal):
     """access: the operator may still serve"""
 
@@ -1063,6 +1067,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "access: rented already": AccessRentedAlready,
     "access: renter is the zero address": AccessRenterIsTheZeroAddress,
     "access: served already": AccessServedAlready,
+    "access: the holders did not vote for it": AccessTheHoldersDidNotVoteForIt,
     "access: the operator may still serve": AccessTheOperatorMayStillServe,
     "access: the right ends before the rent": AccessTheRightEndsBeforeTheRent,
     "access: units out of range": AccessUnitsOutOfRange,
@@ -1311,6 +1316,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "access: only the order's owner": "use the account that the order belongs to",
     "access: rented already": "wait until the present rent ends",
     "access: served already": "the operator proved service within its window; nothing is refunded",
+    "access: the holders did not vote for it": "propose it as the licence document: tessera govern propose",
     "access: the operator may still serve": "wait until the product's serve window is over",
     "access: the right ends before the rent": "rent it for less time",
     "auction: not closed": "close it first, once it is over; anyone may",
@@ -1373,7 +1379,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "sale: above the cap for one buyer": "buy less",
     "sale: not on the list": "ask the publisher for the list, and show the proof of your own part",
     "share: balance too low": "look at what the account holds: tessera portfolio",
-    "storefront: only the asset's controller": "use the account that published the asset, or the contract of its holders",
+    "storefront: only the asset's controller": "use the account that owns the asset; once it has shares its holders vote for the document that --dry-run names",
     "storefront: operator is not listed": "list the operator first",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",

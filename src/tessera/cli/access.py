@@ -111,12 +111,21 @@ def register(app: typer.Typer) -> None:
                 "document": "0x" + product.document.hex(),
                 "licence": product.license,
             }
+            storefront = world.deployment.storefront
+            document_hash = await world.reader.read(storefront.digest_of(record.asset, product))
+            data["vote"] = "0x" + document_hash.hex()
             if dry_run:
-                # As the chain would judge it: whoever may not, or terms out of bounds, are refused.
+                # As the chain would judge it. Terms out of bounds are refused to the owner too;
+                # where the holders decide, what they would have to vote for is all there is.
                 asking = world.address(session.actor("publisher"))
-                trial = world.deployment.storefront.create(record.asset, product)
-                await world.reader.read(trial, sender=asking)
-                session.say({**data, "dry_run": True, "effects": []}, f"would sell {preview}")
+                if not await _held(world, record.asset):
+                    trial = storefront.create(record.asset, product)
+                    await world.reader.read(trial, sender=asking)
+                session.say(
+                    {**data, "dry_run": True, "effects": []},
+                    f"would sell {preview}",
+                    f"document  {data['vote']}, for which its holders vote once it has shares",
+                )
                 return
             confirmed(session, f"Sell {preview}", yes=yes)
             sender = world.sender(session.actor("publisher"))
@@ -455,10 +464,18 @@ def register(app: typer.Typer) -> None:
             access = await find_access(session, world, product)
             data: dict[str, object] = {"access": access.address, "on": on, "effects": []}
             said = "on sale" if on else "no longer on sale"
+            vote = await world.reader.read(access.sale_digest(on))
+            data["vote"] = "0x" + vote.hex()
             if dry_run:
                 asking = world.address(session.actor("publisher"))
-                await world.reader.read(access.set_on_sale(on), sender=asking)
-                session.say({**data, "dry_run": True}, f"would be {said}")
+                terms = await world.reader.read(access.terms())
+                if not await _held(world, terms.asset):
+                    await world.reader.read(access.set_on_sale(on), sender=asking)
+                session.say(
+                    {**data, "dry_run": True},
+                    f"would be {said}",
+                    f"document  {data['vote']}, for which its holders vote once it has shares",
+                )
                 return
             confirmed(session, f"{access.address} {said}", yes=yes)
             sender = world.sender(session.actor("publisher"))
@@ -535,6 +552,12 @@ async def find_access(session: Session, world: World, name: str) -> Access:
             next_step=f"tessera access list {record.slug}",
         )
     return found[0]
+
+
+async def _held(world: World, asset: int) -> bool:
+    """Tell whether an asset has shares, so that its holders decide."""
+    share = await world.reader.read(world.deployment.registry.share_of(asset))
+    return int(share, 16) != 0
 
 
 def _one_of(value: str, allowed: dict[str, int], option: str) -> None:

@@ -16,8 +16,8 @@ from bench.gas import goals
 from bench.gas.chain import Chain
 from bench.gas.dollar import Dollar
 from bench.gas.node import fresh_chain
-from bench.gas.ours import access, launch, market, payments, registration, shares
-from bench.gas.peers import ocean, openzeppelin, singularitynet
+from bench.gas.ours import access, launch, market, payments, registration, shares, trading
+from bench.gas.peers import ocean, openzeppelin, singularitynet, uniswap
 from bench.gas.rows import Row
 from bench.gas.table import Comparison, as_json, as_markdown, compare, missed_lines, show
 from tessera.chain.anvil import find_anvil
@@ -71,6 +71,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             openzeppelin.measure,
             singularitynet.measure,
             ocean.measure,
+            uniswap.measure,
         ]
         for measure in track(theirs, "peers", console=errors, transient=True):
             peers += measure(chain, dollar)
@@ -80,6 +81,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             payments.measure,
             launch.measure,
             access.measure,
+            trading.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)

@@ -12,6 +12,7 @@ GOALS = (
     Goal(Action.SETTLE_VOUCHER, 19_000),
     Goal(Action.SETTLE_FURTHER_ASSET, 7_500),
     Goal(Action.PUBLISH, 250_000),
+    Goal(Action.SWAP, 75_000),
     Goal(Action.BUY_AND_ORDER, 120_000),
 )
 

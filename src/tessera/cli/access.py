@@ -451,6 +451,36 @@ def register(app: typer.Typer) -> None:
             )
 
     @command(access)
+    async def resell(
+        session: Session,
+        product: _Product,
+        units: Annotated[str, typer.Argument(help="How many.")],
+        *,
+        price: Annotated[str, typer.Option(help="For all of them, in the currency.")],
+        lasts: Annotated[str, typer.Option(help="Good for: 12h, 7d.")] = "7d",
+        taker: Annotated[str | None, typer.Option(help="Only for this key or address.")] = None,
+        dry_run: _DryRun = False,
+        yes: _Yes = False,
+    ) -> None:
+        """Offer units of yours to others by a signed order; the creator's royalty comes off."""
+        from tessera.cli.orders import post
+
+        async with session.world() as world:
+            token = (await find_access(session, world, product)).address
+        await post(
+            session,
+            token,
+            units,
+            price,
+            lasts,
+            taker,
+            asks=True,
+            dry_run=dry_run,
+            yes=yes,
+            usual="consumer",
+        )
+
+    @command(access)
     async def sale(
         session: Session,
         product: _Product,

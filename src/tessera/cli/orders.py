@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tessera.app import World
     from tessera.ownership.orders import BookEntry, Token
 
-__all__ = ["register"]
+__all__ = ["post", "register"]
 
 _Token = Annotated[
     str, typer.Argument(help="An asset with shares, or the address of an access product.")
@@ -49,9 +49,7 @@ def register(app: typer.Typer) -> None:
         yes: _Yes = False,
     ) -> None:
         """Sign and list an order to sell; nothing moves until somebody fills it."""
-        await _post(
-            session, token, amount, price, lasts, taker, asks=True, dry_run=dry_run, yes=yes
-        )
+        await post(session, token, amount, price, lasts, taker, asks=True, dry_run=dry_run, yes=yes)
 
     @command(orders)
     async def bid(
@@ -66,7 +64,7 @@ def register(app: typer.Typer) -> None:
         yes: _Yes = False,
     ) -> None:
         """Sign and list an order to buy; nothing moves until somebody fills it."""
-        await _post(
+        await post(
             session, token, amount, price, lasts, taker, asks=False, dry_run=dry_run, yes=yes
         )
 
@@ -201,7 +199,7 @@ def register(app: typer.Typer) -> None:
             session.say({**data, "transaction": tx_hash}, f"ended {shown}")
 
 
-async def _post(
+async def post(
     session: Session,
     token_name: str,
     amount: str,
@@ -212,7 +210,9 @@ async def _post(
     asks: bool,
     dry_run: bool,
     yes: bool,
+    usual: str = "holder",
 ) -> None:
+    """Sign and list an order of the acting key, by default that of the `usual` role."""
     from tessera.ownership.orders import bid, sell
     from tessera.units import UnixSeconds
 
@@ -244,7 +244,7 @@ async def _post(
             )
             return
         confirmed(session, f"Offer to {shown}", yes=yes)
-        name = session.actor("holder")
+        name = session.actor(usual)
         make = sell if asks else bid
         entry, tx_hash = await make(
             world.sender(name),

@@ -16,6 +16,7 @@ _PAGES = {
     "/v1/channels/{channel}": "A payment channel as the operator sees it.",
     "/v1/channels/{channel}/receipts": "The latest receipt of each line of a channel.",
     "/v1/channels/{channel}/calls/{call}": "What became of one call.",
+    "/v1/orders/{access}/{order}": "An order of Access as the operator sees it.",
     "/receipts/{receipt}": "A signed receipt.",
     "/healthz": "Whether the gateway answers.",
 }
@@ -39,6 +40,12 @@ def describe(offers: Sequence[Offer]) -> dict[str, Any]:
                     _parameter(
                         "Tessera-Call-Signature", "header", "Over the request; the same page."
                     ),
+                    _parameter(
+                        "Tessera-Access", "header", "In a voucher's place; docs/spec/access.md."
+                    ),
+                    _parameter("Tessera-Order", "header", "The order's number."),
+                    _parameter("Tessera-Call-Deadline", "header", "Of such a call; unix seconds."),
+                    _parameter("Tessera-Use", "header", "What for, beyond inference: commercial."),
                 ],
                 "requestBody": {
                     "required": True,

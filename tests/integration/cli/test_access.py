@@ -79,6 +79,11 @@ def test_units_are_resold_by_signed_orders(world: Program, tmp_path: Path) -> No
     # The licence of the consumer is an order of its own now.
     assert world.ok("access", "redeem", access, "1")["order"] == 1
 
+    resold = world.ok(
+        "access", "resell", access, "1", "--price", "9", "--as", "holder", "--dry-run"
+    )
+    assert (resold["side"], resold["amount"]) == ("sell", "1")
+
     bid = world.ok("orders", "bid", access, "2", "--price", "3", "--as", "consumer")["order"]
     sold = world.ok("orders", "fill", bid, "1", "--as", "holder")
     assert sold["received"] == str(3 * UNIT // 2)

@@ -43,6 +43,12 @@ def test_on_another_chain_an_operator_deploys_serves_and_settles_without_his_gat
         there.ok("account", "faucet", "consumer", "5")
         wait_served(there, "mean")
         answer = there.ok("call", "mean", "[[1, 2, 3]]")
+        product = there.ok(
+            "access", "create", "mean", "--kind", "calls", "--calls", "9", "--price", "1",
+            "--units", "9", "--operator", "deployer", "--as", "deployer",
+        )  # fmt: skip
+        order = there.ok("access", "buy", "mean", "1", "--redeem")["order"]
+        there.ok("call", "mean", "[[1, 2, 3]]", "--order", f"{product['access']}/{order}")
         up.terminate()
         _, err = up.communicate(timeout=30)
         assert up.returncode == 0, err
@@ -61,4 +67,7 @@ def test_on_another_chain_an_operator_deploys_serves_and_settles_without_his_gat
     settled = there.ok("settle", *chain, TESSERA_OPERATOR="deployer")
     assert settled["total"] == answer["cost"]
     assert len(settled["transactions"]) == 1
-    assert there.ok("settle", *chain, TESSERA_OPERATOR="deployer")["transactions"] == []
+    assert settled["orders_proved"] == [[product["access"], order]]
+    assert settled["orders_paid"] == str(10**6)
+    once_more = there.ok("settle", *chain, TESSERA_OPERATOR="deployer")
+    assert once_more["transactions"] == once_more["orders_proved"] == []

@@ -71,6 +71,9 @@ class LockedByName:
         assert asset == KEY.asset
         return self.parts.get(payer, 0.0)
 
+    async def amount(self, asset: int, payer: Hashable) -> int:
+        return int(self.locked(asset, payer) * 10**24)
+
 
 def slow_runner(folder: Path, seconds: float) -> PythonRunner:
     """A model in a child process of its own, which takes so long for each call."""

@@ -269,7 +269,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     def knows(key: TillKey) -> bool:
         record = world.directory.get(key.asset)
         endpoint = record.endpoints.get(account.address) if record else None
-        return endpoint is not None and 1 <= key.terms <= endpoint.terms
+        return endpoint is not None and 1 <= key.terms <= endpoint.last_terms
 
     ledger = await Ledger.open(
         config.data_dir / BOOKS,

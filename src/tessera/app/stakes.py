@@ -5,23 +5,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Final
 
 from tessera.errors import TesseraError
 
-__all__ = ["LockedShares"]
+__all__ = ["Locked", "LockedShares"]
 
 _AT_ONCE: Final = 8
 _MOST_KNOWN: Final = 65_536
 
 _log = logging.getLogger("tessera.stakes")
 
-ReadLocked = Callable[[int, bytes], Awaitable[float]]
-"""Asks the chain which part of an asset's shares an account has locked, 0 to 1."""
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Raw shares of an asset that an account has locked, and all that there are."""
+
+    amount: int
+    supply: int
+
+    @property
+    def part(self) -> float:
+        """The locked part of the supply, 0 to 1."""
+        return self.amount / self.supply if self.supply else 0.0
+
+
+ReadLocked = Callable[[int, bytes], Awaitable[Locked]]
+"""Asks the chain how much of an asset's shares an account has locked."""
+
+_NOTHING: Final = Locked(0, 0)
 
 
 class LockedShares:
-    """Remembers locked parts, and looks them up again behind the caller's back.
+    """Remembers what is locked, and looks it up again behind the caller's back.
 
     Parameters
     ----------
@@ -34,8 +51,9 @@ class LockedShares:
 
     Notes
     -----
-    An account that was never looked up counts as without shares, for as long as one read takes.
-    While the chain does not answer, what was known counts on: nothing can be unlocked meanwhile.
+    In a queue an account that was never looked up counts as without shares, for as long as one
+    read takes; and while the chain does not answer, what was known counts on, since nothing can be
+    unlocked meanwhile. Where money is decided (`amount`), nothing that is not fresh counts.
     """
 
     def __init__(
@@ -44,8 +62,8 @@ class LockedShares:
         self._read = read
         self._clock = clock
         self._fresh_s = fresh_s
-        self._known: dict[tuple[int, bytes], tuple[float, float]] = {}
-        self._reading: dict[tuple[int, bytes], asyncio.Task[None]] = {}
+        self._known: dict[tuple[int, bytes], tuple[Locked, float]] = {}
+        self._reading: dict[tuple[int, bytes], asyncio.Task[Locked]] = {}
         self._failing = False
 
     def locked(self, asset: int, payer: Hashable) -> float:
@@ -53,11 +71,26 @@ class LockedShares:
         if not isinstance(payer, bytes):
             # Who calls for nothing is nobody in particular.
             return 0.0
-        key = (asset, payer)
-        part, read_at = self._known.get(key, (0.0, float("-inf")))
-        if self._clock() - read_at > self._fresh_s and key not in self._reading:
-            self._look_up(key)
-        return part
+        known, fresh = self._remembered(asset, payer)
+        # Beyond a few at once its next call asks again.
+        if not fresh and len(self._reading) < _AT_ONCE:
+            self._look_up((asset, payer))
+        return known.part
+
+    async def amount(self, asset: int, payer: Hashable) -> int:
+        """Return the raw shares that are locked, no older than `fresh_s`.
+
+        Raises
+        ------
+        ChainError
+            The chain had to be asked, and does not answer.
+        """
+        if not isinstance(payer, bytes):
+            return 0
+        known, fresh = self._remembered(asset, payer)
+        if not fresh:
+            known = await asyncio.shield(self._look_up((asset, payer)))
+        return known.amount
 
     async def close(self) -> None:
         """End the reads under way."""
@@ -66,25 +99,33 @@ class LockedShares:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
 
-    def _look_up(self, key: tuple[int, bytes]) -> None:
-        if len(self._reading) >= _AT_ONCE:
-            # Its next call asks again.
-            return
-        task = asyncio.create_task(self._ask(key))
-        self._reading[key] = task
-        task.add_done_callback(lambda _: self._reading.pop(key, None))
+    def _remembered(self, asset: int, payer: bytes) -> tuple[Locked, bool]:
+        known, read_at = self._known.get((asset, payer), (_NOTHING, float("-inf")))
+        return known, self._clock() - read_at <= self._fresh_s
 
-    async def _ask(self, key: tuple[int, bytes]) -> None:
-        try:
-            part = min(1.0, max(0.0, await self._read(*key)))
-            self._failing = False
-        except TesseraError as error:
-            part = self._known.get(key, (0.0, 0.0))[0]
-            if not self._failing:
-                _log.warning("locked shares stay as they were known: %s", error.message)
-            self._failing = True
+    def _look_up(self, key: tuple[int, bytes]) -> asyncio.Task[Locked]:
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._ask(key))
+            task.add_done_callback(lambda done: self._heard(key, done))
+        return task
+
+    async def _ask(self, key: tuple[int, bytes]) -> Locked:
+        found = await self._read(*key)
         # Behind all others: the first to be forgotten was looked up longest ago.
         self._known.pop(key, None)
-        self._known[key] = (part, self._clock())
+        self._known[key] = (found, self._clock())
         if len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
+        return found
+
+    def _heard(self, key: tuple[int, bytes], done: asyncio.Task[Locked]) -> None:
+        self._reading.pop(key, None)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, TesseraError) and not self._failing:
+            _log.warning("locked shares stay as they were known: %s", error.message)
+        elif error is not None and not isinstance(error, TesseraError):
+            _log.error("locked shares cannot be read", exc_info=error)
+        self._failing = error is not None

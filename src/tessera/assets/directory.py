@@ -96,6 +96,8 @@ class EndpointRecord:
         False once it was closed.
     discount
         For payers who locked shares; None for none.
+    last_terms
+        The highest number of a terms row that it ever had here, those of discounts included.
     """
 
     operator: str
@@ -106,6 +108,7 @@ class EndpointRecord:
     url: str
     listed: bool = True
     discount: Discount | None = None
+    last_terms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,18 +312,23 @@ def _changed(record: AssetRecord, event: Event, block: int) -> AssetRecord:
             endpoint = EndpointRecord(
                 event.operator, event.terms, event.cut_bps, event.fee_bps, price, event.url,
                 discount=None if known is None else known.discount,
+                last_terms=max(event.terms, 0 if known is None else known.last_terms),
             )  # fmt: skip
             return replace(record, endpoints={**record.endpoints, event.operator: endpoint})
         case EndpointClosed():
             closed = replace(record.endpoints[event.operator], listed=False)
             return replace(record, endpoints={**record.endpoints, event.operator: closed})
         case TermsRenewed():
-            renewed = replace(record.endpoints[event.operator], terms=event.terms)
+            renewed = replace(
+                record.endpoints[event.operator], terms=event.terms, last_terms=event.terms
+            )
             return replace(record, endpoints={**record.endpoints, event.operator: renewed})
         case DiscountSet():
             bps, terms = event.discount_bps, event.terms
             given = Discount(bps, terms, event.min_locked) if bps else None
-            changed = replace(record.endpoints[event.operator], discount=given)
+            known = record.endpoints[event.operator]
+            last = max(terms, known.last_terms)
+            changed = replace(known, discount=given, last_terms=last)
             return replace(record, endpoints={**record.endpoints, event.operator: changed})
         case ParentAdded():
             added = Parent(event.parent, event.royalty_bps)

@@ -103,6 +103,12 @@ def _endpoint(endpoint: EndpointRecord) -> dict[str, Any]:
             "per_1k_out": str(endpoint.price.per_1k_out),
         },
         "url": endpoint.url,
+        "discount": endpoint.discount
+        and {
+            "bps": endpoint.discount.bps,
+            "terms": endpoint.discount.terms,
+            "min_locked": str(endpoint.discount.min_locked),
+        },
     }
 
 
@@ -143,6 +149,12 @@ def _lines(world: World, record: AssetRecord, money: dict[str, int]) -> list[str
                 f"operator {shown_percent(endpoint.cut_bps)}"
             ),
         ]
+        if endpoint.discount is not None:
+            lines.append(
+                f"  holders {shown_percent(endpoint.discount.bps)} less, terms number "
+                f"{endpoint.discount.terms}, for {shown_shares(endpoint.discount.min_locked)} "
+                "shares locked"
+            )
     for parent in record.parents:
         found = world.directory.get(parent.asset)
         name = found.slug if found else str(parent.asset)

@@ -43,10 +43,14 @@ def register(app: typer.Typer) -> None:
         order: Annotated[
             str | None, typer.Option(help="Pay with an order of yours: ACCESS/NUMBER.")
         ] = None,
+        holders: Annotated[
+            bool, typer.Option("--holders", help="At the price of those who locked shares.")
+        ] = False,
     ) -> None:
         """Call a model and pay for it from a channel, which the first call opens."""
         given = _input(text, file)
         currency, options, making = asyncio.run(_options(session, deposit, max_cost))
+        options["holders"] = holders
         if order is not None:
             options["access"] = _order(order)
         # In the main thread, where Ctrl-C arrives.

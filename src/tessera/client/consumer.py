@@ -72,6 +72,9 @@ class Client:
     use
         What answers are for beyond inference, such as `commercial`, so that a licence without it
         is refused before anything is used; only with `access`.
+    holders
+        Call at the price of those who locked shares of a model, where it has one; `account` must
+        have locked enough, or the gateway says what is missing.
     channel
         Pay from this channel; where None, the latest that `account` opened toward the operator.
     operator
@@ -103,6 +106,7 @@ class Client:
         access: tuple[str, int] | None = None,
         use: str = "",
         max_call_cost: int | None = None,
+        holders: bool = False,
         top_up: int | None = None,
         channel: int | None = None,
         operator: str | None = None,
@@ -155,6 +159,7 @@ class Client:
                 self._gateway,
                 self._purse_future,
                 max_call_cost=deposit // 10 if max_call_cost is None else max_call_cost,
+                holders=holders,
                 top_up=None if top_up is None else self._top_up_future,
                 on_receipt=self._remember,
             )

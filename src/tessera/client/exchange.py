@@ -23,6 +23,7 @@ from tessera.payments.header import (
     CALL_SIGNATURE_HEADER,
     PAYMENT_HEADER,
     PROOF_HEADER,
+    TERMS_HEADER,
     SignedReceipt,
     parse_payment,
     parse_proof,
@@ -87,6 +88,8 @@ class Exchange:
         Opens the channel when the first call must be paid; the same purse every time.
     max_call_cost
         No call that could cost more is sent, base units.
+    holders
+        Call under the terms of those who locked shares, where a model has such.
     top_up
         Makes the deposit cover a further call that costs so much; None refuses.
     on_receipt
@@ -99,12 +102,14 @@ class Exchange:
         purse: Callable[[], Future[Purse]],
         *,
         max_call_cost: int,
+        holders: bool = False,
         top_up: Callable[[int], Future[None]] | None = None,
         on_receipt: Callable[[SignedReceipt], None] = lambda _receipt: None,
     ) -> None:
         self._gateway = gateway
         self._purse = purse
         self._max_call_cost = max_call_cost
+        self._holders = holders
         self._top_up = top_up
         self._on_receipt = on_receipt
 
@@ -128,6 +133,10 @@ class Exchange:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 card = yield from self._card(model_of(body))
+                request.headers.pop(TERMS_HEADER, None)
+                if self._holders and card.holders is not None:
+                    card = card.holders
+                    request.headers[TERMS_HEADER] = str(card.key.terms)
                 units = read_body(path, body, card.limits).most
             except InputError:
                 # The gateway says it in the words that OpenAI's clients understand.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import msgspec
@@ -41,6 +41,8 @@ class ModelCard:
         The asset's, across chains.
     note
         What its publisher wants every reader to know.
+    holders
+        The same model under the terms of those who locked enough of its shares; None for none.
     """
 
     id: str
@@ -51,12 +53,18 @@ class ModelCard:
     tasks: tuple[str, ...]
     urn: str
     note: str | None
+    holders: ModelCard | None = None
 
 
 class _PriceWire(msgspec.Struct):
     per_call: str
     per_1k_in: str
     per_1k_out: str
+
+
+class _DiscountWire(msgspec.Struct):
+    terms: int
+    price: _PriceWire
 
 
 class _CardWire(msgspec.Struct):
@@ -68,6 +76,7 @@ class _CardWire(msgspec.Struct):
     tasks: tuple[str, ...]
     limits: TokenLimits
     note: str | None = None
+    discount: _DiscountWire | None = None
 
 
 class _ModelWire(msgspec.Struct):
@@ -201,18 +210,24 @@ class GatewayView:
 
 def _card(model: _ModelWire) -> ModelCard:
     wire = model.tessera
-    return ModelCard(
+    card = ModelCard(
         id=model.id,
         key=TillKey(int(wire.asset), wire.terms),
         version=wire.version,
-        price=Price(
-            int(wire.price.per_call), int(wire.price.per_1k_in), int(wire.price.per_1k_out)
-        ),
+        price=_price(wire.price),
         limits=wire.limits,
         tasks=wire.tasks,
         urn=wire.urn,
         note=wire.note,
     )
+    if wire.discount is None:
+        return card
+    key = TillKey(card.key.asset, wire.discount.terms)
+    return replace(card, holders=replace(card, key=key, price=_price(wire.discount.price)))
+
+
+def _price(wire: _PriceWire) -> Price:
+    return Price(int(wire.per_call), int(wire.per_1k_in), int(wire.per_1k_out))
 
 
 def _place(chain_id: int, contract: Address, currency: Address) -> str:

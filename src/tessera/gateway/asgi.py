@@ -155,12 +155,13 @@ class Gateway:
         if scope["method"] != "POST":
             return _wrong_method(scope, "POST", name)
         body = await read_all(scope, receive, self.limits)
-        offer = self.catalogue.find(model_of(body))
+        offer = self.cashier.offer_under(scope, self.catalogue.find(model_of(body)))
         asked = read_body(path, body, offer.limits)
         _check_task(offer, asked)
         call = await self.cashier.accept(scope, offer, asked, name, keccak(body))
         turn: Turn | None = None
         try:
+            await self.cashier.check_stake(call, offer)
             turn = await self._turn(call, offer, asked, receive)
             if asked.stream:
                 await stream_chat(

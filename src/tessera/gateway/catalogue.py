@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from tessera.assets.directory import Discount
 from tessera.errors import NotFound
 from tessera.serving.bodies import TokenLimits
 from tessera.serving.runner import Runner
@@ -37,6 +38,10 @@ class Offer:
         When this version was released, unix seconds.
     limits
         Of the length of answers, for models that write text.
+    discount
+        For payers who locked shares; None for none.
+    min_locked
+        Raw shares that a payer must have locked for these terms.
     """
 
     slug: str
@@ -49,11 +54,26 @@ class Offer:
     owner: str = ""
     created: int = 0
     limits: TokenLimits = field(default_factory=TokenLimits)
+    discount: Discount | None = None
+    min_locked: int = 0
 
     @property
     def key(self) -> TillKey:
         """The line that a call is charged on."""
         return TillKey(self.asset, self.terms)
+
+    def under(self, terms: int) -> Offer | None:
+        """Return what is offered under a number of terms: the price of all, or that of holders."""
+        if terms == self.terms:
+            return self
+        if self.discount is None or terms != self.discount.terms:
+            return None
+        return replace(
+            self,
+            terms=terms,
+            price=self.price.discounted(self.discount.bps),
+            min_locked=self.discount.min_locked,
+        )
 
     def card(self) -> dict[str, Any]:
         """Return the model as `GET /v1/models` lists it; amounts are decimal strings."""
@@ -67,10 +87,13 @@ class Offer:
                 "urn": self.urn,
                 "version": self.version,
                 "terms": self.terms,
-                "price": {
-                    "per_call": str(self.price.per_call),
-                    "per_1k_in": str(self.price.per_1k_in),
-                    "per_1k_out": str(self.price.per_1k_out),
+                "price": _shown(self.price),
+                "discount": self.discount
+                and {
+                    "bps": self.discount.bps,
+                    "terms": self.discount.terms,
+                    "min_locked": str(self.discount.min_locked),
+                    "price": _shown(self.price.discounted(self.discount.bps)),
                 },
                 "tasks": sorted(self.runner.tasks),
                 "identity": int(self.runner.identity),
@@ -78,6 +101,14 @@ class Offer:
                 "limits": {"default": self.limits.default, "highest": self.limits.highest},
             },
         }
+
+
+def _shown(price: Price) -> dict[str, str]:
+    return {
+        "per_call": str(price.per_call),
+        "per_1k_in": str(price.per_1k_in),
+        "per_1k_out": str(price.per_1k_out),
+    }
 
 
 class Catalogue(Protocol):

@@ -44,7 +44,8 @@ def open_gateway(operator: Operator) -> GatewayServer:
         open_bps=world.config.queue_open_bps,
     )
     turns = Turns(rules, operator.stakes)
-    gateway = Gateway(catalogue, Cashier(operator.ledger, terms), world.clock, limits, turns)
+    cashier = Cashier(operator.ledger, terms, operator.stakes)
+    gateway = Gateway(catalogue, cashier, world.clock, limits, turns)
     return GatewayServer(gateway, host=world.config.gateway_host, port=world.config.gateway_port)
 
 
@@ -60,6 +61,7 @@ def _offers(operator: Operator) -> list[Offer]:
             runner=model.runner,
             owner=model.record.creator,
             created=model.created,
+            discount=model.endpoint.discount,
         )
         for slug, model in operator.models.items()
     ]

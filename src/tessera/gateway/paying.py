@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tessera.errors import InputError, PaymentRequired, SignatureRejected
+from tessera.errors import InputError, NotAllowed, PaymentRequired, SignatureRejected
 from tessera.gateway.catalogue import Offer
 from tessera.gateway.messages import Scope, header
 from tessera.payments.callers import SignedRequest
@@ -16,16 +16,19 @@ from tessera.payments.header import (
     CALL_SIGNATURE_HEADER,
     ORDER_HEADER,
     PAYMENT_HEADER,
+    TERMS_HEADER,
     USE_HEADER,
     parse_call_deadline,
     parse_call_id,
     parse_call_signature,
     parse_order,
     parse_payment,
+    parse_terms,
 )
 from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.payments.rights import SignedUse, parse_use
 from tessera.serving.bodies import Asked
+from tessera.serving.turns import NO_STAKES, Stakes
 from tessera.spec.access import Scope as Licence
 from tessera.spec.signatures import Address, Domain, address_text
 
@@ -81,11 +84,66 @@ class Cashier:
         Judges vouchers and keeps what calls cost.
     terms
         How to pay.
+    stakes
+        Who has locked how much, for terms that only holders have.
     """
 
-    def __init__(self, ledger: Ledger, terms: PaymentTerms) -> None:
+    def __init__(self, ledger: Ledger, terms: PaymentTerms, stakes: Stakes = NO_STAKES) -> None:
         self.ledger = ledger
         self.terms = terms
+        self._stakes = stakes
+
+    def offer_under(self, scope: Scope, offer: Offer) -> Offer:
+        """Return the offer under the terms that the request names, or as it is.
+
+        Raises
+        ------
+        PaymentRequired
+            There are no such terms, any more; the operands say which there are.
+        InputError
+            An order pays, which has terms of its own.
+        """
+        named = header(scope, TERMS_HEADER)
+        if named is None:
+            return offer
+        if header(scope, ORDER_HEADER) is not None:
+            raise InputError(TERMS_HEADER, found="beside an order", wanted="one of them")
+        terms = parse_terms(named)
+        found = offer.under(terms)
+        if found is None:
+            others = f" or {offer.discount.terms} (holders')" if offer.discount else ""
+            raise PaymentRequired(
+                f"call to {offer.slug}",
+                found=f"terms {terms}",
+                wanted=f"terms {offer.terms}{others}",
+                next_step="look at the model's card again",
+                payment=self.terms.shown(),
+                model=offer.card(),
+            )
+        return found
+
+    async def check_stake(self, call: Call, offer: Offer) -> None:
+        """Refuse a call under holders' terms whose payer locked too little.
+
+        Raises
+        ------
+        NotAllowed
+            He has locked fewer of the asset's shares than these terms take.
+        ChainError
+            The chain was asked and does not answer.
+        """
+        if not offer.min_locked:
+            return
+        locked = 0 if call.payer is None else await self._stakes.amount(offer.asset, call.payer)
+        if locked < offer.min_locked:
+            raise NotAllowed(
+                f"terms {offer.terms} of {offer.slug}",
+                found=f"{locked} raw shares locked",
+                wanted=f"{offer.min_locked} locked by the payer in the asset's governance",
+                next_step="lock more, or call without Tessera-Terms at the price of all",
+                locked=str(locked),
+                min_locked=str(offer.min_locked),
+            )
 
     async def accept(
         self, scope: Scope, offer: Offer, asked: Asked, name: str, request: bytes

@@ -41,6 +41,7 @@ __all__ = [
     "PAYMENT_HEADER",
     "PROOF_HEADER",
     "RECEIPT_HEADER",
+    "TERMS_HEADER",
     "USE_HEADER",
     "SignedReceipt",
     "parse_call_deadline",
@@ -50,6 +51,7 @@ __all__ = [
     "parse_payment",
     "parse_proof",
     "parse_receipt",
+    "parse_terms",
     "payment_header",
     "proof_header",
     "receipt_json",
@@ -60,6 +62,9 @@ PAYMENT_HEADER: Final = "tessera-payment"
 
 CALL_HEADER: Final = "tessera-call"
 """On a request: 32 hexadecimal digits that the consumer chose, to ask for the receipt by."""
+
+TERMS_HEADER: Final = "tessera-terms"
+"""On a request: under which of the model's terms, where it has others for holders."""
 
 CALL_SIGNATURE_HEADER: Final = "tessera-call-signature"
 """On a paid request: the voucher's signer over channel, call and body; 0x-hex."""
@@ -87,6 +92,8 @@ COST_HEADER: Final = "tessera-cost"
 
 PROOF_HEADER: Final = "tessera-proof"
 """On an answer: the signed receipt, base64url of its JSON, so that no second request is needed."""
+
+_TERMS_DIGITS: Final = 10
 
 MAX_HEADER_BYTES: Final = 8_192
 """Sixteen lines of the largest numbers take 3,600 bytes."""
@@ -272,6 +279,21 @@ def parse_order(access: bytes | None, order: bytes | None) -> tuple[Address, int
         return address_of(access.decode("ascii")), _digits(order.decode("ascii"))
     except (SignatureRejected, ValueError) as error:
         raise InputError("order", found=str(error), wanted=wanted) from error
+
+
+def parse_terms(header: bytes) -> int:
+    """Read the number of a terms row.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    if not header.isdigit() or len(header) > _TERMS_DIGITS:
+        raise InputError(
+            TERMS_HEADER, found=header.decode("latin-1"), wanted="the number of the terms"
+        )
+    return int(header)
 
 
 def parse_call_deadline(value: bytes | None) -> int:

@@ -33,10 +33,22 @@ class Stakes(Protocol):
         From memory and at once: what is not known yet is 0, and is looked up meanwhile.
         """
 
+    async def amount(self, asset: int, payer: Hashable) -> int:
+        """Return how many raw shares of the asset the payer has locked; the chain may be asked.
+
+        Raises
+        ------
+        ChainError
+            It had to be, and does not answer.
+        """
+
 
 class _NoStakes:
     def locked(self, asset: int, payer: Hashable) -> float:
         return 0.0
+
+    async def amount(self, asset: int, payer: Hashable) -> int:
+        return 0
 
 
 NO_STAKES: Final[Stakes] = _NoStakes()

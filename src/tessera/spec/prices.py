@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from tessera.units import BPS
+
 __all__ = ["MAX_PRICE", "UNITS_PER_PRICE", "Price"]
 
 MAX_PRICE: Final = 2**72 - 1
@@ -37,6 +39,18 @@ class Price(msgspec.Struct, frozen=True):
     def free(self) -> bool:
         """Whether no call costs anything."""
         return not (self.per_call or self.per_1k_in or self.per_1k_out)
+
+    def discounted(self, discount_bps: int) -> Price:
+        """Return what is left of each part below a discount, rounded up: the operator's favour.
+
+        Examples
+        --------
+        >>> Price(per_call=10, per_1k_in=1).discounted(2_500)
+        Price(per_call=8, per_1k_in=1, per_1k_out=0)
+        """
+        left = BPS - discount_bps
+        parts = (self.per_call, self.per_1k_in, self.per_1k_out)
+        return Price(*(-(-part * left // BPS) for part in parts))
 
     def cost_ceil(self, units_in: int, units_out: int) -> int:
         """Return what a call of so many units costs, rounded up.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tessera.app.stakes import LockedShares
+import pytest
+
+from tessera.app.stakes import Locked, LockedShares
 from tessera.errors import RpcUnavailable
 
 HOLDER, STRANGER = b"\x01" * 20, b"\x02" * 20
@@ -16,13 +18,13 @@ class Chain:
         self.reads: list[bytes] = []
         self.down = False
 
-    async def read(self, asset: int, account: bytes) -> float:
+    async def read(self, asset: int, account: bytes) -> Locked:
         assert asset == 7
         self.reads.append(account)
         await asyncio.sleep(0)
         if self.down:
             raise RpcUnavailable("chain", found="no answer")
-        return self.locked.get(account, 0.0)
+        return Locked(int(self.locked.get(account, 0.0) * 1_000), 1_000)
 
 
 async def settled() -> None:
@@ -78,3 +80,19 @@ async def test_free_calls_are_nobodys_and_many_accounts_are_read_a_few_at_a_time
     assert len(chain.reads) == 8
     shares.locked(7, STRANGER)
     await shares.close()
+
+
+async def test_money_is_decided_by_nothing_that_is_not_fresh() -> None:
+    chain, now = Chain(), [0.0]
+    shares = LockedShares(chain.read, lambda: now[0], fresh_s=5)
+    assert await asyncio.gather(shares.amount(7, HOLDER), shares.amount(7, HOLDER)) == [250, 250]
+    assert chain.reads == [HOLDER]
+    assert shares.locked(7, HOLDER) == 0.25
+    now[0], chain.locked[HOLDER] = 4.0, 0.0
+    assert await shares.amount(7, HOLDER) == 250
+    now[0] = 6.0
+    assert await shares.amount(7, HOLDER) == 0
+    now[0], chain.down = 12.0, True
+    with pytest.raises(RpcUnavailable):
+        await shares.amount(7, HOLDER)
+    assert await shares.amount(7, None) == 0

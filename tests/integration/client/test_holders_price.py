@@ -41,8 +41,8 @@ def stakes(stand: Stand) -> Written:
 
 
 async def call(client: Client) -> None:
-    api = client.openai(max_retries=0)
-    await asyncio.to_thread(api.embeddings.create, model="parrot", input=["four", "words"])
+    with client.openai(max_retries=0) as api:
+        await asyncio.to_thread(api.embeddings.create, model="parrot", input=["four", "words"])
 
 
 async def test_a_holder_is_charged_the_lower_price_on_the_lower_line(
@@ -68,6 +68,7 @@ async def test_whoever_locked_too_little_is_told_what_is_missing_and_pays_nothin
     assert "locked by the payer" in str(refused.value)
     assert stand.ledger.in_flight == 0
     assert client.receipts == ()
+    await asyncio.to_thread(client.close)
     plain = await stand.client(account=account)
     await call(plain)
     assert plain.receipts[-1].receipt.terms == 1

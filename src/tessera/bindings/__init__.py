@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.curve import Curve as Curve
     from tessera.bindings.exchange import Exchange as Exchange
+    from tessera.bindings.governor import Governor as Governor
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
@@ -31,6 +32,7 @@ __all__ = [
     "Channels",
     "Curve",
     "Exchange",
+    "Governor",
     "Launchpad",
     "Offering",
     "Orders",
@@ -49,6 +51,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Channels": "tessera.bindings.channels",
     "Curve": "tessera.bindings.curve",
     "Exchange": "tessera.bindings.exchange",
+    "Governor": "tessera.bindings.governor",
     "Launchpad": "tessera.bindings.launchpad",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",

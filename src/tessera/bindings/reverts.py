@@ -509,6 +509,122 @@ class ExchangeWindowOutOfRange(_Refusal):
     """exchange: window out of range"""
 
 
+class GovernorAProposalOfThisLockIsNotOver(_Refusal):
+    """governor: a proposal of this lock is not over"""
+
+
+class GovernorAVoteOfThisLockIsNotOver(_Refusal):
+    """governor: a vote of this lock is not over"""
+
+
+class GovernorAVoteWithoutALock(_Refusal):
+    """governor: a vote without a lock"""
+
+
+class GovernorCurrencyRefusedTheTransfer(_Refusal):
+    """governor: currency refused the transfer"""
+
+
+class GovernorExecutedAlready(_Refusal):
+    """governor: executed already"""
+
+
+class GovernorKindIsNotOneKind(_Refusal):
+    """governor: kind is not one kind"""
+
+
+class GovernorLockOutOfRange(_Refusal):
+    """governor: lock out of range"""
+
+
+class GovernorLockedTooShortATime(_Refusal):
+    """governor: locked too short a time"""
+
+
+class GovernorNoSuchProposal(_Refusal):
+    """governor: no such proposal"""
+
+
+class GovernorNotBeingVotedOn(_Refusal):
+    """governor: not being voted on"""
+
+
+class GovernorNotTheCallersLock(_Refusal):
+    """governor: not the caller's lock"""
+
+
+class GovernorNotToBeExecutedNow(_Refusal):
+    """governor: not to be executed now"""
+
+
+class GovernorNotWhatWasVotedFor(_Refusal):
+    """governor: not what was voted for"""
+
+
+class GovernorNothingToLock(_Refusal):
+    """governor: nothing to lock"""
+
+
+class GovernorOnlyTheProposer(_Refusal):
+    """governor: only the proposer"""
+
+
+class GovernorShareRefusedTheTransfer(_Refusal):
+    """governor: share refused the transfer"""
+
+
+class GovernorTakesTwoThirdsByNowProposeItAgain(_Refusal):
+    """governor: takes two thirds by now; propose it again"""
+
+
+class GovernorTheAssetHasNoShares(_Refusal):
+    """governor: the asset has no shares"""
+
+
+class GovernorTheCallersLastProposalIsOpen(_Refusal):
+    """governor: the caller's last proposal is open"""
+
+
+class GovernorTheLockBacksTooManyProposals(_Refusal):
+    """governor: the lock backs too many proposals"""
+
+
+class GovernorTheLockDoesNotBackIt(_Refusal):
+    """governor: the lock does not back it"""
+
+
+class GovernorTheLockIsNotOlderThanTheProposal(_Refusal):
+    """governor: the lock is not older than the proposal"""
+
+
+class GovernorTheLockVotedAlready(_Refusal):
+    """governor: the lock voted already"""
+
+
+class GovernorTheProposalIsNotOver(_Refusal):
+    """governor: the proposal is not over"""
+
+
+class GovernorTheProposalIsOver(_Refusal):
+    """governor: the proposal is over"""
+
+
+class GovernorTimeOutOfRange(_Refusal):
+    """governor: time out of range"""
+
+
+class GovernorTokenRefusedTheTransfer(_Refusal):
+    """governor: token refused the transfer"""
+
+
+class GovernorTooFewSharesLockedToPropose(_Refusal):
+    """governor: too few shares locked to propose"""
+
+
+class GovernorTreasuryTooLow(_Refusal):
+    """governor: treasury too low"""
+
+
 class LaunchpadACurveMustOpenAPool(_Refusal):
     """launchpad: a curve must open a pool"""
 
@@ -1170,6 +1286,35 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "exchange: too late": ExchangeTooLate,
     "exchange: too little": ExchangeTooLittle,
     "exchange: window out of range": ExchangeWindowOutOfRange,
+    "governor: a proposal of this lock is not over": GovernorAProposalOfThisLockIsNotOver,
+    "governor: a vote of this lock is not over": GovernorAVoteOfThisLockIsNotOver,
+    "governor: a vote without a lock": GovernorAVoteWithoutALock,
+    "governor: currency refused the transfer": GovernorCurrencyRefusedTheTransfer,
+    "governor: executed already": GovernorExecutedAlready,
+    "governor: kind is not one kind": GovernorKindIsNotOneKind,
+    "governor: lock out of range": GovernorLockOutOfRange,
+    "governor: locked too short a time": GovernorLockedTooShortATime,
+    "governor: no such proposal": GovernorNoSuchProposal,
+    "governor: not being voted on": GovernorNotBeingVotedOn,
+    "governor: not the caller's lock": GovernorNotTheCallersLock,
+    "governor: not to be executed now": GovernorNotToBeExecutedNow,
+    "governor: not what was voted for": GovernorNotWhatWasVotedFor,
+    "governor: nothing to lock": GovernorNothingToLock,
+    "governor: only the proposer": GovernorOnlyTheProposer,
+    "governor: share refused the transfer": GovernorShareRefusedTheTransfer,
+    "governor: takes two thirds by now; propose it again": GovernorTakesTwoThirdsByNowProposeItAgain,
+    "governor: the asset has no shares": GovernorTheAssetHasNoShares,
+    "governor: the caller's last proposal is open": GovernorTheCallersLastProposalIsOpen,
+    "governor: the lock backs too many proposals": GovernorTheLockBacksTooManyProposals,
+    "governor: the lock does not back it": GovernorTheLockDoesNotBackIt,
+    "governor: the lock is not older than the proposal": GovernorTheLockIsNotOlderThanTheProposal,
+    "governor: the lock voted already": GovernorTheLockVotedAlready,
+    "governor: the proposal is not over": GovernorTheProposalIsNotOver,
+    "governor: the proposal is over": GovernorTheProposalIsOver,
+    "governor: time out of range": GovernorTimeOutOfRange,
+    "governor: token refused the transfer": GovernorTokenRefusedTheTransfer,
+    "governor: too few shares locked to propose": GovernorTooFewSharesLockedToPropose,
+    "governor: treasury too low": GovernorTreasuryTooLow,
     "launchpad: a curve must open a pool": LaunchpadACurveMustOpenAPool,
     "launchpad: amount out of range": LaunchpadAmountOutOfRange,
     "launchpad: another sale promises the pool": LaunchpadAnotherSalePromisesThePool,
@@ -1354,6 +1499,19 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "exchange: too late": "ask for a new quote",
     "exchange: too little": "put in more of both sides",
     "exchange: window out of range": "choose 1 to 613800 seconds",
+    "governor: a proposal of this lock is not over": "wait until it is executed, defeated or expired: tessera govern status",
+    "governor: a vote of this lock is not over": "wait until the vote ends: tessera govern status",
+    "governor: locked too short a time": "wait: tessera govern locks shows from when each lock is free",
+    "governor: not the caller's lock": "use the account that locked the shares: tessera govern locks",
+    "governor: not to be executed now": "look at its state and times: tessera govern status",
+    "governor: not what was voted for": "execute what was proposed: tessera govern execute reads it from the chain",
+    "governor: nothing to lock": "lock one raw unit or more",
+    "governor: takes two thirds by now; propose it again": "it would leave less to the holders than when it was proposed; propose it again",
+    "governor: the asset has no shares": "its owner decides about it; the owner can make shares: tessera tokenize",
+    "governor: the caller's last proposal is open": "wait until it is over, or take it back: tessera govern cancel",
+    "governor: the lock is not older than the proposal": "lock before a proposal is made, to vote on it",
+    "governor: too few shares locked to propose": "lock a hundredth of the supply first: tessera govern lock",
+    "governor: treasury too low": "somebody has to fill it first: tessera govern deposit",
     "launchpad: another sale promises the pool": "wait until that sale is closed, or leave the pool out",
     "launchpad: there is a pool already": "leave the part for the pool out",
     "offering: not final": "wait until it is sold out or its end has passed with the soft cap reached",

@@ -40,7 +40,7 @@ _CLONED: Final = (
     "Till",
     "Vesting",
 )
-_NAMED: Final = ("Channels", "Exchange", "Launchpad", "Registry", "Storefront")
+_NAMED: Final = ("Channels", "Exchange", "Governor", "Launchpad", "Registry", "Storefront")
 _MOST_STARTS: Final = 5
 _SETTLING_S: Final = 60.0
 _LOOK_S: Final = 0.2
@@ -209,10 +209,14 @@ def _arguments(plan: Deployment, name: str) -> bytes:
     values: dict[str, object] = {
         "currency": plan.currency.address,
         "owner": parameters.owner,
-        "governor": parameters.owner,
         "commons": parameters.commons,
         "withdraw_delay": parameters.withdraw_delay_s,
         "terms_grace": parameters.terms_grace_s,
+        "min_lock": parameters.min_lock_s,
+        "voting_time": parameters.voting_time_s,
+        "timelock": parameters.timelock_s,
+        "exit_delay": parameters.exit_delay_s,
+        "execution_window": parameters.execution_window_s,
         "decimals": parameters.dollar_decimals,
         "faucet_limit": parameters.dollar_faucet,
         **{f"{contract.lower()}_implementation": plan.address_of(contract) for contract in _CLONED},

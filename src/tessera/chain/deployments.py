@@ -17,7 +17,15 @@ from typing import Final
 
 import msgspec
 
-from tessera.bindings import Channels, Launchpad, Orders, Registry, Storefront, TestDollar
+from tessera.bindings import (
+    Channels,
+    Governor,
+    Launchpad,
+    Orders,
+    Registry,
+    Storefront,
+    TestDollar,
+)
 from tessera.chain.reader import ChainReader
 from tessera.contracts import Artifact, load_artifact
 from tessera.errors import Conflict, DataError, NotFound, StorageFull, WrongChain
@@ -33,6 +41,8 @@ _REFERENCES: Final = {
     "AUCTION_IMPLEMENTATION": "Auction",
     "CHANNELS": "Channels",
     "CURVE_IMPLEMENTATION": "Curve",
+    "EXCHANGE": "Exchange",
+    "GOVERNOR": "Governor",
     "LAUNCHPAD": "Launchpad",
     "OFFERING_IMPLEMENTATION": "Offering",
     "REGISTRY": "Registry",
@@ -60,6 +70,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
         Seconds between a payer's wish to withdraw and the money.
     terms_grace_s
         Seconds in which an operator still settles with its cut after its terms were replaced.
+    min_lock_s
+        Seconds that shares stay locked at least, to vote or for a discount; at most `exit_delay_s`.
+    voting_time_s, timelock_s, exit_delay_s, execution_window_s
+        Of a proposal: how long it is voted on, how long it then waits, how much longer where it
+        leaves less to the holders, and how long it may be executed.
     currency
         Address of the ERC-20 that everything is paid in; empty: a test dollar is deployed.
     dollar_decimals, dollar_faucet
@@ -71,6 +86,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     commons: str
     withdraw_delay_s: int = 86_400
     terms_grace_s: int = 604_800
+    min_lock_s: int = 259_200
+    voting_time_s: int = 432_000
+    timelock_s: int = 172_800
+    exit_delay_s: int = 604_800
+    execution_window_s: int = 1_209_600
     currency: str = ""
     dollar_decimals: int = 6
     dollar_faucet: int = 1_000_000_000_000
@@ -151,6 +171,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def orders(self) -> Orders:
         """The signed limit orders."""
         return Orders(self.address_of("Orders"))
+
+    @property
+    def governor(self) -> Governor:
+        """Where holders lock shares and decide."""
+        return Governor(self.address_of("Governor"))
 
     @property
     def currency(self) -> TestDollar:
@@ -309,5 +334,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
                 wanted[immutable] = int(self.contracts[contract].address, 16)
         wanted["WITHDRAW_DELAY"] = self.parameters.withdraw_delay_s
         wanted["TERMS_GRACE"] = self.parameters.terms_grace_s
+        wanted["MIN_LOCK"] = self.parameters.min_lock_s
+        wanted["VOTING_TIME"] = self.parameters.voting_time_s
+        wanted["TIMELOCK"] = self.parameters.timelock_s
+        wanted["EXIT_DELAY"] = self.parameters.exit_delay_s
+        wanted["EXECUTION_WINDOW"] = self.parameters.execution_window_s
         has = {name for name, _, _ in artifact.immutables}
         return {name: value for name, value in wanted.items() if name in has}

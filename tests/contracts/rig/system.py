@@ -17,6 +17,8 @@ from rig.people import Person, person
 WITHDRAW_DELAY = 3_600
 DAY = 86_400
 TERMS_GRACE = 7 * DAY
+# Shortest lock, vote, timelock, exit delay, execution window.
+GOVERNANCE = (DAY, 3 * DAY, DAY, 5 * DAY, 7 * DAY)
 ONE_SHARE = 10**18
 # The end of a sale's terms: for everybody, and without a pool.
 OPEN_TO_ALL = (bytes(32), (0, 0, 0))
@@ -50,6 +52,8 @@ class World:
     access_implementation: Contract
     storefront: Contract
     orders: Contract
+    pools: Contract
+    governor: Contract
     owner: Person
     commons: Person
     salts: Any = field(default_factory=lambda: count(1))
@@ -189,10 +193,12 @@ def deploy_world(
     chain_id: int = CHAIN_ID,
     engine: Engine | None = None,
     governor: str | None = None,
+    governed: bool = False,
 ) -> World:
     """Deploy everything on a fresh engine; the addresses depend on no chain id.
 
-    `governor` decides about tokenized assets; by default it is the publisher's own key.
+    `governor` decides about tokenized assets; by default it is the publisher's own key, and the
+    Governor itself where the world is `governed`.
     """
     engine = engine or new_engine(chain_id)
     deployer = person("deployer").address
@@ -216,6 +222,8 @@ def deploy_world(
                 "access",
                 "storefront",
                 "orders",
+                "pools",
+                "governor",
             )
         )
     }
@@ -234,7 +242,7 @@ def deploy_world(
             "registry",
             compiled("Registry"),
             at["share"],
-            governor or person("publisher").address,
+            governor or (at["governor"] if governed else person("publisher").address),
             owner.address,
             commons.address,
             terms_grace,
@@ -282,6 +290,16 @@ def deploy_world(
         ),
         orders=deploy(
             "orders", compiled("Orders"), at["currency"], at["registry"], at["storefront"]
+        ),
+        pools=deploy("pools", mock("Pools")),
+        governor=deploy(
+            "governor",
+            compiled("Governor"),
+            at["registry"],
+            at["launchpad"],
+            at["pools"],
+            at["currency"],
+            *GOVERNANCE,
         ),
         owner=owner,
         commons=commons,

@@ -81,7 +81,7 @@ class GovernancePromises(RuleBasedStateMachine):
         self.weights: Counter[int] = Counter()
         for who in HOLDERS:
             self.share("approve", self.governor, 2**256 - 1, by=who.address)
-            self.lock(who, 0.6)
+            self.lock(who, 60)
         self.world.wait(1)
         self.propose(HOLDERS[0], action(LICENCE, document=b"\1" * 32))
 
@@ -106,9 +106,9 @@ class GovernancePromises(RuleBasedStateMachine):
 
     # --- Locks ----------------------------------------------------------------------------------
 
-    @rule(who=st.sampled_from(HOLDERS), part=st.floats(0, 1))
-    def lock(self, who: Person, part: float) -> None:
-        amount = int(self.share("balanceOf", who.address) * part)
+    @rule(who=st.sampled_from(HOLDERS), part=st.integers(0, 100))
+    def lock(self, who: Person, part: int) -> None:
+        amount = self.share("balanceOf", who.address) * part // 100
         revenue, now = self._revenue(), self.world.now
         self._both(
             lambda: self.model.lock(_key(who), amount, now, revenue=revenue),
@@ -136,9 +136,9 @@ class GovernancePromises(RuleBasedStateMachine):
             lambda: self.governor("unlock", self.asset, number, backed, by=who.address),
         )
 
-    @rule(who=st.sampled_from(HOLDERS), other=st.sampled_from(HOLDERS), part=st.floats(0, 1))
-    def pass_shares_on(self, who: Person, other: Person, part: float) -> None:
-        amount = int(self.share("balanceOf", who.address) * part)
+    @rule(who=st.sampled_from(HOLDERS), other=st.sampled_from(HOLDERS), part=st.integers(0, 100))
+    def pass_shares_on(self, who: Person, other: Person, part: int) -> None:
+        amount = self.share("balanceOf", who.address) * part // 100
         self.share("transfer", other.address, amount, by=who.address)
 
     @rule(amount=st.integers(1, ONE_SHARE))
@@ -148,9 +148,9 @@ class GovernancePromises(RuleBasedStateMachine):
 
     # --- Money ----------------------------------------------------------------------------------
 
-    @rule(part=st.floats(0, 0.25))
-    def pay_holders(self, part: float) -> None:
-        self.world.fund(self.share.address, int(self.unit * part) + 1)
+    @rule(part=st.integers(0, 25))
+    def pay_holders(self, part: int) -> None:
+        self.world.fund(self.share.address, self.unit * part // 100 + 1)
         self.share("sync")
 
     @rule(who=st.sampled_from([*HOLDERS, KEEPER]))
@@ -162,9 +162,9 @@ class GovernancePromises(RuleBasedStateMachine):
         )
         self.claimed += paid
 
-    @rule(part=st.floats(0, 0.1))
-    def deposit(self, part: float) -> None:
-        amount = int(self.unit * part)
+    @rule(part=st.integers(0, 10))
+    def deposit(self, part: int) -> None:
+        amount = self.unit * part // 100
         self.world.fund(KEEPER, amount, spender=self.governor)
         self._both(
             lambda: self.model.deposit(amount),

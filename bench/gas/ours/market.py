@@ -54,7 +54,11 @@ class Market:
     _salts: count[int] = field(default_factory=count)
 
     def publish(
-        self, *, parents: tuple[int, ...] = (), endpoint: bool = True
+        self,
+        *,
+        parents: tuple[int, ...] = (),
+        endpoint: bool = True,
+        contributions: bytes = keccak(text="contributions"),
     ) -> tuple[int, Receipt]:
         """Register an asset, by default with an endpoint and its price; its id and the receipt."""
         publisher = account("publisher")
@@ -65,7 +69,7 @@ class Market:
             "acme-embeddings-small",
             _MODEL,
             salt,
-            keccak(text="contributions"),
+            contributions,
             [(parent, 500) for parent in parents],
             (root, _ONNX, "ipfs://bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"),
         )
@@ -131,9 +135,16 @@ def deploy(chain: Chain, dollar: Dollar) -> Market:
     found = [contract.address for contract in (shares, registered, tills, opened)]
     if found != to_be:
         raise MeasurementFailed(f"deployment: found addresses {found}, wanted {to_be}")
-    foreseen = chain.next_contract(founder, 5)
-    # No figure here is about a pool.
-    exchange = ZERO_ADDRESS
+    access = chain.deploy(
+        founder, code("Access"), dollar.address, opened.address, registered.address
+    )
+    storefront = chain.deploy(
+        founder, code("Storefront"), registered.address, opened.address, access.address
+    )
+    foreseen = chain.next_contract(founder, 6)
+    exchange = chain.deploy(
+        founder, code("Exchange"), dollar.address, registered.address, foreseen, storefront.address
+    ).address
     clones = [
         chain.deploy(founder, code(kind), foreseen, exchange).address
         for kind in ("Offering", "Auction", "Curve")

@@ -19,6 +19,7 @@ from tessera.cli import (
     publishing,
     receipts,
     revenue,
+    sales,
     starting,
     upstreams,
 )
@@ -58,6 +59,7 @@ starting.register(app)
 upstreams.register(app)
 publishing.register(app)
 attribution.register(app)
+sales.register(app)
 market.register(app)
 access.register(app)
 orders.register(app)

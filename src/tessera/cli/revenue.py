@@ -197,6 +197,27 @@ def _portfolio_json(found: Portfolio) -> dict[str, Any]:
             }
             for each in found.offerings
         ],
+        "auctions": [
+            {
+                "auction": each.view.address,
+                "stage": each.view.stage.value,
+                "bid": str(each.bid),
+                "claimable": str(each.claimable),
+                "proceeds": str(each.proceeds),
+            }
+            for each in found.auctions
+        ],
+        "curves": [
+            {
+                "curve": each.view.address,
+                "stage": each.view.stage.value,
+                "bought": str(each.bought),
+                "paid": str(each.paid),
+                "claimable": str(each.claimable),
+                "proceeds": str(each.proceeds),
+            }
+            for each in found.curves
+        ],
         "channels": [
             {
                 "operator": each.operator,
@@ -241,6 +262,22 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
                 sale.view.stage.value,
                 shown_shares(sale.bought),
                 *(money(sum_) for sum_ in (sale.refundable, sale.claimable, sale.proceeds)),
+            )
+        console.print(table)
+    if found.auctions:
+        table = session.table("auction", "stage", "bid>", "claimable>", "proceeds>")
+        for auction in found.auctions:
+            sums = (auction.bid, auction.claimable, auction.proceeds)
+            table.add_row(auction.view.address, auction.view.stage.value, *map(money, sums))
+        console.print(table)
+    if found.curves:
+        table = session.table("curve", "stage", "bought>", "paid>", "claimable>", "proceeds>")
+        for curve in found.curves:
+            table.add_row(
+                curve.view.address,
+                curve.view.stage.value,
+                shown_shares(curve.bought),
+                *(money(sum_) for sum_ in (curve.paid, curve.claimable, curve.proceeds)),
             )
         console.print(table)
     if found.channels:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tessera.bindings import Channels, Offering, Share, Vesting
+from tessera.bindings import Auction, Channels, Curve, Offering, Share, Vesting
 from tessera.bindings.channels import CreditWithdrawn
 from tessera.chain.sender import Sender
 from tessera.errors import InputError
+from tessera.ownership import auction as auctions
+from tessera.ownership import curve as curves
 from tessera.ownership import offering as sales
 from tessera.ownership import share as shares
 from tessera.ownership import vesting as grants
-from tessera.ownership.portfolio import OfferingHolding, Portfolio
+from tessera.ownership.portfolio import (
+    AuctionHolding,
+    CurveHolding,
+    OfferingHolding,
+    Portfolio,
+)
 from tessera.units import Shares, Units, UnixSeconds
 
 __all__ = ["ClaimedItem", "claim_everything"]
@@ -96,6 +103,12 @@ async def claim_everything(
     for sale in portfolio.offerings:
         if share in (None, sale.view.share):
             done += await _from_sale(sender, sale, now)
+    for auction in portfolio.auctions:
+        if share in (None, auction.view.share):
+            done += await _from_auction(sender, auction, now)
+    for curve in portfolio.curves:
+        if share in (None, curve.view.share):
+            done += await _from_curve(sender, curve, now)
     if portfolio.credit and share is None:
         receipt = await sender.send(channels.withdraw_credit())
         credited = receipt.one_of(CreditWithdrawn, address=channels.address).amount
@@ -115,11 +128,60 @@ async def _from_sale(sender: Sender, sale: OfferingHolding, now: UnixSeconds) ->
     elif sale.bought and sale.view.final:
         got = await sales.collect(sender, offering, sender.address)
         done.append(ClaimedItem("bought shares", address, shares=got))
-    over = sale.view.publisher == sender.address and now >= sale.view.end and not sale.returned
+    over = sale.view.publisher == sender.address and sale.view.over and not sale.returned
     if sale.proceeds or over:
-        closing = await sales.close(sender, offering, now=now)
-        if closing.proceeds:
-            done.append(ClaimedItem("proceeds of a sale", address, closing.proceeds))
-        if closing.unsold:
-            done.append(ClaimedItem("unsold shares", address, shares=closing.unsold))
+        done += _of_closing(await sales.close(sender, offering, now=now), address)
+    return done
+
+
+async def _from_auction(
+    sender: Sender, held: AuctionHolding, now: UnixSeconds
+) -> list[ClaimedItem]:
+    view, address = held.view, held.view.address
+    auction = Auction(address)
+    done: list[ClaimedItem] = []
+    if view.stage not in (sales.Stage.FINISHED, sales.Stage.FAILED):
+        return done
+    if held.claimable:
+        paid = await auctions.claim(sender, auction)
+        done.append(ClaimedItem("revenue of shares in an auction", address, paid.amount))
+    if held.bid and view.stage is sales.Stage.FAILED:
+        back = await auctions.refund(sender, auction)
+        done.append(ClaimedItem("refund of a failed auction", address, back))
+    elif held.bid:
+        got = await auctions.collect(sender, auction, sender.address)
+        done.append(ClaimedItem("shares of an auction", address, shares=got))
+    if view.publisher == sender.address:
+        done += _of_closing(await auctions.close(sender, auction, now=now), address)
+    return done
+
+
+async def _from_curve(sender: Sender, held: CurveHolding, now: UnixSeconds) -> list[ClaimedItem]:
+    view, address = held.view, held.view.address
+    curve = Curve(address)
+    done: list[ClaimedItem] = []
+    if held.claimable:
+        paid = await curves.claim(sender, curve)
+        done.append(ClaimedItem("revenue of shares on a curve", address, paid.amount))
+    if held.bought and view.stage is sales.Stage.FAILED:
+        # The curve missed its end, so this is the refund; the shares go back for it.
+        holds = Shares(await sender.reader.read(Share(view.share).balanceOf(sender.address)))
+        amount = min(held.bought, holds)
+        if amount:
+            back, _ = await curves.sell(
+                sender, curve, Share(view.share), amount, least=_NOTHING, now=now
+            )
+            done.append(ClaimedItem("refund of a curve that missed its end", address, back))
+    over = view.stage in (sales.Stage.FINISHED, sales.Stage.FAILED) and view.unsold
+    if view.publisher == sender.address and (held.proceeds or over):
+        done += _of_closing(await curves.close(sender, curve, now=now), address)
+    return done
+
+
+def _of_closing(closing: sales.Closing, address: str) -> list[ClaimedItem]:
+    done = []
+    if closing.proceeds:
+        done.append(ClaimedItem("proceeds of a sale", address, closing.proceeds))
+    if closing.unsold:
+        done.append(ClaimedItem("unsold shares", address, shares=closing.unsold))
     return done

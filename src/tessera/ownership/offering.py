@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from tessera.bindings.launchpad import Liquidity, OfferingOpened, Sale
 from tessera.bindings.offering import (
     Bought,
     Collected,
+    PoolOpened,
     ProceedsWithdrawn,
     Refunded,
     UnsoldReturned,
@@ -39,6 +41,9 @@ __all__ = [
     "Stage",
     "allow",
     "buy",
+    "check_money",
+    "check_shares",
+    "check_times",
     "claim",
     "close",
     "collect",
@@ -47,6 +52,7 @@ __all__ = [
     "preview_buy",
     "read_offering",
     "refund",
+    "with_pool",
 ]
 
 
@@ -86,6 +92,10 @@ class OfferingView:
         Unix seconds.
     final
         Whether the soft cap was reached, so that every purchase is for good.
+    liquidity_bps, pool_opened
+        The part of the proceeds that opens the pool, and whether it did.
+    allowed
+        Root of the list of buyers; 32 zero bytes: everybody.
     stage
         At the time that was asked for.
     """
@@ -103,7 +113,16 @@ class OfferingView:
     start: UnixSeconds
     end: UnixSeconds
     final: bool
+    liquidity_bps: int
+    pool_opened: bool
+    allowed: bytes
     stage: Stage
+
+    @property
+    def over(self) -> bool:
+        """Whether it takes no more buyers for good: at its end, or everything is sold."""
+        ended = self.stage in (Stage.FINISHED, Stage.FAILED)
+        return ended or (self.final and not self.unsold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +149,22 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What a publisher took out of a sale: base units, and raw shares that nobody bought."""
+    """What was taken out of a sale: base units, raw shares that nobody bought, and the pool's part.
+
+    Attributes
+    ----------
+    proceeds, unsold
+        The publisher's, base units and raw shares.
+    tx_hashes
+        Of all transactions.
+    in_pool
+        Base units that opened the pool.
+    """
 
     proceeds: Units
     unsold: Shares
     tx_hashes: tuple[str, ...]
+    in_pool: Units = Units(0)  # noqa: RUF009
 
 
 async def offer(
@@ -162,22 +192,47 @@ async def offer(
             found=f"soft cap {_whole(sale.soft_cap)} of {_whole(sale.for_sale)} shares",
             wanted="shares for sale, and a soft cap within them",
         )
-    if sale.start >= sale.end:
-        raise InputError(
-            "sale: times", found=f"{sale.start} to {sale.end}", wanted="a start before the end"
-        )
-    needed = sale.for_sale + sale.for_sale * sale.liquidity.bps // _BPS
+    check_times(sale.start, sale.end)
+    needed = with_pool(sale.for_sale, sale.liquidity)
+    await check_shares(sender, share, needed)
+    await allow(sender, share, launchpad.address, needed)
+    receipt = await sender.send(launchpad.offer(asset, sale))
+    return Offering(receipt.one_of(OfferingOpened).offering)
+
+
+def with_pool(for_sale: int, liquidity: Liquidity) -> int:
+    """Compute the raw shares that a sale takes: those for sale, and those kept for its pool."""
+    return for_sale + for_sale * liquidity.bps // _BPS
+
+
+def check_times(start: int, end: int) -> None:
+    """Refuse a sale that ends before it begins."""
+    if start >= end:
+        raise InputError("sale: times", found=f"{start} to {end}", wanted="a start before the end")
+
+
+async def check_shares(sender: Sender, share: Share, needed: int) -> None:
+    """Refuse before anything is sent what the sender has too few shares for."""
     held = await sender.reader.read(share.balanceOf(sender.address))
     if held < needed:
         raise InputError(
             f"shares of {sender.address}",
             found=_whole(held),
-            wanted=f"the {_whole(needed)} that are to be sold and kept for the pool",
+            wanted=f"the {_whole(needed)} that are needed",
             next_step="offer fewer",
         )
-    await allow(sender, share, launchpad.address, needed)
-    receipt = await sender.send(launchpad.offer(asset, sale))
-    return Offering(receipt.one_of(OfferingOpened).offering)
+
+
+async def check_money(sender: Sender, currency: TestDollar, needed: int) -> None:
+    """Refuse before anything is sent what the sender has too little money for."""
+    held = await sender.reader.read(currency.balanceOf(sender.address))
+    if held < needed:
+        raise InputError(
+            f"money of {sender.address}",
+            found=f"{held} base units",
+            wanted=f"{needed}, which the shares cost",
+            next_step="buy fewer; on a development chain: tessera account faucet",
+        )
 
 
 async def allow(
@@ -212,8 +267,12 @@ async def read_offering(
     now
         What `stage` is about.
     """
-    terms, sold, unsold, raised, final = await asyncio.gather(
+    terms, conditions, opened = await asyncio.gather(
         reader.read(offering.terms()),
+        reader.read(offering.conditions()),
+        reader.read(offering.pool_opened()),
+    )
+    sold, unsold, raised, final = await asyncio.gather(
         reader.read(offering.sold()),
         reader.read(offering.unsold()),
         reader.read(offering.raised()),
@@ -240,6 +299,9 @@ async def read_offering(
         start=UnixSeconds(start),
         end=UnixSeconds(end),
         final=final,
+        liquidity_bps=conditions[1],
+        pool_opened=opened,
+        allowed=conditions[0],
         stage=stage,
     )
 
@@ -294,6 +356,7 @@ async def buy(
     *,
     max_cost: Units,
     now: UnixSeconds,
+    listed: tuple[int, Sequence[bytes]] | None = None,
 ) -> Purchase:
     """Buy shares: an approval of exactly their cost, and the purchase.
 
@@ -307,6 +370,8 @@ async def buy(
         The most that the buyer agreed to pay, base units.
     now
         Unix seconds.
+    listed
+        The sender's part of the list of buyers, raw shares, and its proof.
 
     Raises
     ------
@@ -325,16 +390,10 @@ async def buy(
             wanted=f"at most {max_cost} base units",
             next_step="ask for a new preview",
         )
-    held = await sender.reader.read(currency.balanceOf(sender.address))
-    if held < cost:
-        raise InputError(
-            f"money of {sender.address}",
-            found=f"{held} base units",
-            wanted=f"{cost}, which the shares cost",
-            next_step="buy fewer; on a development chain: tessera account faucet",
-        )
+    await check_money(sender, currency, cost)
     await allow(sender, currency, offering.address, cost)
-    receipt = await sender.send(offering.buy(amount))
+    most, proof = listed or (0, ())
+    receipt = await sender.send(offering.buy(amount, sender.address, most, list(proof)))
     bought = receipt.one_of(Bought, address=offering.address)
     final = await sender.reader.read(offering.final())
     return Purchase(Shares(bought.amount), Units(bought.cost), final, receipt.tx_hash)
@@ -362,23 +421,27 @@ async def claim(sender: Sender, offering: Offering) -> Claimed:
 async def close(sender: Sender, offering: Offering, *, now: UnixSeconds) -> Closing:
     """Take out what is the publisher's: proceeds of final purchases, and unsold shares at the end.
 
+    Anyone may give the shares back and open the pool; proceeds are taken only for the publisher.
+
     Raises
     ------
     NotFound
         There is nothing to take yet.
-    TransactionReverted
-        The sender is not the publisher.
     """
     view = await read_offering(sender.reader, offering, now=now)
     waiting, returned = await asyncio.gather(
         sender.reader.read(offering.proceeds()), sender.reader.read(offering.returned())
     )
-    proceeds, unsold, hashes = 0, 0, []
-    if now >= view.end and not returned:
+    proceeds, unsold, in_pool, hashes = 0, 0, 0, []
+    if view.over and view.final and view.liquidity_bps and not view.pool_opened:
+        receipt = await sender.send(offering.open_pool())
+        in_pool = receipt.one_of(PoolOpened, address=offering.address).amount
+        hashes.append(receipt.tx_hash)
+    if view.over and not returned:
         receipt = await sender.send(offering.return_unsold())
         unsold = receipt.one_of(UnsoldReturned, address=offering.address).amount
         hashes.append(receipt.tx_hash)
-    if waiting:
+    if waiting and sender.address == view.publisher:
         receipt = await sender.send(offering.withdraw_proceeds())
         proceeds = receipt.one_of(ProceedsWithdrawn, address=offering.address).amount
         hashes.append(receipt.tx_hash)
@@ -389,7 +452,7 @@ async def close(sender: Sender, offering: Offering, *, now: UnixSeconds) -> Clos
             wanted="final purchases, or the end of the sale",
             next_step=f"it ends at {view.end} (unix seconds)",
         )
-    return Closing(Units(proceeds), Shares(unsold), tuple(hashes))
+    return Closing(Units(proceeds), Shares(unsold), tuple(hashes), Units(in_pool))
 
 
 def _whole(amount: int) -> str:

@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tessera.bindings import Channels, Launchpad, Offering, Share, TestDollar
+from tessera.bindings import Auction, Channels, Curve, Launchpad, Offering, Share, TestDollar
 from tessera.bindings.channels import ChannelOpened
 from tessera.bindings.share import RevenueClaimed
 from tessera.chain.reader import ChainReader
+from tessera.ownership.auction import AuctionView, find_auctions, read_auction
+from tessera.ownership.curve import CurveView, find_curves, read_curve
 from tessera.ownership.offering import OfferingView, Stage, find_offerings, read_offering
 from tessera.ownership.vesting import VestingView, find_vestings, read_vesting
 from tessera.units import AssetId, ChannelNumber, Shares, Units, UnixSeconds
 
 __all__ = [
+    "AuctionHolding",
     "ChannelHolding",
+    "CurveHolding",
     "Holding",
     "OfferingHolding",
     "Portfolio",
@@ -76,6 +80,49 @@ class OfferingHolding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuctionHolding:
+    """What an account has in an auction.
+
+    Attributes
+    ----------
+    view
+        The auction.
+    bid
+        Base units that were bid and neither collected nor refunded.
+    claimable
+        Base units that the shares there earned.
+    proceeds
+        Base units that the publisher can take out.
+    """
+
+    view: AuctionView
+    bid: Units
+    claimable: Units
+    proceeds: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveHolding:
+    """What an account has on a curve.
+
+    Attributes
+    ----------
+    view
+        The curve.
+    bought, paid
+        Raw shares that can be sold back until it graduates, and base units paid for them.
+    claimable, proceeds
+        Base units for the publisher: what the shares there earned, and what was raised.
+    """
+
+    view: CurveView
+    bought: Shares
+    paid: Units
+    claimable: Units
+    proceeds: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelHolding:
     """A channel that the account pays from.
 
@@ -116,6 +163,8 @@ class Portfolio:
     vestings: tuple[VestingView, ...]
     offerings: tuple[OfferingHolding, ...]
     channels: tuple[ChannelHolding, ...]
+    auctions: tuple[AuctionHolding, ...] = ()
+    curves: tuple[CurveHolding, ...] = ()
 
     @property
     def claimable(self) -> Units:
@@ -125,6 +174,8 @@ class Portfolio:
             + sum(holding.claimable for holding in self.holdings)
             + sum(vesting.claimable for vesting in self.vestings)
             + sum(offering.claimable for offering in self.offerings)
+            + sum(auction.claimable for auction in self.auctions)
+            + sum(curve.claimable for curve in self.curves)
         )
 
 
@@ -160,6 +211,10 @@ async def read_portfolio(
         reader.read(currency.balanceOf(account)),
         reader.read(channels.credit_of(account)),
     )
+    auctions, curves = await asyncio.gather(
+        _auctions(reader, account, launchpad, first_block, now),
+        _curves(reader, account, launchpad, first_block, now),
+    )
     grants, sales = await asyncio.gather(
         asyncio.gather(*(read_vesting(reader, vesting, now=now) for vesting in vestings)),
         asyncio.gather(*(_sale(reader, account, offering, now) for offering in offerings)),
@@ -184,6 +239,15 @@ async def read_portfolio(
             or sale.view.publisher == account
         ),
         channels=tuple(paying),
+        auctions=tuple(
+            auction
+            for auction in auctions
+            if auction.bid
+            or auction.claimable
+            or auction.proceeds
+            or auction.view.publisher == account
+        ),
+        curves=tuple(curve for curve in curves if curve.bought or curve.view.publisher == account),
     )
 
 
@@ -246,6 +310,55 @@ async def _sale(
         claimable=Units(claimable),
         proceeds=Units(proceeds if view.publisher == account else 0),
         returned=returned,
+    )
+
+
+async def _auctions(
+    reader: ChainReader, account: str, launchpad: Launchpad, first_block: int, now: UnixSeconds
+) -> list[AuctionHolding]:
+    found = await find_auctions(reader, launchpad, first=first_block)
+    return list(await asyncio.gather(*(_auction(reader, account, each, now) for each in found)))
+
+
+async def _auction(
+    reader: ChainReader, account: str, auction: Auction, now: UnixSeconds
+) -> AuctionHolding:
+    view, bid, claimable, proceeds = await asyncio.gather(
+        read_auction(reader, auction, now=now),
+        reader.read(auction.bid_of(account)),
+        reader.read(auction.claimable(account), at="pending"),
+        reader.read(auction.proceeds()),
+    )
+    return AuctionHolding(
+        view=view,
+        bid=Units(bid),
+        claimable=Units(claimable),
+        proceeds=Units(proceeds if view.publisher == account else 0),
+    )
+
+
+async def _curves(
+    reader: ChainReader, account: str, launchpad: Launchpad, first_block: int, now: UnixSeconds
+) -> list[CurveHolding]:
+    found = await find_curves(reader, launchpad, first=first_block)
+    return list(await asyncio.gather(*(_curve(reader, account, each, now) for each in found)))
+
+
+async def _curve(reader: ChainReader, account: str, curve: Curve, now: UnixSeconds) -> CurveHolding:
+    view, bought, paid, proceeds = await asyncio.gather(
+        read_curve(reader, curve, now=now),
+        reader.read(curve.bought(account)),
+        reader.read(curve.paid_by(account)),
+        reader.read(curve.proceeds()),
+    )
+    claimable = await reader.read(Share(view.share).claimable(curve.address), at="pending")
+    own = view.publisher == account
+    return CurveHolding(
+        view=view,
+        bought=Shares(0 if view.graduated else bought),
+        paid=Units(paid),
+        claimable=Units(claimable if own else 0),
+        proceeds=Units(proceeds if own else 0),
     )
 
 

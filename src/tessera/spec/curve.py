@@ -19,7 +19,15 @@ from tessera.errors import TransactionReverted
 from tessera.spec.offering import WHOLE_SHARE, check_buyer, pool_part
 from tessera.spec.signatures import Address
 
-__all__ = ["CurveModel", "CurveSale", "Shape", "shape_of", "shares_for_curve", "surcharge_at"]
+__all__ = [
+    "CurveModel",
+    "CurveSale",
+    "Shape",
+    "shape_of",
+    "shares_for_curve",
+    "spend_for",
+    "surcharge_at",
+]
 
 _BPS: Final = 10_000
 
@@ -107,6 +115,27 @@ def shares_for_curve(
     sold = virtual_shares * target // (virtual_currency + target)
     pool = pool_part(target, liquidity_bps)
     return sold + pool * (virtual_shares - sold) // (virtual_currency + target)
+
+
+def spend_for(left: int, money: int, amount: int, surcharge_bps: int) -> int:
+    """Compute the least money that buys so many shares.
+
+    Parameters
+    ----------
+    left, money
+        Virtual shares that were not sold, raw, and virtual currency with what was raised.
+    amount
+        Raw shares, fewer than `left`.
+    surcharge_bps
+        Now.
+
+    Returns
+    -------
+    int
+        Base units, rounded up twice, as the purchase rounds down twice.
+    """
+    net = -(-money * amount // (left - amount))
+    return -(-net * (_BPS + surcharge_bps) // _BPS)
 
 
 def surcharge_at(sale: CurveSale, time: int) -> int:

@@ -2,104 +2,106 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
-from rig.compiling import compiled, mock
-from rig.contract import Contract, deployed, refused
-from rig.engines import new_engine
-from rig.people import Person, person
-from rig.shop import PRICE, Shop, open_shop
+from rig.compiling import compiled
+from rig.contract import Contract, refused
+from rig.governing import LICENCE, Council, action, open_council
+from rig.people import Person
+from rig.shop import PRICE, ProductTerms, open_shop
 from rig.system import World, deploy_world
 
 
-@pytest.fixture
-def governor() -> Contract:
-    return deployed(new_engine(), mock("VotedLicence"), by=person("network owner").address)
+@dataclass
+class Hall:
+    """A governed asset, and what somebody wants to sell of it."""
+
+    council: Council
+    terms: ProductTerms
+
+    @property
+    def world(self) -> World:
+        return self.council.world
+
+    def vote(self, document: bytes) -> None:
+        """Let the holders take a document as the asset's licence."""
+        self.council.pass_through(action(LICENCE, document=document))
+
+    def digest(self, terms: ProductTerms | None = None) -> bytes:
+        row = (terms or self.terms).row()
+        return bytes(self.world.storefront("digest_of", self.council.asset, row))
+
+    def create(self, by: Person, terms: ProductTerms | None = None) -> Contract:
+        row = (terms or self.terms).row()
+        address = self.world.storefront("create", self.council.asset, row, by=by.address)
+        return Contract(self.world.engine, compiled("Access"), address)
 
 
 @pytest.fixture
-def world(governor: Contract) -> World:
-    return deploy_world(engine=governor.engine, governor=governor.address)
+def hall() -> Hall:
+    council = open_council()
+    return Hall(council, ProductTerms(council.operator.address))
 
 
-@pytest.fixture
-def shop(world: World) -> Shop:
-    """A product of an asset that was tokenized afterwards."""
-    shop = open_shop(world)
-    world.tokenize(shop.asset, shop.publisher)
-    return shop
-
-
-def test_the_owner_decides_no_more(shop: Shop) -> None:
-    with refused("storefront: only the asset's controller"):
-        shop.world.storefront("create", shop.asset, shop.terms.row(), by=shop.publisher.address)
-    with refused("access: the holders did not vote for it"):
-        shop.access("set_on_sale", False, by=shop.publisher.address)
+def test_neither_the_owner_nor_a_stranger_decides(hall: Hall, keeper: Person) -> None:
+    for who in (hall.council.publisher, hall.council.holders[0], keeper):
+        with refused("storefront: only the asset's controller"):
+            hall.create(who)
 
 
 def test_a_voted_product_is_made_once_by_anyone_and_only_as_it_was_shown(
-    shop: Shop, governor: Contract, keeper: Person
+    hall: Hall, keeper: Person
 ) -> None:
-    storefront = shop.world.storefront
-    terms = replace(shop.terms, price=7, name="Voted")
-    governor("vote", shop.asset, storefront("digest_of", shop.asset, terms.row()))
-    for other in (replace(terms, price=6), replace(terms, cap=terms.cap + 1)):
+    hall.vote(hall.digest())
+    for other in (replace(hall.terms, price=6), replace(hall.terms, cap=hall.terms.cap + 1)):
         with refused("storefront: only the asset's controller"):
-            storefront("create", shop.asset, other.row(), by=keeper.address)
-    address = storefront("create", shop.asset, terms.row(), by=keeper.address)
-    made = Contract(shop.world.engine, compiled("Access"), address)
-    assert made("terms")[4] == 7
+            hall.create(keeper, other)
+    made = hall.create(keeper)
+    assert made("terms")[4] == hall.terms.price
+    assert hall.world.storefront("voted", hall.digest())
     # Twice would be twice its cap.
     with refused("storefront: only the asset's controller"):
-        storefront("create", shop.asset, terms.row(), by=keeper.address)
-    assert storefront("voted", storefront("digest_of", shop.asset, terms.row()))
+        hall.create(keeper)
 
 
-def test_a_vote_of_one_asset_makes_nothing_of_another(
-    shop: Shop, governor: Contract, keeper: Person
-) -> None:
-    world = shop.world
-    other = open_shop(world)
-    world.tokenize(other.asset, other.publisher)
-    document = world.storefront("digest_of", shop.asset, shop.terms.row())
-    governor("vote", other.asset, document)
-    for asset in (shop.asset, other.asset):
+def test_a_vote_of_one_asset_makes_nothing_of_another(hall: Hall, keeper: Person) -> None:
+    other = Hall(open_council(hall.world), hall.terms)
+    other.vote(hall.digest())
+    for asset in (hall, other):
         with refused("storefront: only the asset's controller"):
-            world.storefront("create", asset, shop.terms.row(), by=keeper.address)
+            asset.create(keeper)
 
 
-def test_before_it_has_shares_no_vote_counts(
-    world: World, governor: Contract, keeper: Person
-) -> None:
+def test_before_it_has_shares_there_is_nobody_to_vote(keeper: Person) -> None:
+    world = deploy_world(governed=True)
     shop = open_shop(world)
-    governor("vote", shop.asset, world.storefront("digest_of", shop.asset, shop.terms.row()))
     with refused("storefront: only the asset's controller"):
         world.storefront("create", shop.asset, shop.terms.row(), by=keeper.address)
-    governor("vote", shop.asset, shop.access("sale_digest", False))
     with refused("access: only the asset's controller"):
         shop.access("set_on_sale", False, by=keeper.address)
 
 
-def test_holders_stop_and_resume_a_sale(shop: Shop, governor: Contract, keeper: Person) -> None:
-    governor("vote", shop.asset, shop.access("sale_digest", False))
-    with refused("access: the holders did not vote for it"):
-        shop.access("set_on_sale", True, by=keeper.address)
-    shop.access("set_on_sale", False, by=keeper.address)
-    shop.world.fund(shop.consumer, PRICE, spender=shop.access)
-    with refused("access: not on sale"):
-        shop.access("buy", 1, by=shop.consumer.address)
-    governor("vote", shop.asset, shop.access("sale_digest", True))
-    shop.access("set_on_sale", True, by=keeper.address)
-    assert shop.access("buy", 1, by=shop.consumer.address) == PRICE
-
-
-def test_a_vote_to_stop_one_product_stops_no_other(
-    world: World, governor: Contract, keeper: Person
+def test_holders_stop_and_resume_a_sale_of_one_product(
+    hall: Hall, keeper: Person, consumer: Person
 ) -> None:
-    first = open_shop(world)
-    second = first.another(name="Second")
-    world.tokenize(first.asset, first.publisher)
-    governor("vote", first.asset, first.access("sale_digest", False))
+    hall.vote(hall.digest())
+    made = hall.create(keeper)
+    second = replace(hall.terms, name="Second")
+    hall.vote(hall.digest(second))
+    other = hall.create(keeper, second)
+    for who in (hall.council.publisher, keeper):
+        with refused("access: the holders did not vote for it"):
+            made("set_on_sale", False, by=who.address)
+    hall.vote(made("sale_digest", False))
     with refused("access: the holders did not vote for it"):
-        second.access("set_on_sale", False, by=keeper.address)
+        made("set_on_sale", True, by=keeper.address)
+    with refused("access: the holders did not vote for it"):
+        other("set_on_sale", False, by=keeper.address)
+    made("set_on_sale", False, by=keeper.address)
+    hall.world.fund(consumer, PRICE, spender=made)
+    with refused("access: not on sale"):
+        made("buy", 1, by=consumer.address)
+    hall.vote(made("sale_digest", True))
+    made("set_on_sale", True, by=keeper.address)
+    assert made("buy", 1, by=consumer.address) == PRICE

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tessera.app.stakes import LockedShares, read_from
 from tessera.app.upstreams import allowed_upstreams
 from tessera.app.world import BOOKS, World
 from tessera.assets.content import ContentRoot
@@ -301,6 +303,13 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     if ledger.rights is not None:
         ledger.rights.on_proof(prover.hurry)
     operator = Operator(world, account, ledger, settler, prover, domain)
+
+    def supply_of(asset: int) -> int:
+        record = world.directory.get(asset)
+        return record.supply if record else 0
+
+    reading = read_from(world.reader, world.deployment.governor, supply_of)
+    operator.stakes = stakes = LockedShares(reading, time.monotonic)
     tasks: list[asyncio.Task[None]] = []
     try:
         await operator.refresh()
@@ -314,6 +323,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await stakes.close()
         await operator.close()
         await ledger.close()
 

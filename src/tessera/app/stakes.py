@@ -8,9 +8,12 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
+from tessera.bindings import Governor
+from tessera.chain.reader import ChainReader
 from tessera.errors import TesseraError
+from tessera.spec.signatures import Address, address_text
 
-__all__ = ["Locked", "LockedShares"]
+__all__ = ["Locked", "LockedShares", "read_from"]
 
 _AT_ONCE: Final = 8
 _MOST_KNOWN: Final = 65_536
@@ -35,6 +38,27 @@ ReadLocked = Callable[[int, bytes], Awaitable[Locked]]
 """Asks the chain how much of an asset's shares an account has locked."""
 
 _NOTHING: Final = Locked(0, 0)
+
+
+def read_from(
+    reader: ChainReader, governor: Governor, supply_of: Callable[[int], int]
+) -> ReadLocked:
+    """Return what asks the Governor.
+
+    Parameters
+    ----------
+    supply_of
+        All raw shares of an asset, which never change; 0 where it has none.
+    """
+
+    async def read(asset: int, account: bytes) -> Locked:
+        supply = supply_of(asset)
+        if supply == 0:
+            return _NOTHING
+        holder = address_text(Address(account))
+        return Locked(await reader.read(governor.locked_of(asset, holder)), supply)
+
+    return read
 
 
 class LockedShares:

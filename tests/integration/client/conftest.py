@@ -80,12 +80,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("chain")
     node = BareNode.start(home)
     try:
-        yield asyncio.run(_built(node, home))
+        yield asyncio.run(built(node, home))
     finally:
         node.end()
 
 
-async def _built(node: BareNode, home: Path) -> World:
+async def built(node: BareNode, home: Path, **windows: int) -> World:
+    """Deploy everything and publish; `windows` are parameters of the deployment."""
     publisher, operator = Account.generate(), Account.generate()
     for account in (publisher, operator):
         node.fund(account.address)
@@ -94,7 +95,9 @@ async def _built(node: BareNode, home: Path) -> World:
         Sender(reader, publisher) as sender,
     ):
         commons = Account.generate().address
-        parameters = Parameters(owner=publisher.address, commons=commons, withdraw_delay_s=DELAY_S)
+        parameters = Parameters(
+            owner=publisher.address, commons=commons, withdraw_delay_s=DELAY_S, **windows
+        )
         deployment = await deploy(sender, parameters, home / "deployment.json")
         assets = []
         for number in range(ASSETS):

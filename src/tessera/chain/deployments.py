@@ -19,6 +19,7 @@ import msgspec
 
 from tessera.bindings import (
     Channels,
+    Exchange,
     Governor,
     Launchpad,
     Orders,
@@ -176,6 +177,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def governor(self) -> Governor:
         """Where holders lock shares and decide."""
         return Governor(self.address_of("Governor"))
+
+    @property
+    def exchange(self) -> Exchange:
+        """The pools."""
+        return Exchange(self.address_of("Exchange"))
 
     @property
     def currency(self) -> TestDollar:

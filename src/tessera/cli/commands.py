@@ -16,6 +16,7 @@ from tessera.cli import (
     inspecting,
     market,
     orders,
+    pools,
     publishing,
     receipts,
     revenue,
@@ -63,6 +64,7 @@ sales.register(app)
 market.register(app)
 access.register(app)
 orders.register(app)
+pools.register(app)
 calling.register(app)
 channels.register(app)
 revenue.register(app)

@@ -689,6 +689,10 @@ class LaunchpadPriceOutOfRange(_Refusal):
     """launchpad: price out of range"""
 
 
+class LaunchpadPublisherIsTheExchange(_Refusal):
+    """launchpad: publisher is the exchange"""
+
+
 class LaunchpadPublisherIsTheZeroAddress(_Refusal):
     """launchpad: publisher is the zero address"""
 
@@ -1331,6 +1335,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "launchpad: only the contributor names a receiver": LaunchpadOnlyTheContributorNamesAReceiver,
     "launchpad: pool too small or too large": LaunchpadPoolTooSmallOrTooLarge,
     "launchpad: price out of range": LaunchpadPriceOutOfRange,
+    "launchpad: publisher is the exchange": LaunchpadPublisherIsTheExchange,
     "launchpad: publisher is the zero address": LaunchpadPublisherIsTheZeroAddress,
     "launchpad: share refused the transfer": LaunchpadShareRefusedTheTransfer,
     "launchpad: soft cap above what is for sale": LaunchpadSoftCapAboveWhatIsForSale,

@@ -417,6 +417,8 @@ def _auction(asset: uint256, sale: AuctionSale) -> address:
         sale.lowest_price != 0
         and sale.lowest_price <= sale.first_price
         and sale.first_price <= MAX_PRICE
+        # What all bids together can be: it is multiplied by shares when they are shared out.
+        and sale.for_sale * sale.first_price // WHOLE_SHARE <= MAX_PRICE
     ), "launchpad: price out of range"
     # What buys everything at the lowest price. Whoever sells out has reached the soft cap.
     least: uint256 = sale.for_sale * sale.lowest_price // WHOLE_SHARE
@@ -634,6 +636,8 @@ def _check_schedule(amount: uint256, start: uint256, cliff: uint256, duration: u
 @view
 def _head(share: address, publisher: address) -> Bytes[64]:
     assert publisher != empty(address), "launchpad: publisher is the zero address"
+    # It takes no liquidity for itself, so a promised pool would never open.
+    assert publisher != EXCHANGE, "launchpad: publisher is the exchange"
     return concat(
         convert(convert(share, uint256), bytes32), convert(convert(publisher, uint256), bytes32)
     )

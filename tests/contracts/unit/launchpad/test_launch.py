@@ -49,6 +49,7 @@ def test_every_kind_says_all_its_terms(stand: Stand) -> None:
         ({"lowest_price": 10 * DOLLAR + 1}, "launchpad: price out of range"),
         ({"first_price": 2**128}, "launchpad: price out of range"),
         ({"for_sale": 1, "soft_cap": 0}, "launchpad: price out of range"),
+        ({"first_price": 2**120, "for_sale": 2**90}, "launchpad: price out of range"),
         ({"soft_cap": 2_000 * DOLLAR + 1}, "launchpad: soft cap above what is for sale"),
         ({"for_sale": 0}, "launchpad: amount out of range"),
         ({"cap_per_buyer": 0}, "launchpad: nobody could buy"),
@@ -102,6 +103,12 @@ def test_a_pool_that_could_not_open_is_not_promised(
 ) -> None:
     with refused(reason):
         stand.open("offer", sale_terms(stand.world, **changes))
+
+
+def test_the_exchange_publishes_nothing(stand: Stand) -> None:
+    world = stand.world
+    with refused("launchpad: publisher is the exchange"):
+        stand.open("offer", sale_terms(world, publisher=world.exchange.address))
 
 
 def test_one_sale_by_the_owner_promises_the_pool(stand: Stand, buyer: Person) -> None:

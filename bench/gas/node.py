@@ -21,7 +21,7 @@ _LISTENING = re.compile(r"Listening on (\S+)")
 
 
 @contextmanager
-def fresh_chain(anvil: Path) -> Iterator[Chain]:
+def fresh_chain(anvil: Path, *options: str) -> Iterator[Chain]:
     """Start a node with nothing on it, and end it by its own process when the block is left.
 
     The EVM is the one our contracts are compiled for (cancun), the base fee is nothing, so that
@@ -34,6 +34,7 @@ def fresh_chain(anvil: Path) -> Iterator[Chain]:
             *("--hardfork", "cancun", "--chain-id", str(CHAIN_ID)),
             *("--timestamp", str(GENESIS_TIME), "--block-base-fee-per-gas", "0"),
             *("--gas-limit", "300000000", "--accounts", "1"),
+            *options,
         ]
         child = subprocess.Popen(
             command,

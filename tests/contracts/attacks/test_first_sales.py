@@ -246,3 +246,36 @@ def test_a_late_bid_cannot_make_others_pay_more(
     # The same price for both, to the last raw share.
     assert abs(of_buyer * taken - of_attacker * 1_000 * DOLLAR) <= 1_000 * DOLLAR
     assert of_buyer >= 499 * ONE_SHARE
+
+
+def test_nobody_opens_the_pool_before_the_sale_that_promised_it(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """Elsewhere a stranger opened the pool at a price of his own, and the sale's money met it.
+
+    The attacker has shares and money, and tries while the sale runs, when it is over, and behind
+    the pool that the sale opened; then the publisher tries to take the locked liquidity out.
+    """
+    world = stand.world
+    offering = stand.open("offer", sale_terms(world, liquidity=POOL))
+    buy(stand, offering, buyer, 1_000)
+    world.fund(attacker, 10**4 * DOLLAR, spender=world.exchange)
+    stand.share("transfer", attacker.address, ONE_SHARE, by=buyer.address)
+    stand.share("approve", world.exchange, 2**256 - 1, by=attacker.address)
+    terms = (stand.share.address, ONE_SHARE, 9_000 * DOLLAR, 1, attacker.address, 0)
+    with refused("exchange: a sale is open"):
+        world.exchange("open_pool", *terms, by=attacker.address)
+    offering("return_unsold")
+    world.wait(7 * DAY)
+    with refused("exchange: a sale is open"):
+        world.exchange("open_pool", *terms, by=attacker.address)
+    offering("open_pool", by=attacker.address)
+    with refused("exchange: pool exists"):
+        world.exchange("open_pool", *terms, by=attacker.address)
+    publisher = stand.publisher.address
+    liquidity = world.exchange("balanceOf", publisher, int(stand.share.address, 16))
+    with refused("exchange: liquidity is locked"):
+        world.exchange(
+            "remove_liquidity", stand.share.address, liquidity, 0, 0, publisher, FOR_EVER,
+            by=publisher,
+        )  # fmt: skip

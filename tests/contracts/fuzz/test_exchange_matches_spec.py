@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from math import log2
 
 from hypothesis import assume, given
@@ -114,3 +115,51 @@ def test_a_logarithm_gives_its_price(log_price: int) -> None:
     if log_price > (BIAS - 30) << 12:
         exact = log_price / 4096 - BIAS + log2(10**18)
         assert abs(log2(price_of(log_price)) - exact) < 1e-6
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.one_of(st.integers(0, 700), st.integers(0, 200_000)),
+            st.booleans(),
+            st.integers(0, 30),
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    windows=st.lists(st.integers(1, 613_800), min_size=3, max_size=3),
+)
+def test_a_mean_is_the_integral_of_the_logarithm(
+    steps: list[tuple[int, bool, int]], windows: list[int]
+) -> None:
+    """Beside a list of times and log prices in floating point, which knows of no ring."""
+    floor = open_floor()
+    world, share = floor.world, floor.share
+    floor.arm(floor.trader, shares=400_000 * 10**18, money=10**15)
+
+    def log_now() -> float:
+        tokens, currency = floor.reserves()
+        return log2(currency) - log2(tokens)
+
+    opened = world.now
+    history = [(opened, log_now())]
+    for wait, buys, size in steps:
+        world.wait(wait)
+        if buys:
+            floor.buy(2**size)
+        else:
+            floor.sell(2**size * 10**12)
+        history.append((world.now, log_now()))
+    world.wait(steps[0][0])
+    age = world.now - opened
+    for window in (*windows, age, max(1, age // 2)):
+        if window > age or not 0 < window <= 613_800:
+            continue
+        price, covered = floor.exchange("twap", share.address, window)
+        assert window <= covered < window + 600
+        start, area = world.now - covered, 0.0
+        for (since, log_price), (until, _) in pairwise([*history, (world.now, 0.0)]):
+            area += log_price * max(0, until - max(since, start))
+        exact = area / covered + log2(10**18)
+        # Each logarithm is rounded down by at most 1.1 units of 2^-12, and so is their mean.
+        assert exact - 2.2 / 4096 < log2(price) < exact + 0.1 / 4096 + 1e-6

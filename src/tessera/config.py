@@ -92,6 +92,24 @@ class Config:
     revenue_period_s: int = _row(
         604_800, "time over which settled revenue streams to holders", low=1, high=31_536_000
     )
+    min_lock_s: int = _row(
+        259_200, "shortest time that shares are locked, of a new chain", low=1, high=31_536_000
+    )
+    voting_time_s: int = _row(
+        432_000, "time in which holders vote on a proposal, of a new chain", low=1, high=31_536_000
+    )
+    timelock_s: int = _row(
+        172_800, "time between a vote and its execution, of a new chain", low=0, high=31_536_000
+    )
+    exit_delay_s: int = _row(
+        604_800,
+        "further time where a vote leaves less to the holders, of a new chain",
+        low=1,
+        high=31_536_000,
+    )
+    execution_window_s: int = _row(
+        1_209_600, "time in which it may be executed, of a new chain", low=1, high=31_536_000
+    )
     queue_calls_count: int = _row(
         256,
         "calls that may wait for one model; beyond it the longest queue for its weight gives way",

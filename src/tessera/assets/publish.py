@@ -42,7 +42,14 @@ from tessera.errors import InputError, NotAllowed, NotFound
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT, keccak
 from tessera.units import BPS, AssetId, Bps, checked_bps
 
-__all__ = ["Endpoint", "PublishPlan", "Published", "plan_publication", "publish"]
+__all__ = [
+    "Endpoint",
+    "PublishPlan",
+    "Published",
+    "plan_publication",
+    "publish",
+    "release_of",
+]
 
 _MAX_URL: Final = 256
 # What a bundle's own terms must leave: the highest fee that the network may ever set.
@@ -215,7 +222,7 @@ async def plan_publication(
         salt=keccak(manifest.name.encode()),
         contributions=contributions,
         parents=parents,
-        release=_release(bundle),
+        release=release_of(bundle),
     )
     if existing is None:
         return PublishPlan(bundle, None, 1, publication, terms, True, False, False)
@@ -278,7 +285,8 @@ async def publish(
             f"version {plan.version} of {name}" if plan.to_release else f"endpoint of {name}",
             found="the asset has shares, so its holders decide",
             wanted="a proposal that they vote for; nothing was sent",
-            next_step=f"tessera govern propose {kind} {name} {bundle.folder}",
+            next_step=f"tessera govern propose {kind} {name}"
+            + (f" {bundle.folder}" if plan.to_release else " --price P"),
         )
     hashes: list[str] = []
     version = plan.version
@@ -337,7 +345,8 @@ def _is_listed(record: AssetRecord, wanted: EndpointTerms) -> bool:
     return (price, found.cut_bps, found.url) == (asked, wanted.cut_bps, wanted.url)
 
 
-def _release(bundle: ValidatedBundle) -> Release:
+def release_of(bundle: ValidatedBundle) -> Release:
+    """Return what the Registry keeps of a bundle as a version."""
     match bundle.manifest.runner:
         case OnnxRunner():
             runner = 1

@@ -13,6 +13,7 @@ from tessera.cli import (
     attribution,
     calling,
     channels,
+    govern,
     inspecting,
     market,
     orders,
@@ -65,6 +66,7 @@ market.register(app)
 access.register(app)
 orders.register(app)
 pools.register(app)
+govern.register(app)
 calling.register(app)
 channels.register(app)
 revenue.register(app)

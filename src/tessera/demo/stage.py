@@ -17,6 +17,7 @@ __all__ = ["Stage", "demo_settings", "set_stage"]
 
 _WITHDRAW_DELAY_S: Final = 8
 _REVENUE_PERIOD_S: Final = 8
+_VOTING_S: Final = 8
 _NEVER: Final = 10**12
 
 
@@ -43,6 +44,10 @@ def demo_settings(config: Config) -> Config:
         config,
         withdraw_delay_s=_WITHDRAW_DELAY_S,
         revenue_period_s=_REVENUE_PERIOD_S,
+        min_lock_s=1,
+        voting_time_s=_VOTING_S,
+        timelock_s=1,
+        exit_delay_s=2,
         allow_python_runners=True,
     )
 

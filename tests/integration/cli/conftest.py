@@ -167,6 +167,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_server: str) -> Iterat
     up = program.start(
         "up", "--node-port", "0", "--gateway-port", "0", "--allow-python-runners",
         "--withdraw-delay-s", "2", "--upstream", model_server, "--json",
+        # Holders decide within seconds.
+        TESSERA_MIN_LOCK_S="1", TESSERA_VOTING_TIME_S="6", TESSERA_TIMELOCK_S="1",
+        TESSERA_EXIT_DELAY_S="1",
     )  # fmt: skip
     try:
         assert up.stdout is not None

@@ -1,0 +1,115 @@
+"""Holders decide, through the program alone: a vote raises a price, and the next call pays it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.integration.cli.conftest import Program, wait_served, write_bundle
+
+PRICE = 10_000
+RAISED = 25_000
+
+
+def wait_state(world: Program, slug: str, number: int, state: str) -> None:
+    deadline = time.monotonic() + 40
+    while (found := world.ok("govern", "status", slug, str(number))["state"]) != state:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.3)
+
+
+def test_a_vote_raises_a_price_and_the_next_call_pays_it(world: Program, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "voted", "voted")
+    world.ok("publish", folder, "--cut", "10")
+    owners = world("govern", "lock", "voted", "1", "--yes")
+    assert "its owner can make them: tessera tokenize voted" in owners.err
+    world.ok("tokenize", "voted", "--supply", "1000", "--period", "1s", "--floor", "60")
+    wait_served(world, "voted")
+    assert world.ok("call", "voted", "[[1, 2, 3]]")["cost"] == str(PRICE)
+
+    # A new version is the holders' to decide about now; the program says how.
+    (folder / "model.py").write_text("def predict(rows):\n    return [max(row) for row in rows]\n")
+    dry = world.ok("publish", folder, "--dry-run")
+    assert dry["needs_proposal"] is True
+    refused = world("publish", folder)
+    assert refused.code == 3
+    assert "tessera govern propose release voted" in refused.err
+
+    world.ok("transfer", "voted", "holder", "600", "--as", "publisher")
+    asked = world.ok("govern", "lock", "voted", "600", "--dry-run")
+    assert (asked["dry_run"], asked["held"]) == (True, str(600 * 10**18))
+    unasked = world("govern", "lock", "voted", "600")
+    assert (unasked.code, "add --yes" in unasked.err) == (2, True)
+    world.ok("govern", "lock", "voted", "600")
+    world.ok("govern", "lock", "voted", "100", "--as", "publisher")
+    (lock,) = world.ok("govern", "locks", "voted")["locks"]
+    assert lock["amount"] == str(600 * 10**18)
+
+    time.sleep(1.2)
+    raised = ("govern", "propose", "endpoint", "voted", "--price", "0.025")
+    preview = world.ok(*raised, "--dry-run")
+    assert preview["grave"] is False
+    assert {
+        "thing": "price per call",
+        "before": str(PRICE),
+        "after": str(RAISED),
+        "unit": "units",
+    } in (preview["changes"])
+    told = world(*raised, "--dry-run").out
+    assert "price per call: 0.01 TUSD -> 0.025 TUSD" in told
+    number = world.ok(*raised, "--title", "dearer")["proposal"]
+    again = world("govern", "propose", "close", "voted", "--yes")
+    assert (again.code, "wait until it is over" in again.err) == (5, True)
+
+    shown = world.ok("govern", "vote", "voted", str(number), "yes", "--dry-run")
+    assert shown["locks"] == [1]
+    voted = world.ok("govern", "vote", "voted", str(number), "yes")
+    assert voted["weight"] == str(600 * 10**18)
+    world.ok("govern", "vote", "voted", str(number), "no", "--as", "publisher")
+    early = world("govern", "execute", "voted", str(number), "--dry-run")
+    assert "look at its state and times" in early.err
+    held = world("govern", "unlock", "voted", "1", "--yes")
+    assert held.code == 5
+    wait_state(world, "voted", number, "ready")
+    world.ok("govern", "execute", "voted", str(number), "--as", "consumer")
+    (listed,) = world.ok("govern", "list", "voted")["proposals"]
+    assert (listed["state"], listed["title"]) == ("executed", "dearer")
+
+    deadline = time.monotonic() + 30
+    while (cost := world.ok("call", "voted", "[[1, 2, 3]]")["cost"]) != str(RAISED):
+        assert time.monotonic() < deadline, cost
+        time.sleep(0.5)
+    # Locked shares earned all the while, and come back with one command.
+    world.ok("settle")
+    time.sleep(1.2)
+    assert int(world.ok("govern", "claim", "voted")["amount"]) > 0
+    freed = world.ok("govern", "unlock", "voted", "1")
+    assert freed["amount"] == str(600 * 10**18)
+
+
+def test_a_treasury_is_filled_and_spent_by_vote(world: Program, tmp_path: Path) -> None:
+    world.ok("publish", write_bundle(tmp_path / "funded", "funded"), "--cut", "10")
+    world.ok("tokenize", "funded", "--supply", "100", "--period", "1s")
+    mine = ("--as", "publisher")
+    world.ok("govern", "lock", "funded", "100", *mine)
+    world.ok("govern", "deposit", "funded", "5", *mine)
+    assert world.ok("govern", "treasury", "funded")["treasury"] == str(5 * 10**6)
+    time.sleep(1.2)
+    paid = world.ok("govern", "propose", "pay", "funded", "consumer", "2", *mine)
+    thing = {change["thing"]: (change["before"], change["after"]) for change in paid["changes"]}
+    assert thing["treasury"] == (str(5 * 10**6), str(3 * 10**6))
+    number = paid["proposal"]
+    world.ok("govern", "vote", "funded", str(number), "yes", *mine)
+    wait_state(world, "funded", number, "ready")
+    world.ok("govern", "execute", "funded", str(number), *mine)
+    assert world.ok("govern", "treasury", "funded")["treasury"] == str(3 * 10**6)
+
+    missing = world("govern", "status", "funded", "9")
+    assert missing.code == 2
+    assert "tessera govern list" in missing.err
+    grave = world.ok("govern", "propose", "discount", "funded", "0", *mine, "--dry-run")
+    assert grave["grave"] is False
+    world.ok("govern", "propose", "licence", "funded", "--document", "0x" + "11" * 32, *mine)
+    world.ok("govern", "cancel", "funded", "2", *mine)
+    states = [each["state"] for each in world.ok("govern", "list", "funded")["proposals"]]
+    assert states == ["executed", "cancelled"]

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 from tessera.app import World
-from tessera.bindings import Share
+from tessera.bindings import Auction, Offering, Share
+from tessera.bindings.auction import ProceedsWithdrawn, UnsoldReturned
 from tessera.bindings.channels import CreditWithdrawn
 from tessera.chain.sender import Sender
 from tessera.demo.cast import VALIDATORS
@@ -15,7 +16,7 @@ from tessera.errors import InvariantViolation
 from tessera.ownership import offering as sales
 from tessera.ownership import share as shares
 from tessera.ownership import vesting as grants
-from tessera.units import Units
+from tessera.units import Shares, Units
 
 __all__ = [
     "claim_everything",
@@ -79,7 +80,7 @@ async def failed_sales_end(world: World, market: Mapping[str, Listed]) -> int:
         *(
             world.reader.read(listed.offering.terms())
             for listed in market.values()
-            if listed.plan.fails
+            if listed.plan.fails and isinstance(listed.offering, Offering)
         )
     )
     return max((row[7] for row in rows), default=0)
@@ -93,10 +94,10 @@ async def wait_until(world: World, moment: int) -> None:
 
 async def refund_buyers(world: World, listed: Listed) -> dict[str, Units]:
     """Pay the buyers of a failed sale back; return what each got, base units."""
-    names = list(listed.bought)
-    amounts = await asyncio.gather(
-        *(sales.refund(world.sender(name), listed.offering) for name in names)
-    )
+    names, sale = list(listed.bought), listed.offering
+    if not isinstance(sale, Offering):
+        return {}
+    amounts = await asyncio.gather(*(sales.refund(world.sender(name), sale) for name in names))
     return dict(zip(names, amounts, strict=True))
 
 
@@ -104,10 +105,25 @@ async def close_sales(world: World, market: Mapping[str, Listed]) -> dict[str, s
     """Let publishers take out proceeds, and the shares of sales that are over; by slug."""
     found: dict[str, sales.Closing] = {}
     for slug, listed in market.items():
-        found[slug] = await sales.close(
-            world.sender(listed.plan.publisher), listed.offering, now=world.now()
-        )
+        sender = world.sender(listed.plan.publisher)
+        if isinstance(listed.offering, Offering):
+            found[slug] = await sales.close(sender, listed.offering, now=world.now())
+        else:
+            found[slug] = await _close_auction(world, sender, listed, listed.offering)
     return found
+
+
+async def _close_auction(
+    world: World, sender: Sender, listed: Listed, auction: Auction
+) -> sales.Closing:
+    paid = await sender.send(auction.withdraw_proceeds())
+    proceeds = paid.one_of(ProceedsWithdrawn, address=auction.address).amount
+    # Rounding leaves less than a raw share for each bidder, or nothing at all.
+    if not await world.reader.read(listed.share.balanceOf(auction.address)):
+        return sales.Closing(Units(proceeds), Shares(0), (paid.tx_hash,))
+    back = await sender.send(auction.return_unsold())
+    left = back.one_of(UnsoldReturned, address=auction.address).amount
+    return sales.Closing(Units(proceeds), Shares(left), (paid.tx_hash, back.tx_hash))
 
 
 async def claim_everything(world: World, market: Mapping[str, Listed]) -> None:
@@ -116,7 +132,7 @@ async def claim_everything(world: World, market: Mapping[str, Listed]) -> None:
         plan = listed.plan
         publisher = world.sender(plan.publisher)
         await asyncio.gather(
-            sales.claim(publisher, listed.offering),
+            publisher.send(listed.offering.claim()),
             grants.claim(world.sender(plan.contributor), listed.vesting),
         )
         # What has unlocked so far leaves the grant; it earns for the same person as before.

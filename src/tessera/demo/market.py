@@ -9,12 +9,17 @@ from typing import Final
 
 from tessera.app import World
 from tessera.assets.publish import Endpoint, plan_publication, publish
-from tessera.bindings import Offering, Share, Vesting
-from tessera.bindings.launchpad import Sale, Schedule
+from tessera.bindings import Access, Auction, Offering, Share, Vesting
+from tessera.bindings.auction import Bid
+from tessera.bindings.launchpad import AuctionOpened, AuctionSale, Liquidity, Sale, Schedule
+from tessera.bindings.storefront import Kind, Product
 from tessera.demo.upstream import LocalModel
+from tessera.ownership import access as rights
 from tessera.ownership import offering as sales
 from tessera.ownership import vesting as grants
 from tessera.ownership.share import ShareTerms, tokenize
+from tessera.spec.access import Scope
+from tessera.spec.signatures import keccak
 from tessera.units import SHARE_DECIMALS, AssetId, Bps, Seconds, Shares, Units
 
 __all__ = ["PLANS", "Listed", "Plan", "Purchase", "buy_shares", "manifest_ending", "put_on_market"]
@@ -25,6 +30,13 @@ SUPPLY: Final = 1_000_000
 OPERATOR_CUT: Final = Bps(1_000)
 _FLOOR: Final = Bps(7_000)
 _LONG_SALE_S: Final = 30 * 86_400
+_AUCTION_S: Final = 60
+_BETWEEN_BIDS_S: Final = 2.0
+_LOCKED_S: Final = 365 * 86_400
+_STANDARD_TIER: Final = 1
+_CENT: Final = 10_000
+_ROYALTY_BPS: Final = 1_000
+_LONG_WINDOW_S: Final = 3_600
 _VESTING_S: Final = 600
 _CLIFF_S: Final = 2
 
@@ -35,6 +47,25 @@ class Purchase:
 
     holder: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What a model's publisher sells beside calls.
+
+    Attributes
+    ----------
+    calls
+        That a unit is good for; 0 for a licence without end.
+    price
+        Base units for one unit.
+    serve_window_s
+        In which the operator must prove service.
+    """
+
+    calls: int
+    price: int
+    serve_window_s: int = _LONG_WINDOW_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +82,13 @@ class Plan:
         The sale; the price is in base units for a whole share.
     purchases
         In this order.
+    first_price
+        Where an auction begins to fall to `price`; 0 for a sale at one price. The last of the
+        purchases takes whatever is left.
+    pool_bps
+        Part of the proceeds that opens the pool of the shares once all are sold.
+    rights
+        To use it, for those who do not pay by the call.
     fails
         Whether the sale ends below its soft cap, soon.
     parents
@@ -70,6 +108,9 @@ class Plan:
     soft_cap: int
     price: int
     purchases: tuple[Purchase, ...]
+    first_price: int = 0
+    pool_bps: int = 0
+    rights: Rights | None = None
     fails: bool = False
     parents: tuple[tuple[str, int], ...] = ()
     replaceable: bool = False
@@ -91,6 +132,8 @@ PLANS: Final = (
             Purchase("holder-3", 100_000),
             Purchase("holder-4", 100_000),
         ),
+        pool_bps=1_000,
+        rights=Rights(calls=0, price=200 * _CENT),
     ),
     Plan(
         slug="digits",
@@ -106,6 +149,7 @@ PLANS: Final = (
             Purchase("holder-2", 80_000),
             Purchase("holder-3", 60_001),
         ),
+        rights=Rights(calls=20, price=20 * _CENT),
     ),
     Plan(
         slug="sentiment",
@@ -117,6 +161,7 @@ PLANS: Final = (
         soft_cap=250_000,
         price=5_000,
         purchases=(Purchase("holder-4", 20_000), Purchase("holder-5", 30_000)),
+        rights=Rights(calls=20, price=20 * _CENT, serve_window_s=10),
         fails=True,
     ),
     Plan(
@@ -128,7 +173,8 @@ PLANS: Final = (
         for_sale=250_000,
         soft_cap=50_000,
         price=4_000,
-        purchases=(Purchase("holder-1", 60_000), Purchase("holder-5", 120_000)),
+        first_price=8_000,
+        purchases=(Purchase("holder-1", 90_000), Purchase("holder-5", 160_000)),
         # It learned from the texts that lsa-embed's publisher collected and cleaned.
         parents=(("lsa-embed", 500),),
         replaceable=True,
@@ -145,7 +191,9 @@ class Listed:
     plan, asset, share
         What, and its Share.
     offering, vesting
-        Where its shares are sold, and where the contributor's unlock.
+        Where its shares are sold, an Offering or an Auction, and where the contributor's unlock.
+    access
+        The right to use it, as a token.
     bought
         Cost of each purchase, base units.
     """
@@ -153,8 +201,9 @@ class Listed:
     plan: Plan
     asset: AssetId
     share: Share
-    offering: Offering
+    offering: Offering | Auction
     vesting: Vesting
+    access: Access | None = None
     bought: dict[str, Units] = field(default_factory=dict)
 
     def behind(self) -> dict[str, str]:
@@ -213,6 +262,7 @@ async def put_on_market(
     asset = published.asset
     await world.directory.refresh()
     record = world.directory.get(asset)
+    access = await _sell_rights(world, plan, asset, operator)
     if record is not None and record.share is not None:
         share = Share(record.share)
     else:
@@ -229,9 +279,13 @@ async def put_on_market(
         contributor = world.account(plan.contributor).address
         grant = Schedule(contributor, plan.vesting * _WHOLE, world.now(), _CLIFF_S, _VESTING_S)
         vested = await grants.vest(sender, launchpad, asset, share, [grant])
+    if plan.first_price:
+        return Listed(
+            plan, asset, share, await _auction(world, plan, asset, share), vested[0], access
+        )
     offered = await sales.find_offerings(world.reader, launchpad, asset=asset)
     if offered:
-        return Listed(plan, asset, share, offered[0], vested[0])
+        return Listed(plan, asset, share, offered[0], vested[0], access)
     begin = world.now()
     sale = Sale(
         publisher=sender.address,
@@ -242,36 +296,114 @@ async def put_on_market(
         start=begin,
         end=begin + (short_sale_s if plan.fails else _LONG_SALE_S),
         allowed=sales.EVERYBODY,
-        liquidity=sales.NO_POOL,
+        liquidity=Liquidity(plan.pool_bps, _STANDARD_TIER, _LOCKED_S)
+        if plan.pool_bps
+        else sales.NO_POOL,
     )
     opened = await sales.offer(sender, launchpad, asset, share, sale)
-    return Listed(plan, asset, share, opened, vested[0])
+    return Listed(plan, asset, share, opened, vested[0], access)
+
+
+async def _sell_rights(world: World, plan: Plan, asset: AssetId, operator: str) -> Access | None:
+    """Make the product before the shares: from then on only the holders could."""
+    if plan.rights is None:
+        return None
+    storefront = world.deployment.storefront
+    found = await rights.find_products(world.reader, storefront, asset=asset)
+    if found:
+        return found[0]
+    terms = f"Use {plan.slug} for whatever you like; give it to nobody."
+    product = Product(
+        operator=operator,
+        kind=Kind.COUNT if plan.rights.calls else Kind.PERPETUAL,
+        price=plan.rights.price,
+        per_unit=plan.rights.calls,
+        cap=1_000,
+        most_per_account=0,
+        serve_window=plan.rights.serve_window_s,
+        royalty_bps=_ROYALTY_BPS,
+        scope=int(Scope.INFERENCE | Scope.COMMERCIAL),
+        newest_version=0,
+        document=keccak(terms.encode()),
+        license="LicenseRef-Demo",
+        name=f"Use of {plan.slug}",
+        symbol=f"USE-{plan.symbol}",
+    )
+    made, _ = await rights.create(world.sender(plan.publisher), storefront, asset, product)
+    return made
+
+
+async def _auction(world: World, plan: Plan, asset: AssetId, share: Share) -> Auction:
+    launchpad, sender = world.deployment.launchpad, world.sender(plan.publisher)
+    topics = AuctionOpened.topics(asset=asset)
+    opened = await world.reader.logs(AuctionOpened, address=launchpad.address, topics=topics)
+    if opened:
+        return Auction(opened[0].event.auction)
+    begin, for_sale = world.now(), plan.for_sale * _WHOLE
+    sale = AuctionSale(
+        publisher=sender.address,
+        first_price=plan.first_price,
+        lowest_price=plan.price,
+        for_sale=for_sale,
+        soft_cap=plan.soft_cap * plan.price,
+        cap_per_buyer=plan.for_sale * plan.first_price,
+        start=begin,
+        end=begin + _AUCTION_S,
+        allowed=sales.EVERYBODY,
+        liquidity=sales.NO_POOL,
+    )
+    await sales.allow(sender, share, launchpad.address, for_sale)
+    receipt = await sender.send(launchpad.auction(asset, sale))
+    return Auction(receipt.one_of(AuctionOpened).auction)
 
 
 async def buy_shares(world: World, listed: Listed) -> Listed:
     """Let the holders buy as planned, and collect what was bought before the soft cap."""
+    if isinstance(listed.offering, Auction):
+        return await _bid(world, listed, listed.offering)
+    offering = listed.offering
     bought: dict[str, Units] = {}
     waiting: list[str] = []
     currency = world.deployment.currency
     for purchase in listed.plan.purchases:
         sender = world.sender(purchase.holder)
-        if await world.reader.read(listed.offering.bought_in_all(sender.address)):
+        if await world.reader.read(offering.bought_in_all(sender.address)):
             continue
         amount = Shares(purchase.amount * _WHOLE)
         cost = await sales.preview_buy(
-            world.reader, listed.offering, amount, buyer=sender.address, now=world.now()
+            world.reader, offering, amount, buyer=sender.address, now=world.now()
         )
-        done = await sales.buy(
-            sender, listed.offering, currency, amount, max_cost=cost, now=world.now()
-        )
+        done = await sales.buy(sender, offering, currency, amount, max_cost=cost, now=world.now())
         bought[purchase.holder] = done.cost
         if not done.delivered:
             waiting.append(purchase.holder)
     if not listed.plan.fails:
         await asyncio.gather(
             *(
-                sales.collect(world.sender(name), listed.offering, world.account(name).address)
+                sales.collect(world.sender(name), offering, world.account(name).address)
                 for name in waiting
             )
         )
+    return replace(listed, bought=bought)
+
+
+async def _bid(world: World, listed: Listed, auction: Auction) -> Listed:
+    """Bid what the shares cost at the present price; the last bid buys all that is left."""
+    bought: dict[str, Units] = {}
+    currency = world.deployment.currency
+    for purchase in listed.plan.purchases:
+        sender = world.sender(purchase.holder)
+        over = await world.reader.read(auction.is_over())
+        if over or await world.reader.read(auction.bid_of(sender.address)) > 0:
+            continue
+        amount = purchase.amount * await world.reader.read(auction.price_at(world.now()))
+        if purchase is listed.plan.purchases[-1]:
+            # The price falls, for the one who bid before too.
+            await asyncio.sleep(_BETWEEN_BIDS_S)
+            amount = listed.plan.for_sale * listed.plan.first_price
+        await sales.allow(sender, currency, auction.address, amount)
+        receipt = await sender.send(auction.bid(amount))
+        bought[purchase.holder] = Units(receipt.one_of(Bid, address=auction.address).amount)
+    for name in bought:
+        await world.sender(name).send(auction.collect(world.account(name).address))
     return replace(listed, bought=bought)

@@ -25,7 +25,7 @@ from tessera.errors import DataError
 from tessera.presenting import EXIT_UNEXPECTED
 from tessera.units import SHARE_DECIMALS, format_amount
 
-__all__ = ["Report", "conclude", "show_holdings", "show_models", "write_report"]
+__all__ = ["Report", "conclude", "show_holdings", "show_models", "show_remainders", "write_report"]
 
 _FORMAT: Final = 1
 _HEADINGS: Final = {
@@ -118,6 +118,25 @@ def show_holdings(report: Report, console: Console) -> None:
     _print(console, table)
 
 
+def show_remainders(report: Report, console: Console) -> None:
+    """Print what lies in contracts at the end, and as what; the rest is with people."""
+    currency = report.world.currency
+    title = f"What lies in contracts at the end, in {currency.symbol}"
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False
+    )
+    table.add_column("")
+    table.add_column("amount", justify="right")
+    rows = report.audit.remainders
+    for name, amount in rows.items():
+        table.add_row(name, _exact(amount, currency))
+    table.add_section()
+    supply = report.facts.supply
+    table.add_row("with people", _exact(supply - sum(rows.values()), currency))
+    table.add_row("given by the faucet", _exact(supply, currency))
+    _print(console, table)
+
+
 def write_report(report: Report, file: Path) -> None:
     """Write everything as JSON, whole or not at all.
 
@@ -161,6 +180,7 @@ def conclude(told: Report, file: Path, console: Console) -> int:
     write_report(told, file)
     show_holdings(told, console)
     show_models(told, console)
+    show_remainders(told, console)
     _show_verdict(told, console)
     took = told.timings["all of it"]
     console.print(
@@ -248,6 +268,7 @@ def _document(report: Report) -> dict[str, Any]:
             "withdrawn": all_money(report.withdrawn),
             "left": money(paid.left),
         },
+        "remainders": all_money(audit.remainders),
         "settlements": {"transactions": paid.settlements, "vouchers": paid.vouchers,
                         "settled": money(paid.settled)},
         "credits": all_money(report.paid_out),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tessera.app import Operator, World
+from tessera.bindings import Auction
 from tessera.demo import harvest
 from tessera.demo.accountant import Audit, audit
 from tessera.demo.accountant.witness import gather
@@ -15,11 +16,14 @@ from tessera.demo.cast import CONSUMERS, HOLDERS, assemble, names_of
 from tessera.demo.market import PLANS, Listed, Plan, buy_shares, manifest_ending, put_on_market
 from tessera.demo.models.summary import Built
 from tessera.demo.report import Report
+from tessera.demo.shop import Shop
 from tessera.demo.stage import Stage
 from tessera.demo.telling import Narrator
+from tessera.demo.trading import Trading
 from tessera.demo.traffic import MOST_SLOW_CHATS, Consumers, Inputs
 from tessera.demo.training import train
 from tessera.demo.upstream import LocalModel, write_upstream_bundle
+from tessera.demo.voting import Vote
 from tessera.errors import InvariantViolation
 from tessera.ownership.share import transfer
 from tessera.units import SHARE_DECIMALS, Seconds, Shares, Units
@@ -71,6 +75,16 @@ class Populated:
     names: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Acts:
+    """Who plays which part of the story."""
+
+    consumers: Consumers
+    shop: Shop
+    trading: Trading
+    vote: Vote
+
+
 async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Populated:
     """Play the first acts: people, models, publications, shares, vesting and sales."""
     world = stage.world
@@ -90,9 +104,7 @@ async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Po
                 period=Seconds(world.config.revenue_period_s), short_sale_s=script.short_sale_s,
             )  # fmt: skip
             market[plan.slug] = await buy_shares(world, listed)
-            sold = sum(purchase.amount for purchase in plan.purchases)
-            fate = "below its soft cap" if plan.fails else "soft cap reached"
-            step.note = f"{sold:,} of {plan.for_sale:,} shares sold, {fate}"
+            step.note = await _sale_told(world, market[plan.slug])
     await stage.operator.refresh()
     missing = sorted(set(market) - set(stage.operator.models))
     if missing:
@@ -130,15 +142,20 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
     """Play all of it, and let the accountant look at the books."""
     populated = await populate_stage(stage, narrator, script)
     world, market = stage.world, populated.market
-    async with Consumers(world, stage.url, stage.operator.account.address) as consumers:
-        await _trade(stage, narrator, populated, consumers, script)
+    async with (
+        Consumers(world, stage.url, stage.operator.account.address) as consumers,
+        Shop(stage, market, populated.inputs) as shop,
+    ):
+        trading, vote = Trading(world, market), Vote(stage, market["digits"])
+        acts = _Acts(consumers, shop, trading, vote)
+        await _trade(stage, narrator, populated, acts, script)
         narrator.chapter("Everybody takes what is theirs")
         with narrator.step("consumers ask for their unspent money"):
             available_at = await consumers.request_withdrawals()
         with narrator.step("wait until the stream and the delays are over") as step:
             failing = await harvest.failed_sales_end(world, market)
             ends = await harvest.stream_ends(world, market)
-            await harvest.wait_until(world, max(available_at, ends, failing))
+            await harvest.wait_until(world, max(available_at, ends, failing, shop.refundable_at))
             step.note = f"revenue streams over {world.config.revenue_period_s} s"
         refunds: Counter[str] = Counter()
         for listed in market.values():
@@ -147,11 +164,18 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
                 with narrator.step(title) as step:
                     refunds.update(await harvest.refund_buyers(world, listed))
                     step.note = _amounts(world, refunds)
+        with narrator.step("an order that nobody served is given back") as step:
+            step.note = world.currency.shown(await shop.refund())
         with narrator.step("publishers take their proceeds and what nobody bought") as step:
             closed = await harvest.close_sales(world, market)
-            step.note = world.currency.shown(sum(each.proceeds for each in closed.values()))
+            proceeds = sum(each.proceeds for each in closed.values()) + await trading.close()
+            step.note = world.currency.shown(proceeds)
         with narrator.step("holders, beneficiaries and publishers claim their revenue"):
             await harvest.claim_everything(world, market)
+        with narrator.step("voters take what locked shares earned, and unlock them") as step:
+            step.note = _amounts(world, await vote.unlock())
+        with narrator.step("providers take the revenue of their pools, and one leaves") as step:
+            step.note = await trading.leave()
         with narrator.step("the operator and both halves of the network fee are paid out") as step:
             paid_out = await harvest.withdraw_credits(world)
             step.note = _amounts(world, paid_out)
@@ -161,7 +185,11 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         narrator.chapter("The accountant")
         with narrator.step("write the books again from events, balances and receipts") as step:
             facts = await gather(
-                world.reader, world.deployment, consumers.receipts(), populated.names
+                world.reader,
+                world.deployment,
+                consumers.receipts(),
+                populated.names | shop.names() | trading.names(),
+                uses=shop.uses(),
             )
             found = audit(facts)
             step.note = (
@@ -184,18 +212,32 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
     )
 
 
+async def _sale_told(world: World, listed: Listed) -> str:
+    plan = listed.plan
+    sold = sum(purchase.amount for purchase in plan.purchases)
+    if isinstance(listed.offering, Auction):
+        raised = await world.reader.read(listed.offering.raised())
+        price = world.currency.shown(raised // plan.for_sale)
+        return f"{plan.for_sale:,} shares by auction, {price} each for everybody"
+    fate = "below its soft cap" if plan.fails else "soft cap reached"
+    return f"{sold:,} of {plan.for_sale:,} shares sold, {fate}"
+
+
 def _amounts(world: World, amounts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {world.currency.shown(amount)}" for name, amount in amounts.items())
 
 
 async def _trade(
-    stage: Stage, narrator: Narrator, populated: Populated, consumers: Consumers, script: Script
+    stage: Stage, narrator: Narrator, populated: Populated, acts: _Acts, script: Script
 ) -> None:
     world, market = stage.world, populated.market
+    consumers = acts.consumers
     narrator.chapter("Paid calls")
     with narrator.step("consumers open channels") as step:
         await consumers.open(market)
         step.note = f"{len(CONSUMERS)} channels, one of them with a session key and caps"
+    with narrator.step("holders of digits lock shares, to vote later") as step:
+        step.note = await acts.vote.lock()
     first = script.calls // 2
     await _calls(narrator, consumers, populated, first, "first calls")
     await _settle(stage.operator, world, narrator, populated, "settle the first calls")
@@ -208,6 +250,16 @@ async def _trade(
         step.note = f"{sum(refused.values())} refused, none of them cost anything"
     for reason, count in refused.items():
         narrator.say(f"{count} x {reason}")
+    with narrator.step("a holder proposes a higher price, and all who locked vote") as step:
+        step.note = await acts.vote.propose()
+    narrator.chapter("The market")
+    await acts.trading.play(narrator)
+    narrator.chapter("Rights to use")
+    await acts.shop.play(narrator)
+    narrator.chapter("Under the new price")
+    with narrator.step("the vote is over and has waited; anyone executes it") as step:
+        await harvest.wait_until(world, acts.vote.executable_from)
+        step.note = await acts.vote.execute()
     await _calls(narrator, consumers, populated, script.calls - first, "the other calls")
     if consumers.traffic.sample:
         narrator.say(f"{populated.inputs.chat} said: {consumers.traffic.sample}")

@@ -231,19 +231,30 @@ class Consumers:
 
     async def request_withdrawals(self) -> int:
         """Ask for all that is left in the channels; return when it will be there (unix seconds)."""
-        clients = self._clients.values()
         moments = await asyncio.gather(
-            *(asyncio.to_thread(client.request_withdrawal) for client in clients)
+            *(
+                self._on_chain(name).request_withdrawal(client.open())
+                for name, client in self._clients.items()
+            )
         )
         return max(moments)
 
     async def withdraw(self) -> dict[str, Units]:
         """Take it; return how much each got, base units."""
-        names = list(self._clients)
         amounts = await asyncio.gather(
-            *(asyncio.to_thread(self._clients[name].withdraw) for name in names)
+            *(
+                self._on_chain(name).withdraw(client.open())
+                for name, client in self._clients.items()
+            )
         )
-        return {name: Units(amount) for name, amount in zip(names, amounts, strict=True)}
+        return {name: Units(amount) for name, amount in zip(self._clients, amounts, strict=True)}
+
+    def _on_chain(self, name: str) -> ConsumerOnChain:
+        """Send by the one sender of a key: people do more than to call models."""
+        world = self._world
+        return ConsumerOnChain(
+            world.reader, world.sender(name), world.deployment, address_of(self._operator)
+        )
 
     async def _with_session_key(self, name: str, market: Mapping[str, Listed], unit: int) -> int:
         world = self._world
@@ -258,11 +269,8 @@ class Consumers:
                 )
             terms = record.endpoints[self._operator].terms
             grants.append(Grant(listed.asset, terms, _CAP_DOLLARS * unit, expires))
-        chain = ConsumerOnChain(
-            world.reader, world.sender(name), world.deployment, address_of(self._operator)
-        )
         signer = address_of(world.account(SESSION_KEY).address)
-        return await chain.open(_DEPOSIT_DOLLARS * unit, signer, grants)
+        return await self._on_chain(name).open(_DEPOSIT_DOLLARS * unit, signer, grants)
 
     def _planned(self, count: int, inputs: Inputs, chats_left: int) -> list[str]:
         kinds = {kind: count * part // 100 for kind, part in _PARTS.items()}

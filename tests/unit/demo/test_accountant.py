@@ -147,6 +147,7 @@ def other_share(field: str) -> Lie:
         (changed(share.RevenueDistributed, 0, streams_until=1), "a stream ends when the twin says"),
         (dropped(share.RevenueClaimed, 2), "everybody has claimed"),
         (changed(share.Transfer, 4, value=1), "shares held"),
+        (other_number("balances", OPERATOR), "what the faucet gave is with people"),
         (other_number("balances", CHANNELS), "transfers add up to balances"),
         (other_number("balances", SHARES[CHILD]), "a Share holds what it owes"),
         (other_number("gross", TermsKey(CHILD, OPERATOR, 1)), "gross"),

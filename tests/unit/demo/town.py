@@ -183,6 +183,7 @@ class Town:
             "time": self.now,
             "currency": CURRENCY,
             "channels": CHANNELS,
+            "contracts": frozenset({CURRENCY, CHANNELS, REGISTRY, *SHARES.values()}),
             "entries": tuple(self.entries),
             "balances": dict(self.balances),
             "supply": DEPOSIT + GIFT,

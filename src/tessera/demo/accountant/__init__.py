@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tessera.demo.accountant.cash import check_cash
+from tessera.demo.accountant.cash import check_cash, check_remainders
 from tessera.demo.accountant.checks import Checks, Difference
 from tessera.demo.accountant.facts import (
     ChannelKey,
@@ -21,13 +21,12 @@ from tessera.demo.accountant.facts import (
     TermsKey,
 )
 from tessera.demo.accountant.payments import Paid, check_payments
-from tessera.demo.accountant.shares import (
-    Earnings,
-    check_offerings,
-    check_shares,
-    check_vestings,
-)
+from tessera.demo.accountant.pools import check_pools
+from tessera.demo.accountant.rights import check_rights
+from tessera.demo.accountant.sales import check_sales
+from tessera.demo.accountant.shares import Earnings, check_shares, check_vestings
 from tessera.demo.accountant.split import Division, check_split
+from tessera.demo.accountant.votes import check_votes
 
 __all__ = [
     "Audit",
@@ -60,6 +59,8 @@ class Audit:
         What consumers put in, and where it went.
     calls, divisions, earnings
         By asset: paid calls, the division of the gross, and what its Share passed on.
+    remainders
+        What lies in contracts at the end: base units by what it is.
     """
 
     checks: Counter[str]
@@ -68,6 +69,7 @@ class Audit:
     calls: Counter[int]
     divisions: dict[int, Division]
     earnings: dict[int, Earnings]
+    remainders: dict[str, int]
 
     @property
     def balanced(self) -> bool:
@@ -89,8 +91,18 @@ def audit(facts: Facts) -> Audit:
     paid = check_payments(facts, checks)
     divisions = check_split(facts, checks)
     earnings = check_shares(facts, checks)
-    check_offerings(facts, checks)
     check_vestings(facts, checks)
+    named = {
+        "deposits in channels": sum(facts.channel_balances.values()),
+        "income to be flushed": sum(facts.pending.values()),
+        "credits": sum(facts.credit.values()),
+        "left over by splits": sum(division.remainder for division in divisions.values()),
+        **{f"dust of {facts.name(found.share)}": found.dust for found in earnings.values()},
+        **check_sales(facts, checks),
+        **check_rights(facts, checks),
+        **check_pools(facts, checks),
+        **check_votes(facts, checks),
+    }
     calls: Counter[int] = Counter()
     for key, count in paid.calls.items():
         calls[key.asset] += count
@@ -102,4 +114,7 @@ def audit(facts: Facts) -> Audit:
                 earnings[asset].distributed,
                 division.holders + division.received,
             )
-    return Audit(checks.made, tuple(checks.differences), paid, calls, divisions, earnings)
+    remainders = check_remainders(facts, checks, named) if facts.contracts else {}
+    return Audit(
+        checks.made, tuple(checks.differences), paid, calls, divisions, earnings, remainders
+    )

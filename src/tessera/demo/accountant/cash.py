@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from tessera.bindings import channels, test_dollar
 from tessera.demo.accountant.checks import Checks
 from tessera.demo.accountant.facts import Facts
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 
-__all__ = ["check_cash"]
+__all__ = ["check_cash", "check_remainders"]
 
 
 def check_cash(facts: Facts, checks: Checks) -> None:
@@ -37,6 +38,31 @@ def check_cash(facts: Facts, checks: Checks) -> None:
     checks.same("all money comes from the faucet", "currency", facts.supply, minted)
     checks.same_all("transfers add up to balances", facts.balances, held, facts.name)
     _check_channels_cash(facts, checks, into_channels, out_of_channels)
+
+
+def check_remainders(facts: Facts, checks: Checks, named: Mapping[str, int]) -> dict[str, int]:
+    """What people do not have lies in contracts under a name, and there is nothing else.
+
+    Parameters
+    ----------
+    named
+        What the other checks know to lie in a contract: base units by what it is.
+
+    Returns
+    -------
+    dict
+        Those that are not 0.
+    """
+    with_people = sum(
+        amount for address, amount in facts.balances.items() if address not in facts.contracts
+    )
+    checks.same(
+        "what the faucet gave is with people, or has a name",
+        "currency",
+        facts.supply,
+        with_people + sum(named.values()),
+    )
+    return {name: amount for name, amount in sorted(named.items()) if amount}
 
 
 def _check_channels_cash(facts: Facts, checks: Checks, into: int, out_of: int) -> None:

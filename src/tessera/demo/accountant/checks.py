@@ -63,6 +63,10 @@ class Checks:
         for key in _in_order([*found, *wanted]):
             self.same(rule, names(key), found.get(key, 0), wanted.get(key, 0))
 
+    def refused(self, who: str, reason: Exception) -> None:
+        """Note that a contract did what its twin refuses."""
+        self._note(False, f"the twin allows it: {reason}", who, 1, "0")
+
     def _note(self, holds: bool, rule: str, about: str, found: int, wanted: str) -> None:
         self.made[rule] += 1
         if not holds:

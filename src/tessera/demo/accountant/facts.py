@@ -114,6 +114,8 @@ class Facts:
         Of the block that everything was read at, unix seconds.
     currency, channels
         Addresses of the two contracts that hold or move everybody's money.
+    contracts
+        Addresses of all contracts, clones and Tills included; whoever else has money is a person.
     entries
         All events of all contracts, clones included.
     balances
@@ -127,9 +129,22 @@ class Facts:
     shares
         By the Share's address.
     offering_flows
-        By the Offering's address: revenue it received, and revenue it passed on.
+        By the Offering's or Auction's address: revenue it received, and revenue it passed on.
+    units, backing
+        By product of Access: units by holder, and what the product says must stay there.
+    tills, orders, exchange, governor
+        Addresses of all Tills, of the order book, of the Exchange, and of the Governor.
+    reserves, positions
+        By token with a pool: raw units and base units in it, and liquidity by provider.
+    rules
+        Of the Governor, seconds: shortest lock, vote, timelock, exit delay, execution window.
+    locked, votes
+        Raw shares locked by asset and owner; yes, no and counted by asset and proposal.
     calls
-        Every receipt that a consumer got.
+        Every receipt that a consumer got for a voucher.
+    uses
+        Every receipt that a consumer got for an order: product, order, and hashes of request and
+        response.
     names
         What people call an address.
     """
@@ -148,7 +163,20 @@ class Facts:
     obligations: int
     shares: Mapping[str, ShareFacts]
     offering_flows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    contracts: frozenset[str] = frozenset()
+    units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    backing: Mapping[str, int] = field(default_factory=dict)
+    tills: frozenset[str] = frozenset()
+    orders: str = ""
+    exchange: str = ""
+    reserves: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    positions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    governor: str = ""
+    rules: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    locked: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    votes: Mapping[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     calls: tuple[PaidCall, ...] = ()
+    uses: frozenset[tuple[str, int, bytes, bytes]] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, address: str) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 
-from tessera.bindings import channels, offering, registry, share, vesting
-from tessera.bindings.launchpad import OfferingOpened, VestingOpened
+from tessera.bindings import channels, registry, share, vesting
+from tessera.bindings.launchpad import VestingOpened
 from tessera.demo.accountant.checks import Checks
 from tessera.demo.accountant.facts import Entry, Facts, ShareFacts
 from tessera.spec.revenue import ShareModel, revenue_at
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT, address_of
 from tessera.spec.vesting import Schedule, unlocked_at
 
-__all__ = ["Earnings", "check_offerings", "check_shares", "check_vestings"]
-
-_WHOLE_SHARE = 10**18
+__all__ = ["Earnings", "check_shares", "check_vestings"]
 
 
 @dataclass(slots=True)
@@ -24,6 +22,8 @@ class Earnings:
 
     Attributes
     ----------
+    share
+        Its address.
     distributed
         That came in.
     claimed
@@ -34,6 +34,7 @@ class Earnings:
         Raw shares at the end.
     """
 
+    share: str = ""
     distributed: int = 0
     claimed: Counter[str] = field(default_factory=Counter)
     dust: int = 0
@@ -46,7 +47,7 @@ class _Replay:
     def __init__(self, event: registry.Tokenized, time: int, facts: Facts, checks: Checks) -> None:
         self.address = event.share
         self.model = ShareModel(event.supply, event.period, address_of(event.receiver), time)
-        self.earnings = Earnings()
+        self.earnings = Earnings(event.share)
         self._names = facts
         self._checks = checks
         self._accounts = {event.receiver}
@@ -178,56 +179,6 @@ def check_vestings(facts: Facts, checks: Checks) -> None:
                 0,
                 unlocked_at(schedules[entry.address], entry.time),
             )
-
-
-def check_offerings(facts: Facts, checks: Checks) -> None:
-    """Every sale's money is with the buyer, the publisher or in escrow, and priced as announced."""
-    prices: dict[str, int] = {}
-    escrow: Counter[str] = Counter()
-    earners: defaultdict[str, set[str]] = defaultdict(set)
-    passed_on: Counter[str] = Counter()
-    pulled: Counter[str] = Counter()
-    for entry in facts.entries:
-        match entry.event:
-            case OfferingOpened() as opened:
-                prices[opened.offering] = opened.sale.price
-                earners[opened.offering].add(opened.publisher)
-            case offering.Bought() as bought:
-                escrow[entry.address] += bought.cost
-                earners[entry.address].add(bought.buyer)
-                checks.same(
-                    "shares cost their price, rounded up",
-                    facts.name(bought.buyer),
-                    bought.cost,
-                    -(-bought.amount * prices[entry.address] // _WHOLE_SHARE),
-                )
-            case offering.Refunded(amount=amount) | offering.ProceedsWithdrawn(amount=amount):
-                escrow[entry.address] -= amount
-            case offering.RevenueClaimed(amount=amount):
-                passed_on[entry.address] += amount
-            case share.RevenueClaimed(holder=holder, amount=amount) if holder in prices:
-                pulled[holder] += amount
-            case _:
-                pass
-    for address in prices:
-        about = facts.name(address)
-        flows = facts.offering_flows.get(address, (0, 0))
-        checks.same("an offering received what its Share paid it", about, flows[0], pulled[address])
-        checks.same("an offering passed on what was claimed", about, flows[1], passed_on[address])
-        dust = pulled[address] - passed_on[address]
-        checks.within(
-            "an offering keeps less than a unit for each who earns there",
-            about,
-            dust,
-            0,
-            len(earners[address]),
-        )
-        checks.same(
-            "an offering holds its escrow and that dust",
-            about,
-            facts.balances.get(address, 0),
-            escrow[address] + dust,
-        )
 
 
 def _tokenized_first(entries: tuple[Entry, ...]) -> list[Entry]:

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tessera.bindings import Offering, Share
+from tessera.bindings import Access, Auction, Offering, Share
+from tessera.bindings.access import Transfer as AccessTransfer
 from tessera.bindings.channels import ChannelOpened, IncomeReceived, Settled
-from tessera.bindings.launchpad import OfferingOpened, VestingOpened
+from tessera.bindings.exchange import LiquidityAdded, PoolOpened
+from tessera.bindings.governor import Locked, Proposed
+from tessera.bindings.launchpad import AuctionOpened, CurveOpened, OfferingOpened, VestingOpened
 from tessera.bindings.logs import decode_event
 from tessera.bindings.registry import AssetRegistered, NetworkSet, Tokenized
 from tessera.bindings.share import Transfer as ShareTransfer
+from tessera.bindings.storefront import ProductCreated
 from tessera.bindings.test_dollar import Transfer
 from tessera.chain.deployments import Deployment
 from tessera.chain.reader import ChainReader
@@ -35,6 +39,8 @@ async def gather(
     deployment: Deployment,
     calls: Iterable[PaidCall],
     names: Mapping[str, str],
+    *,
+    uses: Iterable[tuple[str, int, bytes, bytes]] = (),
 ) -> Facts:
     """Read everything that our contracts said and have, at the last block.
 
@@ -44,9 +50,11 @@ async def gather(
         The receipts that consumers keep.
     names
         What people call an address.
+    uses
+        Receipts for orders of Access that consumers keep.
     """
     head = await reader.block()
-    entries = await _entries(reader, deployment, head.number)
+    entries, contracts = await _entries(reader, deployment, head.number)
     calls = tuple(calls)
     known = _Known(entries, calls)
     at = head.number
@@ -66,17 +74,50 @@ async def gather(
     )
     supply, obligations = await numbers([currency.totalSupply(), channels.obligations()])
     flows = {
-        address: tuple(
-            await numbers([Offering(address).received(), Offering(address).distributed()])
-        )
-        for address in known.offerings
+        sale.address: tuple(await numbers([sale.received(), sale.distributed()]))
+        for sale in known.sales
     }
+    units = {
+        address: dict(zip(owners, await numbers([Access(address).balanceOf(o) for o in owners]),
+                          strict=True))
+        for address, owners in known.products.items()
+    }  # fmt: skip
+    exchange = deployment.exchange
+    reserves = await numbers([exchange.reserves_of(token) for token in known.pools])
+    positions = {
+        token: dict(
+            zip(
+                providers,
+                await numbers([exchange.balanceOf(who, int(token, 16)) for who in providers]),
+                strict=True,
+            )
+        )
+        for token, providers in known.pools.items()
+    }
+    governor = deployment.governor
+    rules = await reader.read(governor.rules(), at=at)
+    locked = {
+        asset: dict(
+            zip(
+                owners,
+                await numbers([governor.locked_of(asset, who) for who in owners]),
+                strict=True,
+            )
+        )
+        for asset, owners in known.lockers.items()
+    }
+    proposals = await numbers([governor.proposal_of(*key) for key in known.proposals])
+    products = list(known.products)
+    backing = await numbers([Access(address).backing() for address in products])
+    tills = await numbers([channels.till_of(*key) for key in known.terms])
+    till_balances = await numbers([currency.balanceOf(address) for address in tills])
     return Facts(
         time=head.timestamp,
         currency=currency.address,
         channels=channels.address,
         entries=entries,
-        balances=dict(zip(holders, balances, strict=True)),
+        balances=dict(zip(holders, balances, strict=True))
+        | dict(zip(tills, till_balances, strict=True)),
         supply=supply,
         channel_balances={
             key: row[3] for key, row in zip(known.channels, channel_rows, strict=True)
@@ -91,7 +132,23 @@ async def gather(
             for address, accounts in known.shares.items()
         },
         offering_flows=flows,
+        contracts=frozenset(contracts | set(tills)),
+        units=units,
+        backing=dict(zip(products, backing, strict=True)),
+        tills=frozenset(tills),
+        orders=deployment.orders.address,
+        exchange=exchange.address,
+        reserves=dict(zip(known.pools, reserves, strict=True)),
+        positions=positions,
+        governor=governor.address,
+        rules=rules[:5],
+        locked=locked,
+        votes={
+            key: (row[7], row[8], row[9])
+            for key, row in zip(known.proposals, proposals, strict=True)
+        },
         calls=calls,
+        uses=frozenset(uses),
         names=dict(names),
     )
 
@@ -103,8 +160,12 @@ class _Known:
         self.people: set[str] = set()
         self.channels: list[ChannelKey] = []
         self.assets: list[int] = []
-        self.offerings: list[str] = []
+        self.sales: list[Offering | Auction] = []
         self.shares: dict[str, set[str]] = {}
+        self.products: dict[str, list[str]] = {}
+        self.pools: dict[str, list[str]] = {}
+        self.lockers: dict[int, list[str]] = {}
+        self.proposals: list[tuple[int, int]] = []
         self.lines = list(dict.fromkeys(call.line for call in calls))
         terms = {TermsKey(line.asset, line.operator, line.terms): None for line in self.lines}
         for entry in entries:
@@ -118,9 +179,29 @@ class _Known:
                 case AssetRegistered() as registered:
                     self.assets.append(registered.asset)
                 case OfferingOpened() as sale:
-                    self.offerings.append(sale.offering)
+                    self.sales.append(Offering(sale.offering))
+                case AuctionOpened() as fall:
+                    self.sales.append(Auction(fall.auction))
                 case Settled() | IncomeReceived() as paid:
                     terms[TermsKey(paid.asset, paid.operator, paid.terms)] = None
+                case ProductCreated() as made:
+                    self.products[made.access] = []
+                    terms[TermsKey(made.asset, made.operator, made.terms)] = None
+                case AccessTransfer() as moved:
+                    owners = self.products[entry.address]
+                    if moved.receiver not in (ZERO_ADDRESS_TEXT, *owners):
+                        owners.append(moved.receiver)
+                case PoolOpened() as pool:
+                    self.pools[pool.token] = [pool.provider]
+                case LiquidityAdded() as pool:
+                    if pool.provider not in self.pools[pool.token]:
+                        self.pools[pool.token].append(pool.provider)
+                case Locked() as lock:
+                    owners = self.lockers.setdefault(lock.asset, [])
+                    if lock.owner not in owners:
+                        owners.append(lock.owner)
+                case Proposed() as proposed:
+                    self.proposals.append((proposed.asset, proposed.proposal))
                 case NetworkSet() as network:
                     self.people |= {network.commons, network.validators}
                 case _:
@@ -150,7 +231,10 @@ async def _share(reader: ChainReader, share: Share, accounts: list[str], at: int
     )
 
 
-async def _entries(reader: ChainReader, deployment: Deployment, last: int) -> tuple[Entry, ...]:
+async def _entries(
+    reader: ChainReader, deployment: Deployment, last: int
+) -> tuple[tuple[Entry, ...], set[str]]:
+    """Return all events, and the addresses of all contracts, clones included."""
     contracts = {row.address: name for name, row in deployment.contracts.items()}
     contracts.setdefault(deployment.currency.address, "TestDollar")
     raw: list[RawLog] = [log async for log in reader.raw_logs(first=deployment.since, last=last)]
@@ -161,8 +245,14 @@ async def _entries(reader: ChainReader, deployment: Deployment, last: int) -> tu
                 contracts[made] = "Share"
             case OfferingOpened(offering=made) if contracts.get(log.address) == "Launchpad":
                 contracts[made] = "Offering"
+            case AuctionOpened(auction=made) if contracts.get(log.address) == "Launchpad":
+                contracts[made] = "Auction"
+            case CurveOpened(curve=made) if contracts.get(log.address) == "Launchpad":
+                contracts[made] = "Curve"
             case VestingOpened(vesting=made) if contracts.get(log.address) == "Launchpad":
                 contracts[made] = "Vesting"
+            case ProductCreated(access=made) if contracts.get(log.address) == "Storefront":
+                contracts[made] = "Access"
             case _:
                 pass
     times = await _times(reader, sorted({log.block for log in raw}))
@@ -173,7 +263,7 @@ async def _entries(reader: ChainReader, deployment: Deployment, last: int) -> tu
         event = decode_event(log.topics, log.data, contract=contracts[log.address])
         if event is not None:
             found.append(Entry(event, log.address, times[log.block], log.tx_hash))
-    return tuple(found)
+    return tuple(found), set(contracts)
 
 
 async def _times(reader: ChainReader, blocks: list[int]) -> dict[int, int]:

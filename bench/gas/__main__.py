@@ -16,7 +16,16 @@ from bench.gas import goals
 from bench.gas.chain import Chain
 from bench.gas.dollar import Dollar
 from bench.gas.node import fresh_chain
-from bench.gas.ours import access, launch, market, payments, registration, shares, trading
+from bench.gas.ours import (
+    access,
+    governance,
+    launch,
+    market,
+    payments,
+    registration,
+    shares,
+    trading,
+)
 from bench.gas.peers import ocean, openzeppelin, singularitynet, uniswap
 from bench.gas.rows import Row
 from bench.gas.table import Comparison, as_json, as_markdown, compare, missed_lines, show
@@ -82,6 +91,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             launch.measure,
             access.measure,
             trading.measure,
+            governance.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)

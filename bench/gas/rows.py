@@ -52,6 +52,11 @@ class Action(StrEnum):
     REFUND = "take the money of an order back"
     RENT = "rent an order"
     FILL = "fill a signed limit order"
+    LOCK = "lock shares to vote"
+    PROPOSE = "propose"
+    VOTE = "vote"
+    EXECUTE = "execute what was voted for"
+    UNLOCK = "unlock shares"
     DEPLOY_SHARE = "create a share"
 
 

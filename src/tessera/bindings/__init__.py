@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tessera.bindings.exchange import Exchange as Exchange
     from tessera.bindings.governor import Governor as Governor
     from tessera.bindings.launchpad import Launchpad as Launchpad
+    from tessera.bindings.lens import Lens as Lens
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
     from tessera.bindings.registry import Registry as Registry
@@ -34,6 +35,7 @@ __all__ = [
     "Exchange",
     "Governor",
     "Launchpad",
+    "Lens",
     "Offering",
     "Orders",
     "Registry",
@@ -53,6 +55,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Exchange": "tessera.bindings.exchange",
     "Governor": "tessera.bindings.governor",
     "Launchpad": "tessera.bindings.launchpad",
+    "Lens": "tessera.bindings.lens",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",
     "Registry": "tessera.bindings.registry",

@@ -721,6 +721,26 @@ class LaunchpadTimesOutOfOrder(_Refusal):
     """launchpad: times out of order"""
 
 
+class LensAssetIsNotTokenized(_Refusal):
+    """lens: asset is not tokenized"""
+
+
+class LensEpochOutOfRange(_Refusal):
+    """lens: epoch out of range"""
+
+
+class LensListIsNotInRisingOrder(_Refusal):
+    """lens: list is not in rising order"""
+
+
+class LensNotAVestingOfThisAsset(_Refusal):
+    """lens: not a vesting of this asset"""
+
+
+class LensThatAccountHoldsForOthers(_Refusal):
+    """lens: that account holds for others"""
+
+
 class OfferingInitializedAlready(_Refusal):
     """offering: initialized already"""
 
@@ -1343,6 +1363,11 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "launchpad: there is a pool already": LaunchpadThereIsAPoolAlready,
     "launchpad: tier or lock out of range": LaunchpadTierOrLockOutOfRange,
     "launchpad: times out of order": LaunchpadTimesOutOfOrder,
+    "lens: asset is not tokenized": LensAssetIsNotTokenized,
+    "lens: epoch out of range": LensEpochOutOfRange,
+    "lens: list is not in rising order": LensListIsNotInRisingOrder,
+    "lens: not a vesting of this asset": LensNotAVestingOfThisAsset,
+    "lens: that account holds for others": LensThatAccountHoldsForOthers,
     "offering: initialized already": OfferingInitializedAlready,
     "offering: no pool to open": OfferingNoPoolToOpen,
     "offering: no refunds": OfferingNoRefunds,
@@ -1519,6 +1544,8 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "governor: treasury too low": "somebody has to fill it first: tessera govern deposit",
     "launchpad: another sale promises the pool": "wait until that sale is closed, or leave the pool out",
     "launchpad: there is a pool already": "leave the part for the pool out",
+    "lens: asset is not tokenized": "its controller can make shares: tessera tokenize",
+    "lens: list is not in rising order": "sort the addresses as numbers and name each once",
     "offering: not final": "wait until it is sold out or its end has passed with the soft cap reached",
     "offering: not open yet": "wait until it opens",
     "offering: not that many shares left": "buy less",

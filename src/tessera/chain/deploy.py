@@ -217,6 +217,7 @@ def _arguments(plan: Deployment, name: str) -> bytes:
         "timelock": parameters.timelock_s,
         "exit_delay": parameters.exit_delay_s,
         "execution_window": parameters.execution_window_s,
+        "epoch": parameters.epoch_s,
         "decimals": parameters.dollar_decimals,
         "faucet_limit": parameters.dollar_faucet,
         **{f"{contract.lower()}_implementation": plan.address_of(contract) for contract in _CLONED},

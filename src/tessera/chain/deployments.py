@@ -22,6 +22,7 @@ from tessera.bindings import (
     Exchange,
     Governor,
     Launchpad,
+    Lens,
     Orders,
     Registry,
     Storefront,
@@ -76,6 +77,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     voting_time_s, timelock_s, exit_delay_s, execution_window_s
         Of a proposal: how long it is voted on, how long it then waits, how much longer where it
         leaves less to the holders, and how long it may be executed.
+    epoch_s
+        Length of the Lens's epochs, by which revenue is told.
     currency
         Address of the ERC-20 that everything is paid in; empty: a test dollar is deployed.
     dollar_decimals, dollar_faucet
@@ -92,6 +95,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     timelock_s: int = 172_800
     exit_delay_s: int = 604_800
     execution_window_s: int = 1_209_600
+    epoch_s: int = 86_400
     currency: str = ""
     dollar_decimals: int = 6
     dollar_faucet: int = 1_000_000_000_000
@@ -182,6 +186,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def exchange(self) -> Exchange:
         """The pools."""
         return Exchange(self.address_of("Exchange"))
+
+    @property
+    def lens(self) -> Lens:
+        """What a buyer of shares wants to know."""
+        return Lens(self.address_of("Lens"))
 
     @property
     def currency(self) -> TestDollar:

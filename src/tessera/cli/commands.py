@@ -14,6 +14,7 @@ from tessera.cli import (
     calling,
     channels,
     govern,
+    disclosure,
     inspecting,
     market,
     orders,
@@ -64,6 +65,7 @@ attribution.register(app)
 sales.register(app)
 market.register(app)
 access.register(app)
+disclosure.register(app)
 orders.register(app)
 pools.register(app)
 govern.register(app)

@@ -20,6 +20,7 @@ TERMS_GRACE = 7 * DAY
 # Shortest lock, vote, timelock, exit delay, execution window.
 GOVERNANCE = (DAY, 3 * DAY, DAY, 5 * DAY, 7 * DAY)
 ONE_SHARE = 10**18
+LENS_EPOCH = DAY
 # The end of a sale's terms: for everybody, and without a pool.
 OPEN_TO_ALL = (bytes(32), (0, 0, 0))
 MODEL = 1
@@ -54,6 +55,7 @@ class World:
     orders: Contract
     pools: Contract
     governor: Contract
+    lens: Contract
     owner: Person
     commons: Person
     salts: Any = field(default_factory=lambda: count(1))
@@ -224,6 +226,7 @@ def deploy_world(
                 "orders",
                 "pools",
                 "governor",
+                "lens",
             )
         )
     }
@@ -300,6 +303,12 @@ def deploy_world(
             at["pools"],
             at["currency"],
             *GOVERNANCE,
+        ),
+        lens=deploy(
+            "lens",
+            compiled("Lens"),
+            *(at[part] for part in ("registry", "launchpad", "exchange", "governor", "channels")),
+            LENS_EPOCH,
         ),
         owner=owner,
         commons=commons,

@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
                 await world.share(record.asset),
                 launchpad=made.launchpad,
                 governor=made.governor,
-                exchange=made.address_of("Exchange"),
+                exchange=made.exchange.address,
                 first=made.since,
                 now=world.now(),
                 top=top,

@@ -40,6 +40,7 @@ def describe(offers: Sequence[Offer]) -> dict[str, Any]:
                     _parameter(
                         "Tessera-Call-Signature", "header", "Over the request; the same page."
                     ),
+                    _parameter("Tessera-Terms", "header", "Holders' terms, as the card has them."),
                     _parameter(
                         "Tessera-Access", "header", "In a voucher's place; docs/spec/access.md."
                     ),
@@ -54,6 +55,8 @@ def describe(offers: Sequence[Offer]) -> dict[str, Any]:
                 "responses": {
                     "200": {"description": "The answer, with Tessera-Receipt."},
                     "402": {"description": "Not paid for; `error.details` says how to pay."},
+                    "429": {"description": "The queue is full of calls of this payer."},
+                    "503": {"description": "Too much is asked; Retry-After says when again."},
                     "default": {"description": "A refusal or a failure; it costs nothing."},
                 },
             }

@@ -142,6 +142,7 @@ async def test_the_document_describes_the_routes_that_there_are(shop: Shop) -> N
     described = {path.split("{")[0] for path in paths}
     assert described == served
     names = {"model": "parrot", "channel": "5", "call": "0" * 32, "receipt": "0" * 64}
+    names |= {"access": "0x" + "11" * 20, "order": "1"}
     for path, methods in paths.items():
         (method,) = methods
         url = re.sub(r"\{(\w+)\}", lambda found: names[found[1]], path)

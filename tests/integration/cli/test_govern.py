@@ -113,3 +113,36 @@ def test_a_treasury_is_filled_and_spent_by_vote(world: Program, tmp_path: Path) 
     world.ok("govern", "cancel", "funded", "2", *mine)
     states = [each["state"] for each in world.ok("govern", "list", "funded")["proposals"]]
     assert states == ["executed", "cancelled"]
+
+
+def test_holders_give_who_locked_shares_a_discount(world: Program, tmp_path: Path) -> None:
+    world.ok("publish", write_bundle(tmp_path / "cheaper", "cheaper"), "--cut", "10")
+    world.ok(
+        "tokenize", "cheaper", "--supply", "100", "--period", "1s", "--floor", "40",
+        "--max-discount", "30",
+    )  # fmt: skip
+    wait_served(world, "cheaper")
+    mine = ("--as", "publisher")
+    world.ok("transfer", "cheaper", "consumer", "5", *mine)
+    world.ok("govern", "lock", "cheaper", "95", *mine)
+    time.sleep(1.2)
+    given = world.ok(
+        "govern", "propose", "discount", "cheaper", "20", "--min-locked", "5", *mine
+    )  # fmt: skip
+    assert given["grave"] is True
+    number = str(given["proposal"])
+    world.ok("govern", "vote", "cheaper", number, "yes", *mine)
+    world.ok("govern", "lock", "cheaper", "5", "--as", "consumer")
+    wait_state(world, "cheaper", given["proposal"], "ready")
+    world.ok("govern", "execute", "cheaper", number, *mine)
+    deadline = time.monotonic() + 30
+    while (answer := world("call", "cheaper", "[[1, 2, 3]]", "--holders", "--json")).code or (
+        answer.json["cost"] != str(PRICE * 8 // 10)
+    ):
+        assert time.monotonic() < deadline, answer.err
+        time.sleep(0.5)
+    # Everybody else pays what everybody pays, and is told so under the terms of lockers.
+    assert world.ok("call", "cheaper", "[[1, 2, 3]]", "--as", "holder")["cost"] == str(PRICE)
+    refused = world("call", "cheaper", "[[1, 2, 3]]", "--holders", "--as", "holder")
+    assert refused.code == 3, refused.err
+    assert "raw shares locked" in refused.err

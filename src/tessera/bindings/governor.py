@@ -502,7 +502,7 @@ class Governor(Contract):
         )
 
     def unlock(self, asset: int, number: int, backed: Sequence[int] | None = None) -> Call[int]:
-        """`backed`: Proposals that the lock said yes to and that are over: they let it go first. Returns: Raw shares."""
+        """`backed`: Proposals that the lock said yes to and that are over: they let it go first. For more than 16, see `let_go`. Returns: Raw shares."""
         if backed is None:
             return self._call(
                 "unlock",
@@ -526,6 +526,21 @@ class Governor(Contract):
             ),
             ("uint256",),
             lambda v: v[0],
+        )
+
+    def let_go(self, asset: int, number: int, backed: Sequence[int]) -> Call[None]:
+        """Free a lock of proposals that it said yes to and that are over. Anyone may call it, as often as it takes: a lock can back more proposals than `unlock` takes at once."""
+        return self._call(
+            "let_go",
+            "c965d9ca",
+            ("uint256", "uint256", "uint256[]"),
+            (
+                asset,
+                number,
+                backed,
+            ),
+            (),
+            lambda _: None,
         )
 
     def claim(self, asset: int, receiver: str | None = None) -> Call[int]:

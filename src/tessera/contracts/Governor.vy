@@ -328,7 +328,8 @@ def lock(asset: uint256, amount: uint256) -> uint256:
 def unlock(asset: uint256, number: uint256, backed: DynArray[uint256, MAX_BACKED] = []) -> uint256:
     """
     @notice Give the caller the shares of a lock back.
-    @param backed Proposals that the lock said yes to and that are over: they let it go first.
+    @param backed Proposals that the lock said yes to and that are over: they let it go first. For more than 16, see
+           `let_go`.
     @return Raw shares.
     """
     word: uint256 = self.locks[asset][number]
@@ -353,6 +354,16 @@ def unlock(asset: uint256, number: uint256, backed: DynArray[uint256, MAX_BACKED
     ), "governor: share refused the transfer"
     log Unlocked(asset=asset, owner=msg.sender, lock=number, amount=amount)
     return amount
+
+
+@external
+def let_go(asset: uint256, number: uint256, backed: DynArray[uint256, MAX_BACKED]):
+    """
+    @notice Free a lock of proposals that it said yes to and that are over. Anyone may call it, as often as it takes: a
+            lock can back more proposals than `unlock` takes at once.
+    """
+    for proposal: uint256 in backed:
+        self._let_go(asset, proposal, number)
 
 
 @external

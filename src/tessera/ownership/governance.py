@@ -320,8 +320,14 @@ async def lock(
 async def unlock(
     sender: Sender, governor: Governor, asset: AssetId, number: int
 ) -> tuple[int, str]:
-    """Take a lock's shares back; proposals that are over let it go in the same transaction."""
+    """Take a lock's shares back; proposals that are over let it go in the same transaction.
+
+    More than 16 of them take a transaction for each further 16, before.
+    """
     backed = await _backed(sender.reader, governor, asset, number)
+    while len(backed) > _MOST_LOCKS:
+        await sender.send(governor.let_go(asset, number, backed[-_MOST_LOCKS:]))
+        del backed[-_MOST_LOCKS:]
     receipt = await sender.send(governor.unlock(asset, number, backed))
     return receipt.one_of(Unlocked).amount, receipt.tx_hash
 
@@ -340,8 +346,7 @@ async def _backed(
     states = await reader.read_all(
         [governor.state_of(asset, each) for each in backed], at="pending"
     )
-    over = [each for each, state in zip(backed, states, strict=True) if not state & _OPEN]
-    return over[:_MOST_LOCKS]
+    return [each for each, state in zip(backed, states, strict=True) if not state & _OPEN]
 
 
 async def find_locks(

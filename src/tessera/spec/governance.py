@@ -226,13 +226,7 @@ class GovernanceModel:
     ) -> int:
         """Give a lock's shares back; `backed` proposals that are over let it go first."""
         lock = self._own(owner, number)
-        let_go = []
-        for each in backed:
-            if self.state(each, now) in _OPEN:
-                raise _refused("the proposal is not over")
-            if self.proposals[each].answers.get(number) is not Answer.YES or each in let_go:
-                raise _refused("the lock does not back it")
-            let_go.append(each)
+        let_go = self._over(number, now, backed)
         if now < lock.since + self.rules.min_lock:
             raise _refused("locked too short a time")
         if now < lock.votes_end:
@@ -245,6 +239,23 @@ class GovernanceModel:
         self.locked[owner] -= lock.amount
         del self.locks[number]
         return lock.amount
+
+    def let_go(self, number: int, now: int, backed: Sequence[int]) -> None:
+        """Free a lock of proposals that are over; there may be more than `unlock` takes at once."""
+        for each in self._over(number, now, backed):
+            self.proposals[each].answers[number] = Answer.LET_GO
+            self.locks[number].backing -= 1
+
+    def _over(self, number: int, now: int, backed: Sequence[int]) -> list[int]:
+        """Return the proposals, once it is sure that the lock said yes to each and each is over."""
+        over: list[int] = []
+        for each in backed:
+            if self.state(each, now) in _OPEN:
+                raise _refused("the proposal is not over")
+            if self.proposals[each].answers.get(number) is not Answer.YES or each in over:
+                raise _refused("the lock does not back it")
+            over.append(each)
+        return over
 
     def claim(self, owner: Address, *, revenue: int) -> int:
         """Pay what the owner's locked shares earned; base units, rounded down."""

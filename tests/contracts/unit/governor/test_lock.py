@@ -135,6 +135,36 @@ def test_a_lock_that_said_yes_stays_until_the_proposal_is_over(council: Council)
     council.governor("unlock", asset, 1, [proposal], by=first.address)
 
 
+def test_a_lock_that_backed_many_proposals_leaves_in_parts(
+    council: Council, keeper: Person
+) -> None:
+    """A holder says yes to 17 proposals in a row; `unlock` takes 16 of them at once."""
+    first, asset = council.holders[0], council.asset
+    backed = []
+    for _ in range(17):
+        backed.append(council.propose(first, action(PAYMENT)))
+        council.vote(first, backed[-1])
+        council.governor("cancel", asset, backed[-1], by=first.address)
+    council.world.wait(VOTING_TIME)
+    with refused("governor: a proposal of this lock is not over"):
+        council.governor("unlock", asset, 1, backed[:16], by=first.address)
+    council.governor("let_go", asset, 1, backed[:9], by=keeper.address)
+    with refused("governor: the lock does not back it"):
+        council.governor("let_go", asset, 1, backed[8:], by=keeper.address)
+    assert council.governor("unlock", asset, 1, backed[9:], by=first.address) == 500 * ONE_SHARE
+
+
+def test_nobody_frees_a_lock_of_what_it_still_backs(council: Council, attacker: Person) -> None:
+    """Who can free another's lock early could let the yes of a vote be sold before it is done."""
+    first = council.holders[0]
+    proposal = council.propose(first, action(PAYMENT))
+    council.vote(first, proposal)
+    for wait in (VOTING_TIME, TIMELOCK):
+        with refused("governor: the proposal is not over"):
+            council.governor("let_go", council.asset, 1, [proposal], by=attacker.address)
+        council.world.wait(wait)
+
+
 def test_locked_shares_earn_as_if_they_were_held(council: Council, keeper: Person) -> None:
     world, asset, first = council.world, council.asset, council.holders[0]
     world.fund(keeper, 10_000, spender=council.share)

@@ -317,9 +317,13 @@ class Sender:
             explain=self._explained,
         )
         self._flights[nonce] = flight
+        self._see_that_it_is_watched()
+        return flight
+
+    def _see_that_it_is_watched(self) -> None:
+        # A watcher ends when nothing is on its way, also for the moment of a renumbering.
         if self._watcher is None or self._watcher.done():
             self._watcher = asyncio.create_task(self._watch(), name="tessera-sender")
-        return flight
 
     def _sign(self, payload: Payload, nonce: int, fees: Fees) -> OutgoingTransaction:
         return self.account.sign_transaction(
@@ -449,6 +453,7 @@ class Sender:
             signed = self._sign(flight.payload, self._take(), fees)
             flight.renumbered(signed, self._clock())
             self._flights[flight.nonce] = flight
+            self._see_that_it_is_watched()
 
     def _raised(self, flight: Flight, suggested: Fees) -> bool:
         last = flight.signed[-1]

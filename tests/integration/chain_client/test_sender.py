@@ -156,6 +156,27 @@ async def test_a_nonce_that_somebody_else_used_is_noticed(
     assert await reader.read(dollar.balanceOf(sender.address)) == 3
 
 
+async def test_a_nonce_that_is_asked_for_slowly_is_watched_all_the_same(
+    sender: Sender,
+    dollar: TestDollar,
+    publisher: Account,
+    reader: ChainReader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While a flight gets another nonce nothing is on its way, and the watcher may end."""
+    async with Sender(reader, publisher) as other:
+        await other.send(dollar.faucet(1))
+    ask = reader.nonce
+
+    async def slowly(address: str, **options: Any) -> int:
+        await asyncio.sleep(0.5)
+        return await ask(address, **options)
+
+    monkeypatch.setattr(reader, "nonce", slowly)
+    async with asyncio.timeout(20):
+        assert (await sender.send(dollar.faucet(2))).succeeded
+
+
 async def test_a_transaction_that_was_replaced_says_so(
     node: BareNode, sender: Sender, dollar: TestDollar, publisher: Account
 ) -> None:

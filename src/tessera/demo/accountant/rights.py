@@ -100,25 +100,31 @@ class _Replay:
             case access.Ordered():
                 shelf.orders[event.order] = _Order(event.units, entry.time)
             case access.Proved():
-                order = shelf.orders[event.order]
-                self._within_window(entry, order, 0, terms.serve_window)
-                self._same("an order is served or given up once", entry.address,
-                           order.proved + order.void, 0)  # fmt: skip
-                order.proved = True
                 answer = (entry.address, event.order, event.request, event.response)
-                self._same("a proof is of an answer that a consumer keeps", entry.address,
-                           answer in self._facts.uses, True)  # fmt: skip
+                self._same(
+                    "a proof is of an answer that a consumer keeps",
+                    entry.address,
+                    answer in self._facts.uses,
+                    True,
+                )
+                order = shelf.orders.get(event.order, _Order(0, entry.time))
+                self._within_window(entry, order, 0, terms.serve_window)
+                self._served_once(entry, order)
+                order.proved = True
             case access.Refunded():
-                order = shelf.orders[event.order]
+                order = shelf.orders.get(event.order, _Order(0, entry.time))
                 if not event.declined:
                     self._within_window(entry, order, terms.serve_window + 1, entry.time)
-                self._same("an order is served or given up once", entry.address,
-                           order.proved + order.void, 0)  # fmt: skip
+                self._served_once(entry, order)
                 order.void = True
                 shelf.money -= event.amount
                 shelf.bought -= order.units
-                self._same("a refund is the price of its units", event.owner, event.amount,
-                           order.units * terms.price)  # fmt: skip
+                self._same(
+                    "a refund is the price of its units",
+                    event.owner,
+                    event.amount,
+                    order.units * terms.price,
+                )
             case access.RentOffered():
                 shelf.orders[event.order].daily_price = event.daily_price
             case access.Rented():
@@ -128,6 +134,10 @@ class _Replay:
                 self._royalty(entry, event.royalty, event.cost, terms.royalty_bps)
             case _:
                 pass
+
+    def _served_once(self, entry: Entry, order: _Order) -> None:
+        rule = "an order is served or given up once"
+        self._same(rule, entry.address, order.proved + order.void, 0)
 
     def _within_window(self, entry: Entry, order: _Order, low: int, high: int) -> None:
         self._checks.within(

@@ -137,6 +137,8 @@ class WholeMarketPromises(RuleBasedStateMachine):
         """Begin where most of a market's life is: a pool is open, and calls are paid."""
         for who in HOLDERS:
             self.buy_first(who, Fraction(2, 5))
+        self.wait(DAY)
+        self.claim(FOUNDER, "vesting")
         self.wait(SALE_TIME)
         self.go_on_with_the_sale("close", KEEPER)
         self.go_on_with_the_sale("open_pool", KEEPER)
@@ -149,6 +151,9 @@ class WholeMarketPromises(RuleBasedStateMachine):
             self.fund_a_channel(who, Fraction(1), leaves=False)
             self.pay_a_till(who, Fraction(1))
         self.hand_income_on()
+        self.sign_an_order(HOLDERS[0], True, Fraction(1, 10), DOLLAR)
+        for taker in HOLDERS[1:]:
+            self._fill(taker, *self.book[0], part=Fraction(2, 5))
 
     def _go_to_voting(self) -> None:
         """Go on to where almost everybody has locked shares and something is proposed."""
@@ -160,6 +165,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
             self.propose([PUBLISHER, *HOLDERS][place], kind, HOLDERS[0])
         for proposal in sorted(self.proposals)[:2]:
             self._vote(proposal, support=True)
+        self._pass(2)
 
     def _open_sale(
         self, kind: str, soft: Fraction, pool_bps: int, locked: int, surcharge_bps: int
@@ -408,11 +414,23 @@ class WholeMarketPromises(RuleBasedStateMachine):
         self, data: st.DataObject, taker: Person, part: Fraction, cancels: bool
     ) -> None:
         order, signature, digest = data.draw(st.sampled_from(self.book))
-        maker = next(who for who in HOLDERS if key_of(who) == order.maker)
         if cancels:
+            maker = next(who for who in HOLDERS if key_of(who) == order.maker)
             self._must(maker, self.orders, "cancel", row_of(order))
             self.gone.add(digest)
             return
+        self._fill(taker, order, signature, digest, part=part)
+
+    def _fill(
+        self,
+        taker: Person,
+        order: Any,
+        signature: tuple[int, int],
+        digest: bytes,
+        *,
+        part: Fraction,
+    ) -> None:
+        maker = next(who for who in HOLDERS if key_of(who) == order.maker)
         amount = int(order.sell_amount * part)
         filled = self._try(taker, self.orders, "fill", row_of(order), *signature, amount, UNLIMITED)
         if filled is not None:
@@ -604,7 +622,11 @@ class WholeMarketPromises(RuleBasedStateMachine):
     @rule(data=st.data())
     def pass_a_proposal(self, data: st.DataObject) -> None:
         """Wait for the end of a vote, and of everything behind it, and execute."""
-        number = data.draw(st.sampled_from(sorted(self.proposals)))
+        self._pass(data.draw(st.sampled_from(sorted(self.proposals))))
+
+    def _pass(self, number: int) -> None:
+        if number not in self.proposals:
+            return
         _, proposed_at, grave = self.proposals[number]
         due = proposed_at + VOTING_TIME + TIMELOCK + (EXIT_DELAY if grave else 0)
         self.wait(max(1, due - 1 - self.world.now))

@@ -139,6 +139,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
             self.buy_first(who, Fraction(2, 5))
         self.wait(DAY)
         self.claim(FOUNDER, "vesting")
+        self.never_early()
         self.wait(SALE_TIME)
         self.go_on_with_the_sale("close", KEEPER)
         self.go_on_with_the_sale("open_pool", KEEPER)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import rlp
 from eth_utils.crypto import keccak
 
-from bench.simulation.evm import Contract, Evm, deployed, interface
+from bench.simulation.evm import NOBODY, Contract, Evm, deployed, interface
+from tessera.chain.deployments import Parameters
 from tessera.contracts import artifact_names
 from tessera.errors import InvariantViolation
 
@@ -64,7 +65,8 @@ def deploy_system(evm: Evm) -> System:
     made = {}
     for name in names:
         wanted = [field.rstrip("_") for field, _ in interface(name).constructor]
-        made[name] = deployed(evm, name, deployer, [values[field] for field in wanted])
+        known = [_value(values, field) for field in wanted]
+        made[name] = deployed(evm, name, deployer, known)
         if made[name].address != at[name]:
             raise InvariantViolation(
                 f"address of {name}", found=made[name].address, wanted=at[name]
@@ -79,6 +81,13 @@ def deploy_system(evm: Evm) -> System:
         orders=made["Orders"],
         governor=made["Governor"],
     )
+
+
+def _value(values: dict[str, object], field: str) -> object:
+    """Return what a constructor gets: the market's own value, or what production deploys with."""
+    if field in values:
+        return values[field]
+    return getattr(Parameters(owner=NOBODY, commons=NOBODY), f"{field}_s")
 
 
 def _created(deployer: str, nonce: int) -> str:

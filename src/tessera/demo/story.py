@@ -184,11 +184,12 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
             step.note = world.currency.shown(sum(withdrawn.values()))
         narrator.chapter("The accountant")
         with narrator.step("write the books again from events, balances and receipts") as step:
+            populated.names |= shop.names() | trading.names()
             facts = await gather(
                 world.reader,
                 world.deployment,
                 consumers.receipts(),
-                populated.names | shop.names() | trading.names(),
+                populated.names,
                 uses=shop.uses(),
             )
             found = audit(facts)

@@ -52,8 +52,9 @@ class Trading:
         self._curve: Curve | None = None
 
     def names(self) -> dict[str, str]:
-        """Name what was made here, by address."""
-        return {} if self._curve is None else {self._curve.address: f"curve of {_BENT}"}
+        """Name what was made here, by address: shares there earn for the publisher."""
+        publisher = self._market[_BENT].plan.publisher
+        return {} if self._curve is None else {self._curve.address: f"{publisher} (curve)"}
 
     async def play(self, narrator: Narrator) -> None:
         """Play the chapter."""

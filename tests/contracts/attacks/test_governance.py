@@ -117,16 +117,16 @@ def test_a_moment_of_few_shares_does_not_lower_the_quorum(
     _borrow(council, attacker, 20 * ONE_SHARE)
     council.lock(attacker)
     world.wait(1)
-    world.pools("set_reserve", council.share.address, 920 * ONE_SHARE)
+    council.pool(920 * ONE_SHARE)
     what = action(PAYMENT, receiver=attacker, amount=1_000_000)
     proposal = council.propose(attacker, what)
     council.vote(attacker, proposal)
     needed = council.governor("proposal_of", asset, proposal)[10]
     assert needed == 16 * ONE_SHARE
     # The moment is over; one look by anyone is enough, and nothing lowers it again.
-    world.pools("set_reserve", council.share.address, 0)
+    council.pool(0)
     council.governor("observe", asset, proposal, by=person("keeper").address)
-    world.pools("set_reserve", council.share.address, 920 * ONE_SHARE)
+    council.pool(920 * ONE_SHARE)
     council.governor("observe", asset, proposal, by=attacker.address)
     assert council.governor("proposal_of", asset, proposal)[10] == SUPPLY // 5
     world.wait(VOTING_TIME)

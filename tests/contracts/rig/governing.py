@@ -61,6 +61,10 @@ class Council:
     def governor(self) -> Contract:
         return self.world.governor
 
+    def pool(self, tokens: int) -> None:
+        """Let the Exchange say that its pool has so many raw shares."""
+        self.world.exchange.poke("pools", self.share.address, value=tokens)
+
     def lock(self, who: Person, shares: int | None = None) -> int:
         """Lock raw shares, by default everything that somebody has."""
         amount = self.share("balanceOf", who.address) if shares is None else shares

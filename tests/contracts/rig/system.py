@@ -53,7 +53,6 @@ class World:
     access_implementation: Contract
     storefront: Contract
     orders: Contract
-    pools: Contract
     governor: Contract
     lens: Contract
     owner: Person
@@ -224,7 +223,6 @@ def deploy_world(
                 "access",
                 "storefront",
                 "orders",
-                "pools",
                 "governor",
                 "lens",
             )
@@ -294,13 +292,12 @@ def deploy_world(
         orders=deploy(
             "orders", compiled("Orders"), at["currency"], at["registry"], at["storefront"]
         ),
-        pools=deploy("pools", mock("Pools")),
         governor=deploy(
             "governor",
             compiled("Governor"),
             at["registry"],
             at["launchpad"],
-            at["pools"],
+            at["exchange"],
             at["currency"],
             *GOVERNANCE,
         ),

@@ -290,7 +290,7 @@ class GovernancePromises(RuleBasedStateMachine):
     @rule(part=st.sampled_from([0, 1, 10]))
     def pool_shares(self, part: int) -> None:
         self.pooled = SUPPLY * part // 100
-        self.world.pools("set_reserve", self.share.address, self.pooled)
+        self.council.pool(self.pooled)
 
     @precondition(lambda self: self.puts)
     @rule(data=st.data(), who=st.sampled_from(HOLDERS))

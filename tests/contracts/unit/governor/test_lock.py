@@ -60,8 +60,8 @@ def test_a_share_that_does_not_say_yes_is_not_locked(world: World, publisher: Pe
     false_share = deployed(world.engine, mock("FalseShare"), world.currency, by=publisher.address)
     registry("set_share_of", 1, false_share.address, by=publisher.address)
     governor = deployed(
-        world.engine, compiled("Governor"), registry, world.launchpad, world.pools, world.currency,
-        *GOVERNANCE, by=publisher.address,
+        world.engine, compiled("Governor"), registry, world.launchpad, world.exchange,
+        world.currency, *GOVERNANCE, by=publisher.address,
     )  # fmt: skip
     with refused("governor: share refused the transfer"):
         governor("lock", 1, 5, by=publisher.address)
@@ -223,7 +223,7 @@ def test_windows_out_of_range_are_refused(
 ) -> None:
     with refused(reason):
         deployed(
-            world.engine, compiled("Governor"), world.registry, world.launchpad, world.pools,
+            world.engine, compiled("Governor"), world.registry, world.launchpad, world.exchange,
             world.currency, *windows, by=world.owner.address,
         )  # fmt: skip
 

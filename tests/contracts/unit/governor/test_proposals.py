@@ -201,13 +201,13 @@ def test_shares_that_are_sold_vesting_or_pooled_do_not_count(council: Council) -
     council.share("approve", world.launchpad, 2**256 - 1, by=first.address)
     grant = (first.address, 100 * ONE_SHARE, world.now, 0, 10)
     world.launchpad("vest", asset, [grant], by=first.address)
-    world.pools("set_reserve", council.share.address, 50 * ONE_SHARE)
+    council.pool(50 * ONE_SHARE)
     proposal = council.propose(council.holders[1], action(PAYMENT))
     seen = council.governor("proposal_of", asset, proposal)[9]
     assert seen == SUPPLY - 150 * ONE_SHARE
-    world.pools("set_reserve", council.share.address, 0)
+    council.pool(0)
     assert council.governor("observe", asset, proposal) == SUPPLY - 100 * ONE_SHARE
-    world.pools("set_reserve", council.share.address, 90 * ONE_SHARE)
+    council.pool(90 * ONE_SHARE)
     assert council.governor("observe", asset, proposal) == SUPPLY - 100 * ONE_SHARE
     world.wait(VOTING_TIME)
     with refused("governor: not being voted on"):

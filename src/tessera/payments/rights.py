@@ -116,6 +116,7 @@ class _Right:
     used: int = 0
     proof_kept: bool = False
     stale: bool = True
+    moves: int = 0
     names: dict[str, int] = field(default_factory=dict)
     flying: set[str] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -258,6 +259,7 @@ class Rights:
         right, view = call.right, call.right.view
         right.flying.discard(call.use.name)
         right.used += 1
+        right.moves += 1
         changes = [self._row(call, response, books.DONE)]
         if view is not None and not view.proved and not right.proof_kept:
             right.proof_kept = True
@@ -270,6 +272,7 @@ class Rights:
     def fail(self, call: OrderCall) -> None:
         """Take a call back that has no answer; its name stays used."""
         call.right.flying.discard(call.use.name)
+        call.right.moves += 1
         if call.written:
             self._commit.put(self._row(call, None, books.FAILED))
 
@@ -277,6 +280,7 @@ class Rights:
         """Read everything anew before it is relied on: a write failed."""
         for right in self._rights.values():
             right.stale = True
+            right.moves += 1
 
     async def shown(self, access: Address, order: int) -> dict[str, object]:
         """Return an order as this operator sees it, as JSON values.
@@ -406,17 +410,25 @@ class Rights:
 
     async def _reload(self, right: _Right) -> None:
         async with right.reading:
-            if not right.stale:
-                return
-            right.stale = False
             now = int(self._clock())
-            kept = await self._commit.read(
-                lambda connection: books.load_order(connection, right.access, right.order, now)
-            )
-            # What is in flight here is counted as such.
-            right.used = kept.done + len(kept.open - right.flying)
-            right.proof_kept = kept.proof
-            right.names = {**kept.names, **dict.fromkeys(right.flying, now + LONGEST_DEADLINE_S)}
+            # It is stale until it was read: whoever comes meanwhile waits here too.
+            while right.stale:
+                moves = right.moves
+                # What was put and not begun to be written would be missing from what is read.
+                await asyncio.shield(self._commit.put())
+                kept = await self._commit.read(
+                    lambda connection: books.load_order(connection, right.access, right.order, now)
+                )
+                if right.moves != moves:
+                    continue
+                # What is in flight here is counted as such.
+                right.used = kept.done + len(kept.open - right.flying)
+                right.proof_kept = kept.proof
+                right.names = {
+                    **kept.names,
+                    **dict.fromkeys(right.flying, now + LONGEST_DEADLINE_S),
+                }
+                right.stale = False
 
     async def _read_chain(self, right: _Right, *, newer_than: float) -> None:
         async with right.reading:

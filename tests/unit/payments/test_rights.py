@@ -155,6 +155,58 @@ async def test_a_copy_after_a_restart_is_refused_while_it_could_be_served(desk: 
         await desk.ledger.accept_order(signed_use(order, f"{1:032x}"), QUOTE, stream=False)
 
 
+async def test_many_at_once_after_a_restart_find_the_order_used_up(desk: Desk) -> None:
+    """A consumer whose order is used up waits for a restart and asks ten times at once.
+
+    The first call reads the books; the others must not be judged before it has read them, neither
+    by what is left nor by their names.
+    """
+    order = desk.orders.order()
+    for number in (1, 2, 3):
+        await desk.use(order, number)
+    await desk.reopen()
+    found = await asyncio.gather(
+        *(desk.begin(order, number) for number in range(10)), return_exceptions=True
+    )
+    assert [type(error) for error in found] == [OrderUsedUp] * 10
+
+
+async def test_books_that_cannot_be_read_count_nothing_as_unused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails at the first look after a restart; the next call looks again."""
+    from tessera.errors import DataError
+    from tessera.payments import books
+
+    order = desk.orders.order()
+    for number in (1, 2, 3):
+        await desk.use(order, number)
+    await desk.reopen()
+
+    def torn(*_: object) -> None:
+        raise DataError("books", found="no answer", wanted="a row")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(books, "load_order", torn)
+        with pytest.raises(DataError):
+            await desk.begin(order, 4)
+    with pytest.raises(OrderUsedUp):
+        await desk.begin(order, 5)
+
+
+async def test_a_call_that_ends_while_the_books_are_read_counts(desk: Desk) -> None:
+    """A write failed, so everything is read anew; a call of the consumer ends in between."""
+    order = desk.orders.order()
+    assert desk.ledger is not None
+    assert desk.ledger.rights is not None
+    call = await desk.begin(order, 1)
+    desk.ledger.rights.distrust()
+    reading = asyncio.create_task(desk.used(order))
+    await asyncio.sleep(0)
+    await asyncio.gather(desk.ledger.finish(call, 0, EVIDENCE), reading)
+    assert await desk.used(order) == "1"
+
+
 async def test_a_write_that_fails_counts_what_is_on_the_disk(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

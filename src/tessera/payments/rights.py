@@ -73,7 +73,7 @@ class OrderGivenUp(Closed):
 
 
 class OrderTooLate(Conflict):
-    """The order was never used, and its serve window ends before service could be proved."""
+    """Service was not proved in the order's serve window, or could not be any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,9 @@ class Rights:
             use.deadline,
         )
         signer = recover(digest, use.signature)
-        if self._user(right) != signer and self._clock() - right.read_at > _LOOK_AGAIN_S:
-            # It may have been rented since the chain was read.
+        unsure = self._user(right) != signer or self._never_proved(right)
+        if unsure and self._clock() - right.read_at > _LOOK_AGAIN_S:
+            # It may have been rented or proved since the chain was read.
             await self._read_chain(right, newer_than=right.read_at)
             right = await self._ready(use)
         view = right.view
@@ -329,6 +330,13 @@ class Rights:
             return None
         return view.renter if self._clock() < view.rented_until else view.owner
 
+    def _never_proved(self, right: _Right) -> bool:
+        """Tell whether its window is over and it was not proved: its money may go back any time."""
+        view = right.view
+        if view is None or view.proved or view.void:
+            return False
+        return self._clock() > view.ordered_at + view.serve_window
+
     def _check_signer(
         self, right: _Right, view: RightView, use: SignedUse, signer: Address
     ) -> None:
@@ -367,6 +375,13 @@ class Rights:
                 next_step="redeem another unit",
             )
         serve_by = view.ordered_at + view.serve_window
+        if self._never_proved(right):
+            raise OrderTooLate(
+                what,
+                found=f"no proof of service by {serve_by}, when its serve window ended",
+                wanted="an order that is paid for",
+                next_step="take the money back, and redeem another unit",
+            )
         if not view.proved and not right.proof_kept and now > serve_by - self.late_s(view):
             raise OrderTooLate(
                 what,

@@ -341,6 +341,33 @@ async def test_an_order_is_not_begun_when_it_could_not_be_proved(desk: Desk) -> 
     await desk.use(late, 2)
 
 
+async def test_what_was_not_proved_in_time_is_served_no_more(desk: Desk) -> None:
+    """An attacker takes his money back at the end of all calls, since no proof came through.
+
+    The operator's proofs fail, say for want of gas, until the window is over. From then on the
+    order's owner may have its price back whenever he likes.
+    """
+    order = desk.orders.order()
+    await desk.use(order, 1)
+    desk.clock.now += DAY + 1
+    with pytest.raises(OrderTooLate, match="paid for"):
+        await desk.begin(order, 2)
+    assert desk.orders.model.refund(None, order, int(desk.clock())) == 5
+
+
+async def test_a_proof_of_the_last_moment_is_seen(desk: Desk) -> None:
+    """The consumer asks right after the window, and what was read of the chain is older."""
+    order = desk.orders.order()
+    await desk.use(order, 1)
+    desk.clock.now += DAY - 10
+    await desk.use(order, 2)
+    assert desk.ledger is not None
+    await desk.orders.prove(ACCESS, await desk.ledger.proofs())
+    desk.clock.now += 11
+    await desk.use(order, 3)
+    assert await desk.used(order) == "3"
+
+
 async def test_the_loop_proves_what_is_urgent_and_leaves_the_rest(desk: Desk) -> None:
     await desk.use(desk.orders.order(), 1)
     assert desk.ledger is not None

@@ -20,9 +20,10 @@
      one is named, no one is let in. Whoever pays it and sells back at once loses at least the part
      (virtual shares - sold) / virtual shares of it; with the cap for each buyer it takes from sniping its profit, not
      its possibility. A person with many addresses is many buyers.
-     After a missed end nobody races for the exit: each share of what lies here is what its holder paid for it, in
-     proportion. Before, selling back follows the curve, so an early buyer can leave with a gain that later buyers
-     brought: that is what a bonding curve is.
+     Selling back follows the curve, but never brings more than was paid: a gain would be money that others are to have
+     back if the end is missed, and whoever buys twice in the last second could take it. Who wants the gain of an early
+     purchase finds it in the pool. So after a missed end nobody races for the exit, and each has at least what was
+     paid; what others lost by leaving before is shared in proportion.
      Amounts are accounts, not balances: shares or money sent here change no price.
 @custom:invariant solvent, conserved, price_honest, escrow_until_final, can_always_claim
 @custom:pause Nothing here can be paused.
@@ -175,8 +176,9 @@ def sell(
     amount: uint256, least: uint256, deadline: uint256, receiver: address = msg.sender
 ) -> uint256:
     """
-    @notice Sell back raw shares that were bought here. Before the end they bring what the curve gives; after an end
-            that missed the target, what lies here in proportion to what was paid for them. Approve them first.
+    @notice Sell back raw shares that were bought here. Before the end they bring what the curve gives, and at most what
+            was paid for them; after an end that missed the target, what lies here in proportion to what was paid for
+            them, and so at least that. Approve them first.
     @param least The fewest base units to accept.
     @param deadline Unix seconds after which it is refused.
     @return Base units, rounded down.
@@ -382,7 +384,10 @@ def _sold_for(amount: uint256, basis: uint256, now: uint256) -> uint256:
     raised: uint256 = self.raised
     if now >= sales._end():
         return raised * basis // self.paid if basis != 0 else 0
-    return (self._virtual_currency() + raised) * amount // (self._shares_left() + amount)
+    # At most what was paid: so `raised` never falls below `paid`, and the money back is always there.
+    return min(
+        basis, (self._virtual_currency() + raised) * amount // (self._shares_left() + amount)
+    )
 
 
 @internal

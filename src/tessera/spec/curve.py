@@ -2,8 +2,8 @@
 
 A constant product of (virtual shares - sold) and (virtual currency + raised). The purchase that
 reaches the target opens the pool at the curve's price; a curve that misses its target gives the
-money back in proportion to what was paid. What the contract reverts raises `TransactionReverted`
-with the same string and changes nothing.
+money back in proportion to what was paid, and at least that: no sale back before brings more. What
+the contract reverts raises `TransactionReverted` with the same string and changes nothing.
 
 Invariants `solvent`, `conserved`, `price_honest`, `escrow_until_final`, `can_always_claim`; held
 against the contract by `test_curve_promises.py`.
@@ -270,7 +270,8 @@ class CurveModel:
         if now >= self.sale.end:
             # The same part of what each paid, whoever comes first.
             return self.raised * basis // self.paid if basis else 0
-        return self.money * amount // (self.shares_left + amount)
+        # At most what was paid, so that the money back is always there.
+        return min(basis, self.money * amount // (self.shares_left + amount))
 
 
 def _require(condition: bool, reason: str) -> None:

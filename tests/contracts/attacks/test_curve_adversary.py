@@ -104,8 +104,9 @@ def test_sniping_the_first_block_costs_more_than_waiting(
 ) -> None:
     """The first block bought by a machine, and sold to those who come when it is calm.
 
-    Without surcharge the sniper buys cheap, lets a crowd raise the price, and sells into it. With
-    one that begins at the curve's whole range, the same trade loses.
+    The sniper buys cheap, lets a crowd raise the price, and sells into it. What the crowd paid is
+    not for the sniper: without surcharge it has its own money back, and with one that begins at
+    the curve's whole range it loses.
     """
     world = stand.world
     made = []
@@ -125,7 +126,7 @@ def test_sniping_the_first_block_costs_more_than_waiting(
         back = curve("sell", shares, 0, FOR_EVER, by=attacker.address)
         gain = world.held(attacker) - before - 300 * DOLLAR
         assert back == world.held(attacker) - before
-        assert (gain > 0) == (surcharge == 0)
+        assert gain == 0 if surcharge == 0 else gain < 0
 
 
 def test_sandwiching_a_purchase_meets_the_buyers_limit(
@@ -157,6 +158,31 @@ def test_after_a_missed_end_being_first_at_the_door_gains_nothing(
     stand.share("approve", curve, dear, by=buyer.address)
     assert curve("sell", dear, 0, FOR_EVER, by=buyer.address) == 500 * DOLLAR
     assert stand.world.held(curve) == 0
+
+
+def test_leaving_just_before_a_missed_end_takes_nothing_from_those_who_wait(
+    stand: Stand, buyer: Person, attacker: Person, keeper: Person
+) -> None:
+    """Two rules for one pot: the curve's price before the end, what was paid after it.
+
+    One attacker with two addresses buys twice in the last second, so that the second purchase is
+    dear, and sells the first one back into it. When a sale back paid the curve's price, that gain
+    was the money of everybody who waited for the end: the dear purchase claimed its price out of
+    what was left, and a buyer of 500.00 got 28.77 of it.
+    """
+    world = stand.world
+    terms = {"virtual_currency": 1_000 * DOLLAR, "target": 20_000 * DOLLAR}
+    curve = stand.open("curve", curve_terms(world, **terms))
+    honest = buy(stand, curve, buyer, 500)
+    world.wait(7 * DAY - 10)
+    first = buy(stand, curve, attacker, 9_500)
+    second = buy(stand, curve, keeper, 9_999)
+    for who in (buyer, attacker, keeper):
+        stand.share("approve", curve, 2**256 - 1, by=who.address)
+    assert curve("sell", first, 0, FOR_EVER, by=attacker.address) == 9_500 * DOLLAR
+    world.wait(10)
+    assert curve("sell", second, 0, FOR_EVER, by=keeper.address) == 9_999 * DOLLAR
+    assert curve("sell", honest, 0, FOR_EVER, by=buyer.address) == 500 * DOLLAR
 
 
 @pytest.mark.parametrize("surcharge", [0, 1, 3_000])

@@ -132,6 +132,8 @@ class OrderCall:
         What was signed.
     user
         Who signed it.
+    view
+        The order as it was when the call was accepted.
     written
         Whether a row of it is on its way to the disk.
     """
@@ -139,6 +141,7 @@ class OrderCall:
     use: SignedUse
     user: Address
     right: _Right
+    view: RightView
     written: bool = False
 
 
@@ -246,7 +249,7 @@ class Rights:
         self._forget_names(right)
         right.names[use.name] = use.deadline
         right.flying.add(use.name)
-        call = OrderCall(use, signer, right)
+        call = OrderCall(use, signer, right, view)
         if stream:
             call.written = True
         return call
@@ -257,12 +260,13 @@ class Rights:
 
     def finish_changes(self, call: OrderCall, response: bytes) -> list[books.Change]:
         """Count a call as used, and return what must be on the disk before its answer ends."""
-        right, view = call.right, call.right.view
+        # A node that lags may have said meanwhile that there is no such order.
+        right, view = call.right, call.right.view or call.view
         right.flying.discard(call.use.name)
         right.used += 1
         right.moves += 1
         changes = [self._row(call, response, books.DONE)]
-        if view is not None and not view.proved and not right.proof_kept:
+        if not view.proved and not right.proof_kept:
             right.proof_kept = True
             serve_by = view.ordered_at + view.serve_window
             changes.append(books.order_change(call.use.access, call.use.order, serve_by))

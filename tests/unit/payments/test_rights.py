@@ -368,6 +368,20 @@ async def test_a_proof_of_the_last_moment_is_seen(desk: Desk) -> None:
     assert await desk.used(order) == "3"
 
 
+async def test_a_node_that_forgets_an_order_for_a_moment_costs_no_proof(desk: Desk) -> None:
+    """The consumer asks again while his first call is answered, and the node lags behind."""
+    order = desk.orders.order()
+    assert desk.ledger is not None
+    call = await desk.begin(order, 1)
+    desk.clock.now += 20
+    row = desk.orders.model.orders.pop(order)
+    with pytest.raises(NotFound):
+        await desk.begin(order, 2)
+    desk.orders.model.orders[order] = row
+    await desk.ledger.finish(call, 0, EVIDENCE)
+    assert len(await desk.ledger.proofs()) == 1
+
+
 async def test_the_loop_proves_what_is_urgent_and_leaves_the_rest(desk: Desk) -> None:
     await desk.use(desk.orders.order(), 1)
     assert desk.ledger is not None

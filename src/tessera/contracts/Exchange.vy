@@ -906,7 +906,12 @@ def _price(log_price: uint256) -> uint256:
 @internal
 @pure
 def _token_of(token_id: uint256) -> address:
-    return convert(token_id & MASK_160, address)
+    """
+    @dev The zero address, which has no pool, for a number that is none: a position has one number only.
+    """
+    if token_id > MASK_160:
+        return empty(address)
+    return convert(token_id, address)
 
 
 @internal

@@ -394,6 +394,7 @@ def _offer(asset: uint256, sale: Sale) -> address:
     offering: address = self._sale(
         asset,
         share,
+        sale.publisher,
         OFFERING_IMPLEMENTATION,
         concat(
             self._head(share, sale.publisher),
@@ -435,6 +436,7 @@ def _auction(asset: uint256, sale: AuctionSale) -> address:
     auction: address = self._sale(
         asset,
         share,
+        sale.publisher,
         AUCTION_IMPLEMENTATION,
         concat(
             self._head(share, sale.publisher),
@@ -474,6 +476,7 @@ def _curve(asset: uint256, sale: CurveSale) -> address:
     curve: address = self._sale(
         asset,
         share,
+        sale.publisher,
         CURVE_IMPLEMENTATION,
         concat(
             self._head(share, sale.publisher),
@@ -536,11 +539,15 @@ def _contribute(asset: uint256, grant: Grant) -> address:
 def _sale(
     asset: uint256,
     share: address,
+    publisher: address,
     implementation: address,
     arguments: Bytes[224],
     shares: uint256,
     promises: bool,
 ) -> address:
+    # Nothing moves, but the Share says whether it would ever deliver to the publisher: a sale whose rest nobody can take
+    # back would count as open for ever, and keep the asset without a pool.
+    self._move(share, publisher, 0)
     sale: address = clones._clone(implementation, arguments, self._next_salt())
     row: uint256 = (asset << 16) | A_SALE
     held: uint256 = self.asset_rows[asset] + shares
@@ -601,12 +608,12 @@ def _check_pool(
            raised.
     @return Whether the sale promises a pool.
     """
-    if liquidity.bps == 0:
-        return False
-    assert liquidity.bps <= BPS, "launchpad: more than all of the proceeds"
     assert (
         liquidity.tier <= LAST_TIER and liquidity.locked <= MAX_DURATION
     ), "launchpad: tier or lock out of range"
+    if liquidity.bps == 0:
+        return False
+    assert liquidity.bps <= BPS, "launchpad: more than all of the proceeds"
     assert (
         shares * liquidity.bps // BPS >= LEAST_OF_POOL
         and least * liquidity.bps // BPS >= LEAST_OF_POOL

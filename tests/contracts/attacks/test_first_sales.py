@@ -279,3 +279,22 @@ def test_nobody_opens_the_pool_before_the_sale_that_promised_it(
             "remove_liquidity", stand.share.address, liquidity, 0, 0, publisher, FOR_EVER,
             by=publisher,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["offer", "auction", "curve"])
+def test_no_sale_is_made_that_could_never_be_closed(stand: Stand, kind: str) -> None:
+    """An owner sells one raw share for an address that a Share refuses, and then the asset itself.
+
+    What nobody bought could never go back, so the sale would count as open for ever, and no holder
+    could ever open a pool: for the price of a transaction.
+    """
+    world = stand.world
+    terms = {"offer": sale_terms, "auction": auction_terms, "curve": curve_terms}[kind]
+    for refusing, reason in (
+        (stand.share.address, "share: receiver is the share itself"),
+        (world.currency.address, "share: receiver is the currency or the registry"),
+        (world.new_share(stand.publisher).address, "share: receiver is a share"),
+    ):
+        with refused(reason):
+            stand.open(kind, terms(world, publisher=refusing))
+    assert world.launchpad("open_sales", stand.asset) == 0

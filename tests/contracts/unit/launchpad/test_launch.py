@@ -111,6 +111,12 @@ def test_the_exchange_publishes_nothing(stand: Stand) -> None:
         stand.open("offer", sale_terms(world, publisher=world.exchange.address))
 
 
+def test_a_lock_out_of_range_is_refused_with_and_without_a_pool(stand: Stand) -> None:
+    for terms in ((0, 4, 0), (0, 1, 2**200)):
+        with refused("launchpad: tier or lock out of range"):
+            stand.open("offer", sale_terms(stand.world, liquidity=terms))
+
+
 def test_one_sale_by_the_owner_promises_the_pool(stand: Stand, buyer: Person) -> None:
     world = stand.world
     first = stand.open("offer", sale_terms(world, liquidity=POOL))

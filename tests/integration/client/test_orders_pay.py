@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
-from tests.integration.client.conftest import Stand, World
+from tests.integration.chain_client.bare_node import BareNode
+from tests.integration.client.conftest import Stand, World, built
 
 from tessera.bindings import Access
 from tessera.bindings.storefront import Kind, Product
@@ -23,6 +25,17 @@ from tessera.units import AssetId, Units
 
 UNIT = 10**6
 FOREVER_S = 90 * 86_400
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A chain of its own: on the others' time is moved, and here it must be the gateway's."""
+    home = tmp_path_factory.mktemp("orders")
+    node = BareNode.start(home)
+    try:
+        yield asyncio.run(built(node, home))
+    finally:
+        node.end()
 
 
 @dataclass

@@ -162,8 +162,15 @@ def model_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, model_server: str) -> Iterator[Program]:
-    """A running `tessera up`; ended by Ctrl-C, whose exit code is part of the promise."""
-    program = Program(tmp_path_factory.mktemp("world") / "data")
+    """A running `tessera up`, shared by the folder."""
+    with running_world(tmp_path_factory.mktemp("world") / "data", model_server) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def running_world(data: Path, model_server: str) -> Iterator[Program]:
+    """Run `tessera up`; it is ended by Ctrl-C, whose exit code is part of the promise."""
+    program = Program(data)
     up = program.start(
         "up", "--node-port", "0", "--gateway-port", "0", "--allow-python-runners",
         "--withdraw-delay-s", "2", "--upstream", model_server, "--json",

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.integration.cli.conftest import Program, wait_served, write_bundle
+import pytest
+from tests.integration.cli.conftest import Program, running_world, wait_served, write_bundle
 
 PRICE = 10_000
 PORTION = 890
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, model_server: str) -> Iterator[Program]:
+    """A world of its own: the sums of this story are of everything that was ever paid."""
+    with running_world(tmp_path_factory.mktemp("story") / "data", model_server) as program:
+        yield program
 
 
 def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) -> None:

@@ -281,7 +281,8 @@ class WholeMarketPromises(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(HOLDERS), part=PARTS)
     def buy_first(self, who: Person, part: Fraction) -> None:
-        before = self._held(self.currency, self.sale)
+        # What left the buyer: a purchase also fetches the sale's revenue, which nobody paid.
+        before = self._held(self.currency, who)
         if self.kind == "offer":
             amount = int(self.sale("unsold") * part)
             self._try(who, self.sale, "buy", amount)
@@ -295,7 +296,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
                 assert self._has_pool()
                 self.paid.clear()
                 return
-        self.paid[who.address] += self._held(self.currency, self.sale) - before
+        self.paid[who.address] += before - self._held(self.currency, who)
 
     @rule(who=st.sampled_from(HOLDERS), part=PARTS)
     def sell_back(self, who: Person, part: Fraction) -> None:

@@ -138,8 +138,8 @@ def _show(session: Session, world: World, console: Console, found: Disclosure) -
         console.print(calendar)
     if found.calendar_leaves_out:
         console.print(
-            f"{shown_shares(found.calendar_leaves_out)} more in vesting without a schedule yet: "
-            "contributors who have not claimed",
+            f"{shown_shares(found.calendar_leaves_out)} more in vesting that this calendar leaves "
+            "out: contributors who have not claimed, or grants beyond the first 64",
             markup=False,
         )
     if found.revenue:

@@ -80,8 +80,8 @@ class Disclosure:
     calendar
         Locked parts of all grants, by time.
     calendar_leaves_out
-        Raw shares in vesting that no grant found here holds: contributors who have not claimed,
-        or what the node did not tell.
+        Raw shares in vesting that no grant listed here holds: contributors who have not claimed,
+        grants beyond the first 64, or what the node did not tell.
     holders
         The largest, in falling order.
     others
@@ -170,7 +170,7 @@ async def read_disclosure(
     accounts = sorted(people, key=_number)
     times = [now + month * _MONTH_S for month in range(months + 1)]
     epochs = sorted({log.event.epoch for log in marked})[-_LATEST_EPOCHS:]
-    span = (epochs[0], min(epochs[-1] - epochs[0] + 1, _MOST_LISTED)) if epochs else (0, 0)
+    span = _latest_span(epochs)
     supply, (left, left_out), (held, others), marks, latest = await asyncio.gather(
         reader.read(lens.supply_of(asset)),
         reader.read(lens.unlock_calendar(asset, vestings, times)),
@@ -234,6 +234,17 @@ async def _people(reader: ChainReader, launchpad: Launchpad, accounts: Sequence[
 
 def _largest_other(parts: Sequence[HolderPart], unknown: int) -> int:
     return max([unknown, *(part.total for part in parts)])
+
+
+def _latest_span(epochs: Sequence[int]) -> tuple[int, int]:
+    """Return the first epoch to ask for, and how many: the Lens answers for 64 at most.
+
+    Where marks lie further apart than that, the oldest are left out, not the latest.
+    """
+    if not epochs:
+        return 0, 0
+    first = max(epochs[0], epochs[-1] - _MOST_LISTED + 1)
+    return first, epochs[-1] - first + 1
 
 
 def _revenue(marks: Sequence[Mark]) -> list[Revenue]:

@@ -34,6 +34,7 @@ from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotFound
 from tessera.ownership.offering import allow
 from tessera.ownership.share import Claimed
+from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 from tessera.units import AssetId, Shares, Units, UnixSeconds
 
 __all__ = [
@@ -62,7 +63,6 @@ __all__ = [
     "vote",
 ]
 
-_NOBODY: Final = "0x" + "00" * 20
 _NOTHING: Final = bytes(32)
 _MOST_LOCKS: Final = 16
 _SAID_YES: Final = 2
@@ -70,10 +70,10 @@ _OPEN: Final = State.VOTING | State.WAITING | State.READY
 _EMPTY: Final = Action(
     kind=Kind.RELEASE,
     release=Release(_NOTHING, 0, ""),
-    endpoint=EndpointTerms(_NOBODY, 0, Price(0, 0, 0), ""),
+    endpoint=EndpointTerms(ZERO_ADDRESS_TEXT, 0, Price(0, 0, 0), ""),
     discount=Discount(0, 0),
     licence=Licence(_NOTHING, "", ""),
-    payment=Payment(_NOBODY, 0),
+    payment=Payment(ZERO_ADDRESS_TEXT, 0),
     parent=Parent(0, 0),
 )
 
@@ -376,7 +376,7 @@ async def find_locks(
             backing=row[4],
         )
         for number, row in zip(numbers, rows, strict=True)
-        if row[0] != _NOBODY
+        if row[0] != ZERO_ADDRESS_TEXT
     ]
 
 

@@ -11,6 +11,7 @@ from tessera.bindings.share import RevenueClaimed
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotFound
+from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 from tessera.units import (
     SHARE_DECIMALS,
     AssetId,
@@ -33,7 +34,6 @@ __all__ = [
     "transfer",
 ]
 
-_NOBODY: Final = "0x" + "00" * 20
 _WHOLE_SHARE: Final = 10**SHARE_DECIMALS
 _LONGEST_TEXT: Final = 32
 _NONE: Final = Bps(0)
@@ -158,7 +158,7 @@ async def share_of(reader: ChainReader, registry: Registry, asset: AssetId) -> S
         It is not tokenized.
     """
     address = await reader.read(registry.share_of(asset))
-    if address == _NOBODY:
+    if address == ZERO_ADDRESS_TEXT:
         raise NotFound(
             f"shares of asset {asset}",
             found="none: it is not tokenized",

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
 from tests.integration.cli.conftest import Program, write_bundle
 
+from tessera.bindings import Share
+from tessera.chain.deployments import Deployment
+from tessera.chain.reader import ChainReader
+from tessera.ownership.disclosure import Disclosure, read_disclosure
+from tessera.units import AssetId, UnixSeconds
+
 SHARE = 10**18
+
+
+async def _told_nothing(world: Program, status: dict[str, Any], asset: int) -> Disclosure:
+    """Ask a node that shows no events: what it hides is seen as shares of nobody."""
+    made = Deployment.load(world.data / "deployments" / f"{status['chain_id']}.json")
+    async with ChainReader(status["rpc_url"], chain_id=status["chain_id"]) as reader:
+        return await read_disclosure(
+            reader,
+            made.lens,
+            AssetId(asset),
+            Share(await reader.read(made.registry.share_of(asset))),
+            launchpad=made.launchpad,
+            governor=made.governor,
+            exchange=made.exchange.address,
+            first=await reader.block_number() + 1,
+            now=UnixSeconds(int(time.time())),
+        )
 
 
 def test_a_buyer_sees_supply_holders_unlocking_and_revenue(world: Program, tmp_path: Path) -> None:
@@ -37,6 +63,12 @@ def test_a_buyer_sees_supply_holders_unlocking_and_revenue(world: Program, tmp_p
     assert (told["others"], told["complete"]) == ("0", True)
     (span,) = told["revenue"]
     assert (span["revenue"], span["demand"]) == ("0", "0")
+
+    number = int(told["asset"].rpartition("/")[2])
+    hidden = asyncio.run(_told_nothing(world, world.ok("status"), number))
+    assert (hidden.holders, hidden.complete) == ((), False)
+    assert hidden.others == 950 * SHARE
+    assert hidden.calendar_leaves_out == 100 * SHARE
 
     shown = world("disclosure", "disclosed", "--top", "1")
     assert shown.code == 0, shown.err

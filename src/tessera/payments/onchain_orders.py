@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from tessera.bindings import Access
@@ -18,6 +19,8 @@ from tessera.spec.access import Scope
 from tessera.spec.signatures import Address, address_of, address_text, compact
 
 __all__ = ["OrdersOnChain"]
+
+logger = logging.getLogger(__name__)
 
 
 class OrdersOnChain:
@@ -88,7 +91,11 @@ class OrdersOnChain:
         proved = tuple(e.order for e in receipt.all_of(Proved, address=product.address))
         paid = 0
         if proved:
-            paid = await self._pay_on(product)
+            try:
+                paid = await self._pay_on(product)
+            except TransactionReverted as error:
+                # Proved all the same; the money waits in the product for anybody's flush.
+                logger.warning("%s: proved, and its money waits: %s", product.address, error.reason)
         return ProofResult(receipt.tx_hash, proved, paid)
 
     async def _pay_on(self, product: Access) -> int:

@@ -153,6 +153,27 @@ async def test_a_proof_sends_the_money_to_the_asset(stand: Stand) -> None:
         await shop.send(consumer, shop.access.refund(orders[0]))
 
 
+async def test_a_proof_counts_though_its_money_cannot_flow_yet(stand: Stand) -> None:
+    """Whatever stops the flush, the operator served and proved: it must not read "refused"."""
+    shop = await open_shop(stand)
+    consumer = await stand.world.consumer()
+    order = await shop.order(consumer)
+    client = await shop.client(consumer, order)
+    assert (await asyncio.to_thread(ask, client)).status_code == 200
+    async with stand.world.reader() as reader:
+        till = (await reader.read(shop.access.terms())).till
+    code = stand.world.node.rpc("eth_getCode", till, "latest")
+    # The Till's address answers every call with a refusal.
+    stand.world.node.rpc("anvil_setCode", till, "0x60006000fd")
+    try:
+        report = await stand.prover.prove()
+    finally:
+        stand.world.node.rpc("anvil_setCode", till, code)
+    address = bytes.fromhex(shop.access.address[2:])
+    assert (report.proved, report.refused, report.paid) == ([(address, order)], [], 0)
+    assert (await shop.send(consumer, shop.access.flush())).succeeded
+
+
 async def test_the_prover_hurries_before_a_window_ends(stand: Stand) -> None:
     shop = await open_shop(stand, serve_window=30)
     consumer = await stand.world.consumer()

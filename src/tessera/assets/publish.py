@@ -191,8 +191,8 @@ async def plan_publication(
         problems.append(
             Problem(
                 f"{MANIFEST_NAME}: parents",
-                "other parents or royalties than the asset was registered with",
-                "the same: they are frozen, and further versions pay them",
+                "other parents or royalties than the asset has on the chain",
+                "the same, those that holders voted in included: every version pays them",
                 "put them back, or publish under another name",
             )
         )

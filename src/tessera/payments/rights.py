@@ -113,6 +113,8 @@ class _Right:
     order: int
     view: RightView | None = None
     read_at: float = 0.0
+    seen_at: float = 0.0
+    looked_again_at: float = 0.0
     used: int = 0
     proof_kept: bool = False
     stale: bool = True
@@ -219,6 +221,7 @@ class Rights:
             This very request was accepted already.
         """
         self._check_deadline(use)
+        came = self._clock()
         right = await self._ready(use)
         digest = use_digest(
             access_domain(self._chain_id, use.access),
@@ -229,9 +232,12 @@ class Rights:
         )
         signer = recover(digest, use.signature)
         unsure = self._user(right) != signer or self._never_proved(right)
-        if unsure and self._clock() - right.read_at > _LOOK_AGAIN_S:
-            # It may have been rented or proved since the chain was read.
-            await self._read_chain(right, newer_than=right.read_at)
+        again = came - right.looked_again_at > _LOOK_AGAIN_S
+        if unsure and again and right.seen_at < came:
+            # It may have been rented or proved since the chain was read. Only looks like this one
+            # count: a call of the owner's a moment ago must not shut out whoever rents it now.
+            right.looked_again_at = came
+            await self._read_chain(right, newer_than=came)
             right = await self._ready(use)
         view = right.view
         if view is None:
@@ -416,7 +422,7 @@ class Rights:
         right = self._rights.get(key) or _Right(*key)
         while True:
             if right.view is None or self._clock() - right.read_at > self._refresh_s:
-                await self._read_chain(right, newer_than=right.read_at)
+                await self._read_chain(right, newer_than=right.seen_at)
                 if right.view is None:
                     # Numbers that anybody can invent must not fill the memory.
                     raise self._unknown(use)
@@ -451,17 +457,19 @@ class Rights:
 
     async def _read_chain(self, right: _Right, *, newer_than: float) -> None:
         async with right.reading:
-            if right.read_at > newer_than:
+            if right.seen_at > newer_than:
                 return
             if self._reads_waiting >= _READS_WAITING and right.view is None:
                 raise Busy("orders", found=f"{self._reads_waiting} waiting to be looked up")
             self._reads_waiting += 1
             try:
                 async with self._reads:
+                    # What happens from here on may be missing from the answer.
+                    began = self._clock()
                     right.view = await self._chain.read_order(right.access, right.order)
             finally:
                 self._reads_waiting -= 1
-            right.read_at = self._clock()
+            right.seen_at, right.read_at = began, self._clock()
 
 
 def _check_licence(view: RightView, use: SignedUse, asset: int, version: int) -> None:

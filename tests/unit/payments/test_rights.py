@@ -289,6 +289,31 @@ async def test_a_rent_is_seen_after_the_refresh_and_at_once_by_the_renter(tmp_pa
     await ledger.close()
 
 
+async def test_a_renter_is_known_at_once_and_forged_signatures_read_no_more_for_it(
+    tmp_path: Path,
+) -> None:
+    """A newcomer who rented right after a call of the owner's was told that he may not use it."""
+    desk = Desk(tmp_path / "books.db", kind=Kind.PERPETUAL, per_unit=0)
+    ledger = await desk.reopen()
+    model, order = desk.orders.model, desk.orders.order()
+    model.orders[order].proved = True
+    await desk.use(order, 1)
+    # What was read for the owner's call is as good as new.
+    desk.clock.now += 0.1
+    model.offer_rent(CONSUMER.address, order, 1, 1_000)
+    model.rent(order, 1_000, 10, STRANGER.address, int(desk.clock()))
+    desk.clock.now += 0.1
+    use = signed_use(order, "ee" * 16, signer=STRANGER)
+    await ledger.accept_order(use, QUOTE, stream=False)
+    reads = desk.orders.reads
+    for number in range(20):
+        forged = signed_use(order, f"{number:032x}", signer=OPERATOR)
+        with pytest.raises(SignatureRejected, match="who may use it"):
+            await ledger.accept_order(forged, QUOTE, stream=False)
+    assert desk.orders.reads == reads
+    await ledger.close()
+
+
 # --- Proofs ---------------------------------------------------------------------------------------
 
 

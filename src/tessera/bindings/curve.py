@@ -286,7 +286,7 @@ class Curve(Contract):
         )
 
     def return_unsold(self) -> Call[int]:
-        """Once it has graduated, or its end has passed, give the publisher the shares here. Anyone may call it, also again after shares were sold back."""
+        """Once it has graduated, or its end has passed, give the publisher the shares here. Anyone may call it, also again after shares were sold back. What lies here beyond what was paid for shares outside is proceeds then."""
         return self._call("return_unsold", "2373268c", (), (), ("uint256",), lambda v: v[0])
 
     def claim(self, receiver: str | None = None) -> Call[int]:

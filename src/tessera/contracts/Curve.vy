@@ -22,8 +22,9 @@
      its possibility. A person with many addresses is many buyers.
      Selling back follows the curve, but never brings more than was paid: a gain would be money that others are to have
      back if the end is missed, and whoever buys twice in the last second could take it. Who wants the gain of an early
-     purchase finds it in the pool. So after a missed end nobody races for the exit, and each has at least what was
-     paid; what others lost by leaving before is shared in proportion.
+     purchase finds it in the pool. So after a missed end nobody races for the exit: each has back what was paid, and
+     what others lost by leaving before (surcharges, a price that fell) is nobody's but the publisher's. If it were
+     shared, whoever buys in the last second would take the most of it for no risk.
      Amounts are accounts, not balances: shares or money sent here change no price.
 @custom:invariant solvent, conserved, price_honest, escrow_until_final, can_always_claim
 @custom:pause Nothing here can be paused.
@@ -177,8 +178,7 @@ def sell(
 ) -> uint256:
     """
     @notice Sell back raw shares that were bought here. Before the end they bring what the curve gives, and at most what
-            was paid for them; after an end that missed the target, what lies here in proportion to what was paid for
-            them, and so at least that. Approve them first.
+            was paid for them; after an end that missed the target, what was paid for them. Approve them first.
     @param least The fewest base units to accept.
     @param deadline Unix seconds after which it is refused.
     @return Base units, rounded down.
@@ -212,7 +212,8 @@ def sell(
 @external
 def withdraw_proceeds(receiver: address = msg.sender) -> uint256:
     """
-    @notice Pay out what the curve raised, without the part for the pool, once it has graduated.
+    @notice Pay out what the curve raised, without the part for the pool, once it has graduated; or, after a missed end
+            and `return_unsold`, what was left behind.
     """
     assert msg.sender == sales._publisher(), "curve: only the publisher"
     amount: uint256 = self.proceeds
@@ -226,9 +227,13 @@ def withdraw_proceeds(receiver: address = msg.sender) -> uint256:
 def return_unsold() -> uint256:
     """
     @notice Once it has graduated, or its end has passed, give the publisher the shares here. Anyone may call it, also
-            again after shares were sold back.
+            again after shares were sold back. What lies here beyond what was paid for shares outside is proceeds then.
     """
     assert self.graduated or block.timestamp >= sales._end(), "curve: not over yet"
+    if not self.graduated:
+        paid: uint256 = self.paid
+        self.proceeds += self.raised - paid
+        self.raised = paid
     left: uint256 = self.unsold
     self.unsold = 0
     # The real balance, so that shares somebody sent here by mistake are not lost.
@@ -381,12 +386,11 @@ def _sold_for(amount: uint256, basis: uint256, now: uint256) -> uint256:
     """
     @param basis What was paid for `amount`.
     """
-    raised: uint256 = self.raised
     if now >= sales._end():
-        return raised * basis // self.paid if basis != 0 else 0
+        return basis
     # At most what was paid: so `raised` never falls below `paid`, and the money back is always there.
     return min(
-        basis, (self._virtual_currency() + raised) * amount // (self._shares_left() + amount)
+        basis, (self._virtual_currency() + self.raised) * amount // (self._shares_left() + amount)
     )
 
 

@@ -361,21 +361,21 @@ async def claim(sender: Sender, curve: Curve) -> Claimed:
 
 
 async def close(sender: Sender, curve: Curve, *, now: UnixSeconds) -> Closing:
-    """Take out what is the publisher's once it graduated, or its shares after a missed end.
+    """Take out what is the publisher's once it graduated, or after a missed end.
 
     Raises
     ------
     NotFound
         There is nothing to take yet.
     """
-    view, waiting = await asyncio.gather(
-        read_curve(sender.reader, curve, now=now), sender.reader.read(curve.proceeds())
-    )
+    view = await read_curve(sender.reader, curve, now=now)
     proceeds, unsold, hashes = 0, 0, []
     if view.unsold and view.stage in (Stage.FINISHED, Stage.FAILED):
         receipt = await sender.send(curve.return_unsold())
         unsold = receipt.one_of(UnsoldReturned, address=curve.address).amount
         hashes.append(receipt.tx_hash)
+    # After a missed end, what was left behind becomes proceeds only with the shares' return.
+    waiting = await sender.reader.read(curve.proceeds())
     if waiting and sender.address == view.publisher:
         receipt = await sender.send(curve.withdraw_proceeds())
         proceeds = receipt.one_of(ProceedsWithdrawn, address=curve.address).amount

@@ -1,9 +1,9 @@
 """`Curve.vy` again in plain Python: a bonding curve that graduates by itself.
 
 A constant product of (virtual shares - sold) and (virtual currency + raised). The purchase that
-reaches the target opens the pool at the curve's price; a curve that misses its target gives the
-money back in proportion to what was paid, and at least that: no sale back before brings more. What
-the contract reverts raises `TransactionReverted` with the same string and changes nothing.
+reaches the target opens the pool at the curve's price; a curve that misses its target gives back
+what was paid, since no sale back before brings more. What the contract reverts raises
+`TransactionReverted` with the same string and changes nothing.
 
 Invariants `solvent`, `conserved`, `price_honest`, `escrow_until_final`, `can_always_claim`; held
 against the contract by `test_curve_promises.py`.
@@ -237,7 +237,7 @@ class CurveModel:
         return paid
 
     def withdraw_proceeds(self, sender: Address) -> int:
-        """Pay the publisher what was raised, without the pool's part; base units."""
+        """Pay the publisher what was raised, or left behind, without the pool's part."""
         _require(sender == self.sale.publisher, "curve: only the publisher")
         amount, self.proceeds = self.proceeds, 0
         return amount
@@ -245,6 +245,10 @@ class CurveModel:
     def return_unsold(self, now: int, *, held: int) -> int:
         """Give the publisher the shares here; raw, all `held` ones."""
         _require(self.graduated or now >= self.sale.end, "curve: not over yet")
+        if not self.graduated:
+            # What people who left before the end lost is nobody else's.
+            self.proceeds += self.raised - self.paid
+            self.raised = self.paid
         self.unsold = 0
         return held
 
@@ -268,8 +272,7 @@ class CurveModel:
 
     def _sold_for(self, amount: int, basis: int, now: int) -> int:
         if now >= self.sale.end:
-            # The same part of what each paid, whoever comes first.
-            return self.raised * basis // self.paid if basis else 0
+            return basis
         # At most what was paid, so that the money back is always there.
         return min(basis, self.money * amount // (self.shares_left + amount))
 

@@ -185,6 +185,53 @@ def test_leaving_just_before_a_missed_end_takes_nothing_from_those_who_wait(
     assert curve("sell", honest, 0, FOR_EVER, by=buyer.address) == 500 * DOLLAR
 
 
+def test_surcharges_that_all_left_behind_are_the_publishers_after_a_missed_end(
+    stand: Stand, buyer: Person, keeper: Person
+) -> None:
+    """A buyer paid a surcharge and left before the end: the rest was nobody's, and stayed."""
+    world, publisher = stand.world, stand.publisher.address
+    curve = stand.open("curve", curve_terms(world, surcharge_bps=10_000, calm=DAY))
+    shares = buy(stand, curve, buyer, 1_000)
+    stand.share("approve", curve, shares, by=buyer.address)
+    assert curve("sell", shares, 0, FOR_EVER, by=buyer.address) == 600 * DOLLAR
+    assert curve("withdraw_proceeds", by=publisher) == 0
+    world.wait(7 * DAY)
+    curve("return_unsold", by=keeper.address)
+    assert curve("withdraw_proceeds", by=publisher) == 400 * DOLLAR
+    # And once only.
+    curve("return_unsold", by=keeper.address)
+    assert curve("withdraw_proceeds", by=publisher) == world.held(curve) == 0
+
+
+@pytest.mark.parametrize("spend", [1, 1_000])
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_purchase_in_the_last_second_takes_nothing_that_others_left_behind(
+    stand: Stand, buyer: Person, holder: Person, attacker: Person, spend: int, stays: bool
+) -> None:
+    """A prize for whoever comes last: what the leavers lost was shared by what each had paid.
+
+    On a deserted curve a dust of shares, bought in its last second, took all of it; on another one
+    a large purchase took most of it, at no risk, from those who had waited.
+    """
+    world = stand.world
+    curve = stand.open("curve", curve_terms(world, surcharge_bps=10_000, calm=DAY))
+    shares = buy(stand, curve, buyer, 900)
+    kept = buy(stand, curve, holder, 10) if stays else 0
+    for who in (buyer, holder, attacker):
+        stand.share("approve", curve, 2**256 - 1, by=who.address)
+    left = 900 * DOLLAR - curve("sell", shares, 0, FOR_EVER, by=buyer.address)
+    assert left > 300 * DOLLAR
+    world.wait(7 * DAY - 1)
+    bought = buy(stand, curve, attacker, spend)
+    world.wait(1)
+    assert curve("sell", bought, 0, FOR_EVER, by=attacker.address) == spend * DOLLAR
+    curve("return_unsold")
+    if stays:
+        assert curve("sell", kept, 0, FOR_EVER, by=holder.address) == 10 * DOLLAR
+    assert curve("withdraw_proceeds", by=stand.publisher.address) == left
+    assert world.held(curve) == 0
+
+
 @pytest.mark.parametrize("surcharge", [0, 1, 3_000])
 def test_a_hundred_thousand_round_trips_of_dust_make_no_money(surcharge: int) -> None:
     """Rounding turned into money by repetition, on the twin, which the contract equals bit for bit.

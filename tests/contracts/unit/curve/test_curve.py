@@ -111,7 +111,7 @@ def test_the_purchase_that_reaches_the_target_opens_the_pool_at_the_curves_price
     assert world.launchpad("held_in_sales", stand.asset) == 0
 
 
-def test_after_a_missed_end_all_get_the_same_part_of_what_they_paid(
+def test_after_a_missed_end_all_get_back_what_they_paid(
     stand: Stand, curve: Contract, buyer: Person, holder: Person
 ) -> None:
     first = buy(stand, curve, buyer, 500)

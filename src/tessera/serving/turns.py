@@ -133,37 +133,25 @@ class Line:
         leaving = asyncio.ensure_future(gone)
         ticket: Ticket | None = None
         try:
-            ticket, out = self.queue.enter(payer, most)
-            if out is not None:
-                refusal = self._full(out.flow.payer)
-                place = self._places.pop(out)
-                if not place.done():
-                    place.set_exception(refusal)
-            if ticket is None:
-                raise self._full(payer)
-            if ticket.serving:
-                return Turn(self, ticket, self._loop.time())
-            place = self._places[ticket] = self._loop.create_future()
-            await asyncio.wait(
-                (place, leaving),
-                timeout=self._rules.wait_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if place.done():
-                place.result()
-                return Turn(self, ticket, self._loop.time())
-            if leaving.done():
-                raise Closed("the client went away before it was its turn")
-            raise self._busy(payer, f"no turn within {self._rules.wait_s:g} s")
+            try:
+                ticket, out = self.queue.enter(payer, most)
+                if out is not None:
+                    self._put_out(out)
+                if ticket is None:
+                    raise self._full(payer)
+                if not ticket.serving:
+                    await self._turn_of(ticket, leaving)
+            finally:
+                leaving.cancel()
+                await asyncio.wait([leaving])
         except BaseException:
+            # Outermost: whoever is cancelled in the very moment of his turn gives it back too.
             if ticket is not None:
                 self._places.pop(ticket, None)
                 self.queue.abandon(ticket)
                 self._call_next()
             raise
-        finally:
-            leaving.cancel()
-            await asyncio.wait([leaving])
+        return Turn(self, ticket, self._loop.time())
 
     def left(self, ticket: Ticket, begun: float, units: int | None) -> None:
         """Take note that a call is over, and begin the next."""
@@ -187,6 +175,24 @@ class Line:
         # Those being answered are half through on average; those before it take a place each.
         rounds = self.queue.ahead_of(payer) / self.queue.at_once + 0.5
         return min(_LONGEST_RETRY_S, max(1, math.ceil(mean * rounds)))
+
+    def _put_out(self, ticket: Ticket) -> None:
+        place = self._places.pop(ticket)
+        if not place.done():
+            place.set_exception(self._full(ticket.flow.payer))
+
+    async def _turn_of(self, ticket: Ticket, leaving: asyncio.Future[object]) -> None:
+        """Return when it is the ticket's turn; refuse it when it waited too long, or left."""
+        place = self._places[ticket] = self._loop.create_future()
+        await asyncio.wait(
+            (place, leaving), timeout=self._rules.wait_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if place.done():
+            place.result()
+        elif leaving.done():
+            raise Closed("the client went away before it was its turn")
+        else:
+            raise self._busy(ticket.flow.payer, f"no turn within {self._rules.wait_s:g} s")
 
     def _call_next(self) -> None:
         while (ticket := self.queue.next()) is not None:

@@ -46,6 +46,9 @@ __all__ = [
 LONGEST_DEADLINE_S: Final = 900
 """How far ahead a use may be signed; its name is remembered so long."""
 
+_FEWEST_NAMES: Final = 1_000
+"""So many names of an order are kept before those that are over are looked for."""
+
 _READS_AT_ONCE: Final = 8
 _READS_WAITING: Final = 256
 _LOOK_AGAIN_S: Final = 0.5
@@ -120,6 +123,7 @@ class _Right:
     stale: bool = True
     moves: int = 0
     names: dict[str, int] = field(default_factory=dict)
+    most_names: int = _FEWEST_NAMES
     flying: set[str] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -245,6 +249,8 @@ class Rights:
         self._check_signer(right, view, use, signer)
         self._check_state(right, view, use)
         _check_licence(view, use, asset, version)
+        # The chain may have taken long, and a name whose deadline is over may be forgotten.
+        self._check_deadline(use)
         if use.name in right.names:
             raise Conflict(
                 f"call {use.name} on order {use.order}",
@@ -404,9 +410,12 @@ class Rights:
         return books.use_change(call.use, call.user, response, state, int(self._clock()))
 
     def _forget_names(self, right: _Right) -> None:
+        if len(right.names) <= right.most_names:
+            return
         now = self._clock()
-        if len(right.names) > LONGEST_DEADLINE_S:
-            right.names = {n: until for n, until in right.names.items() if until >= now}
+        right.names = {name: until for name, until in right.names.items() if until >= now}
+        # Twice what is left: an order that is used often is not gone through at every call.
+        right.most_names = max(_FEWEST_NAMES, 2 * len(right.names))
 
     def _unknown(self, use: SignedUse) -> NotFound:
         return NotFound(

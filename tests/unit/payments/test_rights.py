@@ -29,9 +29,11 @@ from tessera.errors import (
     TransactionReverted,
 )
 from tessera.payments.ledger import Call, Ledger, Quote
+from tessera.payments.ports import RightView
 from tessera.payments.proving import OrderProver
 from tessera.payments.rights import OrderRented, OrderTooLate, OrderUsedUp
 from tessera.spec.access import Kind
+from tessera.spec.signatures import Address
 
 QUOTE = Quote(KEY, 3, 1, 999)
 
@@ -153,6 +155,50 @@ async def test_a_copy_after_a_restart_is_refused_while_it_could_be_served(desk: 
     assert desk.ledger is not None
     with pytest.raises(SignatureRejected, match="deadline"):
         await desk.ledger.accept_order(signed_use(order, f"{1:032x}"), QUOTE, stream=False)
+
+
+async def test_a_copy_whose_deadline_passes_while_the_chain_is_read_is_not_served(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name is remembered until its deadline; a copy must not slip in when it is just over."""
+    order = desk.orders.order()
+    await desk.use(order, 1)
+    use = signed_use(order, f"{1:032x}")
+    desk.clock.now += 299
+    read = desk.orders.read_order
+
+    async def slowly(access: Address, number: int) -> RightView | None:
+        desk.clock.now += 2
+        return await read(access, number)
+
+    monkeypatch.setattr(desk.orders, "read_order", slowly)
+    assert desk.ledger is not None
+    with pytest.raises(SignatureRejected, match="deadline"):
+        await desk.ledger.accept_order(use, QUOTE, stream=False)
+
+
+async def test_names_are_kept_until_their_deadline_and_no_longer(tmp_path: Path) -> None:
+    """An order in steady use: every name counts while it could be served, and memory ends."""
+    desk = Desk(tmp_path / "books.db", kind=Kind.PERIOD, per_unit=DAY)
+    ledger = await desk.reopen()
+    order = desk.orders.order()
+    await desk.use(order, 0)
+
+    async def ask(numbers: range) -> None:
+        for number in numbers:
+            ledger.fail(await desk.begin(order, number))
+
+    await ask(range(1, 1_100))
+    with pytest.raises(Conflict):
+        await desk.begin(order, 1)
+    desk.clock.now += 301
+    await ask(range(1_100, 2_200))
+    with pytest.raises(Conflict):
+        await desk.begin(order, 1_100)
+    assert ledger.rights is not None
+    (right,) = ledger.rights._rights.values()
+    assert len(right.names) == 1_100
+    await ledger.close()
 
 
 async def test_many_at_once_after_a_restart_find_the_order_used_up(desk: Desk) -> None:

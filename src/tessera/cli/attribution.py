@@ -175,7 +175,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Move a contributor's shares into a vesting of his own, with his proof. Anyone may."""
         from tessera.errors import NotFound
-        from tessera.ownership.contributing import claim_contribution, open_claim
+        from tessera.ownership.contributing import claim_contribution, open_claims
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -190,28 +190,21 @@ def register(app: typer.Typer) -> None:
                     next_step="see all: tessera attribution leaves FOLDER",
                 )
             launchpad = world.deployment.launchpad
-            claims = [
-                (leaf, allocation)
-                for leaf in own
-                for allocation in await open_claim(
-                    world.reader,
-                    launchpad,
-                    record.asset,
-                    leaf.contribution,
-                    first=world.deployment.since,
-                )
-            ]
+            proofs = {leaf.contribution: leaf.proof for leaf in own}
+            claims = await open_claims(
+                world.reader, launchpad, record.asset, list(proofs), first=world.deployment.since
+            )
             rows: list[dict[str, Any]] = []
             sender = world.sender(session.actor(contributor)) if yes else None
-            for leaf, allocation in claims:
+            for contribution, allocation in claims:
                 row: dict[str, Any] = {
                     "account": account,
                     "allocation": allocation.address,
-                    "shares": str(allocation.grant.amount * leaf.contribution.weight // BPS),
+                    "shares": str(allocation.grant.amount * contribution.weight // BPS),
                 }
                 if sender is not None:
                     vesting = await claim_contribution(
-                        sender, launchpad, allocation, leaf.contribution, leaf.proof
+                        sender, launchpad, allocation, contribution, proofs[contribution]
                     )
                     row["vesting"] = vesting.address
                 rows.append(row)

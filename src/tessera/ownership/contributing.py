@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessera.assets.contributions import Contribution, verify_contribution
+from tessera.bindings import Allocation as AllocationClone
 from tessera.bindings import Launchpad, Share, Vesting
 from tessera.bindings.launchpad import AllocationOpened, ContributionClaimed, Grant
 from tessera.bindings.launchpad import Contribution as Leaf
@@ -15,7 +16,7 @@ from tessera.errors import Closed, InputError, NotFound
 from tessera.ownership.offering import allow
 from tessera.units import AssetId, Shares
 
-__all__ = ["Allocation", "claim_contribution", "find_allocations", "open_claim", "set_aside"]
+__all__ = ["Allocation", "claim_contribution", "find_allocations", "open_claims", "set_aside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +57,29 @@ async def find_allocations(
     return [Allocation(log.event.allocation, log.event.root, log.event.grant) for log in logs]
 
 
-async def open_claim(
+async def open_claims(
     reader: ChainReader,
     launchpad: Launchpad,
     asset: AssetId,
-    contribution: Contribution,
+    contributions: Sequence[Contribution],
     *,
     first: int = 0,
-) -> list[Allocation]:
-    """Return the allocations that a contribution did not claim from yet, oldest first.
+) -> list[tuple[Contribution, Allocation]]:
+    """Return what can still be claimed: each contribution with an allocation, the oldest first.
+
+    Parameters
+    ----------
+    contributions
+        Of one account, which may have contributed in several ways, with a leaf each.
+    first
+        The block to begin at.
 
     Raises
     ------
     NotFound
         Nothing was ever set aside.
     Closed
-        It claimed from all of them.
+        All of them claimed from all that was.
     """
     found = await find_allocations(reader, launchpad, asset, first=first)
     if not found:
@@ -79,21 +87,17 @@ async def open_claim(
             "shares for contributors",
             found="none set aside",
             wanted="an allocation of the publisher",
-            next_step="the publisher can: tessera attribution grant ASSET --shares N",
+            next_step="the publisher can: tessera attribution grant ASSET SHARES",
         )
-    logs = await reader.logs(
-        ContributionClaimed,
-        address=launchpad.address,
-        topics=ContributionClaimed.topics(asset=asset, account=contribution.account),
-        first=first,
+    pairs = [(contribution, each) for each in found for contribution in contributions]
+    claimed = await reader.read_all(
+        [AllocationClone(each.address).claimed(leaf.leaf()) for leaf, each in pairs]
     )
-    # One account may have contributed in several roles, with a leaf each; equal weights are told
-    # apart by the chain.
-    claimed = {log.event.allocation for log in logs if log.event.weight == contribution.weight}
-    left = [each for each in found if each.address not in claimed]
+    left = [pair for pair, done in zip(pairs, claimed, strict=True) if not done]
     if not left:
+        accounts = sorted({contribution.account for contribution in contributions})
         raise Closed(
-            f"shares for {contribution.account}",
+            f"shares for {', '.join(accounts)}",
             found="claimed already",
             wanted="an allocation that was not",
         )

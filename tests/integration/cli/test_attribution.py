@@ -91,3 +91,30 @@ def test_the_printed_root_is_on_the_chain(world: Program, tmp_path: Path) -> Non
     file.write_text(json.dumps(leaves))
     forged = world("attribution", "claim", "weighed", file, "archive")
     assert (forged.code, "another root" in forged.err) == (2, True)
+
+
+def test_who_contributed_in_two_ways_gets_both_parts(world: Program, tmp_path: Path) -> None:
+    """Two leaves of one account and one weight, of which somebody else has claimed the first.
+
+    They were told apart by their weight, so that the second part looked claimed for good.
+    """
+    folder = write_bundle(tmp_path / "twice", "twice")
+    address = world.ok("account", "create", "twofold", "--no-fund")["address"]
+    with (folder / "tessera.toml").open("a") as manifest:
+        for role in ("data", "code"):
+            manifest.write(
+                f'[[contributors]]\naccount = "{address}"\nrole = "{role}"\nweight = 5000\n'
+            )
+    world.ok("publish", folder)
+    world.ok("tokenize", "twice", "--supply", "1000", "--floor", "60")
+    world.ok("attribution", "grant", "twice", "300", "--duration", "1s", "--yes")
+    leaves = world.ok("attribution", "leaves", folder)
+    only = tmp_path / "one.json"
+    only.write_text(json.dumps({**leaves, "leaves": leaves["leaves"][:1]}))
+    arguments = ("twofold", "--as", "publisher", "--yes")
+    first = world.ok("attribution", "claim", "twice", only, *arguments)
+    second = world.ok("attribution", "claim", "twice", folder, *arguments)
+    claims = first["claims"] + second["claims"]
+    assert [row["shares"] for row in claims] == [str(150 * 10**18)] * 2
+    again = world("attribution", "claim", "twice", folder, *arguments)
+    assert (again.code, "claimed already" in again.err) == (4, True)

@@ -227,15 +227,21 @@ class Offering(Contract):
 
     def buy(
         self,
-        amount: int,
+        wanted: int,
         receiver: str | None = None,
         most: int | None = None,
         proof: Sequence[bytes] | None = None,
-    ) -> Call[int]:
-        """`most`: The receiver's part of the list of buyers, in raw shares, with its `proof`; of no meaning without one. Returns: What it cost, in base units, rounded up."""
+        least: int | None = None,
+    ) -> Call[tuple[int, int]]:
+        """`least`: The fewest raw shares to accept; without it, no fewer than `wanted`. `most`: The receiver's part of the list of buyers, in raw shares, with its `proof`; of no meaning without one. Returns: Raw shares, and what they cost, in base units, rounded up."""
         if receiver is None:
             return self._call(
-                "buy", "d96a094a", ("uint256",), (amount,), ("uint256",), lambda v: v[0]
+                "buy",
+                "d96a094a",
+                ("uint256",),
+                (wanted,),
+                ("uint256", "uint256"),
+                lambda v: (v[0], v[1]),
             )
         if most is None:
             return self._call(
@@ -243,11 +249,11 @@ class Offering(Contract):
                 "7deb6025",
                 ("uint256", "address"),
                 (
-                    amount,
+                    wanted,
                     receiver,
                 ),
-                ("uint256",),
-                lambda v: v[0],
+                ("uint256", "uint256"),
+                lambda v: (v[0], v[1]),
             )
         if proof is None:
             return self._call(
@@ -255,25 +261,40 @@ class Offering(Contract):
                 "2afaca20",
                 ("uint256", "address", "uint256"),
                 (
-                    amount,
+                    wanted,
                     receiver,
                     most,
                 ),
-                ("uint256",),
-                lambda v: v[0],
+                ("uint256", "uint256"),
+                lambda v: (v[0], v[1]),
+            )
+        if least is None:
+            return self._call(
+                "buy",
+                "fe49cff8",
+                ("uint256", "address", "uint256", "bytes32[]"),
+                (
+                    wanted,
+                    receiver,
+                    most,
+                    proof,
+                ),
+                ("uint256", "uint256"),
+                lambda v: (v[0], v[1]),
             )
         return self._call(
             "buy",
-            "fe49cff8",
-            ("uint256", "address", "uint256", "bytes32[]"),
+            "e45ffe8a",
+            ("uint256", "address", "uint256", "bytes32[]", "uint256"),
             (
-                amount,
+                wanted,
                 receiver,
                 most,
                 proof,
+                least,
             ),
-            ("uint256",),
-            lambda v: v[0],
+            ("uint256", "uint256"),
+            lambda v: (v[0], v[1]),
         )
 
     def collect(self, buyer: str) -> Call[int]:

@@ -187,6 +187,7 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership import curve as curves
         from tessera.ownership import offering as sales
         from tessera.ownership.launch import read_list, shown_part
+        from tessera.units import Shares
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -201,12 +202,13 @@ def register(app: typer.Typer) -> None:
                 got, cost = await curves.preview_buy(
                     world.reader, sale, spend, buyer=buyer.address, now=now
                 )
-                least = min(got, amount)
             else:
                 cost = await sales.preview_buy(
                     world.reader, sale, amount, buyer=buyer.address, now=now
                 )
-                got = least = amount
+                got = amount
+            # A little less will do, or anybody could stop the purchase by buying a dust before it.
+            least = Shares(-(-min(got, amount) * 99 // 100))
             preview = (
                 f"{shown_shares(got)} shares of {record.slug} cost {world.currency.shown(cost)}"
             )
@@ -216,11 +218,13 @@ def register(app: typer.Typer) -> None:
                 "slug": record.slug,
                 "offering": sale.address,
                 "shares": str(got),
+                "least_shares": str(least),
                 "cost": str(cost),
                 "effects": effects_json(effects),
             }
             if dry_run:
-                session.say({**data, "dry_run": True}, preview, *_shown(world, effects))
+                fewer = f"  if others are faster: no fewer than {shown_shares(least)}"
+                session.say({**data, "dry_run": True}, preview, *_shown(world, effects), fewer)
                 return
             confirmed(session, f"{preview}. Buy", yes=yes)
             limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
@@ -231,16 +235,29 @@ def register(app: typer.Typer) -> None:
                 made = await curves.buy(
                     buyer, sale, currency, cost, least=least, now=now, listed=part
                 )
-                delivered, tx_hash = True, made.tx_hash
-                data |= {"graduated": made.graduated, "shares": str(made.shares)}
+                delivered, came, paid = True, made.shares, made.cost
+                tx_hash = made.tx_hash
+                data |= {"graduated": made.graduated}
             else:
                 bought = await sales.buy(
-                    buyer, sale, currency, amount, max_cost=limit, now=now, listed=part
+                    *(buyer, sale, currency, amount),
+                    max_cost=limit,
+                    now=now,
+                    least=least,
+                    listed=part,
                 )
-                delivered, tx_hash = bought.delivered, bought.tx_hash
+                delivered, came, paid = bought.delivered, bought.shares, bought.cost
+                tx_hash = bought.tx_hash
             session.say(
-                {**data, "delivered": delivered, "transaction": tx_hash},
-                f"bought {preview.replace(' cost ', ' for ')}",
+                {
+                    **data,
+                    "shares": str(came),
+                    "cost": str(paid),
+                    "delivered": delivered,
+                    "transaction": tx_hash,
+                },
+                f"bought {shown_shares(came)} shares of {record.slug} "
+                f"for {world.currency.shown(paid)}",
                 "they are yours"
                 if delivered
                 else "they wait for the soft cap; then: tessera claim",

@@ -132,20 +132,25 @@ def initialize():
 
 @external
 def buy(
-    amount: uint256,
+    wanted: uint256,
     receiver: address = msg.sender,
     most: uint256 = 0,
     proof: DynArray[bytes32, merkle.MAX_PROOF] = [],
-) -> uint256:
+    least: uint256 = max_value(uint256),
+) -> (uint256, uint256):
     """
-    @notice Buy `amount` raw shares for `receiver`. Delivered at once if the sale is final, else kept for `collect`.
+    @notice Buy `wanted` raw shares for `receiver`, or all that are left. Delivered at once if the sale is final, else
+            kept for `collect`.
     @param most The receiver's part of the list of buyers, in raw shares, with its `proof`; of no meaning without one.
-    @return What it cost, in base units, rounded up.
+    @param least The fewest raw shares to accept; without it, no fewer than `wanted`.
+    @return Raw shares, and what they cost, in base units, rounded up.
     """
     now: uint256 = block.timestamp
     assert now >= sales._start(), "offering: not open yet"
     assert now < sales._end(), "offering: over"
-    assert amount != 0 and amount <= self.unsold, "offering: not that many shares left"
+    # Whoever buys all that is left cannot be kept from it by a purchase of one raw share before.
+    amount: uint256 = min(wanted, self.unsold)
+    assert amount != 0 and amount >= min(wanted, least), "offering: not that many shares left"
     in_all: uint256 = self.bought_in_all[receiver] + amount
     sales._check_buyer(receiver, in_all, most, proof)
     cost: uint256 = self._cost(amount)
@@ -179,7 +184,7 @@ def buy(
         self.bought[receiver] += amount
         self.paid_by[receiver] += cost
         self.escrowed += amount
-    return cost
+    return amount, cost
 
 
 @external

@@ -356,6 +356,7 @@ async def buy(
     *,
     max_cost: Units,
     now: UnixSeconds,
+    least: Shares | None = None,
     listed: tuple[int, Sequence[bytes]] | None = None,
 ) -> Purchase:
     """Buy shares: an approval of exactly their cost, and the purchase.
@@ -370,6 +371,8 @@ async def buy(
         The most that the buyer agreed to pay, base units.
     now
         Unix seconds.
+    least
+        The fewest raw shares to accept, should others buy in the meantime; None: no fewer.
     listed
         The sender's part of the list of buyers, raw shares, and its proof.
 
@@ -393,7 +396,9 @@ async def buy(
     await check_money(sender, currency, cost)
     await allow(sender, currency, offering.address, cost)
     most, proof = listed or (0, ())
-    receipt = await sender.send(offering.buy(amount, sender.address, most, list(proof)))
+    receipt = await sender.send(
+        offering.buy(amount, sender.address, most, list(proof), amount if least is None else least)
+    )
     bought = receipt.one_of(Bought, address=offering.address)
     final = await sender.reader.read(offering.final())
     return Purchase(Shares(bought.amount), Units(bought.cost), final, receipt.tx_hash)

@@ -110,29 +110,35 @@ class OfferingModel:
         self.paid_by: defaultdict[Address, int] = defaultdict(int)
         self.accruals = AccrualsModel()
 
-    def buy(self, buyer: Address, amount: int, now: int, *, revenue: int) -> int:
+    def buy(
+        self, buyer: Address, wanted: int, now: int, *, revenue: int, least: int | None = None
+    ) -> tuple[int, int]:
         """Sell raw shares to `buyer`.
 
         Parameters
         ----------
         buyer
             Gets the shares, at once if the sale is final.
-        amount
-            Raw shares.
+        wanted
+            Raw shares; if fewer are left, all of them.
         now
             Unix seconds.
         revenue
             What the Share would pay the Offering now.
+        least
+            The fewest raw shares to accept; all that are wanted where it is None.
 
         Returns
         -------
-        int
-            The cost, base units, rounded up.
+        tuple of int
+            Raw shares, and their cost, base units rounded up.
         """
         sale = self.sale
         _require(now >= sale.start, "offering: not open yet")
         _require(now < sale.end, "offering: over")
-        _require(0 < amount <= self.unsold, "offering: not that many shares left")
+        amount = min(wanted, self.unsold)
+        enough = amount >= (wanted if least is None else min(wanted, least))
+        _require(amount != 0 and enough, "offering: not that many shares left")
         in_all = self.bought_in_all[buyer] + amount
         check_buyer(buyer, in_all, sale.cap_per_buyer, sale.allowed)
         _require(buyer != sale.publisher, "offering: the publisher cannot buy")
@@ -154,7 +160,7 @@ class OfferingModel:
             self.bought[buyer] += amount
             self.paid_by[buyer] += cost
             self.escrowed += amount
-        return cost
+        return amount, cost
 
     def collect(self, buyer: Address, *, revenue: int) -> int:
         """Send a buyer what was bought before the sale became final; raw shares."""

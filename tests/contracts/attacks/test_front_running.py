@@ -81,7 +81,35 @@ def test_the_first_buyer_pays_what_the_last_one_pays(
     quoted = offering("preview_buy", ONE_SHARE)
     offering("buy", 9 * ONE_SHARE, by=attacker.address)
     assert offering("preview_buy", ONE_SHARE) == quoted
-    assert offering("buy", ONE_SHARE, by=buyer.address) == quoted
+    assert offering("buy", ONE_SHARE, by=buyer.address) == (ONE_SHARE, quoted)
+
+
+def test_a_purchase_of_all_that_is_left_is_not_stopped_by_one_raw_share(
+    world: World, publisher: Person, buyer: Person, attacker: Person
+) -> None:
+    """Whoever sees it coming buys one raw share before, for a base unit, and it fails; and again.
+
+    The buyer gets what is left, if it is as much as the buyer said.
+    """
+    asset = world.publish(publisher)
+    share = world.tokenize(asset, publisher)
+    share("approve", world.launchpad, 10 * ONE_SHARE, by=publisher.address)
+    whole = 10 * ONE_SHARE
+    times = (world.now, world.now + DAY)
+    sale = (publisher.address, 10**6, whole, 0, whole, *times, *OPEN_TO_ALL)
+    address = world.launchpad("offer", asset, sale, by=publisher.address)
+    offering = Contract(world.engine, compiled("Offering"), address)
+    for who in (attacker, buyer):
+        world.fund(who, 10**7, spender=offering)
+    assert offering("buy", 1, by=attacker.address) == (1, 1)
+    to, nothing = buyer.address, (0, [])
+    with refused("offering: not that many shares left"):
+        offering("buy", whole, to, *nothing, whole, by=to)
+    with refused("offering: not that many shares left"):
+        offering("buy", whole, by=to)
+    assert offering("buy", whole, to, *nothing, whole * 99 // 100, by=to) == (whole - 1, 10**7)
+    with refused("offering: not that many shares left"):
+        offering("buy", whole, to, *nothing, 0, by=to)
 
 
 def test_a_sale_cannot_be_changed_under_its_buyers(
@@ -107,7 +135,7 @@ def test_a_sale_cannot_be_changed_under_its_buyers(
     assert first != second
     offering = Contract(world.engine, compiled("Offering"), first)
     world.fund(buyer, 10**6, spender=offering)
-    assert offering("buy", ONE_SHARE, by=buyer.address) == 10**6
+    assert offering("buy", ONE_SHARE, by=buyer.address) == (ONE_SHARE, 10**6)
 
 
 def test_nobody_opens_the_channel_of_another_payer(

@@ -101,24 +101,31 @@ class OfferingPromises(RuleBasedStateMachine):
         payer=st.sampled_from(BUYERS),
         part=st.one_of(st.fractions(0, Fraction(11, 10)), st.just(Fraction(1))),
         dust=st.booleans(),
+        enough=st.one_of(st.none(), st.fractions(0, Fraction(11, 10))),
     )
-    def buy(self, buyer: Person, payer: Person, part: Fraction, dust: bool) -> None:
-        amount = 1 if dust else int(self.model.unsold * part)
+    def buy(
+        self, buyer: Person, payer: Person, part: Fraction, dust: bool, enough: Fraction | None
+    ) -> None:
+        wanted = 1 if dust else int(self.model.unsold * part)
+        least = None if enough is None else int(wanted * enough)
+        amount = min(wanted, self.model.unsold)
         cost = cost_of(amount, self.sale.price)
         self.world.fund(payer, cost, spender=self.offering)
         revenue, now = self._revenue(), self.world.now
         taken = both(
-            lambda: self.model.buy(key_of(buyer), amount, now, revenue=revenue),
+            lambda: self.model.buy(key_of(buyer), wanted, now, revenue=revenue, least=least),
             lambda: self.offering(
                 "buy",
-                amount,
+                wanted,
                 buyer.address,
                 *shown_by(self.allowed, buyer, instead=BUYERS[0]),
+                *([] if least is None else [least]),
                 by=payer.address,
             ),
         )
         if taken is not None:
-            assert taken == cost == self.offering("preview_buy", amount)
+            assert taken == (amount, cost)
+            assert cost == self.offering("preview_buy", amount)
             self.paid[buyer] += cost
             if self.model.final:
                 self.got[buyer] += amount

@@ -37,7 +37,9 @@ class Store:
     def buy(self, who: Person, whole_shares: int) -> int:
         """Fund a buyer exactly and buy."""
         self.world.fund(who, whole_shares * PRICE, spender=self.offering)
-        return int(self.offering("buy", whole_shares * ONE_SHARE, by=who.address))
+        amount, cost = self.offering("buy", whole_shares * ONE_SHARE, by=who.address)
+        assert amount == whole_shares * ONE_SHARE
+        return int(cost)
 
     def shares_of(self, who: Person) -> float:
         """Read a balance in whole shares."""

@@ -214,7 +214,7 @@ def run(step: Step, runner: Runner, log: Path) -> str:
                 "access create, tokenize, offer, buy, sales close, market swap, market add, "
                 "disclosure, access redeem, call, settle, access rent-out, access rent, "
                 "access resell, orders fill, govern lock, govern propose endpoint, govern vote, "
-                "govern execute, govern claim, market claim, claim"
+                "govern execute, claim"
             ),
         ),
     ],

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from tessera.app.operator import Operator, ServedModel, operate
     from tessera.app.running import Running, find_running
     from tessera.app.settling import (
+        due_from_books,
+        income_json,
         proofs_json,
         prove_from_books,
         report_json,
+        send_income_on,
         settle_from_books,
+        waiting_income,
     )
     from tessera.app.upstreams import choose_model, find_upstreams, write_upstream_bundle
     from tessera.app.world import Currency, World, connect, open_world
@@ -31,14 +35,18 @@ __all__ = [
     "ask_supervisor",
     "choose_model",
     "connect",
+    "due_from_books",
     "find_running",
     "find_upstreams",
+    "income_json",
     "open_world",
     "operate",
     "proofs_json",
     "prove_from_books",
     "report_json",
+    "send_income_on",
     "settle_from_books",
+    "waiting_income",
     "write_upstream_bundle",
 ]
 
@@ -51,14 +59,18 @@ _HOMES: Final = {
     "ask_supervisor": "tessera.app.control",
     "choose_model": "tessera.app.upstreams",
     "connect": "tessera.app.world",
+    "due_from_books": "tessera.app.settling",
     "find_running": "tessera.app.running",
     "find_upstreams": "tessera.app.upstreams",
+    "income_json": "tessera.app.settling",
     "open_world": "tessera.app.world",
     "operate": "tessera.app.operator",
     "proofs_json": "tessera.app.settling",
     "prove_from_books": "tessera.app.settling",
     "report_json": "tessera.app.settling",
+    "send_income_on": "tessera.app.settling",
     "settle_from_books": "tessera.app.settling",
+    "waiting_income": "tessera.app.settling",
     "write_upstream_bundle": "tessera.app.upstreams",
 }
 

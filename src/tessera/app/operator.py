@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tessera.app.settling import send_income_on
 from tessera.app.stakes import LockedShares, read_from
 from tessera.app.upstreams import allowed_upstreams
 from tessera.app.world import BOOKS, World
@@ -18,6 +19,7 @@ from tessera.assets.directory import AssetRecord, EndpointRecord, ReleaseRecord
 from tessera.assets.manifest import UpstreamRunner
 from tessera.chain.wallet import Account
 from tessera.errors import ChainError, TesseraError
+from tessera.ownership.income import SentOn
 from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
 from tessera.payments.onchain_orders import OrdersOnChain
@@ -171,6 +173,10 @@ class Operator:
         """Prove every order that was served, now, so that its money flows."""
         return await self.prover.prove()
 
+    async def send_on(self) -> list[SentOn]:
+        """Send on what lies in the Tills of what is served, as royalties do."""
+        return await send_income_on(self.world, self.world.sender(self.world.config.operator))
+
     async def status(self) -> dict[str, Any]:
         """Return how things are, as JSON values."""
         claims = await self.ledger.claims()
@@ -184,6 +190,7 @@ class Operator:
             "calls_in_flight": self.ledger.in_flight,
             "channels_due": len(claims),
             "due": str(sum(claim.due for claim in claims)),
+            "orders_due": len(await self.ledger.proofs()),
             "height": await self.world.reader.block_number(),
         }
 

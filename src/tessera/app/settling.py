@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tessera.app.world import BOOKS, World
+from tessera.chain.sender import Sender
+from tessera.ownership.income import SentOn, WaitingIncome, read_waiting, send_on
 from tessera.payments.account import Account
 from tessera.payments.ledger import Claim
 from tessera.payments.onchain import OperatorOnChain, channels_domain
@@ -16,7 +18,16 @@ from tessera.payments.reading import BooksReader
 from tessera.payments.settle import SettlementReport, Settler
 from tessera.spec.signatures import address_of, address_text
 
-__all__ = ["proofs_json", "prove_from_books", "report_json", "settle_from_books"]
+__all__ = [
+    "due_from_books",
+    "income_json",
+    "proofs_json",
+    "prove_from_books",
+    "report_json",
+    "send_income_on",
+    "settle_from_books",
+    "waiting_income",
+]
 
 
 async def settle_from_books(world: World) -> SettlementReport:
@@ -74,6 +85,49 @@ async def prove_from_books(world: World) -> ProofReport:
         return await prover.prove()
     finally:
         await books.close()
+
+
+async def due_from_books(world: World) -> dict[str, Any]:
+    """Return what the operator's books say is due and to be proved, as `Operator.status` says it.
+
+    Raises
+    ------
+    NotFound, WrongChain, ChainError
+        As `settle_from_books`.
+    """
+    sender = world.sender(world.config.operator)
+    books = await BooksReader.open(
+        world.config.data_dir / BOOKS,
+        channels_domain(world.deployment),
+        address_of(sender.address),
+    )
+    try:
+        claims = await _NotOnChain(books, world, sender.address).claims()
+        chain = OrdersOnChain(world.reader, sender, world.deployment)
+        proofs = await _NotProved(books, chain).proofs()
+    finally:
+        await books.close()
+    return {
+        "due": str(sum(claim.due for claim in claims)),
+        "channels_due": len(claims),
+        "orders_due": len(proofs),
+    }
+
+
+async def waiting_income(world: World, operator: str) -> list[WaitingIncome]:
+    """Return what waits on its way to the accounts of the assets that an operator serves."""
+    await world.directory.refresh()
+    served = [record for record in world.directory if operator in record.endpoints]
+    deployment = world.deployment
+    return await read_waiting(world.reader, deployment.channels, deployment.currency, served)
+
+
+async def send_income_on(world: World, sender: Sender) -> list[SentOn]:
+    """Send on what waits on its way to the accounts of the assets that the sender serves."""
+    await world.directory.refresh()
+    served = [record for record in world.directory if sender.address in record.endpoints]
+    deployment = world.deployment
+    return await send_on(sender, deployment.channels, deployment.currency, served)
 
 
 class _NotProved:
@@ -139,6 +193,22 @@ def report_json(report: SettlementReport) -> dict[str, Any]:
         "refused": [[str(channel), reason] for channel, reason in report.refused],
         "flushed": [str(asset) for asset in report.flushed],
         "not_flushed": [[str(asset), reason] for asset, reason in report.not_flushed],
+    }
+
+
+def income_json(done: Sequence[SentOn]) -> dict[str, Any]:
+    """Return what was sent on as JSON values, to stand beside a settlement's."""
+    return {
+        "sent_on": [
+            {
+                "asset": str(each.asset),
+                "slug": each.slug,
+                "split": str(each.split),
+                "handed_on": str(each.handed_on),
+                "failure": each.failure,
+            }
+            for each in done
+        ]
     }
 
 

@@ -8,11 +8,15 @@ import typer
 
 from tessera.cli.amounts import shown_shares, shown_time
 from tessera.cli.session import Session, command
+from tessera.units import format_amount
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tessera.app import World
+    from tessera.assets.directory import AssetRecord
+    from tessera.ownership.claiming import ClaimedItem
+    from tessera.ownership.income import SentOn, WaitingIncome
     from tessera.ownership.portfolio import Portfolio
 
 __all__ = ["register"]
@@ -22,26 +26,39 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
 
     @command(app)
-    async def settle(session: Session) -> None:
-        """Turn all charges into money now, in one transaction.
+    async def settle(
+        session: Session,
+        *,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Say what is due; sign and send nothing.")
+        ] = False,
+    ) -> None:
+        """Turn all charges and served orders into money now, and send income on to its owners.
 
         The running operator does it; with --rpc and none running, this command, from its books.
         """
         from tessera.app import (
             ask_supervisor,
+            income_json,
             proofs_json,
             prove_from_books,
             report_json,
+            send_income_on,
             settle_from_books,
         )
 
         async with session.world() as world:
+            if dry_run:
+                await _say_due(session, world)
+                return
             with session.waiting("settling"):
                 if world.running is not None:
                     report = await ask_supervisor(world.config.data_dir, "settle")
                 else:
                     report = report_json(await settle_from_books(world))
                     report |= proofs_json(await prove_from_books(world))
+                    operator = world.sender(world.config.operator)
+                    report |= income_json(await send_income_on(world, operator))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
             waits = [f"not handed on   asset {n}: {why}" for n, why in report["not_flushed"]]
@@ -60,6 +77,11 @@ def register(app: typer.Typer) -> None:
                 *skipped,
                 *refused,
                 *waits,
+                *(
+                    _sent_on_line(world, each)
+                    for each in report["sent_on"]
+                    if [each["asset"], each["failure"]] not in report["not_flushed"]
+                ),
             )
 
     @command(app)
@@ -70,12 +92,22 @@ def register(app: typer.Typer) -> None:
         ] = None,
         *,
         everything: Annotated[
-            bool, typer.Option("--all", help="From every asset, grant, sale and credit.")
+            bool, typer.Option("--all", help="From every asset, lock, pool, grant, sale, credit.")
         ] = False,
-    ) -> None:
-        """Take what is yours: revenue of shares, unlocked grants, purchases and refunds."""
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Say what waits; sign and send nothing.")
+        ] = False,
+    ) -> int:
+        """Take what is yours: revenue wherever your shares are, grants, purchases, refunds.
+
+        What lies in Tills of the asset is sent on first, to all of its holders; one claim that
+        fails does not stop the others.
+        """
         from tessera.errors import InputError
-        from tessera.ownership.claiming import claim_everything
+        from tessera.ownership.claiming import claim as take
+        from tessera.ownership.claiming import claims_of
+        from tessera.ownership.income import send_on
+        from tessera.presenting import exit_code
 
         if (asset is None) == (not everything):
             raise InputError(
@@ -83,43 +115,49 @@ def register(app: typer.Typer) -> None:
             )
         async with session.world() as world:
             sender = world.sender(session.actor("holder"))
-            chosen = None if asset is None else (await session.asset(world, asset)).share
-            portfolio = await _portfolio(world, sender.address)
-            if asset is not None and chosen is None:
-                from tessera.errors import NotFound
-
-                raise NotFound(f"shares of {asset}", found="none", wanted="a tokenized asset")
+            deployment = world.deployment
+            chosen = None if asset is None else await session.asset(world, asset)
+            waiting = await _waiting(world, sender.address, chosen)
             with session.waiting("claiming"):
-                done = await claim_everything(
-                    sender, portfolio, world.deployment.channels, share=chosen, now=world.now()
+                sent = []
+                if waiting and not dry_run:
+                    records = [r for r in world.directory if r.asset in {w.asset for w in waiting}]
+                    sent = await send_on(sender, deployment.channels, deployment.currency, records)
+                claims = claims_of(
+                    await _portfolio(world, sender.address),
+                    deployment.channels,
+                    deployment.governor,
+                    deployment.exchange,
+                    now=world.now(),
                 )
-            lines = [
-                f"{item.what}: "
-                + (
-                    shown_shares(item.shares) + " shares"
-                    if item.shares
-                    else world.currency.shown(item.amount)
-                )
-                for item in done
-            ]
-            total = sum(item.amount for item in done)
+                about = None if chosen is None else await _tokens_of(world, chosen)
+                wanted = [each for each in claims if about is None or each.token in about]
+                others = [each for each in claims if each not in wanted]
+                found = [item for each in wanted for item in each.items]
+                done = found if dry_run else await take(sender, wanted)
+            total = sum(item.amount for item in done if item.failure is None)
+            nothing = not done and not (dry_run and waiting) and not sent
             session.say(
                 {
                     "account": sender.address,
                     "total": str(total),
-                    "claims": [
-                        {
-                            "what": item.what,
-                            "address": item.address,
-                            "amount": str(item.amount),
-                            "shares": str(item.shares),
-                        }
-                        for item in done
-                    ],
+                    "claims": [_item_json(item) for item in done],
+                    "elsewhere": [_item_json(item) for each in others for item in each.items],
+                    **_sent_json(sent, waiting, dry_run=dry_run),
                 },
-                *lines,
-                f"{world.currency.shown(total)} in all" if done else "nothing to claim now",
+                *(_waiting_line(world, each) for each in waiting if dry_run),
+                *(_sent_on_line(world, each) for each in _sent_json(sent, [])["sent_on"]),
+                *(_item_line(world, item) for item in done),
+                *([f"{world.currency.shown(total)} in all"] if done else []),
+                *(["nothing to claim now"] if nothing else []),
+                *(
+                    f"elsewhere: {_item_line(world, item)}"
+                    for each in others
+                    for item in each.items
+                ),
+                *(["next: tessera claim --all"] if others else []),
             )
+            return next((exit_code(item.failure) for item in done if item.failure), 0)
 
     @command(app)
     async def portfolio(
@@ -135,6 +173,130 @@ def register(app: typer.Typer) -> None:
             )
 
 
+async def _say_due(session: Session, world: World) -> None:
+    from tessera.app import ask_supervisor, due_from_books, waiting_income
+
+    if world.running is not None:
+        told = await ask_supervisor(world.config.data_dir, "status")
+        operator = world.running.operator
+    else:
+        told = await due_from_books(world)
+        operator = world.account(world.config.operator).address
+    waiting = await waiting_income(world, operator)
+    due, channels, orders = told["due"], told["channels_due"], told["orders_due"]
+    lines = [
+        *(
+            [f"would settle   {world.currency.shown(int(due))} on {channels} channels"]
+            * bool(channels)
+        ),
+        *([f"would prove    {orders} orders"] * bool(orders)),
+        *(_waiting_line(world, each) for each in waiting),
+    ]
+    session.say(
+        {
+            "due": due,
+            "channels_due": channels,
+            "orders_due": orders,
+            **_sent_json([], waiting, dry_run=True),
+        },
+        *(lines or ["nothing is due"]),
+    )
+
+
+async def _waiting(world: World, account: str, chosen: AssetRecord | None) -> list[WaitingIncome]:
+    """Return what waits in Tills of an asset, or of all in which the account has a part."""
+    from tessera.ownership.income import read_waiting
+
+    await world.directory.refresh()
+    if chosen is not None:
+        records = [chosen]
+    else:
+        found = await _portfolio(world, account)
+        shares = {
+            *(each.share for each in found.holdings if each.amount),
+            *(each.share for each in found.locked),
+            *(each.share for each in found.vestings),
+            *(each.token for each in found.pooled),
+        }
+        records = [
+            record
+            for record in world.directory
+            if record.share in shares or (record.share is None and record.owner == account)
+        ]
+    deployment = world.deployment
+    return await read_waiting(world.reader, deployment.channels, deployment.currency, records)
+
+
+async def _tokens_of(world: World, record: AssetRecord) -> set[str | None]:
+    """Return the tokens that stand for something of an asset: its Share and its products."""
+    from tessera.ownership.access import find_products
+
+    products = await find_products(
+        world.reader,
+        world.deployment.storefront,
+        asset=record.asset,
+        first=world.deployment.since,
+    )
+    return {record.share, *(access.address for access in products)} - {None}
+
+
+def _sent_json(
+    sent: list[SentOn], waiting: list[WaitingIncome], *, dry_run: bool = False
+) -> dict[str, Any]:
+    from tessera.app import income_json
+
+    if not dry_run:
+        return income_json(sent)
+    return {
+        "dry_run": True,
+        "waiting": [
+            {
+                "asset": str(each.asset),
+                "slug": each.slug,
+                "in_tills": str(each.in_tills),
+                "pending": str(each.pending),
+            }
+            for each in waiting
+        ],
+    }
+
+
+def _waiting_line(world: World, income: WaitingIncome) -> str:
+    shown = world.currency.shown
+    return (
+        f"would send on  {shown(income.in_tills)} out of Tills of {income.slug}, and "
+        f"{shown(income.pending)} that is split already"
+    )
+
+
+def _sent_on_line(world: World, sent: dict[str, Any]) -> str:
+    shown = world.currency.shown
+    if sent["failure"]:
+        return f"not sent on   income of {sent['slug']}: {sent['failure']}"
+    return (
+        f"sent on   {shown(int(sent['split']))} out of Tills of {sent['slug']}, "
+        f"{shown(int(sent['handed_on']))} to whom it is owed"
+    )
+
+
+def _item_json(item: ClaimedItem) -> dict[str, Any]:
+    return {
+        "what": item.what,
+        "address": item.address,
+        "amount": str(item.amount),
+        "shares": str(item.shares),
+        "failure": item.failure and item.failure.message,
+    }
+
+
+def _item_line(world: World, item: ClaimedItem) -> str:
+    if item.failure is not None:
+        return f"{item.what}: failed: {item.failure.message}"
+    if item.shares:
+        return f"{item.what}: {shown_shares(item.shares)} shares"
+    return f"{item.what}: {world.currency.shown(item.amount)}"
+
+
 async def _portfolio(world: World, address: str) -> Portfolio:
     from tessera.ownership.portfolio import read_portfolio
 
@@ -146,6 +308,9 @@ async def _portfolio(world: World, address: str) -> Portfolio:
         launchpad=world.deployment.launchpad,
         channels=world.deployment.channels,
         currency=world.deployment.currency,
+        governor=world.deployment.governor,
+        exchange=world.deployment.exchange,
+        storefront=world.deployment.storefront,
         first_block=world.deployment.since,
         now=world.now(),
     )
@@ -218,6 +383,35 @@ def _portfolio_json(found: Portfolio) -> dict[str, Any]:
             }
             for each in found.curves
         ],
+        "locked": [
+            {
+                "asset": str(each.asset),
+                "share": each.share,
+                "symbol": each.symbol,
+                "amount": str(each.amount),
+                "claimable": str(each.claimable),
+            }
+            for each in found.locked
+        ],
+        "pooled": [
+            {
+                "token": each.token,
+                "symbol": each.symbol,
+                "tokens": str(each.tokens),
+                "money": str(each.money),
+                "claimable": str(each.claimable),
+            }
+            for each in found.pooled
+        ],
+        "refundable": [
+            {
+                "access": each.access,
+                "symbol": each.symbol,
+                "order": each.number,
+                "amount": str(each.amount),
+            }
+            for each in found.refundable
+        ],
         "channels": [
             {
                 "operator": each.operator,
@@ -243,6 +437,22 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
             part = f"{100 * each.amount / each.supply:.4g} %"
             row = (each.symbol, shown_shares(each.amount), part)
             table.add_row(*row, money(each.claimable), money(each.claimed))
+        console.print(table)
+    if found.locked:
+        table = session.table("locked", "shares>", "claimable>")
+        for lock in found.locked:
+            table.add_row(lock.symbol, shown_shares(lock.amount), money(lock.claimable))
+        console.print(table)
+    if found.pooled:
+        table = session.table("in the pool", "tokens>", "money>", "claimable>")
+        for pooled in found.pooled:
+            tokens = format_amount(pooled.tokens, decimals=pooled.decimals, grouped=True)
+            table.add_row(pooled.symbol, tokens, money(pooled.money), money(pooled.claimable))
+        console.print(table)
+    if found.refundable:
+        table = session.table("order not served", "refund>")
+        for order in found.refundable:
+            table.add_row(f"{order.symbol} {order.number}", money(order.amount))
         console.print(table)
     if found.vestings:
         from tessera.ownership.vesting import calendar

@@ -149,7 +149,14 @@ def register(app: typer.Typer) -> None:
 async def _opened(
     session: Session, stack: AsyncExitStack, config: Any, *, deploy: bool
 ) -> tuple[World, Operator, GatewayServer, Running]:
-    from tessera.app import Running, open_world, operate, proofs_json, report_json
+    from tessera.app import (
+        Running,
+        income_json,
+        open_world,
+        operate,
+        proofs_json,
+        report_json,
+    )
     from tessera.app.control import answer_commands
     from tessera.app.running import find_running
     from tessera.gateway.opening import open_gateway
@@ -179,7 +186,8 @@ async def _opened(
 
     async def settle() -> dict[str, Any]:
         settled = report_json(await operator.settle())
-        return {**settled, **proofs_json(await operator.prove())}
+        proved = proofs_json(await operator.prove())
+        return {**settled, **proved, **income_json(await operator.send_on())}
 
     await stack.enter_async_context(
         answer_commands(config.data_dir, {"settle": settle, "status": operator.status})

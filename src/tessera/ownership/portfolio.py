@@ -6,12 +6,26 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tessera.bindings import Auction, Channels, Curve, Launchpad, Offering, Share, TestDollar
+from tessera.bindings import (
+    Auction,
+    Channels,
+    Curve,
+    Exchange,
+    Governor,
+    Launchpad,
+    Offering,
+    Share,
+    Storefront,
+    TestDollar,
+)
+from tessera.bindings.access import Access
 from tessera.bindings.channels import ChannelOpened
 from tessera.bindings.share import RevenueClaimed
 from tessera.chain.reader import ChainReader
+from tessera.ownership.access import orders_of, read_product
 from tessera.ownership.auction import AuctionView, find_auctions, read_auction
 from tessera.ownership.curve import CurveView, find_curves, read_curve
+from tessera.ownership.exchange import find_pools
 from tessera.ownership.offering import OfferingView, Stage, find_offerings, read_offering
 from tessera.ownership.vesting import VestingView, find_vestings, read_vesting
 from tessera.units import AssetId, ChannelNumber, Shares, Units, UnixSeconds
@@ -21,8 +35,11 @@ __all__ = [
     "ChannelHolding",
     "CurveHolding",
     "Holding",
+    "LockedHolding",
     "OfferingHolding",
+    "PooledHolding",
     "Portfolio",
+    "RefundableOrder",
     "read_channels",
     "read_portfolio",
 ]
@@ -49,6 +66,67 @@ class Holding:
     supply: Shares
     claimable: Units
     claimed: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedHolding:
+    """Shares of one asset that are locked to vote.
+
+    Attributes
+    ----------
+    asset, share, symbol
+        Which.
+    amount
+        Raw shares.
+    claimable
+        Base units that they earned.
+    """
+
+    asset: AssetId
+    share: str
+    symbol: str
+    amount: Shares
+    claimable: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledHolding:
+    """Liquidity that the account provides to a pool.
+
+    Attributes
+    ----------
+    token, symbol, decimals
+        What is traded there.
+    tokens, money
+        What it would bring now, raw units and base units.
+    claimable
+        Base units that the pool's shares earned for it.
+    """
+
+    token: str
+    symbol: str
+    decimals: int
+    tokens: int
+    money: Units
+    claimable: Units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundableOrder:
+    """An order of Access that was not served in time.
+
+    Attributes
+    ----------
+    access, symbol, number
+        Which.
+    amount
+        Base units that were paid for it.
+    """
+
+    access: str
+    symbol: str
+    number: int
+    amount: Units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +167,8 @@ class AuctionHolding:
         The auction.
     bid
         Base units that were bid and neither collected nor refunded.
+    bought
+        Raw shares that the bid gets, once the auction is closed.
     claimable
         Base units that the shares there earned.
     proceeds
@@ -97,6 +177,7 @@ class AuctionHolding:
 
     view: AuctionView
     bid: Units
+    bought: Shares
     claimable: Units
     proceeds: Units
 
@@ -165,6 +246,9 @@ class Portfolio:
     channels: tuple[ChannelHolding, ...]
     auctions: tuple[AuctionHolding, ...] = ()
     curves: tuple[CurveHolding, ...] = ()
+    locked: tuple[LockedHolding, ...] = ()
+    pooled: tuple[PooledHolding, ...] = ()
+    refundable: tuple[RefundableOrder, ...] = ()
 
     @property
     def claimable(self) -> Units:
@@ -172,6 +256,8 @@ class Portfolio:
         return Units(
             self.credit
             + sum(holding.claimable for holding in self.holdings)
+            + sum(lock.claimable for lock in self.locked)
+            + sum(pooled.claimable for pooled in self.pooled)
             + sum(vesting.claimable for vesting in self.vestings)
             + sum(offering.claimable for offering in self.offerings)
             + sum(auction.claimable for auction in self.auctions)
@@ -187,6 +273,9 @@ async def read_portfolio(
     launchpad: Launchpad,
     channels: Channels,
     currency: TestDollar,
+    governor: Governor,
+    exchange: Exchange,
+    storefront: Storefront,
     first_block: int,
     now: UnixSeconds,
 ) -> Portfolio:
@@ -196,24 +285,28 @@ async def read_portfolio(
     ----------
     shares
         Every tokenized asset with the address of its Share.
-    launchpad, channels, currency
+    launchpad, channels, currency, governor, exchange, storefront
         Of the deployment.
     first_block
         From which on there can be events.
     now
         Unix seconds, for what depends on the time.
     """
+    known = list(shares)
     holdings, vestings, offerings, paying, money, credit = await asyncio.gather(
-        asyncio.gather(*(_holding(reader, account, *share, first_block) for share in shares)),
+        asyncio.gather(*(_holding(reader, account, *share, first_block) for share in known)),
         find_vestings(reader, launchpad, beneficiary=account, first=first_block),
         find_offerings(reader, launchpad, first=first_block),
         read_channels(reader, account, channels, first_block=first_block),
         reader.read(currency.balanceOf(account)),
         reader.read(channels.credit_of(account)),
     )
-    auctions, curves = await asyncio.gather(
+    auctions, curves, locked, pooled, refundable = await asyncio.gather(
         _auctions(reader, account, launchpad, first_block, now),
         _curves(reader, account, launchpad, first_block, now),
+        asyncio.gather(*(_locked(reader, account, governor, *share) for share in known)),
+        _pooled(reader, account, exchange, first_block),
+        _refundable(reader, account, storefront, first_block, now),
     )
     grants, sales = await asyncio.gather(
         asyncio.gather(*(read_vesting(reader, vesting, now=now) for vesting in vestings)),
@@ -248,6 +341,9 @@ async def read_portfolio(
             or auction.view.publisher == account
         ),
         curves=tuple(curve for curve in curves if curve.bought or curve.view.publisher == account),
+        locked=tuple(lock for lock in locked if lock.amount or lock.claimable),
+        pooled=tuple(pooled),
+        refundable=tuple(refundable),
     )
 
 
@@ -292,6 +388,79 @@ async def _holding(
     )
 
 
+async def _locked(
+    reader: ChainReader, account: str, governor: Governor, asset: AssetId, address: str
+) -> LockedHolding:
+    amount, claimable, symbol = await asyncio.gather(
+        reader.read(governor.locked_of(asset, account)),
+        reader.read(governor.claimable(asset, account), at="pending"),
+        reader.read(Share(address).symbol()),
+    )
+    return LockedHolding(
+        asset=asset,
+        share=address,
+        symbol=symbol,
+        amount=Shares(amount),
+        claimable=Units(claimable),
+    )
+
+
+async def _pooled(
+    reader: ChainReader, account: str, exchange: Exchange, first_block: int
+) -> list[PooledHolding]:
+    tokens = await find_pools(reader, exchange, first=first_block)
+    liquidity = await reader.read_all(
+        [exchange.balanceOf(account, int(token, 16)) for token in tokens]
+    )
+    earned = await reader.read_all(
+        [exchange.claimable(token, account) for token in tokens], at="pending"
+    )
+    found = []
+    for token, part, claimable in zip(tokens, liquidity, earned, strict=True):
+        if part or claimable:
+            (amount, money), symbol, decimals = await asyncio.gather(
+                reader.read(exchange.preview_remove(token, part)),
+                reader.read(Share(token).symbol()),
+                reader.read(Share(token).decimals()),
+            )
+            found.append(
+                PooledHolding(
+                    token=token,
+                    symbol=symbol,
+                    decimals=decimals,
+                    tokens=amount,
+                    money=Units(money),
+                    claimable=Units(claimable),
+                )
+            )
+    return found
+
+
+async def _refundable(
+    reader: ChainReader, account: str, storefront: Storefront, first_block: int, now: UnixSeconds
+) -> list[RefundableOrder]:
+    open_ = [
+        order
+        for order in await orders_of(reader, storefront, account, first=first_block)
+        if order.owner == account and not order.proved and not order.void
+    ]
+    products = {
+        access: await read_product(reader, Access(access))
+        for access in {order.access for order in open_}
+    }
+    found = []
+    for order in open_:
+        product = products[order.access]
+        amount = Units(product.price * order.units)
+        if amount and now > order.ordered_at + product.serve_window:
+            found.append(
+                RefundableOrder(
+                    access=order.access, symbol=product.symbol, number=order.number, amount=amount
+                )
+            )
+    return found
+
+
 async def _sale(
     reader: ChainReader, account: str, offering: Offering, now: UnixSeconds
 ) -> OfferingHolding:
@@ -323,15 +492,17 @@ async def _auctions(
 async def _auction(
     reader: ChainReader, account: str, auction: Auction, now: UnixSeconds
 ) -> AuctionHolding:
-    view, bid, claimable, proceeds = await asyncio.gather(
+    view, bid, bought, claimable, proceeds = await asyncio.gather(
         read_auction(reader, auction, now=now),
         reader.read(auction.bid_of(account)),
+        reader.read(auction.bought_by(account)),
         reader.read(auction.claimable(account), at="pending"),
         reader.read(auction.proceeds()),
     )
     return AuctionHolding(
         view=view,
         bid=Units(bid),
+        bought=Shares(bought),
         claimable=Units(claimable),
         proceeds=Units(proceeds if view.publisher == account else 0),
     )

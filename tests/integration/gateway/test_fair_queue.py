@@ -75,7 +75,8 @@ async def test_whoever_waits_too_long_is_told_when_to_ask_again_and_pays_nothing
     await begun_calls(narrow, 1)
     begun = time.monotonic()
     refused = await narrow.post("/v1/embeddings", SLOW, narrow.pay(other, (PARROT, 200)))
-    assert 0.3 < time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun > 0.3
+    assert not hanging.done(), "it did not wait for the one before it"
     assert refused.status_code == 503
     error = refused.json()["error"]
     assert error["code"] == "overloaded"

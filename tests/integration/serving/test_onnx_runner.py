@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,13 +171,11 @@ async def test_a_graph_that_does_not_end_is_told_to_stop(make: Make) -> None:
         timeout_s=0.3,
         parallel=1,
     )
-    before = time.monotonic()
     with pytest.raises(BackendFailed, match=r"did not answer in 0\.3 s"):
         await runner.predict(PredictRequest(((1, 2),)))
     # Its only thread is free again: the second is computed (and stopped) too, not left waiting.
     with pytest.raises(BackendFailed):
-        await runner.predict(PredictRequest(((1, 2),)))
-    assert time.monotonic() - before < 2
+        await asyncio.wait_for(runner.predict(PredictRequest(((1, 2),))), 30)
 
 
 async def test_calls_at_once_all_get_their_own_answer(make: Make) -> None:

@@ -7,6 +7,8 @@ PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Narrow a run: make test TESTS=tests/unit/test_units.py
 TESTS ?= tests
+# Whole files to each core, the longest rooms first; in one process: make test PARALLEL=
+PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +19,7 @@ demo: ## the whole story on a real chain with real models; writes demo-report.js
 
 test: ## everything we promise, checked (under 10 minutes on 2 cores)
 	@scripts/bootstrap dev
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest $(PARALLEL) $(TESTS)
 
 check: ## format, lint, layers, types, artifacts and bindings, tree
 	@scripts/bootstrap dev
@@ -25,7 +27,7 @@ check: ## format, lint, layers, types, artifacts and bindings, tree
 
 deep: ## deep fuzzing, a hundred kills, a bundle of 2 GB; an hour or two on two cores
 	@scripts/bootstrap dev
-	@TESSERA_HYPOTHESIS_PROFILE=deep $(PYTHON) -m pytest -m "deep or not deep" $(TESTS)
+	@TESSERA_HYPOTHESIS_PROFILE=deep $(PYTHON) -m pytest $(PARALLEL) -m "deep or not deep" $(TESTS)
 
 bench-gas: ## gas of every operation beside its peers; exits 1 where a goal is missed
 	@scripts/bootstrap dev

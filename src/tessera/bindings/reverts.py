@@ -793,6 +793,10 @@ class OfferingReturnedAlready(_Refusal):
     """offering: returned already"""
 
 
+class OfferingRevenueIsHeldUp(_Refusal):
+    """offering: revenue is held up"""
+
+
 class OfferingRevenueIsHeldUpOnlyTheBuyerMayForgoIt(_Refusal):
     """offering: revenue is held up; only the buyer may forgo it"""
 
@@ -1381,6 +1385,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "offering: over": OfferingOver,
     "offering: pool opened already": OfferingPoolOpenedAlready,
     "offering: returned already": OfferingReturnedAlready,
+    "offering: revenue is held up": OfferingRevenueIsHeldUp,
     "offering: revenue is held up; only the buyer may forgo it": OfferingRevenueIsHeldUpOnlyTheBuyerMayForgoIt,
     "offering: revenue is held up; only the publisher may forgo it": OfferingRevenueIsHeldUpOnlyThePublisherMayForgoIt,
     "offering: shares are not here": OfferingSharesAreNotHere,
@@ -1550,6 +1555,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "offering: not open yet": "wait until it opens",
     "offering: not that many shares left": "buy less",
     "offering: over": "it takes no more buyers",
+    "offering: revenue is held up": "the currency keeps the share from paying the sale; nothing is sold meanwhile",
     "orders: dearer than the limit": "the order's price is higher than you allowed",
     "orders: expired": "look for another order: tessera orders book",
     "orders: filled or cancelled": "look for another order: tessera orders book",

@@ -264,8 +264,9 @@ def open_pool():
     """
     assert self.final and sales._liquidity_bps() != 0, "auction: no pool to open"
     assert not self.pool_opened, "auction: pool opened already"
-    # With a currency that pays this address nothing the pool would not open either.
-    pulled: bool = self._pull()
+    assert (
+        self._pull() or msg.sender == sales._publisher()
+    ), "auction: revenue is held up; only the publisher may forgo it"
     self._settle_publisher()
     self.pool_opened = True
     shares: uint256 = self.pooled
@@ -323,7 +324,9 @@ def _earning_here() -> uint256:
 
 @internal
 def _close():
-    pulled: bool = self._pull()
+    # Bids must not wait for a currency that holds revenue up, but what came before them is the publisher's.
+    if not self._pull():
+        accruals._keep_for_heir(sales._share())
     raised: uint256 = self.raised
     for_sale: uint256 = self._for_sale()
     self.closed = True

@@ -17,6 +17,8 @@
      The price is fixed, so being earlier or later in a block changes nothing but whether shares are left.
      The part for the pool leaves only as the pool's first liquidity. `open_pool` is anyone's, so it waits for nobody;
      until then the sale counts as open, and no one else can open that pool at another price.
+     While the currency keeps the share from paying this address, nothing is sold: what was earned before is not the
+     buyer's.
 @custom:invariant solvent, escrow_until_final, can_always_claim, conserved
 @custom:pause Nothing here can be paused.
 """
@@ -157,9 +159,8 @@ def buy(
     publisher: address = sales._publisher()
     # One account cannot be both: its unsold shares and its bought ones would share one index.
     assert receiver != publisher, "offering: the publisher cannot buy"
-    # Revenue that the currency holds up is shared later by whoever is still here. Nobody leaves by buying, so nobody
-    # is pushed out of it.
-    pulled: bool = self._pull()
+    # Revenue that the currency holds up is shared later by whoever is here then, and must not be sold with the shares.
+    assert self._pull(), "offering: revenue is held up"
     self._settle_publisher()
     self.bought_in_all[receiver] = in_all
     self.unsold -= amount
@@ -284,8 +285,9 @@ def open_pool():
     assert self._is_over(), "offering: not over yet"
     assert self.final and sales._liquidity_bps() != 0, "offering: no pool to open"
     assert not self.pool_opened, "offering: pool opened already"
-    # With a currency that pays this address nothing the pool would not open either.
-    pulled: bool = self._pull()
+    assert (
+        self._pull() or msg.sender == sales._publisher()
+    ), "offering: revenue is held up; only the publisher may forgo it"
     self._settle_publisher()
     self.pool_opened = True
     shares: uint256 = sales._pool_part(self.sold)

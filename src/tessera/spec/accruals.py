@@ -31,7 +31,7 @@ class AccrualsModel:
     """
 
     def __init__(self) -> None:
-        self.received = self.distributed = 0
+        self.received = self.distributed = self._kept_for_heir = 0
         self._index = self._carry = 0
         self._index_of: defaultdict[Address, int] = defaultdict(int)
         self._owed: defaultdict[Address, int] = defaultdict(int)
@@ -41,6 +41,11 @@ class AccrualsModel:
         if revenue == 0:
             return
         self.received += revenue
+        if heir is not None and self._kept_for_heir:
+            kept = min(revenue, self._kept_for_heir)
+            self._kept_for_heir = 0
+            self._owed[heir] += kept << SCALE_BITS
+            revenue -= kept
         scaled = (revenue << SCALE_BITS) + self._carry
         if held:
             # Rounded down; what does not divide is carried to the next time.
@@ -50,6 +55,10 @@ class AccrualsModel:
             self._owed[heir] += revenue << SCALE_BITS
         else:
             self._carry = scaled
+
+    def keep_for_heir(self, revenue: int) -> None:
+        """Write down that revenue which the Share could not pay now is the heir's alone."""
+        self._kept_for_heir = revenue
 
     def settle(self, account: Address, earning: int) -> None:
         """Credit what `earning` units of an account earned since it was settled last."""
@@ -72,9 +81,10 @@ class AccrualsModel:
     ) -> int:
         """Return what `take` would give after `pull` and `settle`; base units."""
         scaled, index = self._owed[account], self._index
-        if held:
-            if revenue:
-                index += ((revenue << SCALE_BITS) + self._carry) // held
-        elif account == heir:
-            scaled += revenue << SCALE_BITS
+        if revenue:
+            kept = 0 if heir is None else min(revenue, self._kept_for_heir)
+            if account == heir:
+                scaled += (kept if held else revenue) << SCALE_BITS
+            if held:
+                index += ((revenue - kept << SCALE_BITS) + self._carry) // held
         return (scaled + earning * (index - self._index_of[account])) >> SCALE_BITS

@@ -117,15 +117,18 @@ class AuctionModel:
         taken = min(amount, self.worth_at(now) - self.raised)
         return taken, taken * WHOLE_SHARE // price_at(self.sale, now)
 
-    def close(self, now: int, *, revenue: int) -> None:
-        """Fix the price."""
+    def close(self, now: int, *, revenue: int, held_up: bool = False) -> None:
+        """Fix the price; `held_up` where the currency lets the Share pay nothing now."""
         _require(not self.closed, "auction: closed already")
         _require(self.is_over(now), "auction: not over yet")
-        self._close(now, revenue)
+        self._close(now, revenue, held_up=held_up)
 
-    def _close(self, now: int, revenue: int) -> None:
+    def _close(self, now: int, revenue: int, *, held_up: bool = False) -> None:
         sale = self.sale
-        self._pull(revenue)
+        if held_up:
+            self.accruals.keep_for_heir(revenue)
+        else:
+            self._pull(revenue)
         self.closed = True
         if self.raised < sale.soft_cap:
             self.unsold += self.pooled

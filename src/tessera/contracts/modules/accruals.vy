@@ -31,13 +31,16 @@ owed: HashMap[address, HashMap[address, uint256]]
 # By share: revenue that came in, and what was taken out of it.
 received: HashMap[address, uint256]
 distributed: HashMap[address, uint256]
+# By share: what the Share owed before anybody but the heir earned here, and could not pay then.
+kept_for_heir: HashMap[address, uint256]
 
 
 @internal
 def _pull(share: address, held: uint256, heir: address = empty(address)) -> bool:
     """
     @notice Fetch what the Share owes this contract and spread it over the `held` units that earn here.
-    @param heir Gets what comes in while no unit earns; with the zero address it waits for those who earn next.
+    @param heir Gets what was kept for the heir, and what comes in while no unit earns; with the zero address it waits
+           for those who earn next.
     @return Whether none was left behind.
     """
     if staticcall IShare(share).claimable(self) == 0:
@@ -54,6 +57,13 @@ def _pull(share: address, held: uint256, heir: address = empty(address)) -> bool
         return False
     amount: uint256 = staticcall currency.balanceOf(self) - before
     self.received[share] += amount
+    if heir != empty(address):
+        kept: uint256 = min(amount, self.kept_for_heir[share])
+        if kept != 0:
+            # The Share pays all at once, so nothing of it comes later.
+            self.kept_for_heir[share] = 0
+            self.owed[share][heir] += kept << SCALE_BITS
+            amount -= kept
     scaled: uint256 = (amount << SCALE_BITS) + self.carry[share]
     if held != 0:
         self.index[share] += scaled // held
@@ -63,6 +73,14 @@ def _pull(share: address, held: uint256, heir: address = empty(address)) -> bool
     else:
         self.carry[share] = scaled
     return True
+
+
+@internal
+def _keep_for_heir(share: address):
+    """
+    @notice Write down that what the Share owes this contract now, and could not pay, is the heir's alone.
+    """
+    self.kept_for_heir[share] = staticcall IShare(share).claimable(self)
 
 
 @internal
@@ -111,8 +129,11 @@ def _claimable(
     fresh: uint256 = staticcall IShare(share).claimable(self)
     scaled: uint256 = self.owed[share][account]
     index: uint256 = self.index[share]
-    if held != 0:
-        index += ((fresh << SCALE_BITS) + self.carry[share]) // held if fresh != 0 else 0
-    elif account == heir:
-        scaled += fresh << SCALE_BITS
+    if fresh != 0:
+        kept: uint256 = 0 if heir == empty(address) else min(fresh, self.kept_for_heir[share])
+        fresh -= kept
+        if account == heir:
+            scaled += (kept if held != 0 else kept + fresh) << SCALE_BITS
+        if held != 0:
+            index += ((fresh << SCALE_BITS) + self.carry[share]) // held
     return (scaled + earning * (index - self.index_of[share][account])) >> SCALE_BITS

@@ -67,6 +67,10 @@ class Vesting(Contract):
             "unlocked_at", "ffcd3bbd", ("uint256",), (time,), ("uint256",), lambda v: v[0]
         )
 
+    def left(self) -> Call[int]:
+        """How much of the grant was not released, in raw units of the share; what was sent here on top of it is not in it."""
+        return self._call("left", "16e64048", (), (), ("uint256",), lambda v: v[0])
+
     def schedule(self) -> Call[tuple[str, str, int, int, int, int]]:
         """Returns: Share, beneficiary, amount, start, cliff (seconds behind start) and duration (seconds behind start)."""
         return self._call(

@@ -49,6 +49,7 @@ interface IChannels:
 interface IVesting:
     def schedule() -> (address, address, uint256, uint256, uint256, uint256): view
     def unlocked_at(time: uint256) -> uint256: view
+    def left() -> uint256: view
 
 
 # Raw units of the share. `circulating` is what is neither for sale, nor vesting, nor in a pool; it includes `locked`.
@@ -177,17 +178,18 @@ def unlock_calendar(
     grants: uint256 = 0
     held: uint256 = 0
     locked: DynArray[uint256, MAX_LISTED] = []
+    self._share_of(asset)
     self._check_vestings(asset, vestings)
-    share: IERC20 = IERC20(self._share_of(asset))
     for vesting: address in vestings:
         grants += self._grant_of(vesting)
-        held += staticcall share.balanceOf(vesting)
+        # Not the balance: shares sent to one vesting would make up for another that the list leaves out.
+        held += staticcall IVesting(vesting).left()
     for time: uint256 in times:
         unlocked: uint256 = 0
         for vesting: address in vestings:
             unlocked += staticcall IVesting(vesting).unlocked_at(time)
         locked.append(grants - unlocked)
-    return locked, self._less(staticcall ILaunchpad(LAUNCHPAD).held_in_vesting(asset), held)
+    return locked, staticcall ILaunchpad(LAUNCHPAD).held_in_vesting(asset) - held
 
 
 @external
@@ -272,15 +274,6 @@ def _beneficiary_of(vesting: address) -> address:
     duration: uint256 = 0
     share, beneficiary, amount, start, cliff, duration = staticcall IVesting(vesting).schedule()
     return beneficiary
-
-
-@internal
-@pure
-def _less(amount: uint256, part: uint256) -> uint256:
-    """
-    @dev Shares sent to a vesting on top of its grant can make the part the larger one.
-    """
-    return amount - min(amount, part)
 
 
 # --- Revenue --------------------------------------------------------------------------------------------------------

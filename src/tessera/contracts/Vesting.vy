@@ -105,6 +105,16 @@ def unlocked_at(time: uint256) -> uint256:
 @external
 @view
 @reentrant
+def left() -> uint256:
+    """
+    @notice How much of the grant was not released, in raw units of the share; what was sent here on top of it is not in it.
+    """
+    return self._amount() - self.reported
+
+
+@external
+@view
+@reentrant
 def schedule() -> (address, address, uint256, uint256, uint256, uint256):
     """
     @return Share, beneficiary, amount, start, cliff (seconds behind start) and duration (seconds behind start).

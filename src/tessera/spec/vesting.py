@@ -54,10 +54,24 @@ def unlocked_at(schedule: Schedule, time: int) -> int:
 
 @dataclass(slots=True)
 class VestingModel:
-    """One grant and what it has released, in raw units of the share."""
+    """One grant and what it has released, in raw units of the share.
+
+    Attributes
+    ----------
+    released
+        All that was sent.
+    reported
+        Of the grant alone, without what came on top of it.
+    """
 
     schedule: Schedule
     released: int = 0
+    reported: int = 0
+
+    @property
+    def left(self) -> int:
+        """What of the grant was not released."""
+        return self.schedule.amount - self.reported
 
     def release(self, held: int, now: int) -> int:
         """Send what is not locked.
@@ -74,7 +88,9 @@ class VestingModel:
         int
             Raw units sent; 0 where everything here is locked.
         """
-        locked = self.schedule.amount - unlocked_at(self.schedule, now)
-        amount = max(0, held - locked)
+        unlocked = unlocked_at(self.schedule, now)
+        amount = max(0, held - (self.schedule.amount - unlocked))
+        if amount:
+            self.reported = unlocked
         self.released += amount
         return amount

@@ -65,6 +65,7 @@ def test_every_release_is_what_the_spec_says(
         assert vesting("release", by=KEEPER.address) == sent
         held -= sent
         assert vesting("released") == model.released
+        assert vesting("left") == model.left == world.launchpad("held_in_vesting", asset)
         assert share("balanceOf", vesting.address) == held
         assert share("balanceOf", CONTRIBUTOR.address) == model.released
         # never_early, said without the spec: of the grant, at most what time has earned is out.

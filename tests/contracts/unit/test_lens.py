@@ -96,6 +96,24 @@ def test_a_calendar_that_hides_a_vesting_shows_it(council: Council, lens: Contra
     assert left_out == 90 * ONE_SHARE
 
 
+def test_shares_sent_to_a_listed_vesting_hide_no_other(council: Council, lens: Contract) -> None:
+    """The publisher sends as many shares to the vesting that is shown as are in the hidden one.
+
+    The calendar once compared balances with what lies in vestings, so it looked complete; and the
+    shares were no sacrifice, for what comes on top of a grant is released at once.
+    """
+    shown = vest(council, person("contributor"), 10 * ONE_SHARE)
+    vest(council, person("team"), 90 * ONE_SHARE, days=1)
+    council.share("transfer", shown, 90 * ONE_SHARE, by=council.publisher.address)
+    locked, left_out = lens("unlock_calendar", council.asset, [shown], [council.world.now])
+    assert (list(locked), left_out) == ([10 * ONE_SHARE], 90 * ONE_SHARE)
+    # Nor later, when a part was released and shares come to an empty place.
+    council.world.wait(200 * DAY)
+    Contract(council.world.engine, compiled("Vesting"), shown)("release")
+    council.share("transfer", shown, 10 * ONE_SHARE, by=council.publisher.address)
+    assert lens("unlock_calendar", council.asset, [shown], [])[1] == 90 * ONE_SHARE
+
+
 def test_no_vesting_counts_twice_or_for_another_asset(council: Council, lens: Contract) -> None:
     """A list that names one grant twice would make up for another that it leaves out."""
     shown = vest(council, person("contributor"), 10 * ONE_SHARE)

@@ -64,6 +64,37 @@ def test_buying_out_the_pool_around_a_payment_buys_no_revenue_of_it(
     assert floor.exchange("claimable", floor.share.address, publisher.address) == earned
 
 
+@pytest.mark.parametrize("held_s", [0, 12])
+def test_buying_flushing_claiming_and_selling_around_a_payment_loses_the_fees(
+    floor: Floor, attacker: Person, publisher: Person, held_s: int
+) -> None:
+    """A large payment was settled and waits in Channels, for anyone to hand on.
+
+    The attacker buys half of the pool, hands the payment on, claims, and sells back, in one block or
+    in the next. It streams for a day, so a block brings a block's part, and each way costs a fee.
+    """
+    world, channels = floor.world, floor.world.channels
+    till = (floor.asset, person("operator").address, 1)
+    world.fund(channels("till_of", *till), 1_000 * REVENUE)
+    channels("flush_till", *till)
+    floor.arm(attacker, money=CURRENCY)
+    bought = floor.buy(CURRENCY, by=attacker)
+    handed_on = channels("flush", floor.asset, by=attacker.address)
+    assert handed_on > 900 * REVENUE
+    world.wait(held_s)
+    earned = floor.share("claim", by=attacker.address)
+    assert earned == handed_on * held_s // DAY * bought // floor.share("totalSupply")
+    floor.sell(bought, by=attacker)
+    assert floor.share("claim", by=attacker.address) == 0
+    # A fee of 0.3 % stays with the providers at the least; a block's part is far below that.
+    assert world.held(attacker) < CURRENCY * 997 // 1_000
+    world.wait(DAY)
+    assert floor.share("claim", by=attacker.address) == 0
+    rest = floor.share("claimable", publisher.address)
+    rest += floor.exchange("claimable", floor.share.address, publisher.address)
+    assert handed_on - earned - 3 <= rest <= handed_on - earned
+
+
 def test_revenue_of_a_pool_cannot_be_skimmed_or_swapped_out(
     floor: Floor, attacker: Person, publisher: Person
 ) -> None:

@@ -70,8 +70,8 @@ def test_buying_flushing_claiming_and_selling_around_a_payment_loses_the_fees(
 ) -> None:
     """A large payment was settled and waits in Channels, for anyone to hand on.
 
-    The attacker buys half of the pool, hands the payment on, claims, and sells back, in one block or
-    in the next. It streams for a day, so a block brings a block's part, and each way costs a fee.
+    The attacker buys half of the pool, hands the payment on, claims, and sells back, in one block
+    or in the next. It streams for a day, so a block brings its part, and each way costs a fee.
     """
     world, channels = floor.world, floor.world.channels
     till = (floor.asset, person("operator").address, 1)

@@ -721,6 +721,23 @@ class Exchange(Contract):
             lambda v: v[0],
         )
 
+    def preview_add(
+        self, token: str, most_tokens: int, most_currency: int
+    ) -> Call[tuple[int, int, int]]:
+        """What `add_liquidity` would do: the liquidity added, and the tokens and the currency taken."""
+        return self._call(
+            "preview_add",
+            "6196e279",
+            ("address", "uint256", "uint256"),
+            (
+                token,
+                most_tokens,
+                most_currency,
+            ),
+            ("uint256", "uint256", "uint256"),
+            lambda v: (v[0], v[1], v[2]),
+        )
+
     def preview_remove(self, token: str, liquidity: int) -> Call[tuple[int, int]]:
         """What `remove_liquidity` would give: tokens and currency."""
         return self._call(

@@ -473,25 +473,25 @@ def add_liquidity(
 ) -> uint256:
     """
     @notice Put both sides into a pool at its present price.
-    @dev The liquidity is rounded down and what it costs is rounded up from it, so that nothing is given away.
     @return The liquidity added.
     """
     assert block.timestamp <= deadline, "exchange: too late"
     self._check_provider(provider)
     word: uint256 = self._pool(token)
-    have: uint256 = word & MASK_96
-    money: uint256 = (word >> 96) & MASK_86
-    total: uint256 = self.liquidity_of[token]
-    assert most_tokens <= MASK_96 and most_currency <= MASK_86, "exchange: pool is full"
-    liquidity: uint256 = min(most_tokens * total // have, most_currency * total // money)
-    assert liquidity != 0 and liquidity >= least_liquidity, "exchange: less than the limit"
-    tokens: uint256 = self._ceil(liquidity * have, total)
-    currency_amount: uint256 = self._ceil(liquidity * money, total)
-    assert (
-        tokens <= MASK_96 - have and currency_amount <= MASK_86 - money
-    ), "exchange: pool is full"
+    liquidity: uint256 = 0
+    tokens: uint256 = 0
+    currency_amount: uint256 = 0
+    liquidity, tokens, currency_amount = self._added(
+        word, self.liquidity_of[token], most_tokens, most_currency
+    )
+    assert liquidity >= least_liquidity, "exchange: less than the limit"
     self._fetch(token)
-    self._store(token, word, have + tokens, money + currency_amount)
+    self._store(
+        token,
+        word,
+        unsafe_add(word & MASK_96, tokens),
+        unsafe_add((word >> 96) & MASK_86, currency_amount),
+    )
     self._mint(token, provider, liquidity)
     log LiquidityAdded(
         token=token,
@@ -822,6 +822,28 @@ def _needed(word: uint256, proceeds: uint256) -> uint256:
 
 @internal
 @pure
+def _added(
+    word: uint256, total: uint256, most_tokens: uint256, most_currency: uint256
+) -> (uint256, uint256, uint256):
+    """
+    @dev The liquidity is rounded down and what it costs is rounded up from it, so that nothing is given away.
+    @return The liquidity, and the tokens and the currency that it takes.
+    """
+    have: uint256 = word & MASK_96
+    money: uint256 = (word >> 96) & MASK_86
+    assert most_tokens <= MASK_96 and most_currency <= MASK_86, "exchange: pool is full"
+    liquidity: uint256 = min(most_tokens * total // have, most_currency * total // money)
+    assert liquidity != 0, "exchange: too little"
+    tokens: uint256 = self._ceil(liquidity * have, total)
+    currency_amount: uint256 = self._ceil(liquidity * money, total)
+    assert (
+        tokens <= MASK_96 - have and currency_amount <= MASK_86 - money
+    ), "exchange: pool is full"
+    return liquidity, tokens, currency_amount
+
+
+@internal
+@pure
 def _ceil(numerator: uint256, denominator: uint256) -> uint256:
     return (numerator + denominator - 1) // denominator
 
@@ -1012,6 +1034,17 @@ def preview_exact_out(token_in: address, token_out: address, amount_out: uint256
     if token_in != CURRENCY:
         amount = self._needed(self._pool(token_in), amount)
     return amount
+
+
+@external
+@view
+def preview_add(
+    token: address, most_tokens: uint256, most_currency: uint256
+) -> (uint256, uint256, uint256):
+    """
+    @notice What `add_liquidity` would do: the liquidity added, and the tokens and the currency taken.
+    """
+    return self._added(self._pool(token), self.liquidity_of[token], most_tokens, most_currency)
 
 
 @external

@@ -424,24 +424,16 @@ async def preview_add(
 
     Raises
     ------
-    InputError
-        It is too little for a unit of liquidity.
+    NotFound
+        The token has no pool.
+    TransactionReverted
+        It is too little for a unit of liquidity, or more than a pool can hold.
     """
-    pool = await read_pool(reader, exchange, token)
-    total = pool.liquidity
-    # As the contract does: liquidity rounded down, and what it costs rounded up from that.
-    liquidity = min(most_tokens * total // pool.tokens, most_currency * total // pool.currency)
-    if liquidity < 1:
-        raise InputError(
-            "liquidity",
-            found=f"{most_tokens} and {most_currency} raw units",
-            wanted="more of both sides",
-        )
-    return (
-        liquidity,
-        -(-liquidity * pool.tokens // total),
-        Units(-(-liquidity * pool.currency // total)),
+    await _require_pool(reader, exchange, token)
+    liquidity, tokens, amount = await reader.read(
+        exchange.preview_add(token, most_tokens, most_currency)
     )
+    return liquidity, tokens, Units(amount)
 
 
 async def add_liquidity(

@@ -35,6 +35,7 @@ __all__ = [
     "PoolModel",
     "bought_for",
     "cost_of",
+    "liquidity_for",
     "liquidity_of",
     "log_price_of",
     "needed_for",
@@ -193,6 +194,28 @@ def _in(amount: int, out_of: int, into: int, kept_bps: int) -> int:
 def liquidity_of(tokens: int, currency: int) -> int:
     """Compute the liquidity of a new pool, what is burnt included; rounded down."""
     return isqrt((tokens * currency) << (2 * LIQUIDITY_BITS))
+
+
+def liquidity_for(
+    pool: Pool, total: int, most_tokens: int, most_currency: int
+) -> tuple[int, int, int]:
+    """Compute what at most so much of both sides adds to a pool whose liquidity is `total`.
+
+    Returns
+    -------
+    tuple of int
+        The liquidity, rounded down, and the tokens and the currency that it costs, rounded up.
+    """
+    _require(most_tokens <= MAX_TOKENS and most_currency <= MAX_CURRENCY, "exchange: pool is full")
+    liquidity = min(most_tokens * total // pool.tokens, most_currency * total // pool.currency)
+    _require(liquidity != 0, "exchange: too little")
+    tokens = -(-(liquidity * pool.tokens) // total)
+    currency = -(-(liquidity * pool.currency) // total)
+    _require(
+        tokens <= MAX_TOKENS - pool.tokens and currency <= MAX_CURRENCY - pool.currency,
+        "exchange: pool is full",
+    )
+    return liquidity, tokens, currency
 
 
 def log_price_of(tokens: int, currency: int) -> int:
@@ -444,6 +467,19 @@ class ExchangeModel:
         self.pools[token] = model
         return liquidity - BURNT
 
+    def preview_add(
+        self, token: Address, most_tokens: int, most_currency: int
+    ) -> tuple[int, int, int]:
+        """Return what `add_liquidity` would do with at most so much of each side.
+
+        Returns
+        -------
+        tuple of int
+            The liquidity, rounded down, and the tokens and the currency that it costs, rounded up.
+        """
+        model = self.pool_of(token)
+        return liquidity_for(model.pool, model.total, most_tokens, most_currency)
+
     def add_liquidity(
         self,
         token: Address,
@@ -456,27 +492,12 @@ class ExchangeModel:
         deadline: int,
         revenue: int,
     ) -> tuple[int, int, int]:
-        """Put both sides in at the present price.
-
-        Returns
-        -------
-        tuple of int
-            The liquidity, rounded down, and the tokens and the currency that it costs, rounded up.
-        """
+        """Put both sides in at the present price; what `preview_add` says."""
         _require(now <= deadline, "exchange: too late")
+        liquidity, tokens, currency = self.preview_add(token, most_tokens, most_currency)
+        _require(liquidity >= least_liquidity, "exchange: less than the limit")
         model = self.pool_of(token)
-        pool, total = model.pool, model.total
-        _require(
-            most_tokens <= MAX_TOKENS and most_currency <= MAX_CURRENCY, "exchange: pool is full"
-        )
-        liquidity = min(most_tokens * total // pool.tokens, most_currency * total // pool.currency)
-        _require(liquidity != 0 and liquidity >= least_liquidity, "exchange: less than the limit")
-        tokens = -(-(liquidity * pool.tokens) // total)
-        currency = -(-(liquidity * pool.currency) // total)
-        _require(
-            tokens <= MAX_TOKENS - pool.tokens and currency <= MAX_CURRENCY - pool.currency,
-            "exchange: pool is full",
-        )
+        pool = model.pool
         model.accruals.pull(revenue, model.earning)
         model.store(pool.tokens + tokens, pool.currency + currency, now)
         model.total += liquidity

@@ -21,6 +21,7 @@ from tessera.spec.exchange import (
     Pool,
     bought_for,
     cost_of,
+    liquidity_for,
     log_price_of,
     needed_for,
     price_of,
@@ -81,6 +82,34 @@ def test_every_price_is_the_specs_and_honest(pool: Pool, amount: int) -> None:
         # The roundings are of one unit: one more out, or one less in, would be too good.
         more, less = (went + 1, came) if preview.endswith("in") else (went, came - 1)
         assert (into + less * kept) * (out_of - more) < into * out_of
+
+
+@given(
+    pool=POOLS,
+    total=sized(2**112),
+    tokens=st.one_of(sized(2 * MAX_TOKENS), st.just(0)),
+    money=st.one_of(sized(2 * MAX_CURRENCY), st.just(0)),
+)
+def test_what_liquidity_takes_is_the_specs_and_honest(
+    pool: Pool, total: int, tokens: int, money: int
+) -> None:
+    """`price_honest`: a unit of liquidity has no less of either side behind it than before."""
+    exchange, _, share = exchange_with(pool)
+    exchange.poke("liquidity_of", share, value=total)
+    try:
+        expected = liquidity_for(pool, total, tokens, money)
+    except TransactionReverted as error:
+        with refused(error.reason):
+            exchange("preview_add", share, tokens, money)
+        return
+    assert exchange("preview_add", share, tokens, money) == expected
+    added, takes, costs = expected
+    assert takes <= tokens
+    assert costs <= money
+    for reserve, taken in ((pool.tokens, takes), (pool.currency, costs)):
+        assert (reserve + taken) * total >= reserve * (total + added)
+        # One unit less would be too little.
+        assert (reserve + taken - 1) * total < reserve * (total + added)
 
 
 @given(pool=POOLS, amount=sized(MAX_TOKENS))

@@ -11,9 +11,12 @@ from rig.system import ONE_SHARE
 def test_both_sides_go_in_at_the_pools_price(floor: Floor, provider: Person) -> None:
     floor.arm(provider, shares=100 * ONE_SHARE, money=150_000_000)
     total = floor.exchange("liquidity_of", floor.share.address)
-    added = floor.add(provider, 100 * ONE_SHARE, 150_000_000)
+    most = (100 * ONE_SHARE, 150_000_000)
+    shown = floor.exchange("preview_add", floor.share.address, *most)
+    added = floor.add(provider, *most)
     event = floor.exchange.events("LiquidityAdded")[0].arguments
     tokens, currency = event["tokens"], event["currency_amount"]
+    assert shown == (added, tokens, currency)
     assert event["liquidity"] == added == total * 150_000_000 // CURRENCY
     # The money bounds it: 75 shares go with 150.00, and the rest stays with the provider.
     assert currency == 150_000_000
@@ -76,7 +79,7 @@ def test_limits_and_deadlines(floor: Floor, provider: Person) -> None:
     added = floor.add(provider, ONE_SHARE, 2_000_000)
     with refused("exchange: less than the limit"):
         floor.add(provider, ONE_SHARE, 2_000_000, least=added + 1)
-    with refused("exchange: less than the limit"):
+    with refused("exchange: too little"):
         floor.add(provider, ONE_SHARE, 0)
     for nobody in (NOBODY, floor.exchange.address):
         with refused("exchange: provider is the zero address or the exchange"):

@@ -9,19 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import parse_duration, parse_percent, shown_percent, shown_time
+from tessera.cli.amounts import (
+    parse_duration,
+    parse_percent,
+    shown_duration,
+    shown_percent,
+    shown_time,
+)
+from tessera.cli.naming import (
+    OrderName,
+    ProductName,
+    find_access,
+    find_order,
+    order_name,
+    token_names,
+)
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
     from tessera.app import World
-    from tessera.bindings import Access
     from tessera.ownership.access import Effect, OrderState, ProductView
 
-__all__ = ["confirmed", "effects_json", "find_access", "register", "show_effects"]
+__all__ = ["confirmed", "effects_json", "register", "show_effects"]
 
-_Product = Annotated[
-    str, typer.Argument(help="Address of the product, or an asset that has just one.")
-]
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
 ]
@@ -91,7 +101,7 @@ def register(app: typer.Typer) -> None:
                 document=keccak(text),
                 license=short,
                 name=(name or f"{record.slug} {kind}")[:32],
-                symbol=(symbol or record.slug.upper().replace("-", ""))[:32],
+                symbol=(symbol or _symbol(record.slug, kind, calls, lasts))[:32],
             )
             preview = (
                 f"{units} units of {product.symbol} at {world.currency.shown(product.price)}, each "
@@ -134,7 +144,7 @@ def register(app: typer.Typer) -> None:
                 {**data, "access": made.address, "transaction": tx_hash},
                 f"access    {made.address}",
                 f"sells     {preview}",
-                f"next: tessera access buy {made.address} 1 --redeem",
+                f"next: tessera access buy {(await token_names(world))[made.address]} 1 --redeem",
             )
 
     @command(access, "list")
@@ -154,13 +164,13 @@ def register(app: typer.Typer) -> None:
                 first=world.deployment.since,
             )
             views = [await read_product(world.reader, access) for access in found]
+            names = await token_names(world)
 
             def show(console: Any) -> None:
-                table = session.table("access", "symbol", "a unit is", "price>", "left>", "licence")
+                table = session.table("product!", "a unit is", "price>", "left>", "licence")
                 for view in views:
                     table.add_row(
-                        view.address,
-                        view.symbol,
+                        names[view.address],
                         _worth(view.kind, view.per_unit),
                         world.currency.shown(view.price),
                         str(view.left),
@@ -171,7 +181,7 @@ def register(app: typer.Typer) -> None:
             session.present({"products": [_product_json(view) for view in views]}, show)
 
     @command(access)
-    async def show(session: Session, product: _Product) -> None:
+    async def show(session: Session, product: ProductName) -> None:
         """Show a product: its terms, its licence, and the money that backs it."""
         from tessera.ownership.access import read_product
 
@@ -182,7 +192,7 @@ def register(app: typer.Typer) -> None:
     @command(access)
     async def buy(
         session: Session,
-        product: _Product,
+        product: ProductName,
         units: Annotated[int, typer.Argument(help="How many.")] = 1,
         *,
         redeem: Annotated[
@@ -231,18 +241,19 @@ def register(app: typer.Typer) -> None:
             paid, number, tx_hash = await purchase(
                 buyer, access, currency, units, max_cost=limit, receiver=to, order=redeem
             )
+            product_name = (await token_names(world))[access.address]
             session.say(
                 {**data, "cost": str(paid), "order": number, "transaction": tx_hash},
                 f"bought {preview}",
-                f"order {number}: tessera access order {access.address} {number}"
+                f"order     {product_name}/{number}"
                 if redeem
-                else f"next: tessera access redeem {access.address} {units}",
+                else f"next: tessera access redeem {product_name} {units}",
             )
 
     @command(access)
     async def redeem(
         session: Session,
-        product: _Product,
+        product: ProductName,
         units: Annotated[int, typer.Argument(help="How many.")] = 1,
         *,
         owner: Annotated[
@@ -274,24 +285,27 @@ def register(app: typer.Typer) -> None:
                 return
             confirmed(session, f"Redeem {units} units of {view.symbol}", yes=yes)
             number, tx_hash = await make(sender, access, units, owner=to)
+            name = order_name(await token_names(world), access.address, number)
+            record = world.directory.get(view.asset)
             session.say(
-                {**data, "order": number, "transaction": tx_hash},
-                f"order {number} of {view.symbol}, of {to}",
+                {**data, "order": number, "name": name, "transaction": tx_hash},
+                f"order     {name}, of {to}",
+                f"next: tessera call {record.slug if record else 'MODEL'} --order {name}",
             )
 
-    @command(access)
-    async def order(
+    @command(access, "order")
+    async def order_(
         session: Session,
-        product: _Product,
-        number: Annotated[int, typer.Argument(help="The order's number.")],
+        order: OrderName,
     ) -> None:
         """Show an order: who may use it, until when, and what became of its money."""
         from tessera.ownership.access import read_order
 
         async with session.world() as world:
-            access = await find_access(session, world, product)
+            access, number = await find_order(session, world, order)
+            name = order_name(await token_names(world), access.address, number)
             state = await read_order(world.reader, access, number)
-            session.say(_order_json(state), *_order_lines(world, state))
+            session.say(_order_json(state, name), *_order_lines(world, state, name))
 
     @command(access)
     async def orders(
@@ -309,26 +323,33 @@ def register(app: typer.Typer) -> None:
                 address,
                 first=world.deployment.since,
             )
+            names = await token_names(world)
 
             def show(console: Any) -> None:
-                table = session.table("access", "order>", "units>", "until", "state")
+                table = session.table("order!", "units>", "until", "state")
                 for state in found:
                     table.add_row(
-                        state.access,
-                        str(state.number),
+                        order_name(names, state.access, state.number),
                         str(state.units),
                         shown_time(state.user_until) if state.ends else "for good",
                         _stage(state),
                     )
                 console.print(table if found else "no orders yet")
 
-            session.present({"orders": [_order_json(state) for state in found]}, show)
+            session.present(
+                {
+                    "orders": [
+                        _order_json(state, order_name(names, state.access, state.number))
+                        for state in found
+                    ]
+                },
+                show,
+            )
 
     @command(access)
     async def refund(
         session: Session,
-        product: _Product,
-        number: Annotated[int, typer.Argument(help="The order's number.")],
+        order: OrderName,
         *,
         dry_run: _DryRun = False,
         yes: _Yes = False,
@@ -338,7 +359,8 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership.access import refund as take_back
 
         async with session.world() as world:
-            access = await find_access(session, world, product)
+            access, number = await find_order(session, world, order)
+            name = order_name(await token_names(world), access.address, number)
             state = await read_order(world.reader, access, number)
             view = await read_product(world.reader, access)
             amount = view.price * state.units
@@ -350,6 +372,7 @@ def register(app: typer.Typer) -> None:
             data: dict[str, object] = {
                 "access": access.address,
                 "order": number,
+                "name": name,
                 "amount": str(amount),
                 "effects": effects_json(effects),
             }
@@ -371,8 +394,7 @@ def register(app: typer.Typer) -> None:
     @command(access, "rent-out")
     async def rent_out(
         session: Session,
-        product: _Product,
-        number: Annotated[int, typer.Argument(help="The order's number.")],
+        order: OrderName,
         *,
         price_per_day: Annotated[str, typer.Option(help="In the currency.")] = "0",
         most: Annotated[str, typer.Option(help="Longest rent: 12h, 30d; 0 ends it.")] = "30d",
@@ -383,17 +405,19 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership.access import offer_rent
 
         async with session.world() as world:
-            access = await find_access(session, world, product)
+            access, number = await find_order(session, world, order)
+            name = order_name(await token_names(world), access.address, number)
             price = world.currency.parse(price_per_day, "--price-per-day")
             seconds = parse_duration(most, "--most")
             data: dict[str, object] = {
                 "access": access.address,
                 "order": number,
+                "name": name,
                 "price_per_day": str(price),
                 "most_seconds": seconds,
                 "effects": [],
             }
-            shown = f"order {number} for rent at {world.currency.shown(price)} a day"
+            shown = f"order {name} for rent at {world.currency.shown(price)} a day"
             if dry_run:
                 asking = world.address(session.actor("consumer"))
                 call = access.offer_rent(number, price, seconds)
@@ -410,8 +434,7 @@ def register(app: typer.Typer) -> None:
     @command(access)
     async def rent(
         session: Session,
-        product: _Product,
-        number: Annotated[int, typer.Argument(help="The order's number.")],
+        order: OrderName,
         lasts: Annotated[str, typer.Argument(help="How long: 12h, 7d.")],
         *,
         max_cost: _MaxCost = None,
@@ -423,16 +446,18 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership.access import rent as take
 
         async with session.world() as world:
-            access = await find_access(session, world, product)
+            access, number = await find_order(session, world, order)
+            name = order_name(await token_names(world), access.address, number)
             renter = world.sender(session.actor("consumer"))
             seconds, currency = parse_duration(lasts, "lasts"), world.deployment.currency
             cost, effects = await preview_rent(
                 world.reader, access, currency, number, seconds, renter=renter.address
             )
-            shown = f"order {number} for {lasts} at {world.currency.shown(cost)}"
+            shown = f"order {name} for {lasts} at {world.currency.shown(cost)}"
             data: dict[str, object] = {
                 "access": access.address,
                 "order": number,
+                "name": name,
                 "cost": str(cost),
                 "effects": effects_json(effects),
             }
@@ -453,7 +478,7 @@ def register(app: typer.Typer) -> None:
     @command(access)
     async def resell(
         session: Session,
-        product: _Product,
+        product: ProductName,
         units: Annotated[str, typer.Argument(help="How many.")],
         *,
         price: Annotated[str, typer.Option(help="For all of them, in the currency.")],
@@ -483,7 +508,7 @@ def register(app: typer.Typer) -> None:
     @command(access)
     async def sale(
         session: Session,
-        product: _Product,
+        product: ProductName,
         *,
         on: Annotated[bool, typer.Option("--on/--off", help="Whether units are sold.")],
         yes: _Yes = False,
@@ -548,40 +573,19 @@ def effects_json(effects: Sequence[Effect]) -> list[dict[str, str]]:
 
 def show_effects(world: World, effects: Sequence[Effect]) -> list[str]:
     """Return effects as lines for people."""
+    from tessera.units import format_amount
+
     money = world.deployment.currency.address
     lines = []
     for effect in effects:
-        sign = "-" if effect.change < 0 else "+"
-        amount = abs(effect.change)
-        shown = (
-            world.currency.shown(amount) if effect.token == money else (f"{amount} {effect.symbol}")
-        )
+        sign, amount = "-" if effect.change < 0 else "+", abs(effect.change)
+        if effect.token == money:
+            shown = world.currency.shown(amount)
+        else:
+            number = format_amount(amount, decimals=effect.decimals, grouped=True)
+            shown = f"{number} {effect.symbol}"
         lines.append(f"  {effect.account}  {sign}{shown}  {effect.why}")
     return lines
-
-
-async def find_access(session: Session, world: World, name: str) -> Access:
-    """Return the product that somebody means: its address, or an asset with just one."""
-    from tessera.assets.references import is_address
-    from tessera.bindings.codec import checksummed
-    from tessera.errors import InputError
-    from tessera.ownership.access import find_product, find_products
-
-    storefront = world.deployment.storefront
-    if is_address(name):
-        return await find_product(world.reader, storefront, checksummed(name))
-    record = await session.asset(world, name)
-    found = await find_products(
-        world.reader, storefront, asset=record.asset, first=world.deployment.since
-    )
-    if len(found) != 1:
-        raise InputError(
-            f"product of {record.slug}",
-            found=f"{len(found)} of them",
-            wanted="the address of one",
-            next_step=f"tessera access list {record.slug}",
-        )
-    return found[0]
 
 
 async def _held(world: World, asset: int) -> bool:
@@ -597,10 +601,16 @@ def _one_of(value: str, allowed: dict[str, int], option: str) -> None:
         raise NotFound.among(option, value, list(allowed))
 
 
+def _symbol(slug: str, kind: str, calls: int, lasts: str) -> str:
+    """Return what a product is called: its asset, and what tells it from the asset's others."""
+    unit = {"calls": f"{calls}CALLS", "period": lasts.strip()}.get(kind, "LICENCE")
+    return f"{slug.replace('-', '')[:11]}-{unit}".upper()
+
+
 def _worth(kind: int, per_unit: int) -> str:
     if kind == 1:
         return f"{per_unit} calls"
-    return f"{per_unit} s" if kind == 2 else "for good"
+    return shown_duration(per_unit) if kind == 2 else "for good"
 
 
 def _product_json(view: ProductView) -> dict[str, object]:
@@ -643,14 +653,15 @@ def _product_lines(world: World, view: ProductView) -> list[str]:
         f"licence   {view.licence}: {', '.join(_scope_words(view))}"
         + (f", versions up to {view.newest_version}" if view.newest_version else ""),
         f"document  0x{view.document.hex()}",
-        f"operator  {view.operator}, must serve within {view.serve_window} s",
+        f"operator  {view.operator}, must serve within {shown_duration(view.serve_window)}",
         f"royalty   {shown_percent(view.royalty_bps)}",
         f"kept      {shown(view.backing)}, {view.waiting} units in orders that wait for service",
     ]
 
 
-def _order_json(state: OrderState) -> dict[str, object]:
+def _order_json(state: OrderState, name: str) -> dict[str, object]:
     return {
+        "name": name,
         "access": state.access,
         "order": state.number,
         "owner": state.owner,
@@ -674,15 +685,13 @@ def _stage(state: OrderState) -> str:
     return "served" if state.proved else "waiting"
 
 
-def _order_lines(world: World, state: OrderState) -> list[str]:
+def _order_lines(world: World, state: OrderState, name: str) -> list[str]:
     until = shown_time(state.valid_until) if state.ends else "for good"
-    rent = (
-        "no"
-        if not state.most_seconds
-        else (f"{world.currency.shown(state.daily_price)} a day, at most {state.most_seconds} s")
-    )
+    daily, longest = world.currency.shown(state.daily_price), shown_duration(state.most_seconds)
+    rent = f"{daily} a day, at most {longest}" if state.most_seconds else "no"
     return [
-        f"order     {state.number} of {state.access}, {_stage(state)}",
+        f"order     {name}, {_stage(state)}",
+        f"product   {state.access}",
         f"owner     {state.owner}",
         f"user      {state.user}"
         + ("" if state.user == state.owner else f", until {shown_time(state.user_until)}"),

@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
 
         wallet = wallet_of(session.config())
         found = {name: wallet.load(name).address for name in wallet.names()}
-        table = session.table("name", "address")
+        table = session.table("name", "address!")
         for name, address in found.items():
             table.add_row(name, address)
         session.present(

@@ -22,6 +22,7 @@ __all__ = [
     "parse_duration",
     "parse_percent",
     "parse_shares",
+    "shown_duration",
     "shown_percent",
     "shown_shares",
     "shown_time",
@@ -61,6 +62,16 @@ def parse_duration(text: str, thing: str) -> Seconds:
     if match is None:
         raise InputError(thing, found=text, wanted="a number with s, m, h, d or w, such as 7d")
     return Seconds(int(match[1]) * _SECONDS[match[2]])
+
+
+def shown_duration(seconds: int) -> str:
+    """Write a duration as people say it, exactly: 30 days, 1 hour 30 minutes."""
+    parts = []
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {word}" + ("" if count == 1 else "s"))
+    return " ".join(parts) or "0 seconds"
 
 
 def shown_time(unix: int) -> str:

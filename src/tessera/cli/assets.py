@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import shown_percent, shown_shares
+from tessera.cli.amounts import shown_duration, shown_percent, shown_shares
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _lines(world: World, record: AssetRecord, money: dict[str, int]) -> list[str
             f"shares    {shown_shares(record.supply)} at {record.share}",
             (
                 f"  floor   holders get {shown_percent(record.floor_bps)} or more, streamed over "
-                f"{record.period_s} s"
+                f"{shown_duration(record.period_s)}"
             ),
         ]
     lines += [

@@ -102,7 +102,7 @@ def register(app: typer.Typer) -> None:
         """Show the contribution leaves of a bundle, their root, and each one's proof."""
         found = _leaves(session, folder, missing=False)
         assert found is not None
-        table = session.table("contributor", "role", "weight>", "account", "evidence")
+        table = session.table("contributor", "role", "weight>", "account!", "evidence")
         for leaf in found.leaves:
             given = leaf.contribution
             table.add_row(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera.cli.naming import find_order
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def register(app: typer.Typer) -> None:
         max_tokens: Annotated[int | None, typer.Option(help="Of a chat's answer.")] = None,
         stream: Annotated[bool, typer.Option(help="Show a chat's answer as it comes.")] = True,
         order: Annotated[
-            str | None, typer.Option(help="Pay with an order of yours: ACCESS/NUMBER.")
+            str | None, typer.Option(help="Pay with an order of yours: PRODUCT/NUMBER.")
         ] = None,
         holders: Annotated[
             bool, typer.Option("--holders", help="At the price of those who locked shares.")
@@ -49,10 +50,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Call a model and pay for it from a channel, which the first call opens."""
         given = _input(text, file)
-        currency, options, making = asyncio.run(_options(session, deposit, max_cost))
+        currency, options, making = asyncio.run(_options(session, deposit, max_cost, order))
         options["holders"] = holders
-        if order is not None:
-            options["access"] = _order(order)
         # In the main thread, where Ctrl-C arrives.
         _call(
             session,
@@ -65,20 +64,8 @@ def register(app: typer.Typer) -> None:
         )
 
 
-def _order(text: str) -> tuple[str, int]:
-    from tessera.assets.references import is_address
-    from tessera.errors import InputError
-
-    access, _, number = text.partition("/")
-    if not is_address(access) or not (number.isascii() and number.isdigit()):
-        raise InputError(
-            "--order", found=text, wanted="ACCESS/NUMBER", next_step="tessera access orders"
-        )
-    return access, int(number)
-
-
 async def _options(
-    session: Session, deposit: str, max_cost: str | None
+    session: Session, deposit: str, max_cost: str | None, order: str | None
 ) -> tuple[Currency, dict[str, Any], str]:
     async with session.world() as world:
         currency = world.currency
@@ -94,6 +81,9 @@ async def _options(
             "deposit": currency.parse(deposit, "--deposit"),
             "max_call_cost": None if max_cost is None else currency.parse(max_cost, "--max-cost"),
         }
+        if order is not None:
+            access, number = await find_order(session, world, order)
+            options["access"] = (access.address, number)
         return currency, options, making
 
 

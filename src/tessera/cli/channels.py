@@ -116,7 +116,7 @@ def register(app: typer.Typer) -> None:
                 world.deployment.channels,
                 first_block=world.deployment.since,
             )
-            table = session.table("channel", "operator", "balance>", "withdrawal")
+            table = session.table("channel!", "operator!", "balance>", "withdrawal")
             for holding in found:
                 table.add_row(
                     str(holding.channel),

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, find_access, show_effects
+from tessera.cli.access import confirmed, effects_json, show_effects
 from tessera.cli.amounts import parse_duration, parse_shares, shown_shares, shown_time
+from tessera.cli.naming import find_access, token_names
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["post", "register"]
 
 _Token = Annotated[
-    str, typer.Argument(help="An asset with shares, or the address of an access product.")
+    str, typer.Argument(help="An asset with shares; or a product, by its symbol or address.")
 ]
 _Amount = Annotated[str, typer.Argument(help="Whole shares, or units of access.")]
 _Price = Annotated[str, typer.Option(help="For all of it, in the currency.")]
@@ -72,7 +73,7 @@ def register(app: typer.Typer) -> None:
     async def book(
         session: Session,
         token: Annotated[
-            str | None, typer.Argument(help="An asset or access address; else all.")
+            str | None, typer.Argument(help="An asset, or a product's symbol; else all.")
         ] = None,
         *,
         everything: Annotated[
@@ -93,15 +94,18 @@ def register(app: typer.Typer) -> None:
                 everything=everything,
             )
             decimals = {entry.token: await _decimals(world, entry.token) for entry in found}
+            names = await token_names(world)
 
             def show(console: Any) -> None:
-                table = session.table("order", "side", "token", "left>", "price of one>", "until")
+                table = session.table(
+                    "order!", "side", "token!", "left>", "price of one>", "until!"
+                )
                 for entry in found:
                     one = entry.price * 10 ** decimals[entry.token]
                     table.add_row(
                         entry.digest,
                         "sells" if entry.asks else "buys",
-                        entry.token,
+                        names.get(entry.token, entry.token),
                         _shown(entry.tokens_left, decimals[entry.token]),
                         world.currency.shown(round(one)),
                         shown_time(min(entry.order.expires, 2**40)),
@@ -135,7 +139,8 @@ def register(app: typer.Typer) -> None:
                 world.reader, orders_, currency, entry, tokens, taker=taker.address
             )
             verb = "buy" if entry.asks else "sell"
-            shown = f"{verb} {_shown(tokens, decimals)} of {entry.token}"
+            names = await token_names(world)
+            shown = f"{verb} {_amount(tokens, decimals, names.get(entry.token, entry.token))}"
             data: dict[str, object] = {
                 "order": entry.digest,
                 "side": verb,
@@ -223,8 +228,10 @@ async def post(
         total = world.currency.parse(price, "--price")
         expires = UnixSeconds(world.now() + parse_duration(lasts, "--lasts"))
         verb = "sell" if asks else "buy"
+        names = await token_names(world)
+        name = names.get(token.address, token.address)
         shown = (
-            f"{verb} {_shown(tokens, decimals)} of {token.address} for "
+            f"{verb} {_amount(tokens, decimals, name)} for "
             f"{world.currency.shown(total)}, until {shown_time(expires)}"
         )
         data: dict[str, object] = {
@@ -265,9 +272,8 @@ async def post(
 
 
 async def _token(session: Session, world: World, name: str) -> Token:
-    from tessera.assets.references import is_address
-
-    if is_address(name):
+    await world.directory.refresh()
+    if world.directory.by_slug(name.partition("@")[0]) is None and not name.isdigit():
         return await find_access(session, world, name)
     record = await session.asset(world, name)
     return await world.share(record.asset)
@@ -283,6 +289,11 @@ def _parsed(amount: str, decimals: int) -> int:
     from tessera.units import parse_amount
 
     return parse_shares(amount) if decimals else parse_amount(amount, decimals=0, thing="units")
+
+
+def _amount(amount: int, decimals: int, name: str) -> str:
+    """Write so many shares of an asset, or units of a product."""
+    return f"{_shown(amount, decimals)} {name if decimals else f'units of {name}'}"
 
 
 def _shown(amount: int, decimals: int) -> str:

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, find_access
-from tessera.cli.amounts import parse_duration, parse_percent, shown_percent, shown_time
+from tessera.cli.access import confirmed, effects_json, show_effects
+from tessera.cli.amounts import (
+    parse_duration,
+    parse_percent,
+    shown_duration,
+    shown_percent,
+    shown_time,
+)
+from tessera.cli.naming import find_access
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from fractions import Fraction
 
     from tessera.app import World
@@ -144,7 +150,7 @@ def _register_trades(market: typer.Typer) -> None:
             sides, asked = await _quote(session, world, amount, given, got, slippage, out=out)
             trader = world.sender(session.actor("holder"))
             effects = await quoted_effects(world.reader, exchange, asked, trader.address)
-            lines = [*_quote_lines(sides, asked), *_effect_lines(sides, effects)]
+            lines = [*_quote_lines(sides, asked), *show_effects(world, effects)]
             data = {**_quote_json(asked), "effects": effects_json(effects)}
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
@@ -193,7 +199,7 @@ def _register_trades(market: typer.Typer) -> None:
                     "covered_s": mean.covered,
                 },
                 f"mean      {_price(world, mean.price)} for one {side.symbol}",
-                f"over      {mean.covered} s",
+                f"over      {shown_duration(mean.covered)}",
             )
 
 
@@ -243,7 +249,7 @@ def _register_liquidity(market: typer.Typer) -> None:
             lines = [
                 f"pool of {side.symbol} at {_price(world, price)}, fee {shown_percent(fee_bps)}"
                 + (f", locked until {shown_time(until)}" if until else ""),
-                *_effect_lines((side, _money(world)), effects),
+                *show_effects(world, effects),
             ]
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
@@ -295,7 +301,7 @@ def _register_liquidity(market: typer.Typer) -> None:
             }
             lines = [
                 f"provide {side.shown(takes)} and {world.currency.shown(costs)}",
-                *_effect_lines((side, _money(world)), effects),
+                *show_effects(world, effects),
             ]
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
@@ -355,7 +361,7 @@ def _register_liquidity(market: typer.Typer) -> None:
             }
             lines = [
                 f"take out {side.shown(tokens)} and {world.currency.shown(pay)}",
-                *_effect_lines((side, _money(world)), effects),
+                *show_effects(world, effects),
             ]
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
@@ -524,19 +530,10 @@ def _both(who: str, world: World, side: _Side, tokens: int, money: int, why: str
     currency = _money(world)
     pool = world.deployment.exchange.address
     return [
-        Effect(who, side.address, side.symbol, tokens, why),
+        Effect(who, side.address, side.symbol, tokens, why, side.decimals),
         Effect(who, currency.address, currency.symbol, money, why),
-        Effect(pool, side.address, side.symbol, -tokens, why),
+        Effect(pool, side.address, side.symbol, -tokens, why, side.decimals),
         Effect(pool, currency.address, currency.symbol, -money, why),
-    ]
-
-
-def _effect_lines(sides: Sequence[_Side], effects: Sequence[Effect]) -> list[str]:
-    known = {side.address: side for side in sides}
-    return [
-        f"  {effect.account}  {'-' if effect.change < 0 else '+'}"
-        f"{known[effect.token].shown(abs(effect.change))}  {effect.why}"
-        for effect in effects
     ]
 
 

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera.cli.access import confirmed, effects_json, show_effects
 from tessera.cli.amounts import parse_duration, parse_percent, parse_shares, shown_shares
+from tessera.cli.naming import token_names
 from tessera.cli.session import Session, command
+from tessera.units import SHARE_DECIMALS
 
 if TYPE_CHECKING:
     from tessera.app import World
+    from tessera.assets.directory import AssetRecord
     from tessera.assets.publish import Endpoint, Published, PublishPlan
 
 __all__ = ["register"]
+
+_NO_PRODUCTS = "none: make them before; tessera access create"
 
 
 def register(app: typer.Typer) -> None:
@@ -113,8 +119,15 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Revenue streams over it: 30s, 12h, 7d.")
         ] = None,
         max_discount: Annotated[str, typer.Option(help="Governance's largest, percent.")] = "0",
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
+        ] = False,
+        yes: Annotated[
+            bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")
+        ] = False,
     ) -> None:
-        """Make an asset's shares, all of them yours; from then on revenue is the holders'."""
+        """Make an asset's shares, all of them yours; from then on its holders earn and decide."""
+        from tessera.ownership.access import Effect
         from tessera.ownership.share import ShareTerms
         from tessera.ownership.share import tokenize as make
         from tessera.units import Seconds
@@ -133,21 +146,59 @@ def register(app: typer.Typer) -> None:
                 floor=parse_percent(floor, "--floor"),
                 max_discount=parse_percent(max_discount, "--max-discount"),
             )
-            sender = world.sender(session.actor("publisher"))
-            share = await make(sender, world.deployment.registry, record.asset, terms)
+            who = session.actor("publisher")
+            registry, owner = world.deployment.registry, world.address(who)
+            products = await _products_of(world, record)
+            shares_of = f"shares of {record.slug}"
+            data = {
+                "asset": str(record.asset),
+                "slug": record.slug,
+                "symbol": terms.symbol,
+                "supply": str(terms.supply),
+                "period_s": terms.period,
+                "floor_bps": terms.floor,
+                "products": products,
+            }
+            preview = [
+                f"makes     {shown_shares(terms.supply)} {terms.symbol} of {record.slug}, for good",
+                "then      its holders decide: versions and prices by vote, products by two thirds",
+                f"products  {', '.join(products) or _NO_PRODUCTS}",
+            ]
+            if dry_run:
+                await world.reader.read(
+                    registry.tokenize(record.asset, terms.on_chain(owner)), sender=owner
+                )
+                effects = [Effect(owner, "", shares_of, terms.supply, "made", SHARE_DECIMALS)]
+                session.say(
+                    {**data, "dry_run": True, "effects": effects_json(effects)},
+                    *preview,
+                    *show_effects(world, effects),
+                )
+                return
+            if not session.as_json:
+                for line in preview:
+                    session.note(line)
+            confirmed(session, f"Make {shares_of}", yes=yes)
+            share = await make(world.sender(who), registry, record.asset, terms)
             session.say(
-                {
-                    "asset": str(record.asset),
-                    "slug": record.slug,
-                    "share": share.address,
-                    "symbol": terms.symbol,
-                    "supply": str(terms.supply),
-                    "period_s": terms.period,
-                    "floor_bps": terms.floor,
-                },
+                {**data, "share": share.address},
                 f"{record.slug}: {shown_shares(terms.supply)} {terms.symbol} at {share.address}",
                 f"next: tessera offer {record.slug} --shares N --price P",
             )
+
+
+async def _products_of(world: World, record: AssetRecord) -> list[str]:
+    """Return what the products of an asset are called."""
+    from tessera.ownership.access import find_products
+
+    names = await token_names(world)
+    found = await find_products(
+        world.reader,
+        world.deployment.storefront,
+        asset=record.asset,
+        first=world.deployment.since,
+    )
+    return [names[access.address] for access in found]
 
 
 async def _offer_upstream(

@@ -465,7 +465,9 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
                 )
         console.print(table)
     if found.offerings:
-        table = session.table("offering", "stage", "waiting>", "refund>", "claimable>", "proceeds>")
+        table = session.table(
+            "offering!", "stage", "waiting>", "refund>", "claimable>", "proceeds>"
+        )
         for sale in found.offerings:
             table.add_row(
                 sale.view.address,
@@ -475,13 +477,13 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
             )
         console.print(table)
     if found.auctions:
-        table = session.table("auction", "stage", "bid>", "claimable>", "proceeds>")
+        table = session.table("auction!", "stage", "bid>", "claimable>", "proceeds>")
         for auction in found.auctions:
             sums = (auction.bid, auction.claimable, auction.proceeds)
             table.add_row(auction.view.address, auction.view.stage.value, *map(money, sums))
         console.print(table)
     if found.curves:
-        table = session.table("curve", "stage", "bought>", "paid>", "claimable>", "proceeds>")
+        table = session.table("curve!", "stage", "bought>", "paid>", "claimable>", "proceeds>")
         for curve in found.curves:
             table.add_row(
                 curve.view.address,
@@ -491,7 +493,7 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
             )
         console.print(table)
     if found.channels:
-        table = session.table("channel", "toward", "balance>")
+        table = session.table("channel!", "toward!", "balance>")
         for channel in found.channels:
             table.add_row(str(channel.channel), channel.operator, money(channel.balance))
         console.print(table)

@@ -92,6 +92,7 @@ def register(app: typer.Typer) -> None:
         """Put shares of yours up for sale: at a fixed price, by auction, or along a curve."""
         from tessera.bindings.launchpad import Liquidity
         from tessera.errors import NotFound
+        from tessera.ownership.access import Effect
         from tessera.ownership.launch import launch, read_list, shares_needed
         from tessera.ownership.offering import EVERYBODY, check_shares
 
@@ -121,9 +122,11 @@ def register(app: typer.Typer) -> None:
             share = await world.share(record.asset)
             await check_shares(sender, share, needed)
             preview = _offer_preview(world, record.slug, kind, common, (*sales, *auctions, *curves))
-            effects = _effects(
-                (sender.address, share.address, record.slug, -needed, "for sale, pool and vesting")
-            )
+            shares_of = f"shares of {record.slug}"
+            why = "for sale, pool and vesting"
+            effects = [
+                Effect(sender.address, share.address, shares_of, -needed, why, _SHARE_DECIMALS)
+            ]
             data: dict[str, Any] = {
                 "asset": str(record.asset),
                 "slug": record.slug,
@@ -138,7 +141,7 @@ def register(app: typer.Typer) -> None:
                 "effects": effects_json(effects),
             }
             if dry_run:
-                lines = _shown(world, effects)
+                lines = show_effects(world, effects)
                 session.say({**data, "dry_run": True}, f"would offer {preview}", *lines)
                 return
             # A plain sale gives away nothing but what it sells, so it needs no yes.
@@ -224,7 +227,9 @@ def register(app: typer.Typer) -> None:
             }
             if dry_run:
                 fewer = f"  if others are faster: no fewer than {shown_shares(least)}"
-                session.say({**data, "dry_run": True}, preview, *_shown(world, effects), fewer)
+                session.say(
+                    {**data, "dry_run": True}, preview, *show_effects(world, effects), fewer
+                )
                 return
             confirmed(session, f"{preview}. Buy", yes=yes)
             limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
@@ -299,7 +304,7 @@ def register(app: typer.Typer) -> None:
                 "effects": effects_json(effects),
             }
             if dry_run:
-                session.say({**data, "dry_run": True}, preview, *_shown(world, effects))
+                session.say({**data, "dry_run": True}, preview, *show_effects(world, effects))
                 return
             confirmed(session, f"{preview}. Sell", yes=yes)
             limit = paid if least is None else world.currency.parse(least, "--least")
@@ -352,7 +357,7 @@ def register(app: typer.Typer) -> None:
             }
             if dry_run:
                 session.say(
-                    {**data, "dry_run": True}, f"would bid {preview}", *_shown(world, effects)
+                    {**data, "dry_run": True}, f"would bid {preview}", *show_effects(world, effects)
                 )
                 return
             confirmed(session, f"Bid {preview}", yes=yes)
@@ -399,7 +404,7 @@ def register(app: typer.Typer) -> None:
             views = [await _read(world, sale) for sale in found]
 
             def show(console: Any) -> None:
-                table = session.table("sale", "kind", "stage", "price>", "raised>", "ends")
+                table = session.table("sale!", "kind", "stage", "price>", "raised>", "ends")
                 for view in views:
                     table.add_row(
                         view.address,
@@ -666,37 +671,20 @@ def _offer_preview(
     return f"{shown_shares(common.shares)} shares of {slug} {price}, until {until}{pool}"
 
 
-def _effects(*rows: tuple[str, str, str, int, str]) -> list[Effect]:
-    from tessera.ownership.access import Effect
-
-    return [Effect(*row) for row in rows if row[3]]
-
-
 def _trade_effects(
     world: World, record: AssetRecord, view: AnyView, person: str, shares: int, money: int
 ) -> list[Effect]:
-    currency = world.deployment.currency.address
-    symbol = world.currency.symbol
-    return _effects(
-        (person, view.share, record.slug, shares, "shares"),
-        (view.address, view.share, record.slug, -shares, "shares"),
-        (person, currency, symbol, money, "the price"),
-        (view.address, currency, symbol, -money, "the price"),
-    )
+    from tessera.ownership.access import Effect
 
-
-def _shown(world: World, effects: Sequence[Effect]) -> list[str]:
-    """Return effects as lines, shares in whole ones."""
-    money = world.deployment.currency.address
-    lines = []
-    for effect in effects:
-        if effect.token == money:
-            lines += show_effects(world, [effect])
-            continue
-        sign = "-" if effect.change < 0 else "+"
-        amount = shown_shares(abs(effect.change))
-        lines.append(f"  {effect.account}  {sign}{amount} {effect.symbol}  {effect.why}")
-    return lines
+    currency, symbol = world.deployment.currency.address, world.currency.symbol
+    token, name, why = view.share, f"shares of {record.slug}", "bought" if money < 0 else "sold"
+    effects = [
+        Effect(person, token, name, shares, why, _SHARE_DECIMALS),
+        Effect(view.address, token, name, -shares, why, _SHARE_DECIMALS),
+        Effect(person, currency, symbol, money, "the price"),
+        Effect(view.address, currency, symbol, -money, "the price"),
+    ]
+    return [effect for effect in effects if effect.change]
 
 
 def _kind_of(view: AnyView) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "command", "default_of"]
 
 _PANEL: Final = "Everywhere"
+_WIDEST: Final = 10_000
 
 
 def default_of(setting: str) -> str:
@@ -252,17 +253,44 @@ class Session:
             yield
 
     def table(self, *columns: str) -> Table:
-        """Return an empty table; a column whose name ends with `>` is set to the right."""
-        from rich import box
-        from rich.table import Table
+        """Return an empty table.
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        A column whose name ends with `>` is of numbers, set to the right; one whose name ends
+        with `!` is there to be copied. Neither is ever broken: a table that needs more room than
+        there is goes on beyond the edge.
+        """
+        from rich import box
+
+        table = _unbroken()(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            right = column.endswith(">")
             table.add_column(
-                column.rstrip(">"), justify="right" if right else "left", overflow="fold"
+                column.rstrip(">!"),
+                justify="right" if column.endswith(">") else "left",
+                overflow="fold",
+                no_wrap=column.endswith((">", "!")),
             )
         return table
+
+
+@functools.cache
+def _unbroken() -> type[Table]:
+    """Return a table that is as wide as what must not be broken needs."""
+    from rich.console import ConsoleOptions, RenderResult
+    from rich.table import Table
+
+    class Unbroken(Table):
+        def add_row(self, *cells: Any, **style: Any) -> None:
+            for column, cell in zip(self.columns, cells, strict=True):
+                if column.no_wrap:
+                    column.min_width = max(column.min_width or len(str(column.header)), len(cell))
+            super().add_row(*cells, **style)
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            needed = self.__rich_measure__(console, options.update_width(_WIDEST)).minimum
+            width = max(needed, options.max_width)
+            yield from super().__rich_console__(console, options.update_width(width))
+
+    return Unbroken
 
 
 def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callable[[Any], Any]:

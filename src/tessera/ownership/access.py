@@ -58,6 +58,8 @@ class Effect:
         Base units of the token; below 0 for less.
     why
         In a few words.
+    decimals
+        Of the token.
     """
 
     account: str
@@ -65,6 +67,7 @@ class Effect:
     symbol: str
     change: int
     why: str
+    decimals: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

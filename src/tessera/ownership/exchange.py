@@ -315,15 +315,20 @@ async def quoted_effects(
     reader: ChainReader, exchange: Exchange, quote: Quote, trader: str
 ) -> list[Effect]:
     """Return every change of a balance that a swap at its quote would make."""
-    symbols = await asyncio.gather(
-        *(reader.read(Share(token).symbol()) for token in (quote.token_in, quote.token_out))
-    )
-    pool = exchange.address
+    sides = (quote.token_in, quote.token_out)
+    symbols = await asyncio.gather(*(reader.read(Share(token).symbol()) for token in sides))
+    decimals = await asyncio.gather(*(reader.read(Share(token).decimals()) for token in sides))
+    given, got = ((*side,) for side in zip(sides, symbols, decimals, strict=True))
+    pool, taken, brought = exchange.address, quote.amount_in, quote.amount_out
+
+    def effect(account: str, side: tuple[str, str, int], change: int, why: str) -> Effect:
+        return Effect(account, side[0], side[1], change, why, side[2])
+
     return [
-        Effect(trader, quote.token_in, symbols[0], -quote.amount_in, "given"),
-        Effect(pool, quote.token_in, symbols[0], quote.amount_in, "to the pool"),
-        Effect(pool, quote.token_out, symbols[1], -quote.amount_out, "out of the pool"),
-        Effect(trader, quote.token_out, symbols[1], quote.amount_out, "received"),
+        effect(trader, given, -taken, "given"),
+        effect(pool, given, taken, "to the pool"),
+        effect(pool, got, -brought, "out of the pool"),
+        effect(trader, got, brought, "received"),
     ]
 
 

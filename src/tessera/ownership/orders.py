@@ -307,9 +307,10 @@ async def preview_fill(
             wanted=f"1 to {entry.tokens_left}" if entry.tokens_left else "one that can be filled",
             next_step="tessera orders book",
         )
-    (paid, royalty), symbol, money = await asyncio.gather(
+    (paid, royalty), symbol, decimals, money = await asyncio.gather(
         reader.read(orders.preview_fill(_on_chain(entry.order), amount)),
         reader.read(Share(entry.token).symbol()),
+        reader.read(Share(entry.token).decimals()),
         reader.read(currency.symbol()),
     )
     maker = address_text(entry.order.maker)
@@ -318,8 +319,8 @@ async def preview_fill(
     effects = [
         Effect(buyer, currency.address, money, -price, "the price"),
         Effect(seller, currency.address, money, price - royalty, "the price less the royalty"),
-        Effect(seller, entry.token, symbol, -given, "sold"),
-        Effect(buyer, entry.token, symbol, given, "bought"),
+        Effect(seller, entry.token, symbol, -given, "sold", decimals),
+        Effect(buyer, entry.token, symbol, given, "bought", decimals),
     ]
     if royalty:
         till, _ = await reader.read(Access(entry.token).royaltyInfo(0, price))

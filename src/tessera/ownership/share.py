@@ -89,6 +89,25 @@ class ShareTerms:
         checked_bps(self.floor, "holders' floor")
         checked_bps(self.max_discount, "largest discount")
 
+    def on_chain(self, receiver: str) -> Tokenization:
+        """Return them as the Registry takes them, all shares for `receiver`.
+
+        Raises
+        ------
+        InputError
+            As `check`.
+        """
+        self.check()
+        return Tokenization(
+            name=self.name,
+            symbol=self.symbol,
+            supply=self.supply,
+            period=self.period,
+            floor_bps=self.floor,
+            max_discount_bps=self.max_discount,
+            receiver=receiver,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -131,21 +150,8 @@ async def tokenize(
         The asset has a Share already, the sender does not control it, or the floor is above what
         its terms leave.
     """
-    terms.check()
-    receipt = await sender.send(
-        registry.tokenize(
-            asset,
-            Tokenization(
-                name=terms.name,
-                symbol=terms.symbol,
-                supply=terms.supply,
-                period=terms.period,
-                floor_bps=terms.floor,
-                max_discount_bps=terms.max_discount,
-                receiver=receiver or sender.address,
-            ),
-        )
-    )
+    call = registry.tokenize(asset, terms.on_chain(receiver or sender.address))
+    receipt = await sender.send(call)
     return Share(receipt.one_of(Tokenized).share)
 
 

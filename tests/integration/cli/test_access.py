@@ -28,7 +28,7 @@ def test_access_is_made_bought_redeemed_and_refunded(world: Program, tmp_path: P
     assert "add --yes" in unasked.err
     preview = world.ok("access", "buy", access, "3", "--dry-run")
     changes = {(effect["symbol"], effect["change"]) for effect in preview["effects"]}
-    assert ("LICENSED", "3") in changes
+    assert ("LICENSED-10CALLS", "3") in changes
     assert any(change == str(-6 * UNIT) for _, change in changes)
     assert world.ok("access", "show", access)["sold"] == 0
     bought = world.ok("access", "buy", access, "3")
@@ -39,16 +39,16 @@ def test_access_is_made_bought_redeemed_and_refunded(world: Program, tmp_path: P
     assert (state["order"], state["calls"], state["state"]) == (order, 20, "waiting")
 
     direct = world.ok("access", "buy", access, "1", "--redeem")
-    early = world("access", "refund", access, direct["order"], "--yes")
+    early = world("access", "refund", f"{access}/{direct['order']}", "--yes")
     assert early.code == 5
     assert "the operator may still serve" in early.err
     deadline = time.monotonic() + 20
-    while world("access", "refund", access, direct["order"], "--dry-run").code:
+    while world("access", "refund", f"{access}/{direct['order']}", "--dry-run").code:
         assert time.monotonic() < deadline
         time.sleep(0.3)
-    back = world.ok("access", "refund", access, direct["order"])
+    back = world.ok("access", "refund", f"{access}/{direct['order']}")
     assert back["amount"] == str(2 * UNIT)
-    shown = world.ok("access", "order", access, direct["order"])
+    shown = world.ok("access", "order", f"{access}/{direct['order']}")
     assert shown["state"] == "refunded"
     assert world("access", "buy", "0x" + "11" * 20, "--yes").code == 2
 
@@ -114,25 +114,26 @@ def test_an_order_pays_for_calls_is_proved_and_rented(world: Program, tmp_path: 
     )  # fmt: skip
     access = made["access"]
     order = world.ok("access", "buy", "rented", "1", "--redeem")["order"]
-    answer = world.ok("call", "rented", "[[1, 2, 3]]", "--order", f"{access}/{order}")
+    name = "RENTED-30D/1"
+    answer = world.ok("call", "rented", "[[1, 2, 3]]", "--order", name)
     assert answer["outputs"] == [{"output": 2.0}]
     assert answer["cost"] == "0"
     assert world.ok("receipt", "verify", answer["receipt"])["verified"] is True
     settled = world.ok("settle")
     assert settled["orders_proved"] == [[access, order]]
     assert settled["orders_paid"] == str(3 * UNIT)
-    assert world.ok("access", "order", access, order)["state"] == "served"
-    assert world("access", "refund", access, order, "--yes").code == 5
+    assert world.ok("access", "order", name)["state"] == "served"
+    assert world("access", "refund", name, "--yes").code == 5
 
-    offered = world.ok("access", "rent-out", access, order, "--price-per-day", "1", "--most", "2d")
+    offered = world.ok("access", "rent-out", name, "--price-per-day", "1", "--most", "2d")
     assert offered["most_seconds"] == 2 * 86_400
-    dry = world.ok("access", "rent", access, order, "12h", "--as", "holder", "--dry-run")
+    dry = world.ok("access", "rent", name, "12h", "--as", "holder", "--dry-run")
     assert sorted(int(effect["change"]) for effect in dry["effects"]) == [
         -UNIT // 2,
         UNIT // 20,
         UNIT * 9 // 20,
     ]
-    rented = world.ok("access", "rent", access, order, "12h", "--as", "holder")
+    rented = world.ok("access", "rent", name, "12h", "--as", "holder")
     assert rented["cost"] == dry["cost"] == str(UNIT // 2)
     (mine,) = [o for o in world.ok("access", "orders", "holder")["orders"] if o["access"] == access]
     assert mine["state"] == "rented"
@@ -149,3 +150,55 @@ def test_an_order_pays_for_calls_is_proved_and_rented(world: Program, tmp_path: 
     world.ok("access", "sale", access, "--off")
     closed = world("access", "buy", access, "1", "--yes")
     assert "not on sale" in closed.err
+
+
+def test_a_product_and_an_order_have_names_that_are_taken_as_they_are_printed(
+    world: Program, tmp_path: Path
+) -> None:
+    """A newcomer typed what `access orders` showed him, and was asked for an address."""
+    world.ok("publish", write_bundle(tmp_path / "named", "named"))
+    wait_served(world, "named")
+    common = ("--price", "1", "--units", "9")
+    first = world(
+        "access", "create", "named", "--kind", "period", "--lasts", "30d", *common, "--yes"
+    )
+    assert "sells     9 units of NAMED-30D at 1.00 TUSD, each 30 days" in first.out
+    (listed,) = world.ok("access", "list", "named")["products"]
+    assert listed["symbol"] == "NAMED-30D"
+    assert "must serve within 1 day" in world("access", "show", "named").out
+    bought = world("access", "buy", "named", "2", "--redeem", "--yes")
+    assert "order     NAMED-30D/1" in bought.out
+    world.ok("access", "create", "named", "--kind", "calls", "--calls", "5", *common)
+    several = world("access", "show", "named")
+    assert (several.code, "NAMED-30D, NAMED-5CALLS" in several.err) == (2, True)
+
+    narrow = world("access", "orders", COLUMNS="30").out
+    (name,) = [word for word in narrow.split() if word.startswith("NAMED")]
+    assert name == "NAMED-30D/1"
+    for given in (name, name.lower(), f"{listed['access']}/1"):
+        assert world("access", "order", given).out.startswith(f"order     {name}, ")
+    assert world.ok("call", "named", "[[2, 4]]", "--order", name)["outputs"] == [{"output": 3.0}]
+    redeemed = world("access", "buy", "named-5calls", "1", "--yes")
+    assert "next: tessera access redeem NAMED-5CALLS 1" in redeemed.out
+    for nonsense in ("named", "1", "NAMED-30D/one", "/1"):
+        refused = world("access", "order", nonsense)
+        assert (refused.code, "PRODUCT/NUMBER" in refused.err) == (2, True), nonsense
+
+    # Whoever takes another's symbol makes it nobody's: then both go by their addresses.
+    world.ok("access", "create", "named", "--kind", "licence", "--symbol", "NAMED-30D", *common)
+    assert world("access", "order", name).code == 2
+    assert f"{listed['access']}/1" in world("access", "orders").out
+
+    # What is to be copied is never broken.
+    order = world.ok("orders", "sell", "NAMED-5CALLS", "1", "--price", "2", "--as", "consumer")
+    book = world("orders", "book", "NAMED-5CALLS", COLUMNS="40").out
+    assert order["order"] in book
+    assert "NAMED-5CALLS" in book
+    dry = world("tokenize", "named", "--dry-run")
+    assert ", NAMED-5CALLS, 0x" in dry.out
+    assert "+1,000,000 shares of named  made" in dry.out
+    unasked = world("tokenize", "named")
+    assert (unasked.code, "products by two thirds" in unasked.err) == (2, True)
+    world.ok("tokenize", "named", "--supply", "1000")
+    dry = world("offer", "named", "--shares", "100", "--price", "1", "--dry-run").out
+    assert "-100 shares of named  for sale" in dry

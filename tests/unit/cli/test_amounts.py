@@ -6,6 +6,7 @@ from tessera.cli.amounts import (
     parse_duration,
     parse_percent,
     parse_shares,
+    shown_duration,
     shown_percent,
     shown_shares,
     shown_time,
@@ -43,3 +44,16 @@ def test_a_duration_without_a_number_is_refused() -> None:
 
 def test_moments_are_shown_in_utc() -> None:
     assert shown_time(0) == "1970-01-01 00:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (2_592_000, "30 days"),
+        (86_400, "1 day"),
+        (5_401, "1 hour 30 minutes 1 second"),
+        (0, "0 seconds"),
+    ],
+)
+def test_a_duration_is_written_as_people_say_it(seconds: int, said: str) -> None:
+    assert shown_duration(seconds) == said

@@ -18,7 +18,7 @@ from tessera.bindings.orders import Filled, Listed
 from tessera.bindings.orders import Order as ChainOrder
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
-from tessera.errors import InputError, NotFound, StaleQuote
+from tessera.errors import InputError, NotAllowed, NotFound, StaleQuote
 from tessera.ownership.access import Effect
 from tessera.ownership.offering import allow
 from tessera.spec.orders import LimitOrder, order_digest, orders_domain, paid_for
@@ -296,17 +296,12 @@ async def preview_fill(
 
     Raises
     ------
+    NotAllowed
+        It was signed for somebody else, or by the taker himself.
     InputError
-        So much is not left, or the maker no longer has it.
+        So much is not left, the maker no longer has it, or the taker has too little.
     """
-    amount = entry.amount_for(tokens)
-    if not 0 < amount <= entry.funded:
-        raise InputError(
-            f"order {entry.digest[:10]}",
-            found=f"{tokens} units",
-            wanted=f"1 to {entry.tokens_left}" if entry.tokens_left else "one that can be filled",
-            next_step="tessera orders book",
-        )
+    amount, _ = await _fillable(reader, currency, entry, tokens, taker)
     (paid, royalty), symbol, decimals, money = await asyncio.gather(
         reader.read(orders.preview_fill(_on_chain(entry.order), amount)),
         reader.read(Share(entry.token).symbol()),
@@ -353,15 +348,14 @@ async def fill(
 
     Raises
     ------
-    InputError
+    NotAllowed, InputError
         As `preview_fill`.
     StaleQuote
         It costs more than `max_paid`.
     TransactionReverted
         It was filled or cancelled meanwhile, or somebody's money is gone.
     """
-    amount = entry.amount_for(tokens)
-    paid = paid_for(entry.order, amount)
+    amount, paid = await _fillable(sender.reader, currency, entry, tokens, sender.address)
     if paid > max_paid:
         raise StaleQuote("price of the fill", found=paid, wanted=f"at most {max_paid}")
     given = currency if entry.asks else Share(entry.token)
@@ -381,6 +375,40 @@ async def cancel(sender: Sender, orders: Orders, entry: BookEntry) -> str:
 async def cancel_all(sender: Sender, orders: Orders) -> str:
     """End all orders of the sender's, listed or not; the transaction."""
     return (await sender.send(orders.cancel_series())).tx_hash
+
+
+async def _fillable(
+    reader: ChainReader, currency: TestDollar, entry: BookEntry, tokens: int, taker: str
+) -> tuple[int, int]:
+    """Return what `Orders.fill` takes as amount and what the taker gives, or refuse as it would."""
+    order, me = entry.order, address_of(taker)
+    if order.taker not in (ZERO_ADDRESS, me) or order.maker == me:
+        raise NotAllowed(
+            f"order {entry.digest[:10]}",
+            found=f"{taker}, who signed it" if order.maker == me else taker,
+            wanted="somebody else" if order.maker == me else address_text(order.taker),
+            next_step="tessera orders book",
+        )
+    amount = entry.amount_for(tokens)
+    if not 0 < amount <= entry.funded:
+        raise InputError(
+            f"order {entry.digest[:10]}",
+            found=f"{tokens} units",
+            wanted=f"1 to {entry.tokens_left}" if entry.tokens_left else "one that can be filled",
+            next_step="tessera orders book",
+        )
+    paid = paid_for(order, amount)
+    given = currency if entry.asks else Share(entry.token)
+    held = await reader.read(given.balanceOf(taker))
+    if held < paid:
+        unit = "base units of the currency" if entry.asks else "raw units of the token"
+        raise InputError(
+            f"account {taker}",
+            found=f"{held} {unit}",
+            wanted=f"{paid}",
+            next_step="fill less of it",
+        )
+    return amount, paid
 
 
 async def _entry(

@@ -103,6 +103,22 @@ def test_shares_have_a_book_too(world: Program, tmp_path: Path) -> None:
     filled = world.ok("orders", "fill", order, "0.5", "--as", "holder")
     assert filled["paid"] == str(UNIT)
     assert world("orders", "book", "booked").code == 0
+    own = world("orders", "fill", order, "1", "--as", "publisher", "--dry-run")
+    assert (own.code, "who signed it" in own.err) == (3, True)
+
+
+def test_a_dry_run_of_a_fill_refuses_what_the_fill_would(world: Program, tmp_path: Path) -> None:
+    """A buyer looks at an order that was signed for another, and at one he cannot pay."""
+    world.ok("publish", write_bundle(tmp_path / "private", "private"))
+    world.ok("tokenize", "private", "--supply", "1000", "--period", "1s")
+    sell = ("orders", "sell", "private", "10", "--as", "publisher")
+    mine = world.ok(*sell, "--price", "20", "--taker", "holder")["order"]
+    dear = world.ok(*sell, "--price", "90000000000")["order"]
+    world.ok("orders", "fill", mine, "1", "--as", "holder", "--dry-run")
+    other = world("orders", "fill", mine, "1", "--as", "consumer", "--dry-run")
+    assert (other.code, "orders book" in other.err) == (3, True)
+    poor = world("orders", "fill", dear, "10", "--as", "consumer", "--dry-run")
+    assert (poor.code, "base units of the currency" in poor.err) == (2, True)
 
 
 def test_an_order_pays_for_calls_is_proved_and_rented(world: Program, tmp_path: Path) -> None:

@@ -10,18 +10,8 @@ from __future__ import annotations
 
 import pytest
 from rig.contract import refused
-from rig.people import Person, person
-from rig.shop import (
-    PERIOD,
-    PERPETUAL,
-    PRICE,
-    Shop,
-    key_of,
-    limit_order,
-    open_shop,
-    row_of,
-    sign_order,
-)
+from rig.people import Person, key_of, person
+from rig.shop import PERIOD, PERPETUAL, PRICE, Shop, limit_order, open_shop, row_of, sign_order
 from rig.system import DAY, World
 
 DAILY = 1_000_000

@@ -12,10 +12,9 @@ import pytest
 from rig.compiling import compiled, mock
 from rig.contract import Contract, refused
 from rig.engines import Reverted
-from rig.people import Person
+from rig.people import Person, key_of
 from rig.sales import DOLLAR, Stand, auction_terms, open_stand, sale_terms
 from rig.system import DAY, ONE_SHARE, OPEN_TO_ALL, World, deploy_world
-from rig.twins import key_of
 
 from tessera.spec.auction import AuctionModel, AuctionSale
 

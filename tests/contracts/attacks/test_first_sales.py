@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 from rig.contract import Contract, refused
-from rig.people import Person, person
+from rig.people import Person, key_of, person
 from rig.sales import (
     DOLLAR,
     FOR_EVER,
@@ -21,7 +21,6 @@ from rig.sales import (
     sale_terms,
 )
 from rig.system import DAY, ONE_SHARE, World
-from rig.twins import key_of
 
 from tessera.spec.merkle import AllowList, MerkleTree
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import pytest
 from rig.compiling import compiled, mock
 from rig.contract import Contract, deployed, refused
-from rig.people import Person, person
-from rig.shop import key_of, limit_order, open_shop, row_of, sign_order
+from rig.people import Person, key_of, person
+from rig.shop import limit_order, open_shop, row_of, sign_order
 from rig.signing import domain_of
 from rig.system import ONE_SHARE, World, deploy_world
 

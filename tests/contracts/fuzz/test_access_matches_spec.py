@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.contract import NOBODY
 from rig.effort import times
-from rig.people import person
-from rig.shop import COUNT, PERIOD, PERPETUAL, Shop, key_of, open_shop
+from rig.people import key_of, person
+from rig.shop import COUNT, PERIOD, PERPETUAL, Shop, open_shop
 from rig.system import deploy_world
 
 from tessera.spec.access import AccessModel, access_domain, rent_cost, royalty_of, use_digest

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from rig.contract import Contract
 from rig.effort import times
-from rig.people import person
-from rig.shop import key_of, limit_order, row_of, sign_order
+from rig.people import key_of, person
+from rig.shop import limit_order, row_of, sign_order
 from rig.signing import domain_of
 from rig.system import World, deploy_world
 

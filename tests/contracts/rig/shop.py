@@ -9,12 +9,11 @@ from eth_utils import keccak
 
 from rig.compiling import compiled
 from rig.contract import NOBODY, Contract
-from rig.people import Person, person
+from rig.people import Person, key_of, person
 from rig.signing import Signed, compact, domain_of, sign
 from rig.system import DAY, World
 from tessera.spec.access import Kind, Product
 from tessera.spec.orders import LimitOrder
-from tessera.spec.signatures import Address
 
 PRICE = 5_000_000
 USE_FIELDS = {"order": "uint256", "call": "bytes16", "request": "bytes32", "deadline": "uint64"}
@@ -30,11 +29,6 @@ ORDER_FIELDS = {
     "expires": "uint256",
 }
 COUNT, PERIOD, PERPETUAL = Kind
-
-
-def key_of(who: Person | Contract | str) -> Address:
-    """Return the 20 bytes of an address."""
-    return Address(bytes.fromhex((who if isinstance(who, str) else who.address)[2:]))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rig.contract import refused
-from rig.people import Person
+from rig.people import Person, key_of
 from tessera.errors import TransactionReverted
 from tessera.spec.merkle import AllowList
-from tessera.spec.signatures import Address
 
 Answer = TypeVar("Answer")
 
@@ -24,11 +23,6 @@ def both(model: Callable[[], Answer], contract: Callable[[], Answer]) -> Answer 
         return None
     assert contract() == expected
     return expected
-
-
-def key_of(who: Person) -> Address:
-    """Return a person's address as the twins know it."""
-    return Address(bytes.fromhex(who.address[2:]))
 
 
 def shown_by(

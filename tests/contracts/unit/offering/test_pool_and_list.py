@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from rig.contract import Contract, refused
-from rig.people import Person
+from rig.people import Person, key_of
 from rig.sales import DOLLAR, Stand, open_stand, pool_of, sale_terms
 from rig.system import DAY, ONE_SHARE, World
-from rig.twins import key_of
 
 from tessera.spec.merkle import AllowList
 

@@ -9,8 +9,8 @@ import pytest
 from rig.clones import clone
 from rig.compiling import mock
 from rig.contract import NOBODY, refused
-from rig.people import Person, person
-from rig.shop import Shop, key_of, limit_order, open_shop, row_of, sign_order
+from rig.people import Person, key_of, person
+from rig.shop import Shop, limit_order, open_shop, row_of, sign_order
 from rig.signing import Signed
 from rig.system import DAY, ONE_SHARE, World, deploy_world
 

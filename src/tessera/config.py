@@ -133,6 +133,20 @@ class Config:
         low=0,
         high=9_999,
     )
+    order_least_price_units: int = _row(
+        1,
+        "least price of a unit, in base units, of another's product whose orders are honoured; "
+        "0: free ones too",
+        low=0,
+    )
+    order_least_window_s: int = _row(
+        300, "least serve window of a product whose orders are honoured", low=0, high=31_536_000
+    )
+    order_assets: tuple[str, ...] = _row(
+        (),
+        "slugs or ids of others' assets whose orders are honoured, separated by commas; "
+        "empty: of all that are served; none: of none",
+    )
     upstream_calls_count: int = _row(
         64,
         "calls to one upstream model at the same time; further ones wait in its queue",

@@ -24,6 +24,7 @@ from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
 from tessera.payments.onchain_orders import OrdersOnChain
 from tessera.payments.proving import OrderProver, ProofReport
+from tessera.payments.rights import OrderRules
 from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
 from tessera.serving.opening import ServingPolicy, open_runner
 from tessera.serving.runner import Runner
@@ -255,6 +256,30 @@ class Operator:
         self._runners.clear()
 
 
+def order_rules(world: World) -> OrderRules:
+    """Return which orders the settings say are honoured.
+
+    Assets of whoever has a key in the data folder are the operator's own people's.
+    """
+    config = world.config
+
+    def own(asset: int) -> bool:
+        record = world.directory.get(asset)
+        return record is not None and record.owner in world.addresses.values()
+
+    def chosen(asset: int) -> bool:
+        record = world.directory.get(asset)
+        slug = record.slug if record and world.directory.by_slug(record.slug) is record else ""
+        return str(asset) in config.order_assets or slug in config.order_assets
+
+    return OrderRules(
+        least_window_s=config.order_least_window_s,
+        least_price=config.order_least_price_units,
+        assets=chosen if config.order_assets else None,
+        own=own,
+    )
+
+
 @asynccontextmanager
 async def operate(world: World) -> AsyncIterator[Operator]:
     """Open the operator's books and models, and settle in the background, for a context.
@@ -268,6 +293,8 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     """
     config = world.config
     account = await asyncio.to_thread(world.wallet.load_or_create, config.operator)
+    # Opened now: an encrypted key takes its time.
+    await asyncio.to_thread(list, world.addresses.values())
     sender = world.sender(config.operator)
     if world.node is not None:
         await _with_gas(world, account.address)
@@ -290,6 +317,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         refresh_s=_fresh_s(world),
         margin_s=grant_margin_s(config.settle_every_s),
         orders=orders,
+        order_rules=order_rules(world),
     )
     settler = Settler(
         ledger,

@@ -40,7 +40,7 @@ from tessera.payments.ports import (
     SettleResult,
     TypedSigner,
 )
-from tessera.payments.rights import OrderCall, Rights, SignedUse
+from tessera.payments.rights import HONOUR_ALL, OrderCall, OrderRules, Rights, SignedUse
 from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_id, voucher_digest
 from tessera.storage.commit import GroupCommit
@@ -174,6 +174,7 @@ class Ledger:
         refresh_s: float = 15.0,
         margin_s: float = 600.0,
         orders: OrdersChain | None = None,
+        order_rules: OrderRules = HONOUR_ALL,
     ) -> None:
         self.domain = domain
         self.operator: Address = signer.address
@@ -202,6 +203,7 @@ class Ledger:
                 chain_id=domain.chain_id,
                 refresh_s=refresh_s,
                 late_s=margin_s,
+                rules=order_rules,
             )
 
     @classmethod
@@ -217,6 +219,7 @@ class Ledger:
         refresh_s: float = 15.0,
         margin_s: float = 600.0,
         orders: OrdersChain | None = None,
+        order_rules: OrderRules = HONOUR_ALL,
     ) -> Self:
         """Open the books at `path`, or begin them.
 
@@ -251,6 +254,7 @@ class Ledger:
             refresh_s=refresh_s,
             margin_s=margin_s,
             orders=orders,
+            order_rules=order_rules,
         )
         made._lock = lock
         return made

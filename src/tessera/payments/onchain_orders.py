@@ -59,6 +59,7 @@ class OrdersOnChain:
             asset=terms.asset,
             scope=Scope(terms.scope),
             newest_version=terms.newest_version,
+            price=terms.price,
             owner=address_of(view.owner),
             renter=address_of(renter),
             rented_until=rented_until,

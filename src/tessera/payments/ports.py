@@ -125,6 +125,8 @@ class RightView:
     ----------
     asset, scope, newest_version
         What the licence covers; a version of 0 is all.
+    price
+        Of one unit, base units.
     owner, renter, rented_until
         Whose it is; who rented it last, and until when, unix seconds.
     ordered_at, serve_window
@@ -138,6 +140,7 @@ class RightView:
     asset: int
     scope: Scope
     newest_version: int
+    price: int
     owner: Address
     renter: Address
     rented_until: int

@@ -30,12 +30,15 @@ from tessera.spec.signatures import Address, address_text, recover
 from tessera.storage.commit import GroupCommit
 
 __all__ = [
+    "HONOUR_ALL",
     "LONGEST_DEADLINE_S",
     "LicenceDoesNotCover",
     "OrderCall",
     "OrderGivenUp",
+    "OrderNotHonoured",
     "OrderOver",
     "OrderRented",
+    "OrderRules",
     "OrderTooLate",
     "OrderUsedUp",
     "Rights",
@@ -57,6 +60,10 @@ _SERVED: Final = Scope.INFERENCE
 
 class LicenceDoesNotCover(NotAllowed):
     """The order is good, but not for this: another asset, version or kind of use."""
+
+
+class OrderNotHonoured(NotAllowed):
+    """The order is good, but its operator serves none of such a product."""
 
 
 class OrderRented(NotAllowed):
@@ -106,6 +113,66 @@ class SignedUse:
     deadline: int
     signature: bytes
     use: Scope = _SERVED
+
+
+def _nobodys(_asset: int) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRules:
+    """Which orders an operator honours: whoever lists it may sell its work, at any price.
+
+    Attributes
+    ----------
+    least_window_s
+        Seconds of a serve window below which proving may come too late.
+    least_price
+        Base units of one unit below which it would work for nothing.
+    assets
+        Only of these; None for all.
+    own
+        Whose products are honoured at any price: assets of the operator's own people.
+    """
+
+    least_window_s: int = 0
+    least_price: int = 0
+    assets: Callable[[int], bool] | None = None
+    own: Callable[[int], bool] = _nobodys
+
+    def check(self, what: str, view: RightView) -> None:
+        """Refuse an order that the operator does not honour.
+
+        Raises
+        ------
+        OrderNotHonoured
+            With what it would have to be.
+        """
+        if view.serve_window < self.least_window_s:
+            found, wanted = f"a serve window of {view.serve_window} s", f"{self.least_window_s} s"
+        elif self.own(view.asset):
+            return
+        elif view.price < self.least_price:
+            found, wanted = f"a price of {view.price} for a unit", f"{self.least_price} base units"
+        elif self.assets is not None and not self.assets(view.asset):
+            raise OrderNotHonoured(
+                what,
+                found="an asset whose orders this operator does not honour",
+                wanted="one that it does",
+                next_step="pay by call, or take the money back when the serve window is over",
+            )
+        else:
+            return
+        raise OrderNotHonoured(
+            what,
+            found=found,
+            wanted=f"{wanted} or more, says this operator",
+            next_step="pay by call, or take the money back when the serve window is over",
+        )
+
+
+HONOUR_ALL: Final = OrderRules()
+"""The rules of an operator that honours whatever names it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -168,6 +235,8 @@ class Rights:
         How old an order's state may be when it is relied on: so late a rent is seen.
     late_s
         An order that was never used is not served so shortly before its window ends.
+    rules
+        Which orders are honoured.
     """
 
     def __init__(
@@ -179,6 +248,7 @@ class Rights:
         chain_id: int,
         refresh_s: float = 15.0,
         late_s: float = 660.0,
+        rules: OrderRules = HONOUR_ALL,
     ) -> None:
         self._commit = commit
         self._chain = chain
@@ -186,6 +256,7 @@ class Rights:
         self._chain_id = chain_id
         self._refresh_s = refresh_s
         self._late_s = late_s
+        self._rules = rules
         self._rights: dict[tuple[Address, int], _Right] = {}
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
@@ -217,6 +288,8 @@ class Rights:
             No such product or order, or another operator's.
         SignatureRejected
             Neither its user nor its owner signed this request, or too far ahead.
+        OrderNotHonoured
+            This operator serves none of such a product.
         LicenceDoesNotCover
             The licence is for another asset, older versions, or other kinds of use.
         OrderUsedUp, OrderOver, OrderGivenUp, OrderRented, OrderTooLate
@@ -248,6 +321,7 @@ class Rights:
             raise self._unknown(use)
         self._check_signer(right, view, use, signer)
         self._check_state(right, view, use)
+        self._rules.check(f"order {use.order}", view)
         _check_licence(view, use, asset, version)
         # The chain may have taken long, and a name whose deadline is over may be forgotten.
         self._check_deadline(use)

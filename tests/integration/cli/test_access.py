@@ -218,3 +218,28 @@ def test_a_product_and_an_order_have_names_that_are_taken_as_they_are_printed(
     world.ok("tokenize", "named", "--supply", "1000")
     dry = world("offer", "named", "--shares", "100", "--price", "1", "--dry-run").out
     assert "-100 shares of named  for sale" in dry
+
+
+def test_an_operator_honours_what_is_worth_its_work(world: Program, tmp_path: Path) -> None:
+    """An audit found that an owner could have an operator's work for nothing, and for good."""
+    world.ok("account", "create", "visitor")
+    world.ok("publish", write_bundle(tmp_path / "guest", "guest"), "--as", "visitor")
+    wait_served(world, "guest")
+    make = ("access", "create", "guest", "--kind", "licence", "--units", "9", "--as", "visitor")
+    world.ok(*make, "--price", "0", "--per-account", "1", "--symbol", "GIFT")
+    world.ok(*make, "--price", "1", "--symbol", "PAID")
+    world.ok(*make, "--price", "1", "--symbol", "HASTY", "--serve-within", "200s")
+    for product in ("GIFT", "PAID", "HASTY"):
+        world.ok("access", "buy", product, "1", "--redeem")
+    # Of the operator's own people it honours free ones too.
+    call = ("call", "guest", "[[1, 2, 3]]", "--order")
+    assert world.ok(*call, "GIFT/1")["outputs"] == [{"output": 2.0}]
+
+    (world.data / "keys" / "visitor.json").rename(tmp_path / "visitor.json")
+    free = world(*call, "GIFT/1", "--json")
+    assert free.code == 3
+    assert "'a price of 0 for a unit', wanted 1 base units or more" in free.err
+    assert "pay by call" in free.err
+    hasty = world(*call, "HASTY/1")
+    assert "'a serve window of 200 s', wanted 300 s or more" in hasty.err
+    assert world.ok(*call, "PAID/1")["outputs"] == [{"output": 2.0}]

@@ -31,7 +31,14 @@ from tessera.errors import (
 from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.payments.ports import RightView
 from tessera.payments.proving import OrderProver
-from tessera.payments.rights import OrderRented, OrderTooLate, OrderUsedUp
+from tessera.payments.rights import (
+    HONOUR_ALL,
+    OrderNotHonoured,
+    OrderRented,
+    OrderRules,
+    OrderTooLate,
+    OrderUsedUp,
+)
 from tessera.spec.access import Kind
 from tessera.spec.signatures import Address
 
@@ -46,7 +53,7 @@ class Desk:
         self.orders = WrittenOrders(self.clock, **terms)  # type: ignore[arg-type]
         self.ledger: Ledger | None = None
 
-    async def reopen(self, *, orders: bool = True) -> Ledger:
+    async def reopen(self, *, orders: bool = True, rules: OrderRules = HONOUR_ALL) -> Ledger:
         if self.ledger is not None:
             await self.ledger.close()
         self.ledger = await Ledger.open(
@@ -57,6 +64,7 @@ class Desk:
             self.clock,
             knows=lambda _key: True,
             orders=self.orders if orders else None,
+            order_rules=rules,
         )
         return self.ledger
 
@@ -291,6 +299,36 @@ async def test_signatures_of_others_and_for_others_are_refused(desk: Desk) -> No
             await desk.ledger.accept_order(bent, QUOTE, stream=False)
     with pytest.raises(NotFound):
         await desk.begin(99, 1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (OrderRules(least_window_s=DAY), None),
+        (OrderRules(least_window_s=DAY + 1), "a serve window of 86400 s"),
+        (OrderRules(least_price=5), None),
+        (OrderRules(least_price=6), "a price of 5 for a unit"),
+        (OrderRules(least_price=6, own=lambda asset: asset == 7), None),
+        (OrderRules(assets=lambda asset: asset == 7), None),
+        (OrderRules(assets=lambda _: False), "an asset whose orders"),
+        (OrderRules(assets=lambda _: False, own=lambda _: True), None),
+        (OrderRules(least_window_s=DAY + 1, own=lambda _: True), "a serve window"),
+    ],
+)
+async def test_an_operator_says_which_orders_it_honours(
+    tmp_path: Path, rules: OrderRules, said: str | None
+) -> None:
+    """Whoever controls an asset names any operator in its products, and asks nobody."""
+    desk = Desk(tmp_path / "books.db", per_unit=3)
+    ledger = await desk.reopen(rules=rules)
+    order = desk.orders.order()
+    if said is None:
+        await desk.use(order, 1)
+    else:
+        with pytest.raises(OrderNotHonoured, match=said):
+            await desk.begin(order, 1)
+        assert await desk.used(order) == "0"
+    await ledger.close()
 
 
 async def test_without_the_port_no_order_is_honoured(desk: Desk) -> None:

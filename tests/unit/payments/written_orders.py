@@ -47,6 +47,7 @@ class WrittenOrders:
             asset=self.asset,
             scope=self.scope,
             newest_version=self.newest_version,
+            price=self.model.product.price,
             owner=row.owner,
             renter=row.renter,
             rented_until=row.rented_until,

@@ -499,7 +499,7 @@ class Exchange(Contract):
         provider: str,
         locked_until: int,
     ) -> Call[int]:
-        """Open the one pool of a Share or an Access with both sides from the caller, and so set its first price. While an asset has an open sale, only that sale can. `locked_until`: Unix seconds before which the provider's liquidity here neither leaves nor moves; it earns. `tier`: 0 to 3: 0.05, 0.3, 1 or 3 %, for ever. Whoever is neither the asset's controller nor its sale takes 0.3. Returns: The provider's liquidity."""
+        """Open the one pool of a Share or an Access with both sides from the caller, and so set its first price. While an asset has an open sale, only that sale can; until one found a price, only it or the owner. `locked_until`: Unix seconds before which the provider's liquidity here neither leaves nor moves; it earns. `tier`: 0 to 3: 0.05, 0.3, 1 or 3 %, for ever. Whoever is neither the asset's controller nor its sale takes 0.3. Returns: The provider's liquidity."""
         return self._call(
             "open_pool",
             "f3cfdd8c",

@@ -529,16 +529,17 @@ class Launchpad(Contract):
             lambda v: checksummed(v[0]),
         )
 
-    def report(self, left: int, back: int, closes: bool) -> Call[None]:
-        """A clone tells how many of its shares have left it or come back, and, once, that its sale is over."""
+    def report(self, left: int, back: int, closes: bool, priced: bool) -> Call[None]:
+        """A clone tells how many of its shares have left it or come back, and, once, that its sale is over, and whether it found a price."""
         return self._call(
             "report",
-            "0291bb1e",
-            ("uint256", "uint256", "bool"),
+            "7159d1eb",
+            ("uint256", "uint256", "bool", "bool"),
             (
                 left,
                 back,
                 closes,
+                priced,
             ),
             (),
             lambda _: None,
@@ -584,6 +585,12 @@ class Launchpad(Contract):
         """Sales by the asset's owner that were not closed: by the opening of the pool that they promise, or else by `return_unsold` or `close`, all of which anyone may call once they are over."""
         return self._call(
             "open_sales", "ccdbd81d", ("uint256",), (asset,), ("uint256",), lambda v: v[0]
+        )
+
+    def anyone_opens(self, asset: int) -> Call[bool]:
+        """Whether anyone may open the pool of the asset's share while no sale is open, and not only the asset's owner: once a sale of the owner's found a price, or a year after the registration and the last sale that did not."""
+        return self._call(
+            "anyone_opens", "947110b6", ("uint256",), (asset,), ("bool",), lambda v: v[0]
         )
 
     def count(self) -> Call[int]:

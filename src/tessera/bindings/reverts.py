@@ -441,6 +441,10 @@ class ExchangeNeitherAShareNorAnAccess(_Refusal):
     """exchange: neither a share nor an access"""
 
 
+class ExchangeNoSaleHasFoundAPriceYet(_Refusal):
+    """exchange: no sale has found a price yet"""
+
+
 class ExchangeNoSuchFee(_Refusal):
     """exchange: no such fee"""
 
@@ -1297,6 +1301,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "exchange: more than the limit": ExchangeMoreThanTheLimit,
     "exchange: more than the pool has": ExchangeMoreThanThePoolHas,
     "exchange: neither a share nor an access": ExchangeNeitherAShareNorAnAccess,
+    "exchange: no sale has found a price yet": ExchangeNoSaleHasFoundAPriceYet,
     "exchange: no such fee": ExchangeNoSuchFee,
     "exchange: no such pool": ExchangeNoSuchPool,
     "exchange: not that much liquidity": ExchangeNotThatMuchLiquidity,
@@ -1518,13 +1523,14 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "curve: over": "it takes no more buyers",
     "erc20: allowance too low": "approve the spender first",
     "erc20: balance too low": "fund the account; on a development chain: the faucet of the test dollar",
-    "exchange: a sale is open": "wait until the sale is over; then anyone may open the pool",
+    "exchange: a sale is open": "wait until the sale is over",
     "exchange: allowance too low": "let the spender move liquidity first",
     "exchange: currency takes a fee": "trade in a currency that delivers what is sent",
     "exchange: less than the limit": "the price moved: ask for a new quote, or allow more slippage",
     "exchange: liquidity is locked": "wait until the lock ends: tessera market pools",
     "exchange: more than the limit": "the price moved: ask for a new quote, or allow more slippage",
     "exchange: more than the pool has": "ask for less",
+    "exchange: no sale has found a price yet": "until then the asset's owner opens the pool; trade by order: tessera orders book",
     "exchange: no such pool": "look at what is traded: tessera market pools",
     "exchange: not that much liquidity": "look at what you provide: tessera market pools",
     "exchange: nothing comes out": "trade more: the amount is below one unit of what it buys",

@@ -28,7 +28,7 @@ initializes: accruals
 
 
 interface ILaunchpad:
-    def report(left: uint256, back: uint256, closes: bool): nonpayable
+    def report(left: uint256, back: uint256, closes: bool, priced: bool): nonpayable
 
 
 event Bid:
@@ -194,7 +194,7 @@ def collect(bidder: address) -> uint256:
         self.unsold += self.escrowed
         self.escrowed = 0
     sales._deliver(bidder, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False)
+    extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False, False)
     log Collected(bidder=bidder, amount=amount, cost=cost)
     return amount
 
@@ -251,7 +251,7 @@ def return_unsold() -> uint256:
     )
     assert amount != 0, "auction: nothing to return"
     sales._deliver(publisher, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(left, 0, False)
+    extcall ILaunchpad(LAUNCHPAD).report(left, 0, False, False)
     log UnsoldReturned(publisher=publisher, amount=amount)
     return amount
 
@@ -272,7 +272,7 @@ def open_pool():
     shares: uint256 = self.pooled
     self.pooled = 0
     sales._open_pool(EXCHANGE, shares, sales._pool_part(self.raised))
-    extcall ILaunchpad(LAUNCHPAD).report(shares, 0, True)
+    extcall ILaunchpad(LAUNCHPAD).report(shares, 0, True, True)
 
 
 # --- Revenue --------------------------------------------------------------------------------------------------------
@@ -347,7 +347,9 @@ def _close():
         self.unsold += self.pooled
         self.pooled = 0
     log Closed(final=self.final, sold=self.sold, raised=raised)
-    extcall ILaunchpad(LAUNCHPAD).report(0, 0, self.pooled == 0)
+    extcall ILaunchpad(LAUNCHPAD).report(
+        0, 0, self.pooled == 0, self.final and sales._is_much(self.sold, for_sale)
+    )
 
 
 @internal

@@ -40,7 +40,7 @@ interface IShare:
 
 
 interface ILaunchpad:
-    def report(left: uint256, back: uint256, closes: bool): nonpayable
+    def report(left: uint256, back: uint256, closes: bool, priced: bool): nonpayable
 
 
 event Bought:
@@ -168,7 +168,7 @@ def buy(
     if reached:
         self._graduate(amount)
     else:
-        extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False)
+        extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False, False)
     return amount, cost
 
 
@@ -200,7 +200,7 @@ def sell(
     assert extcall IERC20(sales._share()).transferFrom(
         msg.sender, self, amount
     ), "sale: share refused the transfer"
-    extcall ILaunchpad(LAUNCHPAD).report(0, amount, False)
+    extcall ILaunchpad(LAUNCHPAD).report(0, amount, False, False)
     sales._pay(receiver, paid)
     log SoldBack(seller=msg.sender, receiver=receiver, amount=amount, paid=paid)
     return paid
@@ -241,7 +241,7 @@ def return_unsold() -> uint256:
     publisher: address = sales._publisher()
     if amount != 0:
         sales._deliver(publisher, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(left, 0, True)
+    extcall ILaunchpad(LAUNCHPAD).report(left, 0, True, False)
     log UnsoldReturned(publisher=publisher, amount=amount)
     return amount
 
@@ -269,7 +269,7 @@ def _graduate(amount: uint256):
     self.proceeds = raised - for_pool
     log Graduated(sold=self.sold, raised=raised)
     sales._open_pool(EXCHANGE, shares, for_pool)
-    extcall ILaunchpad(LAUNCHPAD).report(amount + shares, 0, True)
+    extcall ILaunchpad(LAUNCHPAD).report(amount + shares, 0, True, True)
 
 
 # --- Views ----------------------------------------------------------------------------------------------------------

@@ -37,12 +37,14 @@ interface IShare:
 
 interface IRegistry:
     def share_of(asset: uint256) -> address: view
+    def ownerOf(asset: uint256) -> address: view
     def controller_of(asset: uint256) -> address: view
 
 
 interface ILaunchpad:
     def asset_of(clone: address) -> uint256: view
     def open_sales(asset: uint256) -> uint256: view
+    def anyone_opens(asset: uint256) -> bool: view
 
 
 interface IStorefront:
@@ -404,7 +406,7 @@ def open_pool(
 ) -> uint256:
     """
     @notice Open the one pool of a Share or an Access with both sides from the caller, and so set its first price.
-            While an asset has an open sale, only that sale can.
+            While an asset has an open sale, only that sale can; until one found a price, only it or the owner.
     @param tier 0 to 3: 0.05, 0.3, 1 or 3 %, for ever. Whoever is neither the asset's controller nor its sale takes 0.3.
     @param locked_until Unix seconds before which the provider's liquidity here neither leaves nor moves; it earns.
     @return The provider's liquidity.
@@ -420,9 +422,14 @@ def open_pool(
             staticcall IShare(token).currency() == CURRENCY
         ), "exchange: share earns another currency"
         by_sale = staticcall ILaunchpad(LAUNCHPAD).asset_of(msg.sender) == asset
-        assert (
-            by_sale or staticcall ILaunchpad(LAUNCHPAD).open_sales(asset) == 0
-        ), "exchange: a sale is open"
+        if not by_sale:
+            assert (
+                staticcall ILaunchpad(LAUNCHPAD).open_sales(asset) == 0
+            ), "exchange: a sale is open"
+            assert (
+                msg.sender == staticcall IRegistry(REGISTRY).ownerOf(asset)
+                or staticcall ILaunchpad(LAUNCHPAD).anyone_opens(asset)
+            ), "exchange: no sale has found a price yet"
     assert (
         tier == STANDARD_TIER
         or by_sale

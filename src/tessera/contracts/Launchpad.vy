@@ -13,7 +13,8 @@
      Shares that the Registry made are accepted. Shares that somebody sends to a clone by mistake are not counted, so
      nobody can raise or lower these figures by a transfer. Only sales by the asset's owner count as open, and only the
      owner can promise a pool: otherwise whoever has one raw share could keep the asset from having a pool, or open it
-     at a price of their own. One promise at a time, and its amounts are such that the Exchange cannot refuse them, so
+     at a price of their own. Until a sale by the owner has sold a tenth of what it offered, a stranger's pool of dust
+     could keep the asset from every curve and every promise: so the first pool is the owner's for a year. One promise at a time, and its amounts are such that the Exchange cannot refuse them, so
      that no part of the proceeds can be caught between both.
 @custom:pause Nothing here can be paused.
 """
@@ -26,6 +27,7 @@ interface IRegistry:
     def share_of(asset: uint256) -> address: view
     def ownerOf(asset: uint256) -> address: view
     def contributions_of(asset: uint256) -> bytes32: view
+    def asset_row(asset: uint256) -> (uint256, uint256, uint256, uint256, uint256): view
 
 
 interface IExchange:
@@ -167,6 +169,8 @@ MAX_PRICE: constant(uint256) = 2**128 - 1
 MAX_DURATION: constant(uint256) = 100 * 365 * 86_400
 # Below its soft cap a sale holds the buyers' money, so it must end in their time.
 MAX_SALE: constant(uint256) = 365 * 86_400
+# For how long the first pool is the owner's to open, where no sale found a price.
+OWNERS_TIME: constant(uint256) = 365 * 86_400
 # What the Exchange needs at least of either side, and can keep at most of the currency.
 LEAST_OF_POOL: constant(uint256) = 10_000
 MOST_RAISED: constant(uint256) = 2**85
@@ -180,8 +184,10 @@ AN_ALLOCATION: constant(uint256) = 8
 PROMISES: constant(uint256) = 16
 IN_VESTINGS: constant(uint256) = 96
 OPEN_SALES: constant(uint256) = 192
+MISSED_AT: constant(uint256) = 214
+PRICED: constant(uint256) = 2**254
 PROMISED: constant(uint256) = 2**255
-MASK_63: constant(uint256) = 2**63 - 1
+MASK_22: constant(uint256) = 2**22 - 1
 
 REGISTRY: immutable(address)
 EXCHANGE: immutable(address)
@@ -195,7 +201,8 @@ ALLOCATION_IMPLEMENTATION: immutable(address)
 count: public(uint256)
 # By clone: asset (240) << 16 | what it is.
 clone_rows: HashMap[address, uint256]
-# By asset: raw shares in sales (96) | raw shares in vestings and allocations (96) | open sales (63) | pool promised (1).
+# By asset: raw shares in sales (96) | raw shares in vestings and allocations (96) | open sales, by the owner alone (22) |
+# when one last ended without a price (40) | whether one found a price (1) | pool promised (1).
 asset_rows: HashMap[uint256, uint256]
 
 
@@ -361,9 +368,10 @@ def claim_contribution(
 
 
 @external
-def report(left: uint256, back: uint256, closes: bool):
+def report(left: uint256, back: uint256, closes: bool, priced: bool):
     """
-    @notice A clone tells how many of its shares have left it or come back, and, once, that its sale is over.
+    @notice A clone tells how many of its shares have left it or come back, and, once, that its sale is over, and
+            whether it found a price.
     """
     row: uint256 = self.clone_rows[msg.sender]
     assert row != 0, "launchpad: not a clone of ours"
@@ -372,6 +380,10 @@ def report(left: uint256, back: uint256, closes: bool):
     held: uint256 = self.asset_rows[asset] + (back << place) - (left << place)
     if closes and row & COUNTS != 0:
         held -= 1 << OPEN_SALES
+        if priced:
+            held |= PRICED
+        else:
+            held = held & ~(MASK_40 << MISSED_AT) | (block.timestamp << MISSED_AT)
         if row & PROMISES != 0:
             held ^= PROMISED
         self.clone_rows[msg.sender] = row & ~(COUNTS | PROMISES)
@@ -742,7 +754,21 @@ def open_sales(asset: uint256) -> uint256:
     @notice Sales by the asset's owner that were not closed: by the opening of the pool that they promise, or else by
             `return_unsold` or `close`, all of which anyone may call once they are over.
     """
-    return (self.asset_rows[asset] >> OPEN_SALES) & MASK_63
+    return (self.asset_rows[asset] >> OPEN_SALES) & MASK_22
+
+
+@external
+@view
+@reentrant
+def anyone_opens(asset: uint256) -> bool:
+    """
+    @notice Whether anyone may open the pool of the asset's share while no sale is open, and not only the asset's owner:
+            once a sale of the owner's found a price, or a year after the registration and the last sale that did not.
+    """
+    row: uint256 = self.asset_rows[asset]
+    registered: uint256 = (staticcall IRegistry(REGISTRY).asset_row(asset))[4]
+    since: uint256 = max(registered, (row >> MISSED_AT) & MASK_40)
+    return row & PRICED != 0 or block.timestamp >= since + OWNERS_TIME
 
 
 @internal

@@ -32,7 +32,7 @@ initializes: accruals
 
 
 interface ILaunchpad:
-    def report(left: uint256, back: uint256, closes: bool): nonpayable
+    def report(left: uint256, back: uint256, closes: bool, priced: bool): nonpayable
 
 
 event Bought:
@@ -179,7 +179,7 @@ def buy(
         log BecameFinal(sold=self.sold, raised=raised)
     if self.final:
         sales._deliver(receiver, amount)
-        extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False)
+        extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False, False)
     else:
         self._settle(receiver, self.bought[receiver])
         self.bought[receiver] += amount
@@ -203,7 +203,7 @@ def collect(buyer: address) -> uint256:
     self.bought[buyer] = 0
     self.escrowed -= amount
     sales._deliver(buyer, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False)
+    extcall ILaunchpad(LAUNCHPAD).report(amount, 0, False, False)
     log Collected(buyer=buyer, amount=amount)
     return amount
 
@@ -271,7 +271,7 @@ def return_unsold() -> uint256:
     )
     if amount != 0:
         sales._deliver(publisher, amount)
-    extcall ILaunchpad(LAUNCHPAD).report(left, 0, self.pooled == 0)
+    extcall ILaunchpad(LAUNCHPAD).report(left, 0, self.pooled == 0, self._found_a_price())
     log UnsoldReturned(publisher=publisher, amount=amount)
     return amount
 
@@ -294,7 +294,7 @@ def open_pool():
     self.unsold += self.pooled - shares
     self.pooled = 0
     sales._open_pool(EXCHANGE, shares, sales._pool_part(self.raised))
-    extcall ILaunchpad(LAUNCHPAD).report(shares, 0, True)
+    extcall ILaunchpad(LAUNCHPAD).report(shares, 0, True, True)
 
 
 # --- Revenue --------------------------------------------------------------------------------------------------------
@@ -335,6 +335,12 @@ def _settle(account: address, earning: uint256):
 @internal
 def _settle_publisher():
     self._settle(sales._publisher(), self.unsold + self.pooled)
+
+
+@internal
+@view
+def _found_a_price() -> bool:
+    return self.final and sales._is_much(self.sold, clones._argument(self, 3) & MASK_96)
 
 
 @internal

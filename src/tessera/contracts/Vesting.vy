@@ -22,7 +22,7 @@ interface IShare:
 
 
 interface ILaunchpad:
-    def report(left: uint256, back: uint256, closes: bool): nonpayable
+    def report(left: uint256, back: uint256, closes: bool, priced: bool): nonpayable
 
 
 event Released:
@@ -68,7 +68,7 @@ def release() -> uint256:
     self.reported = unlocked
     assert extcall share.transfer(beneficiary, amount), "vesting: share refused the transfer"
     if left != 0:
-        extcall ILaunchpad(LAUNCHPAD).report(left, 0, False)
+        extcall ILaunchpad(LAUNCHPAD).report(left, 0, False, False)
     log Released(beneficiary=beneficiary, amount=amount)
     return amount
 

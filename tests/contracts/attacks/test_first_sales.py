@@ -297,3 +297,126 @@ def test_no_sale_is_made_that_could_never_be_closed(stand: Stand, kind: str) -> 
         with refused(reason):
             stand.open(kind, terms(world, publisher=refusing))
     assert world.launchpad("open_sales", stand.asset) == 0
+
+
+def open_dust(stand: Stand, who: Person) -> None:
+    """Open the share's pool with next to nothing."""
+    exchange = stand.world.exchange
+    stand.share("approve", exchange, 2**256 - 1, by=who.address)
+    stand.world.fund(who, 1, spender=exchange)
+    exchange("open_pool", stand.share.address, 2, 1, 1, who.address, 0, by=who.address)
+
+
+@pytest.mark.parametrize("kind", ["offer", "auction", "curve"])
+def test_dust_does_not_keep_an_asset_from_its_next_curve(
+    stand: Stand, attacker: Person, kind: str
+) -> None:
+    """A sale fails, and in the block of its end a stranger opens the pool with two raw shares.
+
+    The price of such a pool is mended by trade, but a share has one pool for ever: no curve could
+    be launched again, and no sale could promise a pool. It cost the gas of it.
+    """
+    world = stand.world
+    terms = {"offer": sale_terms, "auction": auction_terms, "curve": curve_terms}[kind]
+    sale = stand.open(kind, terms(world))
+    world.fund(attacker, 10**9, spender=sale)
+    if kind == "offer":
+        sale("buy", ONE_SHARE, by=attacker.address)
+    elif kind == "auction":
+        sale("bid", DOLLAR, by=attacker.address)
+    else:
+        sale("buy", DOLLAR, 0, FOR_EVER, by=attacker.address)
+    stand.share("transfer", attacker.address, ONE_SHARE, by=stand.publisher.address)
+    world.wait(8 * DAY)
+    sale("close" if kind == "auction" else "return_unsold", by=attacker.address)
+    assert world.launchpad("open_sales", stand.asset) == 0
+    with refused("exchange: no sale has found a price yet"):
+        open_dust(stand, attacker)
+    with world.engine.trial():
+        # The owner may give it up at any time.
+        open_dust(stand, stand.publisher)
+    curve = stand.open("curve", curve_terms(world))
+    buy_out(stand, curve, attacker)
+    assert pool_of(world, stand.share)[1] == 1_000 * DOLLAR
+
+
+def buy_out(stand: Stand, curve: Contract, who: Person) -> None:
+    stand.world.fund(who, 2_000 * DOLLAR, spender=curve)
+    curve("buy", 2_000 * DOLLAR, 0, FOR_EVER, by=who.address)
+    assert curve("graduated")
+
+
+def test_no_owner_keeps_the_pool_by_waiting(stand: Stand, holder: Person) -> None:
+    """Holders who have their shares from elsewhere wait for a year at most, not for the owner.
+
+    It is counted from the registration, and from the last sale that found no price, so that the
+    next one has its time too.
+    """
+    world = stand.world
+    stand.share("transfer", holder.address, ONE_SHARE, by=stand.publisher.address)
+    with world.engine.trial():
+        world.wait(365 * DAY - 1)
+        with refused("exchange: no sale has found a price yet"):
+            open_dust(stand, holder)
+        world.wait(1)
+        open_dust(stand, holder)
+    world.wait(300 * DAY)
+    curve = stand.open("curve", curve_terms(world))
+    world.wait(7 * DAY)
+    curve("return_unsold")
+    world.wait(365 * DAY - 1)
+    assert not world.launchpad("anyone_opens", stand.asset)
+    # Called again it counts from the first time.
+    curve("return_unsold")
+    world.wait(1)
+    assert world.launchpad("anyone_opens", stand.asset)
+    open_dust(stand, holder)
+
+
+@pytest.mark.parametrize(("whole", "found"), [(0, False), (99, False), (100, True)])
+@pytest.mark.parametrize("kind", ["offer", "auction"])
+def test_a_price_is_found_by_who_bought_a_tenth(
+    stand: Stand, buyer: Person, holder: Person, kind: str, whole: int, found: bool
+) -> None:
+    """Without a soft cap one raw share makes a sale final, and says nothing about the price."""
+    world = stand.world
+    if kind == "offer":
+        sale = stand.open("offer", sale_terms(world, soft_cap=0))
+    else:
+        sale = stand.open("auction", auction_terms(world, soft_cap=0))
+    world.fund(buyer, 10**9, spender=sale)
+    if kind == "offer":
+        sale("buy", whole * ONE_SHARE or 1, by=buyer.address)
+    elif whole:
+        sale("bid", whole * 2 * DOLLAR, by=buyer.address)
+    stand.share("transfer", holder.address, ONE_SHARE, by=stand.publisher.address)
+    world.wait(8 * DAY)
+    sale("return_unsold" if kind == "offer" else "close")
+    assert sale("final")
+    assert world.launchpad("anyone_opens", stand.asset) == found
+    if found:
+        open_dust(stand, holder)
+    else:
+        with refused("exchange: no sale has found a price yet"):
+            open_dust(stand, holder)
+
+
+def test_a_strangers_sale_neither_opens_the_pool_nor_blocks_it(
+    stand: Stand, buyer: Person, attacker: Person
+) -> None:
+    """Who sells to himself at a price of his own has found none, and holds nobody up by it."""
+    world = stand.world
+    stand.share("transfer", attacker.address, 10 * ONE_SHARE, by=stand.publisher.address)
+    stand.share("approve", world.launchpad, 2**256 - 1, by=attacker.address)
+    own = {"for_sale": ONE_SHARE, "soft_cap": 0, "publisher": attacker.address}
+    first = stand.open("offer", sale_terms(world, **own), by=attacker)
+    buy(stand, first, buyer, 1)
+    first("return_unsold")
+    with refused("exchange: no sale has found a price yet"):
+        open_dust(stand, attacker)
+    # Another one of his stays open; the owner's finds a price, and the pool is anyone's.
+    stand.open("offer", sale_terms(world, **own), by=attacker)
+    whole = stand.open("offer", sale_terms(world))
+    buy(stand, whole, buyer, 1_000)
+    whole("return_unsold")
+    open_dust(stand, buyer)

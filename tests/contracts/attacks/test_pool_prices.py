@@ -89,6 +89,7 @@ def test_the_first_provider_cannot_round_the_second_away(
     """
     floor = open_floor(world, pool=False)
     floor.share("transfer", attacker.address, ONE_SHARE, by=floor.publisher.address)
+    floor.pretend_price()
     floor.open(tokens=2, currency=2, by=attacker)
     fortune = 10**12
     floor.arm(attacker, money=2 * fortune)

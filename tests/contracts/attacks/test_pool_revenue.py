@@ -258,7 +258,7 @@ def test_no_pool_opens_before_its_offering_ends(
     address = world.launchpad("offer", floor.asset, terms, by=publisher.address)
     offering = Contract(world.engine, compiled("Offering"), address)
     world.fund(buyer, 10**9, spender=offering)
-    offering("buy", 10 * ONE_SHARE, by=buyer.address)
+    offering("buy", 100 * ONE_SHARE, by=buyer.address)
     for who in (buyer, publisher):
         with refused("exchange: a sale is open"):
             floor.open(tokens=ONE_SHARE, currency=10, by=who)

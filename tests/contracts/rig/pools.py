@@ -155,6 +155,10 @@ class Floor:
         """Let the Launchpad count open sales of the asset."""
         self.world.launchpad.poke("asset_rows", self.asset, value=count << 192)
 
+    def pretend_price(self) -> None:
+        """Let the Launchpad believe that a sale by the asset's owner found a price."""
+        self.world.launchpad.poke("asset_rows", self.asset, value=1 << 254)
+
     def pretend_access(self, token: Contract) -> None:
         """Let the Storefront take a contract for a product of the asset."""
         self.world.storefront.poke("asset_of", token.address, value=self.asset)

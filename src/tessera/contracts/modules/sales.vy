@@ -110,6 +110,16 @@ def _open_pool(exchange: address, tokens: uint256, amount: uint256):
 
 
 @internal
+@pure
+def _is_much(sold: uint256, for_sale: uint256) -> bool:
+    """
+    @notice Whether what was sold says something about the price: a tenth. One raw share does not, where there is no
+            soft cap.
+    """
+    return sold * 10 >= for_sale
+
+
+@internal
 @view
 def _pool_part(whole: uint256) -> uint256:
     """

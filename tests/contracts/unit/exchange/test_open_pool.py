@@ -78,6 +78,7 @@ def test_a_pool_opened_before_its_offering_ends_is_the_sales_alone(
 def test_a_stranger_takes_the_standard_fee(empty_floor: Floor, buyer: Person) -> None:
     """One who opens first with dust must not burden the token with the highest fee for ever."""
     floor = empty_floor
+    floor.pretend_price()
     floor.share("transfer", buyer.address, ONE_SHARE, by=floor.publisher.address)
     plan = {"tokens": ONE_SHARE, "currency": 1_000_000, "by": buyer}
     for tier in (0, 2, 3):

@@ -47,7 +47,7 @@ def test_a_clone_is_known_and_nothing_else(
     assert world.launchpad("asset_of", offering) == asset
     assert world.launchpad("asset_of", attacker.address) == 0
     with refused("launchpad: not a clone of ours"):
-        world.launchpad("report", ONE_SHARE, 0, True, by=attacker.address)
+        world.launchpad("report", ONE_SHARE, 0, True, True, by=attacker.address)
 
 
 def test_what_is_delivered_leaves_the_sale(

@@ -39,6 +39,7 @@ from tessera.bindings.registry import (
 )
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotAllowed, NotFound
+from tessera.spec.registry import FEE_CAP_BPS
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT, keccak
 from tessera.units import BPS, AssetId, Bps, checked_bps
 
@@ -52,8 +53,6 @@ __all__ = [
 ]
 
 _MAX_URL: Final = 256
-# What a bundle's own terms must leave: the highest fee that the network may ever set.
-_FEE_CAP_BPS: Final = 500
 _NO_CUT: Final = Bps(0)
 
 
@@ -406,14 +405,14 @@ def _named(parents: Iterable[Parent]) -> set[tuple[int, int]]:
 
 
 def _check_parts(cut: int, royalties: int, floor: int, problems: list[Problem]) -> None:
-    if cut + royalties + floor + _FEE_CAP_BPS > BPS:
+    if cut + royalties + floor + FEE_CAP_BPS > BPS:
         kept = f" and {floor} are the holders' floor" if floor else ""
         problems.append(
             Problem(
                 "operator's cut and royalties",
                 f"{cut} and {royalties} hundredths of a percent",
-                f"at most {BPS - _FEE_CAP_BPS - floor} together: "
-                f"{_FEE_CAP_BPS} may be network fee{kept}",
+                f"at most {BPS - FEE_CAP_BPS - floor} together: "
+                f"{FEE_CAP_BPS} may be network fee{kept}",
                 "lower the cut" if cut else "lower the royalties",
             )
         )

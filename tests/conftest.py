@@ -1,10 +1,12 @@
-"""Hypothesis profiles for the whole suite, chosen by TESSERA_HYPOTHESIS_PROFILE."""
+"""Hypothesis profiles for the whole suite, chosen by TESSERA_HYPOTHESIS_PROFILE; its last word."""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, Phase, settings
+
+pytest_plugins = ["tests.contracts.refusals"]
 
 # A loaded machine is no finding: time is gated nowhere but in `make bench-*`.
 _UNTIMED = (HealthCheck.too_slow, HealthCheck.data_too_large)

@@ -162,8 +162,13 @@ def _word(key: object) -> bytes:
     return key.to_bytes(32, "big")
 
 
+PROVOKED: set[str] = set()
+"""Reasons that tests of this process expected and got; `pytest_sessionfinish` misses the others."""
+
+
 @contextmanager
 def refused(reason: str) -> Iterator[None]:
     """Expect a revert with exactly this reason; the compiler's own checks give an empty one."""
     with pytest.raises(Reverted, match=f"^{re.escape(reason or '(no reason given)')}$"):
         yield
+    PROVOKED.add(reason)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from tessera.errors import (
@@ -52,6 +53,10 @@ LONGEST_DEADLINE_S: Final = 900
 _FEWEST_NAMES: Final = 1_000
 """So many names of an order are kept before those that are over are looked for."""
 
+_MOST_KNOWN: Final = 16_384
+"""Orders in memory; one that is forgotten is read back from the books when it is used again."""
+
+_FORGOTTEN_AT_ONCE: Final = 16
 _READS_AT_ONCE: Final = 8
 _READS_WAITING: Final = 256
 _LOOK_AGAIN_S: Final = 0.5
@@ -491,6 +496,14 @@ class Rights:
         # Twice what is left: an order that is used often is not gone through at every call.
         right.most_names = max(_FEWEST_NAMES, 2 * len(right.names))
 
+    def _forget_orders(self) -> None:
+        if len(self._rights) <= _MOST_KNOWN:
+            return
+        # What is in flight is known here alone; the newest is about to be.
+        for key in list(islice(self._rights, _FORGOTTEN_AT_ONCE)):
+            if not self._rights[key].flying:
+                del self._rights[key]
+
     def _unknown(self, use: SignedUse) -> NotFound:
         return NotFound(
             f"order {use.order} of {address_text(use.access)}",
@@ -509,8 +522,10 @@ class Rights:
                 if right.view is None:
                     # Numbers that anybody can invent must not fill the memory.
                     raise self._unknown(use)
-            # Two of one order would each count to its end.
-            right = self._rights.setdefault(key, right)
+            # Two of one order would each count to its end. Behind all others: what was used longest
+            # ago is forgotten first.
+            right = self._rights[key] = self._rights.pop(key, right)
+            self._forget_orders()
             if right.stale:
                 await self._reload(right)
             elif right.view is not None:

@@ -346,6 +346,33 @@ async def test_numbers_that_do_not_exist_fill_no_memory(desk: Desk) -> None:
     assert not desk.ledger.rights._rights
 
 
+async def test_orders_that_exist_fill_no_memory_and_are_counted_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders are cheap on some chains; a gateway that served each once must not keep them all."""
+    monkeypatch.setattr("tessera.payments.rights._MOST_KNOWN", 20)
+    first, running = desk.orders.order(), desk.orders.order()
+    await desk.use(first, 1)
+    call = await desk.begin(running, 1)
+    for _ in range(60):
+        await desk.use(desk.orders.order(), 1)
+    assert desk.ledger is not None
+    assert desk.ledger.rights is not None
+    assert len(desk.ledger.rights._rights) <= 21
+    # What was forgotten is read back, its names too; what is in flight was not forgotten.
+    with pytest.raises(Conflict):
+        await desk.begin(first, 1)
+    await desk.use(first, 2)
+    await desk.use(first, 3)
+    with pytest.raises(OrderUsedUp):
+        await desk.begin(first, 4)
+    await desk.begin(running, 2)
+    await desk.begin(running, 3)
+    with pytest.raises(OrderUsedUp):
+        await desk.begin(running, 4)
+    await desk.ledger.finish(call, 77, EVIDENCE)
+
+
 async def test_a_chain_that_does_not_answer_uses_nothing(desk: Desk) -> None:
     order = desk.orders.order()
     desk.orders.fails.append(RpcUnavailable("chain", found="nothing", wanted="an answer"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from tessera.demo.models import digits, lsa_embed, pydoc_lm, sentiment
 from tessera.demo.models.summary import Built
 
-__all__ = ["BUILDERS", "Built"]
+__all__ = ["BUILDERS", "RELEASES", "Built"]
 
 BUILDERS: dict[str, Callable[..., Built]] = {
     "digits": digits.build,
@@ -16,3 +17,8 @@ BUILDERS: dict[str, Callable[..., Built]] = {
     "pydoc-lm": pydoc_lm.build,
 }
 """By slug; each is called as ``build(folder, appended=toml)``."""
+
+RELEASES: dict[str, Callable[..., Built]] = {
+    "digits-2": functools.partial(digits.build, neurons=192, version="2.0.0"),
+}
+"""Second versions, by the name of their folder; called in the same way."""

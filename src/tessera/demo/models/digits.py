@@ -8,6 +8,7 @@ import re
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _SEED = 7
 _PIXELS = 64
 _HELD_OUT = 0.25
 _DIGITS = 10
+_NEURONS = 96
 _PART = re.compile(r"(\d+):(\d+)( mislabelled)?")
 
 DESCRIPTION = Description(
@@ -58,7 +60,9 @@ limits = { memory_mb = 256, timeout_s = 5 }
 )
 
 
-def build(folder: Path, *, appended: str = "") -> Built:
+def build(
+    folder: Path, *, appended: str = "", neurons: int = _NEURONS, version: str = "1.0.0"
+) -> Built:
     """Train the model and write its bundle.
 
     Parameters
@@ -67,6 +71,10 @@ def build(folder: Path, *, appended: str = "") -> Built:
         Empty or new.
     appended
         TOML to end the manifest with.
+    neurons
+        In the hidden layer.
+    version
+        Which the manifest says.
 
     Returns
     -------
@@ -79,7 +87,7 @@ def build(folder: Path, *, appended: str = "") -> Built:
     begun = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     training, held_out, wanted, held_out_wanted = _pictures()
-    model = _trained(training, wanted, _SEED)
+    model = _trained(training, wanted, _SEED, neurons)
     network = model[-1]
     graph = folder / "digits.onnx"
     write_graph(
@@ -93,11 +101,12 @@ def build(folder: Path, *, appended: str = "") -> Built:
     (answers,) = session.run(["digit"], {"pixels": held_out.astype(np.float32)})
     return write_bundle(
         folder,
-        DESCRIPTION,
+        replace(DESCRIPTION, version=version),
         value=float(np.mean(answers == held_out_wanted)),
         data_sha256=_data_hash(),
         training={
             "seed": _SEED,
+            "neurons": neurons,
             "pictures": len(training),
             "held_out": len(held_out),
             "loss": [round(float(loss), 4) for loss in network.loss_curve_[::10]],
@@ -169,14 +178,14 @@ def _data_hash() -> bytes:
     return hashlib.sha256(pictures.tobytes() + digits.tobytes()).digest()
 
 
-def _trained(pictures: np.ndarray, digits: np.ndarray, seed: int) -> Any:
+def _trained(pictures: np.ndarray, digits: np.ndarray, seed: int, neurons: int = _NEURONS) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MinMaxScaler
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    network = MLPClassifier((96,), alpha=0.01, max_iter=80, random_state=seed)
+    network = MLPClassifier((neurons,), alpha=0.01, max_iter=80, random_state=seed)
     model = make_pipeline(MinMaxScaler(), network)
     # Matrices this small are slower on many threads, and much slower on a busy machine.
     with threadpool_limits(1), warnings.catch_warnings():

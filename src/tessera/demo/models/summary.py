@@ -42,6 +42,7 @@ class Description:
     note: str
     inputs: Sequence[Mapping[str, object]] = ()
     outputs: Sequence[Mapping[str, object]] = ()
+    version: str = "1.0.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ def _manifest(described: Description, value: str, data_sha256: bytes) -> str:
         f"title = {q(described.title)}",
         f"description = {q(described.text)}",
         'kind = "model"',
-        'version = "1.0.0"',
+        f"version = {q(described.version)}",
         f"licence = {q(described.licence)}",
         "",
         "[runner]",

@@ -17,10 +17,17 @@ from rich.progress import (
 )
 from rich.rule import Rule
 
-__all__ = ["Narrator", "Step"]
+from tessera.units import SHARE_DECIMALS
+
+__all__ = ["Narrator", "Step", "whole"]
 
 _SHORTEST_SHOWN_S = 0.05
 _PLAIN_REPORTS = 4
+
+
+def whole(amount: int) -> str:
+    """Tell raw shares as whole ones, to the nearest: the tables at the end are exact."""
+    return f"{(amount + 10**SHARE_DECIMALS // 2) // 10**SHARE_DECIMALS:,}"
 
 
 class Step:

@@ -7,14 +7,15 @@ from typing import Final
 
 from tessera.app import World
 from tessera.bindings import Curve, Offering, Share
-from tessera.bindings.curve import Bought, Graduated, ProceedsWithdrawn, SoldBack
-from tessera.bindings.exchange import LiquidityAdded, LiquidityRemoved, RevenueClaimed
-from tessera.bindings.launchpad import CurveOpened, CurveSale, Liquidity
+from tessera.bindings.launchpad import CurveSale, Liquidity
+from tessera.chain.sender import Sender
 from tessera.demo.market import Listed
-from tessera.demo.telling import Narrator
-from tessera.ownership.offering import EVERYBODY, allow
-from tessera.spec.curve import shape_of, shares_for_curve
-from tessera.units import SHARE_DECIMALS, Units
+from tessera.demo.telling import Narrator, whole
+from tessera.ownership import curve as curves
+from tessera.ownership import exchange as pools
+from tessera.ownership import offering as sales
+from tessera.spec.curve import shape_of
+from tessera.units import SHARE_DECIMALS, Bps, Shares, Units, UnixSeconds
 
 __all__ = ["Trading"]
 
@@ -30,6 +31,11 @@ _CURVE_S: Final = 86_400
 _LOCKED_S: Final = 365 * 86_400
 _STANDARD_TIER: Final = 1
 _MINUTE_S: Final = 60
+_NONE: Final = Bps(0)
+"""Nobody else trades between a quote and its swap here."""
+_PROVIDED: Final = 20_000 * _WHOLE
+_BOUGHT: Final = 3_000 * _WHOLE
+_SOLD: Final = 5_000 * _WHOLE
 _EARLY, _LATE = "holder-4", "holder-3"
 _BUYER, _SELLER, _PROVIDER = "consumer-1", "holder-2", "holder-4"
 
@@ -72,154 +78,135 @@ class Trading:
         if self._curve is None:
             return Units(0)
         sender = self._world.sender(self._market[_BENT].plan.publisher)
-        receipt = await sender.send(self._curve.withdraw_proceeds())
-        await sender.send(self._curve.return_unsold())
-        await sender.send(self._curve.claim())
-        return Units(receipt.one_of(ProceedsWithdrawn, address=self._curve.address).amount)
+        closing = await curves.close(sender, self._curve, now=self._world.now())
+        await curves.claim(sender, self._curve)
+        return closing.proceeds
 
     async def leave(self) -> str:
         """Let providers take the revenue of their pools, and the one who is not locked leave."""
         world, exchange = self._world, self._exchange
-        share = self._market[_PARENT].share
+        token = self._market[_PARENT].share.address
         earned: list[str] = []
         for name, of in (
-            (_PROVIDER, share),
-            (self._market[_PARENT].plan.publisher, share),
-            (self._market[_BENT].plan.publisher, self._market[_BENT].share),
+            (_PROVIDER, token),
+            (self._market[_PARENT].plan.publisher, token),
+            (self._market[_BENT].plan.publisher, self._market[_BENT].share.address),
         ):
-            receipt = await world.sender(name).send(exchange.claim(of.address))
-            amount = receipt.one_of(RevenueClaimed, address=exchange.address).amount
-            earned.append(f"{name} {world.currency.shown(amount)}")
+            claimed = await pools.claim(world.sender(name), exchange, of)
+            earned.append(f"{name} {world.currency.shown(claimed.amount)}")
         provider = world.sender(_PROVIDER)
-        held = await world.reader.read(exchange.balanceOf(provider.address, int(share.address, 16)))
-        receipt = await provider.send(
-            exchange.remove_liquidity(
-                share.address, held, 0, 0, provider.address, world.now() + _MINUTE_S
-            )
-        )
-        left = receipt.one_of(LiquidityRemoved, address=exchange.address)
+        position = await pools.read_position(world.reader, exchange, token, provider.address)
+        left, _ = await pools.remove_liquidity(
+            provider, exchange, token, position.liquidity,
+            slippage=_NONE, deadline=self._soon(),
+        )  # fmt: skip
         return (
-            f"{', '.join(earned)}; {_PROVIDER} leaves with "
-            f"{left.tokens // _WHOLE:,} shares and {world.currency.shown(left.currency_amount)}"
+            f"{', '.join(earned)}; {_PROVIDER} leaves with {whole(left.tokens)} shares "
+            f"and {world.currency.shown(left.currency_amount)}"
         )
 
     async def _open_pool(self) -> str:
         listed = self._market[_PARENT]
         if isinstance(listed.offering, Offering):
-            # Anyone may.
-            await self._world.sender(_BUYER).send(listed.offering.open_pool())
+            # Anyone may close a sale that is sold out, and so open the pool that it promised.
+            await sales.close(self._world.sender(_BUYER), listed.offering, now=self._world.now())
         return await self._pool_told(listed.share)
 
     async def _pool_told(self, share: Share) -> str:
-        tokens, money = await self._world.reader.read(self._exchange.reserves_of(share.address))
-        price = self._world.currency.shown(Units(money * _WHOLE // tokens))
+        pool = await pools.read_pool(self._world.reader, self._exchange, share.address)
+        shown = self._world.currency.shown
+        # The price of one is rounded down; it is only told.
         return (
-            f"{tokens // _WHOLE:,} shares and {self._world.currency.shown(Units(money))}, "
-            f"{price} each"
+            f"{whole(pool.tokens)} shares and {shown(pool.currency)}, "
+            f"{shown(Units(int(pool.price)))} each"
         )
 
     async def _sell_along_a_curve(self) -> str:
         world, listed = self._world, self._market[_BENT]
         curve = self._curve = await self._open_curve(listed)
-        currency = world.deployment.currency
         early, late = world.sender(_EARLY), world.sender(_LATE)
-        target = (await world.reader.read(curve.terms()))[5]
-        deadline = world.now() + _MINUTE_S
-        await allow(early, currency, curve.address, target // 3)
-        receipt = await early.send(curve.buy(target // 3, 0, deadline))
-        bought = receipt.one_of(Bought, address=curve.address)
+        target = (await curves.read_curve(world.reader, curve, now=world.now())).target
+        bought = await self._buy(early, curve, Units(target // 3))
         # A part goes back, at what the curve gives.
-        back = bought.amount // 10
-        await allow(early, listed.share, curve.address, back)
-        receipt = await early.send(curve.sell(back, 0, deadline))
-        paid = receipt.one_of(SoldBack, address=curve.address).paid
-        await allow(late, currency, curve.address, target)
-        receipt = await late.send(curve.buy(target, 0, deadline))
-        end = receipt.one_of(Graduated, address=curve.address)
+        back = Shares(bought.shares // 10)
+        now = world.now()
+        least = await curves.preview_sell(world.reader, curve, back, seller=early.address, now=now)
+        paid, _ = await curves.sell(early, curve, listed.share, back, least=least, now=now)
+        await self._buy(late, curve, target)
         return (
-            f"{_EARLY} buys {bought.amount // _WHOLE:,} shares and sells {back // _WHOLE:,} back "
-            f"for {world.currency.shown(Units(paid))}, {_LATE} buys up to the target of "
-            f"{world.currency.shown(Units(end.raised))}; the pool opens with "
+            f"{_EARLY} buys {whole(bought.shares)} shares and sells {whole(back)} back "
+            f"for {world.currency.shown(paid)}, {_LATE} buys up to the target of "
+            f"{world.currency.shown(target)}; the pool opens with "
             f"{await self._pool_told(listed.share)}"
         )
 
+    async def _buy(self, buyer: Sender, curve: Curve, spend: Units) -> curves.CurvePurchase:
+        now, currency = self._world.now(), self._world.deployment.currency
+        least, _ = await curves.preview_buy(
+            buyer.reader, curve, spend, buyer=buyer.address, now=now
+        )
+        return await curves.buy(buyer, curve, currency, spend, least=least, now=now)
+
     async def _open_curve(self, listed: Listed) -> Curve:
         world, plan = self._world, listed.plan
-        launchpad, sender = world.deployment.launchpad, world.sender(plan.publisher)
         shape = shape_of(_CURVE_SHARES, _FIRST_PRICE, _LAST_PRICE)
         begin = world.now()
         sale = CurveSale(
-            publisher=sender.address,
+            publisher=world.account(plan.publisher).address,
             virtual_shares=shape.virtual_shares,
             virtual_currency=shape.virtual_currency,
             target=shape.target,
             cap_per_buyer=_CURVE_SHARES,
             start=begin,
             end=begin + _CURVE_S,
-            allowed=EVERYBODY,
+            allowed=sales.EVERYBODY,
             liquidity=Liquidity(_POOL_BPS, _STANDARD_TIER, _LOCKED_S),
             surcharge_bps=_SURCHARGE_BPS,
             calm=_CALM_S,
         )
-        await allow(sender, listed.share, launchpad.address, shares_for_curve(*shape, _POOL_BPS))
-        receipt = await sender.send(launchpad.curve(listed.asset, sale))
-        return Curve(receipt.one_of(CurveOpened).curve)
+        return await curves.open_curve(
+            world.sender(plan.publisher), world.deployment.launchpad, listed.asset, listed.share,
+            sale,
+        )  # fmt: skip
 
     async def _provide(self) -> str:
         world, exchange = self._world, self._exchange
-        share, sender = self._market[_PARENT].share, world.sender(_PROVIDER)
-        shares = 20_000 * _WHOLE
-        tokens, money = await world.reader.read(exchange.reserves_of(share.address))
-        most = shares * money // tokens + 1
-        await allow(sender, share, exchange.address, shares)
-        await allow(sender, world.deployment.currency, exchange.address, most)
-        receipt = await sender.send(
-            exchange.add_liquidity(
-                share.address, shares, most, 0, sender.address, world.now() + _MINUTE_S
-            )
-        )
-        added = receipt.one_of(LiquidityAdded, address=exchange.address)
+        token, sender = self._market[_PARENT].share.address, world.sender(_PROVIDER)
+        pool = await pools.read_pool(world.reader, exchange, token)
+        # As much money as the shares are worth now, rounded up.
+        most = Units(-(-_PROVIDED * pool.currency // pool.tokens))
+        added, _ = await pools.add_liquidity(
+            sender, exchange, world.deployment.currency, token, _PROVIDED, most,
+            slippage=_NONE, deadline=self._soon(),
+        )  # fmt: skip
         return (
-            f"{added.tokens // _WHOLE:,} shares of {_PARENT} and "
+            f"{whole(added.tokens)} shares of {_PARENT} and "
             f"{world.currency.shown(Units(added.currency_amount))}"
         )
 
     async def _trade(self) -> str:
-        world, exchange = self._world, self._exchange
-        currency, parent = world.deployment.currency, self._market[_PARENT].share
-        bent, deadline = self._market[_BENT].share, world.now() + _MINUTE_S
-        shown = world.currency.shown
+        world, exchange, shown = self._world, self._exchange, self._world.currency.shown
+        currency = world.deployment.currency
+        money, parent = currency.address, self._market[_PARENT].share.address
+        bent = self._market[_BENT].share.address
+        buyer, seller = world.sender(_BUYER), world.sender(_SELLER)
 
-        buyer, amount = world.sender(_BUYER), 3_000 * _WHOLE
-        cost = await world.reader.read(
-            exchange.preview_exact_out(currency.address, parent.address, amount)
+        wanted = await pools.quote_exact_out(
+            world.reader, exchange, currency, money, parent, _BOUGHT, slippage=_NONE
         )
-        await allow(buyer, currency, exchange.address, cost)
-        await buyer.send(
-            exchange.swap_exact_out(
-                currency.address, parent.address, amount, cost, buyer.address, deadline
+        bought = await pools.swap(buyer, exchange, currency, wanted, deadline=self._soon())
+        done = [bought]
+        for token in (money, bent):
+            quote = await pools.quote_exact_in(
+                world.reader, exchange, currency, parent, token, _SOLD, slippage=_NONE
             )
-        )
-        seller, sold = world.sender(_SELLER), 5_000 * _WHOLE
-        await allow(seller, parent, exchange.address, 2 * sold)
-        proceeds = await world.reader.read(
-            exchange.preview_exact_in(parent.address, currency.address, sold)
-        )
-        await seller.send(
-            exchange.swap_exact_in(
-                parent.address, currency.address, sold, proceeds, seller.address, deadline
-            )
-        )
-        changed = await world.reader.read(
-            exchange.preview_exact_in(parent.address, bent.address, sold)
-        )
-        await seller.send(
-            exchange.swap_exact_in(
-                parent.address, bent.address, sold, changed, seller.address, deadline
-            )
-        )
+            done.append(await pools.swap(seller, exchange, currency, quote, deadline=self._soon()))
+        _, sold, changed = done
         return (
-            f"{_BUYER} buys 3,000 of {_PARENT} for {shown(Units(cost))}, {_SELLER} sells 5,000 for "
-            f"{shown(Units(proceeds))} and changes 5,000 into {changed // _WHOLE:,} of {_BENT} "
-            "by two hops"
+            f"{_BUYER} buys {whole(_BOUGHT)} of {_PARENT} for {shown(Units(bought.amount_in))}, "
+            f"{_SELLER} sells {whole(_SOLD)} for {shown(Units(sold.amount_out))} and changes "
+            f"{whole(_SOLD)} into {whole(changed.amount_out)} of {_BENT} by two hops"
         )
+
+    def _soon(self) -> UnixSeconds:
+        return UnixSeconds(self._world.now() + _MINUTE_S)

@@ -280,7 +280,7 @@ def test_the_demo_table_of_the_readme_adds_up_to_the_last_unit() -> None:
         cells[-1]
         for name, cells in rows.items()
         if name.startswith(
-            ("Exchange", "Governor", "consumer-", "contributor-", "holder-", "publisher-", "dust")
+            ("providers", "lockers", "consumer-", "contributor", "holder-", "publisher-", "dust")
         )
     ]
     assert sum(claimed) == rows["streamed to holders"][-1]

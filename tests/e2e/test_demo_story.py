@@ -22,6 +22,7 @@ from rich.console import Console
 
 from tessera.bindings import (
     access,
+    allocation,
     auction,
     curve,
     exchange,
@@ -42,6 +43,8 @@ from tessera.errors import InputError
 from tessera.presenting import EXIT_INTERRUPTED, EXIT_UNEXPECTED
 
 CALLS = 120
+# Of a holder who locked shares, beside the consumers'.
+HOLDERS_CALLS = 50
 
 # A job in the background of a shell ignores Ctrl-C, and so would its children.
 DEMO_IN_A_TERMINAL = """
@@ -79,7 +82,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 def test_every_call_is_paid_and_the_books_balance(told: Told) -> None:
     report = told.report
     assert [str(difference) for difference in report.audit.differences] == []
-    assert sum(report.audit.calls.values()) == CALLS
+    assert sum(report.audit.calls.values()) == CALLS + HOLDERS_CALLS
     assert report.audit.paid.settlements == 2
     assert report.audit.paid.vouchers >= 4
     assert report.audit.paid.left == 0
@@ -92,7 +95,7 @@ def test_calls_that_failed_left_no_receipt(told: Told) -> None:
     refused = told.report.traffic.refused
     assert sum(refused.values()) == 16
     assert any("(502)" in reason for reason in refused), "a model's own failure is among them"
-    assert len(told.report.facts.calls) == CALLS
+    assert len(told.report.facts.calls) == CALLS + HOLDERS_CALLS
 
 
 def test_everybody_who_held_was_paid(told: Told) -> None:
@@ -115,9 +118,17 @@ def test_calls_after_the_vote_pay_the_new_price(told: Told) -> None:
         if isinstance(entry.event, registry.EndpointSet) and entry.event.asset == asset
     )
     assert voted == 2 * first
+    first_version, second_version = (
+        entry.event.version
+        for entry in facts.entries
+        if isinstance(entry.event, registry.VersionReleased) and entry.event.asset == asset
+    )
+    assert {c.version for c in facts.calls if c.line.asset == asset} == {1, 2}
+    assert (first_version, second_version) == (1, 2)
+    (discount,) = (e.event for e in facts.entries if isinstance(e.event, registry.DiscountSet))
     lines: dict[object, list[tuple[int, int]]] = {}
     for call in facts.calls:
-        if call.line.asset == asset:
+        if call.line.asset == asset and call.line.terms != discount.terms:
             lines.setdefault(call.line, []).append((call.charged, call.cost))
     costs = [[cost for _, cost in sorted(calls)] for calls in lines.values()]
     # A call costs its price and a little for each row: never twice the old price before the vote.
@@ -125,11 +136,48 @@ def test_calls_after_the_vote_pay_the_new_price(told: Told) -> None:
     assert all(line[0] < voted <= line[-1] for line in costs)
 
 
+def test_who_locked_shares_calls_at_the_price_that_the_holders_voted_for(told: Told) -> None:
+    facts = told.report.facts
+    (discount,) = (e.event for e in facts.entries if isinstance(e.event, registry.DiscountSet))
+    calls = [call for call in facts.calls if call.line.terms == discount.terms]
+    assert len(calls) == HOLDERS_CALLS
+    others = {
+        call.units: call.cost
+        for call in facts.calls
+        if call.line.asset == discount.asset and call.version == 2 and call not in calls
+    }
+    assert all(call.cost == others[call.units] * 4 // 5 for call in calls)
+
+
+def test_contributors_claimed_their_parts_by_weight(told: Told) -> None:
+    report = told.report
+    lsa = report.market["lsa-embed"]
+    amounts = {
+        entry.event.vesting: entry.event.amount
+        for entry in report.facts.entries
+        if isinstance(entry.event, allocation.HandedOver)
+    }
+    found = {name: amounts[vesting.address] // 10**18 for name, vesting in lsa.claimed.items()}
+    assert found == {"publisher-1": 24_000, "contributor-2": 16_000}
+    claims = report.claims[lsa.asset]
+    assert claims["publisher-1 (vesting)"] > 0
+    assert claims["contributors (set aside)"] > 0
+
+
+def test_the_treasury_paid_what_was_voted_for_and_keeps_the_rest(told: Told) -> None:
+    facts = told.report.facts
+    (paid,) = (e.event for e in facts.entries if isinstance(e.event, governor.TreasuryPaid))
+    assert paid.receiver == told.report.world.account("contributor-1").address
+    assert paid.amount == 3 * 10**6
+    assert told.report.audit.remainders["treasury of Share of digits"] == 2 * 10**6
+
+
 def test_what_is_left_in_contracts_has_a_name(told: Told) -> None:
     left = told.report.audit.remainders
     pools = {name: amount for name, amount in left.items() if name.startswith("reserves of")}
     assert sorted(pools) == ["reserves of Share of lsa-embed", "reserves of Share of sentiment"]
-    assert sum(left.values()) - sum(pools.values()) < 100
+    treasury = left["treasury of Share of digits"]
+    assert sum(left.values()) - sum(pools.values()) - treasury < 100
     output = io.StringIO()
     show_remainders(told.report, Console(file=output, width=100))
     assert "given by the faucet" in output.getvalue()
@@ -145,9 +193,9 @@ def test_a_failed_sale_gives_the_money_back(told: Told) -> None:
 
 
 def test_who_came_in_the_middle_earned_less_than_who_held_all_along(told: Told) -> None:
-    """`no_past_revenue`: 40,000 shares that came later earned less than the 60,001 of holder-3."""
+    """`no_past_revenue`: 40,000 shares that came later earned less than 160,000 unsold ones."""
     claims = told.report.claims[told.report.market["digits"].asset]
-    assert 0 < claims["holder-5"] * 60_001 < claims["holder-3"] * 40_000
+    assert 0 < claims["holder-5"] * 160_000 < claims["publisher-1 (unsold)"] * 40_000
 
 
 def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path: Path) -> None:
@@ -155,7 +203,7 @@ def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path
     assert conclude(told.report, file, Console(file=io.StringIO())) == 0
     found = json.loads(file.read_text())
     assert found["balanced"] is True
-    assert found["calls"]["paid"] == CALLS
+    assert found["calls"]["paid"] == CALLS + HOLDERS_CALLS
     digits = found["models"]["digits"]
     assert digits["claims"]["holder-1"]["units"] > 0
     parts = ("commons", "validators", "operator", "royalties", "holders", "left_over")
@@ -201,6 +249,12 @@ def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path
         (governor.RevenueClaimed, "amount", "what locked shares earned is the twin's"),
         (governor.Unlocked, "amount", "a lock gives back what was locked"),
         (orders.Filled, "royalty", "a seller gets the price less the royalty"),
+        (allocation.HandedOver, "amount", "a contributor gets the part of its weight"),
+        (allocation.HandedOver, "revenue", "a part has earned from the first second"),
+        (governor.TreasuryDeposited, "amount", "a treasury is what came less what was paid"),
+        (governor.TreasuryPaid, "amount", "what is executed is what was shown"),
+        (registry.DiscountSet, "min_locked", "what is executed is what was shown"),
+        (registry.VersionReleased, "version", "a call is answered by the newest version"),
     ],
 )
 def test_one_unit_too_much_in_these_books_is_found(

@@ -33,6 +33,8 @@ _NETWORK_FEE_BPS: Final = 100
 _SAVINGS: Final = {**dict.fromkeys(HOLDERS, 10_000), **dict.fromkeys(CONSUMERS, 1_000)}
 """Whole test dollars."""
 _GAS: Final = 10**18
+_BEHIND: Final = {"Exchange": "providers (pool)", "Governor": "lockers (votes)"}
+"""For whom shares earn that lie in a contract."""
 
 
 async def assemble(world: World) -> None:
@@ -68,6 +70,8 @@ async def assemble(world: World) -> None:
 
 def names_of(world: World, more: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
     """Return what people call each address: keys, contracts, and `more` (address, name)."""
-    contracts = {row.address: name for name, row in world.deployment.contracts.items()}
+    contracts = {
+        row.address: _BEHIND.get(name, name) for name, row in world.deployment.contracts.items()
+    }
     keys = {world.account(name).address: name for name in world.wallet.names()}
     return {**contracts, **keys, **dict(more)}

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Mapping
 
 from tessera.app import World
-from tessera.bindings import Auction, Offering, Share
-from tessera.bindings.auction import ProceedsWithdrawn, UnsoldReturned
+from tessera.bindings import Offering, Share
 from tessera.bindings.channels import CreditWithdrawn
 from tessera.chain.sender import Sender
 from tessera.demo.cast import VALIDATORS
 from tessera.demo.market import Listed
 from tessera.errors import InvariantViolation
+from tessera.ownership import auction as auctions
 from tessera.ownership import offering as sales
 from tessera.ownership import share as shares
 from tessera.ownership import vesting as grants
-from tessera.units import Shares, Units
+from tessera.units import Units
 
 __all__ = [
     "claim_everything",
@@ -109,34 +109,22 @@ async def close_sales(world: World, market: Mapping[str, Listed]) -> dict[str, s
         if isinstance(listed.offering, Offering):
             found[slug] = await sales.close(sender, listed.offering, now=world.now())
         else:
-            found[slug] = await _close_auction(world, sender, listed, listed.offering)
+            found[slug] = await auctions.close(sender, listed.offering, now=world.now())
     return found
-
-
-async def _close_auction(
-    world: World, sender: Sender, listed: Listed, auction: Auction
-) -> sales.Closing:
-    paid = await sender.send(auction.withdraw_proceeds())
-    proceeds = paid.one_of(ProceedsWithdrawn, address=auction.address).amount
-    # Rounding leaves less than a raw share for each bidder, or nothing at all.
-    if not await world.reader.read(listed.share.balanceOf(auction.address)):
-        return sales.Closing(Units(proceeds), Shares(0), (paid.tx_hash,))
-    back = await sender.send(auction.return_unsold())
-    left = back.one_of(UnsoldReturned, address=auction.address).amount
-    return sales.Closing(Units(proceeds), Shares(left), (paid.tx_hash, back.tx_hash))
 
 
 async def claim_everything(world: World, market: Mapping[str, Listed]) -> None:
     """Let everybody claim: holders, beneficiaries of grants, and publishers for unsold shares."""
     for listed in market.values():
-        plan = listed.plan
-        publisher = world.sender(plan.publisher)
-        await asyncio.gather(
-            publisher.send(listed.offering.claim()),
-            grants.claim(world.sender(plan.contributor), listed.vesting),
-        )
-        # What has unlocked so far leaves the grant; it earns for the same person as before.
-        await grants.release(world.sender(plan.contributor), listed.vesting)
+        publisher = world.sender(listed.plan.publisher)
+        if isinstance(listed.offering, Offering):
+            await sales.claim(publisher, listed.offering)
+        else:
+            await auctions.claim(publisher, listed.offering)
+        for name, vesting in listed.grants:
+            await grants.claim(world.sender(name), vesting)
+            # What has unlocked so far leaves the grant; it earns for the same person as before.
+            await grants.release(world.sender(name), vesting)
     owners = {world.account(name).address: name for name in world.wallet.names()}
     for listed in market.values():
         await asyncio.gather(

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from tessera.app import World
+from tessera.assets.attribution.leaves import leaves_of
 from tessera.assets.publish import Endpoint, plan_publication, publish
 from tessera.bindings import Access, Auction, Offering, Share, Vesting
-from tessera.bindings.auction import Bid
-from tessera.bindings.launchpad import AuctionOpened, AuctionSale, Liquidity, Sale, Schedule
+from tessera.bindings.launchpad import AuctionSale, Grant, Liquidity, Sale, Schedule
 from tessera.bindings.storefront import Kind, Product
 from tessera.demo.upstream import LocalModel
 from tessera.ownership import access as rights
+from tessera.ownership import auction as auctions
+from tessera.ownership import contributing
 from tessera.ownership import offering as sales
 from tessera.ownership import vesting as grants
 from tessera.ownership.share import ShareTerms, tokenize
@@ -22,13 +24,23 @@ from tessera.spec.access import Scope
 from tessera.spec.signatures import keccak
 from tessera.units import SHARE_DECIMALS, AssetId, Bps, Seconds, Shares, Units
 
-__all__ = ["PLANS", "Listed", "Plan", "Purchase", "buy_shares", "manifest_ending", "put_on_market"]
+__all__ = [
+    "PLANS",
+    "Listed",
+    "Plan",
+    "Purchase",
+    "buy_shares",
+    "claim_contributions",
+    "manifest_ending",
+    "put_on_market",
+]
 
 _WHOLE: Final = 10**SHARE_DECIMALS
 SUPPLY: Final = 1_000_000
 """Whole shares of each model."""
 OPERATOR_CUT: Final = Bps(1_000)
 _FLOOR: Final = Bps(7_000)
+_MAX_DISCOUNT: Final = Bps(2_500)
 _LONG_SALE_S: Final = 30 * 86_400
 _AUCTION_S: Final = 60
 _BETWEEN_BIDS_S: Final = 2.0
@@ -78,6 +90,8 @@ class Plan:
         Who publishes it, and whose grant vests.
     vesting
         Shares of that grant.
+    set_aside
+        Shares for everybody whom the bundle names, by weight.
     for_sale, soft_cap, price
         The sale; the price is in base units for a whole share.
     purchases
@@ -108,6 +122,7 @@ class Plan:
     soft_cap: int
     price: int
     purchases: tuple[Purchase, ...]
+    set_aside: int = 0
     first_price: int = 0
     pool_bps: int = 0
     rights: Rights | None = None
@@ -124,6 +139,7 @@ PLANS: Final = (
         publisher="publisher-1",
         contributor="contributor-2",
         vesting=50_000,
+        set_aside=40_000,
         for_sale=300_000,
         soft_cap=150_000,
         price=8_000,
@@ -194,8 +210,12 @@ class Listed:
         Where its shares are sold, an Offering or an Auction, and where the contributor's unlock.
     access
         The right to use it, as a token.
+    allocation
+        Shares set aside for its contributors.
     bought
         Cost of each purchase, base units.
+    claimed
+        What contributors claimed and unlocks now, by name.
     """
 
     plan: Plan
@@ -204,14 +224,22 @@ class Listed:
     offering: Offering | Auction
     vesting: Vesting
     access: Access | None = None
+    allocation: contributing.Allocation | None = None
     bought: dict[str, Units] = field(default_factory=dict)
+    claimed: dict[str, Vesting] = field(default_factory=dict)
+
+    @property
+    def grants(self) -> list[tuple[str, Vesting]]:
+        """Whoever has shares that unlock, and where they are."""
+        return [(self.plan.contributor, self.vesting), *self.claimed.items()]
 
     def behind(self) -> dict[str, str]:
         """Name the person that shares in a contract earn for, by the contract's address."""
-        return {
-            self.vesting.address: f"{self.plan.contributor} (vesting)",
-            self.offering.address: f"{self.plan.publisher} (unsold)",
-        }
+        found = {vesting.address: f"{who} (vesting)" for who, vesting in self.grants}
+        found[self.offering.address] = f"{self.plan.publisher} (unsold)"
+        if self.allocation is not None:
+            found[self.allocation.address] = "contributors (set aside)"
+        return found
 
 
 def manifest_ending(plan: Plan) -> str:
@@ -272,6 +300,7 @@ async def put_on_market(
             supply=Shares(SUPPLY * _WHOLE),
             period=period,
             floor=_FLOOR,
+            max_discount=_MAX_DISCOUNT,
         )
         share = await tokenize(sender, registry, asset, terms)
     vested = await grants.find_vestings(world.reader, launchpad, asset=asset)
@@ -279,13 +308,22 @@ async def put_on_market(
         contributor = world.account(plan.contributor).address
         grant = Schedule(contributor, plan.vesting * _WHOLE, world.now(), _CLIFF_S, _VESTING_S)
         vested = await grants.vest(sender, launchpad, asset, share, [grant])
+    allocation = await _allocation(world, plan, asset, share)
+    sale: Offering | Auction
     if plan.first_price:
-        return Listed(
-            plan, asset, share, await _auction(world, plan, asset, share), vested[0], access
-        )
+        sale = await _auction(world, plan, asset, share)
+    else:
+        sale = await _offering(world, plan, asset, share, short_sale_s)
+    return Listed(plan, asset, share, sale, vested[0], access, allocation)
+
+
+async def _offering(
+    world: World, plan: Plan, asset: AssetId, share: Share, short_sale_s: int
+) -> Offering:
+    launchpad, sender = world.deployment.launchpad, world.sender(plan.publisher)
     offered = await sales.find_offerings(world.reader, launchpad, asset=asset)
     if offered:
-        return Listed(plan, asset, share, offered[0], vested[0], access)
+        return offered[0]
     begin = world.now()
     sale = Sale(
         publisher=sender.address,
@@ -300,8 +338,7 @@ async def put_on_market(
         if plan.pool_bps
         else sales.NO_POOL,
     )
-    opened = await sales.offer(sender, launchpad, asset, share, sale)
-    return Listed(plan, asset, share, opened, vested[0], access)
+    return await sales.offer(sender, launchpad, asset, share, sale)
 
 
 async def _sell_rights(world: World, plan: Plan, asset: AssetId, operator: str) -> Access | None:
@@ -335,16 +372,15 @@ async def _sell_rights(world: World, plan: Plan, asset: AssetId, operator: str) 
 
 async def _auction(world: World, plan: Plan, asset: AssetId, share: Share) -> Auction:
     launchpad, sender = world.deployment.launchpad, world.sender(plan.publisher)
-    topics = AuctionOpened.topics(asset=asset)
-    opened = await world.reader.logs(AuctionOpened, address=launchpad.address, topics=topics)
+    opened = await auctions.find_auctions(world.reader, launchpad, asset=asset)
     if opened:
-        return Auction(opened[0].event.auction)
-    begin, for_sale = world.now(), plan.for_sale * _WHOLE
+        return opened[0]
+    begin = world.now()
     sale = AuctionSale(
         publisher=sender.address,
         first_price=plan.first_price,
         lowest_price=plan.price,
-        for_sale=for_sale,
+        for_sale=plan.for_sale * _WHOLE,
         soft_cap=plan.soft_cap * plan.price,
         cap_per_buyer=plan.for_sale * plan.first_price,
         start=begin,
@@ -352,9 +388,39 @@ async def _auction(world: World, plan: Plan, asset: AssetId, share: Share) -> Au
         allowed=sales.EVERYBODY,
         liquidity=sales.NO_POOL,
     )
-    await sales.allow(sender, share, launchpad.address, for_sale)
-    receipt = await sender.send(launchpad.auction(asset, sale))
-    return Auction(receipt.one_of(AuctionOpened).auction)
+    return await auctions.open_auction(sender, launchpad, asset, share, sale)
+
+
+async def _allocation(
+    world: World, plan: Plan, asset: AssetId, share: Share
+) -> contributing.Allocation | None:
+    """Set shares aside for all contributors by weight; each claims its part with a proof."""
+    if not plan.set_aside:
+        return None
+    launchpad = world.deployment.launchpad
+    found = await contributing.find_allocations(world.reader, launchpad, asset)
+    if found:
+        return found[0]
+    grant = Grant(plan.set_aside * _WHOLE, world.now(), _CLIFF_S, _VESTING_S)
+    return await contributing.set_aside(
+        world.sender(plan.publisher), launchpad, asset, share, grant
+    )
+
+
+async def claim_contributions(world: World, listed: Listed, folder: Path) -> dict[str, Vesting]:
+    """Let every contributor that a bundle names claim its part; the vestings, by name."""
+    launchpad = world.deployment.launchpad
+    accounts = {name: world.account(name).address for name in world.wallet.names()}
+    leaves = leaves_of(folder, accounts, decimals=world.currency.decimals).leaves
+    found: dict[str, Vesting] = {}
+    for leaf in leaves:
+        ((_, allocation),) = await contributing.open_claims(
+            world.reader, launchpad, listed.asset, [leaf.contribution]
+        )
+        found[leaf.name] = await contributing.claim_contribution(
+            world.sender(leaf.name), launchpad, allocation, leaf.contribution, leaf.proof
+        )
+    return found
 
 
 async def buy_shares(world: World, listed: Listed) -> Listed:
@@ -390,20 +456,24 @@ async def buy_shares(world: World, listed: Listed) -> Listed:
 async def _bid(world: World, listed: Listed, auction: Auction) -> Listed:
     """Bid what the shares cost at the present price; the last bid buys all that is left."""
     bought: dict[str, Units] = {}
-    currency = world.deployment.currency
+    reader, currency = world.reader, world.deployment.currency
     for purchase in listed.plan.purchases:
         sender = world.sender(purchase.holder)
-        over = await world.reader.read(auction.is_over())
-        if over or await world.reader.read(auction.bid_of(sender.address)) > 0:
+        view = await auctions.read_auction(reader, auction, now=world.now())
+        before = await reader.read(auction.bid_of(sender.address))
+        if view.stage is not sales.Stage.OPEN or before:
             continue
-        amount = purchase.amount * await world.reader.read(auction.price_at(world.now()))
+        amount = Units(purchase.amount * view.price)
         if purchase is listed.plan.purchases[-1]:
             # The price falls, for the one who bid before too.
             await asyncio.sleep(_BETWEEN_BIDS_S)
-            amount = listed.plan.for_sale * listed.plan.first_price
-        await sales.allow(sender, currency, auction.address, amount)
-        receipt = await sender.send(auction.bid(amount))
-        bought[purchase.holder] = Units(receipt.one_of(Bid, address=auction.address).amount)
+            amount = Units(listed.plan.for_sale * listed.plan.first_price)
+        now = world.now()
+        _, least = await auctions.preview_bid(
+            reader, auction, amount, bidder=sender.address, now=now
+        )
+        made = await auctions.bid(sender, auction, currency, amount, least=least, now=now)
+        bought[purchase.holder] = made.amount
     for name in bought:
-        await world.sender(name).send(auction.collect(world.account(name).address))
+        await auctions.collect(world.sender(name), auction, world.account(name).address)
     return replace(listed, bought=bought)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,21 +94,21 @@ def show_models(report: Report, console: Console) -> None:
         shown = [*amounts, sum(amounts)]
         table.add_row(
             heading,
-            *(f"{amount:,}" if name == "calls" else _exact(amount, currency) for amount in shown),
+            *(f"{amount:,}" if name == "calls" else _shown(amount, currency) for amount in shown),
             end_section=name in _ENDS,
         )
     table.add_row("claimed by")
     for who, amounts in _by_person(report, report.claims).items():
         shown = [*amounts, sum(amounts)]
-        table.add_row(who, *(_exact(amount, currency) if amount else "" for amount in shown))
+        table.add_row(who, *(_shown(amount, currency) if amount else "" for amount in shown))
     dust = [report.audit.earnings[listed.asset].dust for listed in report.market.values()]
-    table.add_row("dust that stays", *(_exact(amount, currency) for amount in [*dust, sum(dust)]))
+    table.add_row("dust that stays", *(_shown(amount, currency) for amount in [*dust, sum(dust)]))
     _print(console, table)
 
 
 def show_holdings(report: Report, console: Console) -> None:
     """Print who holds how many shares at the end, whole shares rounded down."""
-    table = _table("Shares at the end", report, total=False)
+    table = _table("Whole shares at the end, rounded down", report, total=False)
     holdings: dict[int, Mapping[str, int]] = {
         listed.asset: _holdings(listed, report.audit.earnings[listed.asset], report.facts.names)
         for listed in report.market.values()
@@ -129,11 +130,11 @@ def show_remainders(report: Report, console: Console) -> None:
     table.add_column("amount", justify="right")
     rows = report.audit.remainders
     for name, amount in rows.items():
-        table.add_row(name, _exact(amount, currency))
+        table.add_row(name, _shown(amount, currency))
     table.add_section()
     supply = report.facts.supply
-    table.add_row("with people", _exact(supply - sum(rows.values()), currency))
-    table.add_row("given by the faucet", _exact(supply, currency))
+    table.add_row("with people", _shown(supply - sum(rows.values()), currency))
+    table.add_row("given by the faucet", _shown(supply, currency))
     _print(console, table)
 
 
@@ -298,11 +299,10 @@ def _figures(audit: Audit, listed: Listed) -> dict[str, int]:
 
 def _holdings(listed: Listed, earnings: Earnings, names: Mapping[str, str]) -> dict[str, int]:
     owners = listed.behind()
-    held = {
-        owners.get(address) or names.get(address, address): amount
-        for address, amount in earnings.balances.items()
-        if amount
-    }
+    held: Counter[str] = Counter()
+    for address, amount in earnings.balances.items():
+        if amount:
+            held[owners.get(address) or names.get(address, address)] += amount
     return dict(sorted(held.items()))
 
 
@@ -325,6 +325,10 @@ def _table(title: str, report: Report, *, total: bool = True) -> Table:
 
 def _exact(amount: int, currency: Currency) -> str:
     return format_amount(amount, decimals=currency.decimals, places=currency.decimals)
+
+
+def _shown(amount: int, currency: Currency) -> str:
+    return format_amount(amount, decimals=currency.decimals, places=currency.decimals, grouped=True)
 
 
 def _print(console: Console, table: Table) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -23,8 +22,6 @@ __all__ = ["Shop"]
 
 _WINDOW_S: Final = 3_600
 _RENT_S: Final = 60
-_SEEN_WITHIN_S: Final = 20
-_ASK_AGAIN_S: Final = 0.5
 _PROVED_WITHIN_S: Final = 30
 _DAY_S: Final = 86_400
 _PACK_CALLS: Final = 20
@@ -203,16 +200,7 @@ class Shop:
             renter, access, currency, self._rentable, _RENT_S,
             max_cost=Units(_SECONDS_PRICE * _RENT_S),
         )  # fmt: skip
-        client, deadline = self._client(_RENTER, "lsa-embed", self._rentable), world.now()
-        while True:
-            try:
-                await self._call(client, "lsa-embed", 2)
-                break
-            except ServingError:
-                # The gateway has read the order just now, and sees the rent a little later.
-                if world.now() > deadline + _SEEN_WITHIN_S:
-                    raise
-                await asyncio.sleep(_ASK_AGAIN_S)
+        await self._call(self._client(_RENTER, "lsa-embed", self._rentable), "lsa-embed", 2)
         try:
             await self._call(self._client(_LICENSEE, "lsa-embed", self._rentable), "lsa-embed", 3)
         except ServingError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from tessera.app import Operator, World
@@ -13,19 +14,28 @@ from tessera.demo import harvest
 from tessera.demo.accountant import Audit, audit
 from tessera.demo.accountant.witness import gather
 from tessera.demo.cast import CONSUMERS, HOLDERS, assemble, names_of
-from tessera.demo.market import PLANS, Listed, Plan, buy_shares, manifest_ending, put_on_market
-from tessera.demo.models.summary import Built
+from tessera.demo.market import (
+    PLANS,
+    Listed,
+    Plan,
+    buy_shares,
+    claim_contributions,
+    manifest_ending,
+    put_on_market,
+)
+from tessera.demo.models import RELEASES, Built
 from tessera.demo.report import Report
 from tessera.demo.shop import Shop
 from tessera.demo.stage import Stage
-from tessera.demo.telling import Narrator
+from tessera.demo.telling import Narrator, whole
 from tessera.demo.trading import Trading
 from tessera.demo.traffic import MOST_SLOW_CHATS, Consumers, Inputs
 from tessera.demo.training import train
 from tessera.demo.upstream import LocalModel, write_upstream_bundle
-from tessera.demo.voting import Vote
+from tessera.demo.voting import Votes
 from tessera.errors import InvariantViolation
 from tessera.ownership.share import transfer
+from tessera.ownership.vesting import read_vesting
 from tessera.units import SHARE_DECIMALS, Seconds, Shares, Units
 
 __all__ = ["Populated", "Script", "play_on", "populate_stage", "tell"]
@@ -33,6 +43,8 @@ __all__ = ["Populated", "Script", "play_on", "populate_stage", "tell"]
 _GIFT_DOLLARS: Final = 25
 _MOVED: Final = 40_000
 """Whole shares that change hands in the middle of a stream."""
+_LOCKER: Final = "holder-3"
+_LOCKERS_CALLS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +79,14 @@ class Populated:
         By slug.
     inputs
         What consumers may ask about.
+    folders
+        Of every bundle, a second version among them, by name.
     """
 
     models: Sequence[Built]
     market: dict[str, Listed]
     inputs: Inputs
+    folders: dict[str, Path]
     names: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +97,7 @@ class _Acts:
     consumers: Consumers
     shop: Shop
     trading: Trading
-    vote: Vote
+    votes: Votes
 
 
 async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Populated:
@@ -124,6 +139,7 @@ async def populate_stage(stage: Stage, narrator: Narrator, script: Script) -> Po
             chat=chat.slug,
             slow=chat.upstream is not None,
         ),
+        {name: built.folder for name, built in models.items()},
         names_of(world, _clone_names(market)),
     )
 
@@ -146,8 +162,9 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         Consumers(world, stage.url, stage.operator.account.address) as consumers,
         Shop(stage, market, populated.inputs) as shop,
     ):
-        trading, vote = Trading(world, market), Vote(stage, market["digits"])
-        acts = _Acts(consumers, shop, trading, vote)
+        trading = Trading(world, market)
+        votes = Votes(stage, market["digits"], populated.folders["digits-2"])
+        acts = _Acts(consumers, shop, trading, votes)
         await _trade(stage, narrator, populated, acts, script)
         narrator.chapter("Everybody takes what is theirs")
         with narrator.step("consumers ask for their unspent money"):
@@ -173,7 +190,7 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         with narrator.step("holders, beneficiaries and publishers claim their revenue"):
             await harvest.claim_everything(world, market)
         with narrator.step("voters take what locked shares earned, and unlock them") as step:
-            step.note = _amounts(world, await vote.unlock())
+            step.note = _amounts(world, await votes.unlock())
         with narrator.step("providers take the revenue of their pools, and one leaves") as step:
             step.note = await trading.leave()
         with narrator.step("the operator and both halves of the network fee are paid out") as step:
@@ -238,30 +255,38 @@ async def _trade(
         await consumers.open(market)
         step.note = f"{len(CONSUMERS)} channels, one of them with a session key and caps"
     with narrator.step("holders of digits lock shares, to vote later") as step:
-        step.note = await acts.vote.lock()
+        step.note = await acts.votes.lock()
     first = script.calls // 2
     await _calls(narrator, consumers, populated, first, "first calls")
     await _settle(stage.operator, world, narrator, populated, "settle the first calls")
-    with narrator.step("in the middle of the stream shares change hands") as step:
+    narrator.chapter("The holders of digits decide")
+    with narrator.step("somebody puts money into the treasury of digits") as step:
+        step.note = await acts.votes.fill_treasury()
+    await acts.votes.propose(narrator)
+    narrator.chapter("Shares change hands")
+    with narrator.step("in the middle of the stream a holder passes shares on") as step:
         await harvest.wait_for_middle(world, market["digits"])
         step.note = await _hand_over(world, market["digits"])
+    with narrator.step("contributors of lsa-embed claim their parts by proof") as step:
+        step.note = await _claim_contributions(world, populated, "lsa-embed")
     with narrator.step("calls that fail") as step:
         await consumers.make_failing_calls(populated.inputs)
         refused = consumers.traffic.refused
         step.note = f"{sum(refused.values())} refused, none of them cost anything"
     for reason, count in refused.items():
         narrator.say(f"{count} x {reason}")
-    with narrator.step("a holder proposes a higher price, and all who locked vote") as step:
-        step.note = await acts.vote.propose()
     narrator.chapter("The market")
     await acts.trading.play(narrator)
     narrator.chapter("Rights to use")
     await acts.shop.play(narrator)
-    narrator.chapter("Under the new price")
-    with narrator.step("the vote is over and has waited; anyone executes it") as step:
-        await harvest.wait_until(world, acts.vote.executable_from)
-        step.note = await acts.vote.execute()
+    narrator.chapter("As the holders decided")
+    with narrator.step("the votes are over and have waited; anyone executes them"):
+        await harvest.wait_until(world, acts.votes.executable_from)
+        await acts.votes.execute(narrator)
     await _calls(narrator, consumers, populated, script.calls - first, "the other calls")
+    with narrator.step(f"{_LOCKER} calls digits as one who locked shares") as step:
+        spent = await consumers.call_as_holder(_LOCKER, "digits", _LOCKERS_CALLS, populated.inputs)
+        step.note = f"{_LOCKERS_CALLS} calls for {world.currency.shown(spent)}, a fifth off"
     if consumers.traffic.sample:
         narrator.say(f"{populated.inputs.chat} said: {consumers.traffic.sample}")
     with narrator.step("a plain transfer to the Till of lsa-embed: income, no proof of demand"):
@@ -296,6 +321,21 @@ async def _settle(
         raise InvariantViolation(
             "settlement", found=[*report.skipped, *report.refused], wanted="every voucher taken"
         )
+
+
+async def _claim_contributions(world: World, populated: Populated, slug: str) -> str:
+    listed = populated.market[slug]
+    claimed = await claim_contributions(world, listed, populated.folders[slug])
+    populated.market[slug] = replace(listed, claimed=claimed)
+    populated.names |= {
+        vesting.address: f"part of {name} in {slug}" for name, vesting in claimed.items()
+    }
+    amounts = [
+        (await read_vesting(world.reader, vesting, now=world.now())).schedule.amount
+        for vesting in claimed.values()
+    ]
+    told = (f"{name} {whole(amount)}" for name, amount in zip(claimed, amounts, strict=True))
+    return f"{', '.join(told)} shares, which vest, and what they earned so far"
 
 
 async def _hand_over(world: World, listed: Listed) -> str:
@@ -333,17 +373,19 @@ async def _train(world: World, narrator: Narrator, plans: dict[str, Plan]) -> di
     trained: dict[str, Built] = {}
     endings = {slug: manifest_ending(plan) for slug, plan in plans.items()}
     folders = {slug: folder / slug for slug, plan in plans.items() if plan.upstream is None}
+    endings |= {name: endings[name.removesuffix("-2")] for name in RELEASES}
+    folders |= {name: folder / name for name in RELEASES}
     with narrator.step("train the models on this machine", total=len(folders)) as step:
         async for built in train(folders, endings):
-            trained[built.slug] = built
+            trained[built.folder.name] = built
             step.advance()
     for slug, plan in plans.items():
         if plan.upstream is not None:
             trained[slug] = write_upstream_bundle(plan.upstream, folder / slug, endings[slug])
-    for slug in plans:
-        built = trained[slug]
+    for name in (*plans, *RELEASES):
+        built = trained[name]
         narrator.say(
-            f"{slug}: {built.metric} {built.value}, {built.size:,} bytes, {built.seconds:.1f} s"
+            f"{name}: {built.metric} {built.value}, {built.size:,} bytes, {built.seconds:.1f} s"
         )
     return trained
 
@@ -353,6 +395,7 @@ def _clone_names(market: dict[str, Listed]) -> list[tuple[str, str]]:
         (address, name)
         for slug, listed in market.items()
         for address, name in (
+            *_allocation_names(slug, listed),
             (listed.share.address, f"Share of {slug}"),
             (listed.offering.address, f"sale of {slug}"),
             (listed.vesting.address, f"grant of {listed.plan.contributor} in {slug}"),
@@ -360,12 +403,17 @@ def _clone_names(market: dict[str, Listed]) -> list[tuple[str, str]]:
     ]
 
 
+def _allocation_names(slug: str, listed: Listed) -> list[tuple[str, str]]:
+    if listed.allocation is None:
+        return []
+    return [(listed.allocation.address, f"contributors' part of {slug}")]
+
+
 def _claims_of(listed: Listed, found: Audit, names: dict[str, str]) -> dict[str, int]:
     """Name who was paid: shares that sit in a contract earn for the person behind it."""
     behind = listed.behind()
     claimed = found.earnings[listed.asset].claimed
-    rows = {
-        behind.get(address) or names.get(address, address): amount
-        for address, amount in claimed.items()
-    }
+    rows: Counter[str] = Counter()
+    for address, amount in claimed.items():
+        rows[behind.get(address) or names.get(address, address)] += amount
     return dict(sorted(rows.items()))

@@ -124,30 +124,44 @@ class Consumers:
 
     async def open(self, market: Mapping[str, Listed]) -> None:
         """Open the channels; the last consumer's spends by a session key with caps."""
-        unit = 10**self._world.currency.decimals
         for name in CONSUMERS:
             options: dict[str, Any] = {}
             if name == CONSUMERS[-1]:
-                channel = await self._with_session_key(name, market, unit)
+                channel = await self._with_session_key(name, market, self._deposit)
                 options = {"channel": channel, "session_key": self._world.account(SESSION_KEY)}
-            client = Client(
-                self._url,
-                account=self._world.account(name),
-                deployment=self._world.deployment,
-                rpc_url=self._world.reader.url,
-                deposit=_DEPOSIT_DOLLARS * unit,
-                operator=self._operator,
-                state_dir=self._world.config.data_dir / "purses",
-                **options,
-            )
-            self._stack.callback(client.close)
-            await asyncio.to_thread(client.open)
-            self._clients[name] = client
-            # A call is made once: what fails is to be seen, and not to be mended by a retry.
-            self._openai[name] = client.async_openai(max_retries=0)
-            self._stack.push_async_callback(self._openai[name].close)
-            self._http[name] = client.async_http()
-            self._stack.push_async_callback(self._http[name].aclose)
+            await self._connect(name, **options)
+
+    async def _connect(self, name: str, **options: Any) -> None:
+        client = Client(
+            self._url,
+            account=self._world.account(name),
+            deployment=self._world.deployment,
+            rpc_url=self._world.reader.url,
+            deposit=self._deposit,
+            operator=self._operator,
+            state_dir=self._world.config.data_dir / "purses",
+            **options,
+        )
+        self._stack.callback(client.close)
+        await asyncio.to_thread(client.open)
+        self._clients[name] = client
+        # A call is made once: what fails is to be seen, and not to be mended by a retry.
+        self._openai[name] = client.async_openai(max_retries=0)
+        self._stack.push_async_callback(self._openai[name].close)
+        self._http[name] = client.async_http()
+        self._stack.push_async_callback(self._http[name].aclose)
+
+    @property
+    def _deposit(self) -> int:
+        return int(_DEPOSIT_DOLLARS * 10**self._world.currency.decimals)
+
+    async def call_as_holder(self, name: str, slug: str, count: int, inputs: Inputs) -> Units:
+        """Let somebody who locked shares make calls at the price of those; what they cost."""
+        await self._connect(name, holders=True)
+        for number in range(count):
+            await self._call(name, slug, number, inputs)
+            self.traffic.answered[slug] += 1
+        return Units(self._clients[name].spent)
 
     async def make_calls(
         self, count: int, inputs: Inputs, advance: Callable[[], None], *, chats_left: int
@@ -224,6 +238,9 @@ class Consumers:
                 ),
                 signed.receipt.charged,
                 signed.cost,
+                signed.receipt.time,
+                signed.receipt.units,
+                signed.receipt.version,
             )
             for client in self._clients.values()
             for signed in client.receipts
@@ -256,7 +273,7 @@ class Consumers:
             world.reader, world.sender(name), world.deployment, address_of(self._operator)
         )
 
-    async def _with_session_key(self, name: str, market: Mapping[str, Listed], unit: int) -> int:
+    async def _with_session_key(self, name: str, market: Mapping[str, Listed], deposit: int) -> int:
         world = self._world
         await world.directory.refresh()
         expires = world.now() + _GRANTED_S
@@ -268,9 +285,11 @@ class Consumers:
                     f"asset of {listed.plan.slug}", wanted="what was just published"
                 )
             terms = record.endpoints[self._operator].terms
-            grants.append(Grant(listed.asset, terms, _CAP_DOLLARS * unit, expires))
+            grants.append(
+                Grant(listed.asset, terms, deposit * _CAP_DOLLARS // _DEPOSIT_DOLLARS, expires)
+            )
         signer = address_of(world.account(SESSION_KEY).address)
-        return await self._on_chain(name).open(_DEPOSIT_DOLLARS * unit, signer, grants)
+        return await self._on_chain(name).open(deposit, signer, grants)
 
     def _planned(self, count: int, inputs: Inputs, chats_left: int) -> list[str]:
         kinds = {kind: count * part // 100 for kind, part in _PARTS.items()}

@@ -1,42 +1,43 @@
-"""The acts of governance: holders lock shares, vote a price up, and the next calls pay it."""
+"""The acts of governance: holders lock shares, decide four things at once, and live by them."""
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Final
 
 from tessera.app import World
-from tessera.bindings.governor import (
-    Action,
-    Discount,
-    EndpointTerms,
-    Kind,
-    Licence,
-    Locked,
-    Parent,
-    Payment,
-    Price,
-    Proposed,
-    Release,
-    RevenueClaimed,
-)
+from tessera.assets import validate
+from tessera.assets.directory import AssetRecord
+from tessera.assets.publish import release_of
+from tessera.bindings.governor import Action, Price
 from tessera.demo.market import Listed
 from tessera.demo.stage import Stage
+from tessera.demo.telling import Narrator, whole
 from tessera.errors import InvariantViolation
-from tessera.ownership.offering import allow
-from tessera.spec.signatures import ZERO_ADDRESS_TEXT
-from tessera.units import SHARE_DECIMALS, Units
+from tessera.ownership import governance
+from tessera.ownership.governance import ProposalView
+from tessera.units import SHARE_DECIMALS, Shares, Units
 
-__all__ = ["Vote"]
+__all__ = ["Votes"]
 
 _WHOLE: Final = 10**SHARE_DECIMALS
-_LOCKED: Final = {"publisher-1": 150_000, "holder-1": 15_000, "holder-2": 30_000}
-"""Whole shares by who locks them."""
-_PROPOSER, _DISSENTER = "holder-1", "holder-2"
-_TITLE: Final = "digits is worth twice as much"
+_LOCKED: Final = {
+    "publisher-1": 490_000,
+    "holder-1": 55_000,
+    "holder-2": 80_000,
+    "holder-3": 60_000,
+}
+"""Whole shares by who locks them: two thirds of all, which a discount takes."""
+_DONOR, _PAID = "consumer-1", "contributor-1"
+_DONATED_DOLLARS: Final = 5
+_PAID_DOLLARS: Final = 3
+_DISCOUNT_BPS: Final = 2_000
+_DISCOUNTED_FROM: Final = Shares(50_000 * _WHOLE)
 
 
-class Vote:
-    """A vote of one model's holders about its price.
+class Votes:
+    """What the holders of one model decide about it.
 
     Parameters
     ----------
@@ -44,90 +45,135 @@ class Vote:
         Where it happens.
     listed
         The model.
+    successor
+        Folder of its next version.
     """
 
-    def __init__(self, stage: Stage, listed: Listed) -> None:
+    def __init__(self, stage: Stage, listed: Listed, successor: Path) -> None:
         self._stage = stage
         self._world: World = stage.world
         self._listed = listed
+        self._successor = successor
         self._governor = stage.world.deployment.governor
         self._locks: dict[str, int] = {}
-        self._proposal: Proposed | None = None
+        self._proposals: dict[str, ProposalView] = {}
 
     async def lock(self) -> str:
         """Lock shares: only who locked before a proposal votes on it."""
+        listed = self._listed
         for name, amount in _LOCKED.items():
-            sender = self._world.sender(name)
-            await allow(sender, self._listed.share, self._governor.address, amount * _WHOLE)
-            receipt = await sender.send(self._governor.lock(self._listed.asset, amount * _WHOLE))
-            self._locks[name] = receipt.one_of(Locked, address=self._governor.address).lock
+            self._locks[name], _ = await governance.lock(
+                self._world.sender(name), self._governor, listed.share, listed.asset,
+                Shares(amount * _WHOLE),
+            )  # fmt: skip
         return ", ".join(f"{name} {amount:,}" for name, amount in _LOCKED.items())
 
-    async def propose(self) -> str:
-        """Propose twice the price, and vote."""
+    async def fill_treasury(self) -> str:
+        """Put money where only a vote takes it out."""
+        world = self._world
+        amount = Units(_DONATED_DOLLARS * 10**world.currency.decimals)
+        arrived, _ = await governance.deposit(
+            world.sender(_DONOR), self._governor, world.deployment.currency, self._listed.asset,
+            amount,
+        )  # fmt: skip
+        return f"{_DONOR} gives {world.currency.shown(arrived)}"
+
+    async def propose(self, narrator: Narrator) -> None:
+        """Make four proposals, one by each who locked, and let everybody vote on all of them."""
         listed, operator = self._listed, self._stage.operator.account.address
-        await self._world.directory.refresh()
-        record = self._world.directory.get(listed.asset)
-        if record is None:
-            raise InvariantViolation(f"asset of {listed.plan.slug}", wanted="one that is published")
-        now = record.endpoints[operator]
-        action = Action(
-            kind=Kind.ENDPOINT,
-            release=Release(bytes(32), 0, ""),
-            endpoint=EndpointTerms(
-                operator,
-                now.cut_bps,
-                Price(2 * now.price.per_call, 2 * now.price.per_1k_in, 2 * now.price.per_1k_out),
-                now.url,
-            ),
-            discount=Discount(0, 0),
-            licence=Licence(bytes(32), "", ""),
-            payment=Payment(ZERO_ADDRESS_TEXT, 0),
-            parent=Parent(0, 0),
+        world, now = self._world, (await self._record()).endpoints[operator]
+        bundle = await asyncio.to_thread(
+            validate, self._successor, decimals=world.currency.decimals
         )
-        sender = self._world.sender(_PROPOSER)
-        receipt = await sender.send(self._governor.propose(listed.asset, action, _TITLE))
-        self._proposal = receipt.one_of(Proposed, address=self._governor.address)
-        number = self._proposal.proposal
-        for name, lock in self._locks.items():
-            await self._world.sender(name).send(
-                self._governor.vote(listed.asset, number, name != _DISSENTER, [lock])
-            )
-        row = await self._world.reader.read(self._governor.proposal_of(listed.asset, number))
-        yes, no, needed = (amount // _WHOLE for amount in (row[7], row[8], row[10]))
-        return f'"{_TITLE}": {yes:,} for it, {no:,} against, {needed:,} needed'
+        await asyncio.to_thread(world.store.add, bundle.folder, expected=bundle.root)
+        release = release_of(bundle)
+        price = Price(2 * now.price.per_call, 2 * now.price.per_1k_in, 2 * now.price.per_1k_out)
+        paid = Units(_PAID_DOLLARS * 10**world.currency.decimals)
+        shown = world.currency.shown
+        plan: dict[str, tuple[str, str, Action, tuple[str, ...]]] = {
+            "price": (
+                "holder-1",
+                "twice the price",
+                governance.endpoint(operator, now.cut_bps, price, now.url),
+                ("holder-2",),
+            ),
+            "release": (
+                "publisher-1",
+                f"version {bundle.manifest.version}, a wider network",
+                governance.release(release.root, release.runner, release.uri),
+                (),
+            ),
+            "payment": (
+                "holder-2",
+                f"{shown(paid)} of the treasury for {_PAID}",
+                governance.payment(world.account(_PAID).address, paid),
+                ("holder-1",),
+            ),
+            "discount": (
+                "holder-3",
+                f"{_DISCOUNT_BPS // 100} % off for whoever locks {whole(_DISCOUNTED_FROM)} shares",
+                governance.discount(operator, _DISCOUNT_BPS, _DISCOUNTED_FROM),
+                (),
+            ),
+        }
+        for what, (proposer, title, action, against) in plan.items():
+            with narrator.step(f"{proposer} proposes {title}") as step:
+                made, _ = await governance.propose(
+                    world.sender(proposer), self._governor, listed.asset, action, title
+                )
+                view = await self._view(made.proposal)
+                for name in self._locks:
+                    await governance.vote(
+                        world.sender(name), self._governor, view, name not in against
+                    )
+                self._proposals[what] = view = await self._view(made.proposal)
+                step.note = f"{whole(view.yes)} for it, {whole(view.no)} against, " + (
+                    f"{whole(view.needed)} needed" + (", two thirds of all" if view.grave else "")
+                )
 
     @property
     def executable_from(self) -> int:
-        """When the vote and its delay are over, unix seconds."""
-        return self._known.executable_from
+        """When all votes and their delays are over, unix seconds."""
+        return max((view.executable_from for view in self._proposals.values()), default=0)
 
-    @property
-    def _known(self) -> Proposed:
-        if self._proposal is None:
-            raise InvariantViolation("proposal", wanted="one that was made")
-        return self._proposal
-
-    async def execute(self) -> str:
-        """Do what was voted for; anyone may."""
-        known = self._known
-        await self._world.sender("consumer-1").send(
-            self._governor.execute(known.asset, known.proposal, known.action)
-        )
-        await self._world.directory.refresh()
+    async def execute(self, narrator: Narrator) -> None:
+        """Do what was voted for, in the order of the proposals; anyone may."""
+        world, slug = self._world, self._listed.plan.slug
+        for view in self._proposals.values():
+            await governance.execute(world.sender(_DONOR), self._governor, view)
+        record = await self._record()
         await self._stage.operator.refresh()
-        price = known.action.endpoint.price.per_call
-        return f"a call to {self._listed.plan.slug} costs {self._world.currency.shown(price)} now"
+        served = self._stage.operator.models[slug].release
+        if served.version != record.latest.version:
+            raise InvariantViolation(
+                f"version of {slug}", found=served.version, wanted=str(record.latest.version)
+            )
+        price = record.endpoints[self._stage.operator.account.address].price.per_call
+        narrator.say(
+            f"{slug} is at version {record.latest.version}, a call costs "
+            f"{world.currency.shown(price)}, {_PAID} has its money"
+        )
 
     async def unlock(self) -> dict[str, Units]:
         """Let everybody claim what locked shares earned, and unlock them; base units by name."""
         found: dict[str, Units] = {}
-        known = self._known
+        asset = self._listed.asset
         for name, lock in self._locks.items():
             sender = self._world.sender(name)
-            receipt = await sender.send(self._governor.claim(known.asset))
-            paid = receipt.one_of(RevenueClaimed, address=self._governor.address)
-            found[name] = Units(paid.amount)
-            backed = [known.proposal] if name != _DISSENTER else []
-            await sender.send(self._governor.unlock(known.asset, lock, backed))
+            found[name] = (await governance.claim(sender, self._governor, asset)).amount
+            await governance.unlock(sender, self._governor, asset, lock)
         return found
+
+    async def _view(self, number: int) -> ProposalView:
+        return await governance.read_proposal(
+            self._world.reader, self._governor, self._listed.asset, number
+        )
+
+    async def _record(self) -> AssetRecord:
+        await self._world.directory.refresh()
+        record = self._world.directory.get(self._listed.asset)
+        if record is None:
+            raise InvariantViolation(
+                f"asset of {self._listed.plan.slug}", wanted="one that is published"
+            )
+        return record

@@ -75,7 +75,13 @@ class Town:
                 REGISTRY,
                 registry.EndpointSet(
                     asset=asset, operator=OPERATOR, terms=1, cut_bps=1_000, fee_bps=100,
-                    price=registry.Price(1_000, 0, 0), url="",
+                    price=registry.Price(0, 1_000, 1_000), url="",
+                ),
+            )  # fmt: skip
+            self.say(
+                REGISTRY,
+                registry.VersionReleased(
+                    asset=asset, version=1, root=bytes(32), runner=0, uri=""
                 ),
             )  # fmt: skip
             self.tx += 1
@@ -110,7 +116,9 @@ class Town:
     def call(self, cost: int) -> None:
         self.charged += cost
         line = LineKey(OPERATOR, CHANNEL, CHILD, 1)
-        self.calls.append(PaidCall(f"receipt-{len(self.calls)}", line, self.charged, cost))
+        name = f"receipt-{len(self.calls)}"
+        # A unit costs a base unit here.
+        self.calls.append(PaidCall(name, line, self.charged, cost, self.now, cost, 1))
 
     def settle(self) -> None:
         self.tx += 1

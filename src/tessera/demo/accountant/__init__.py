@@ -10,7 +10,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tessera.demo.accountant.cash import check_cash, check_remainders
+from tessera.demo.accountant.charges import check_charges
 from tessera.demo.accountant.checks import Checks, Difference
+from tessera.demo.accountant.contributors import check_contributors
 from tessera.demo.accountant.facts import (
     ChannelKey,
     Entry,
@@ -89,6 +91,7 @@ def audit(facts: Facts) -> Audit:
     checks = Checks()
     check_cash(facts, checks)
     paid = check_payments(facts, checks)
+    check_charges(facts, checks)
     divisions = check_split(facts, checks)
     earnings = check_shares(facts, checks)
     check_vestings(facts, checks)
@@ -99,6 +102,7 @@ def audit(facts: Facts) -> Audit:
         "left over by splits": sum(division.remainder for division in divisions.values()),
         **{f"dust of {facts.name(found.share)}": found.dust for found in earnings.values()},
         **check_sales(facts, checks),
+        **check_contributors(facts, checks),
         **check_rights(facts, checks),
         **check_pools(facts, checks),
         **check_votes(facts, checks),

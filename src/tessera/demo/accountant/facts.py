@@ -53,12 +53,17 @@ class PaidCall(NamedTuple):
         Cumulative, base units.
     cost
         Of this call, base units.
+    time, units, version
+        As the receipt says: unix seconds, units in and out together, and of the asset.
     """
 
     name: str
     line: LineKey
     charged: int
     cost: int
+    time: int
+    units: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,9 @@ class Facts:
         By token with a pool: raw units and base units in it, and liquidity by provider.
     rules
         Of the Governor, seconds: shortest lock, vote, timelock, exit delay, execution window.
-    locked, votes
-        Raw shares locked by asset and owner; yes, no and counted by asset and proposal.
+    locked, votes, treasuries
+        Raw shares locked by asset and owner; yes, no and counted by asset and proposal; base units
+        by asset.
     calls
         Every receipt that a consumer got for a voucher.
     uses
@@ -175,6 +181,7 @@ class Facts:
     rules: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     locked: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     votes: Mapping[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+    treasuries: Mapping[int, int] = field(default_factory=dict)
     calls: tuple[PaidCall, ...] = ()
     uses: frozenset[tuple[str, int, bytes, bytes]] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from tessera.bindings import governor, launchpad, registry, share
 from tessera.demo.accountant.checks import Checks
@@ -12,6 +13,17 @@ from tessera.spec.governance import Answer, GovernanceModel, Rules
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT, address_of
 
 __all__ = ["check_votes"]
+
+_PRICE: Final = ("per_call", "per_1k_in", "per_1k_out")
+_Effect = (
+    registry.VersionReleased
+    | registry.EndpointSet
+    | registry.EndpointClosed
+    | registry.DiscountSet
+    | registry.ParentAdded
+    | governor.TreasuryPaid
+    | governor.LicenceSet
+)
 
 
 class _Replay:
@@ -25,7 +37,8 @@ class _Replay:
         self._apart: set[str] = {facts.exchange}
         self._fetched: Counter[str] = Counter()
         self._shown: dict[tuple[int, int], governor.Proposed] = {}
-        self._done: dict[str, governor.Proposed] = {}
+        # Executed, but not seen done yet, by transaction and asset.
+        self._waiting: dict[tuple[str, int], list[governor.Action]] = {}
 
     def take(self, entry: Entry) -> None:
         event = entry.event
@@ -48,10 +61,18 @@ class _Replay:
                 self._apart.add(event.curve)
             case launchpad.VestingOpened():
                 self._apart.add(event.vesting)
+            case launchpad.AllocationOpened():
+                self._apart.add(event.allocation)
             case share.RevenueClaimed(holder=holder) if holder == self._facts.governor:
                 self._fetched[entry.address] += event.amount
-            case registry.EndpointSet() if entry.tx in self._done:
-                self._check_price(event, self._done[entry.tx])
+            case (
+                registry.VersionReleased()
+                | registry.EndpointSet()
+                | registry.EndpointClosed()
+                | registry.DiscountSet()
+                | registry.ParentAdded()
+            ) if event.asset in self.models:
+                self._check_done(entry.tx, event.asset, event)
             case _ if entry.address == self._facts.governor:
                 try:
                     self._govern(entry)
@@ -105,7 +126,7 @@ class _Replay:
                 self.models[event.asset].execute(
                     event.proposal, shown.action, now, grave=shown.grave
                 )
-                self._done[entry.tx] = shown
+                self._waiting.setdefault((entry.tx, event.asset), []).append(shown.action)
             case governor.Cancelled():
                 shown = self._shown[(event.asset, event.proposal)]
                 proposer = address_of(shown.proposer)
@@ -114,6 +135,9 @@ class _Replay:
                 self.models[event.asset].deposit(event.amount)
             case governor.TreasuryPaid():
                 self.models[event.asset].pay(event.amount)
+                self._check_done(entry.tx, event.asset, event)
+            case governor.LicenceSet():
+                self._check_done(entry.tx, event.asset, event)
             case _:
                 pass
 
@@ -124,18 +148,60 @@ class _Replay:
     def _revenue(self, asset: int) -> int:
         return self._fetched.pop(self.shares[asset], 0)
 
-    def _check_price(self, event: registry.EndpointSet, shown: governor.Proposed) -> None:
-        wanted = shown.action.endpoint.price
-        for found, voted in (
-            (event.price.per_call, wanted.per_call),
-            (event.price.per_1k_in, wanted.per_1k_in),
-            (event.price.per_1k_out, wanted.per_1k_out),
-            (event.cut_bps, shown.action.endpoint.cut_bps),
-        ):
-            self._same("what is executed is what was shown", event.asset, found, voted)
+    def _check_done(self, tx: str, asset: int, event: _Effect) -> None:
+        """See that the holders voted for exactly this: whoever owns the asset decides no more."""
+        waiting = self._waiting.get((tx, asset), [])
+        self._same("nothing changes without a vote", asset, len(waiting), 1)
+        ended = isinstance(event, registry.DiscountSet) and not event.discount_bps
+        if ended and not (waiting and _is_end(waiting[0])):
+            # A discount ends with the terms that it lowered: part of another change.
+            return
+        if waiting:
+            wanted = _effect_of(waiting.pop(), event)
+            found = tuple(getattr(event, name) for name in wanted)
+            self._same("what is executed is what was shown", asset,
+                       found == tuple(wanted.values()), True)  # fmt: skip
+
+    def close(self) -> None:
+        """See that whatever was executed was done."""
+        for (_, asset), left in self._waiting.items():
+            self._same("what was executed was done", asset, len(left), 0)
 
     def _same(self, rule: str, asset: int, found: int, wanted: int) -> None:
         self._checks.same(rule, f"asset {asset}", found, wanted)
+
+
+def _is_end(action: governor.Action) -> bool:
+    return action.kind is governor.Kind.DISCOUNT and not action.discount.discount_bps
+
+
+def _effect_of(action: governor.Action, event: _Effect) -> dict[str, object]:
+    """Return the fields that an event must have if it is what an action says."""
+    match event:
+        case registry.VersionReleased() if action.kind is governor.Kind.RELEASE:
+            new = action.release
+            return {"root": new.root, "runner": new.runner, "uri": new.uri}
+        case registry.EndpointSet() if action.kind is governor.Kind.ENDPOINT:
+            terms = action.endpoint
+            price = registry.Price(*(getattr(terms.price, name) for name in _PRICE))
+            return {"operator": terms.operator, "cut_bps": terms.cut_bps,
+                    "price": price, "url": terms.url}  # fmt: skip
+        case registry.EndpointClosed() if action.kind is governor.Kind.CLOSING:
+            return {"operator": action.endpoint.operator}
+        case registry.DiscountSet() if action.kind is governor.Kind.DISCOUNT:
+            given = action.discount
+            return {"operator": action.endpoint.operator, "discount_bps": given.discount_bps,
+                    "min_locked": given.min_locked}  # fmt: skip
+        case registry.ParentAdded() if action.kind is governor.Kind.PARENT:
+            return {"parent": action.parent.asset, "royalty_bps": action.parent.royalty_bps}
+        case governor.TreasuryPaid() if action.kind is governor.Kind.PAYMENT:
+            return {"receiver": action.payment.receiver, "amount": action.payment.amount}
+        case governor.LicenceSet() if action.kind is governor.Kind.LICENCE:
+            said = action.licence
+            return {"document": said.document, "identifier": said.identifier, "uri": said.uri}
+        case _:
+            # Of another kind: no event is an asset of this number.
+            return {"asset": -1}
 
 
 def check_votes(facts: Facts, checks: Checks) -> dict[str, int]:
@@ -151,6 +217,7 @@ def check_votes(facts: Facts, checks: Checks) -> dict[str, int]:
     replay = _Replay(facts, checks)
     for entry in facts.entries:
         replay.take(entry)
+    replay.close()
     found: dict[str, int] = {}
     for asset, model in replay.models.items():
         share_of = replay.shares[asset]
@@ -165,6 +232,8 @@ def check_votes(facts: Facts, checks: Checks) -> dict[str, int]:
             checks.same("votes for it", at, counted[0], proposal.yes)
             checks.same("votes against it", at, counted[1], proposal.no)
             checks.same("shares that could vote", at, counted[2], proposal.counted)
+        treasury = facts.treasuries.get(asset, 0)
+        checks.same("a treasury is what came less what was paid", about, treasury, model.treasury)
         left = model.accruals.received - model.accruals.distributed
         most = len(locked)
         checks.within("lockers have claimed all but dust", about, left, 0, most)

@@ -11,7 +11,13 @@ from tessera.bindings.access import Transfer as AccessTransfer
 from tessera.bindings.channels import ChannelOpened, IncomeReceived, Settled
 from tessera.bindings.exchange import LiquidityAdded, PoolOpened
 from tessera.bindings.governor import Locked, Proposed
-from tessera.bindings.launchpad import AuctionOpened, CurveOpened, OfferingOpened, VestingOpened
+from tessera.bindings.launchpad import (
+    AllocationOpened,
+    AuctionOpened,
+    CurveOpened,
+    OfferingOpened,
+    VestingOpened,
+)
 from tessera.bindings.logs import decode_event
 from tessera.bindings.registry import AssetRegistered, NetworkSet, Tokenized
 from tessera.bindings.share import Transfer as ShareTransfer
@@ -107,6 +113,7 @@ async def gather(
         for asset, owners in known.lockers.items()
     }
     proposals = await numbers([governor.proposal_of(*key) for key in known.proposals])
+    treasuries = await numbers([governor.treasury_of(asset) for asset in known.assets])
     products = list(known.products)
     backing = await numbers([Access(address).backing() for address in products])
     tills = await numbers([channels.till_of(*key) for key in known.terms])
@@ -147,6 +154,7 @@ async def gather(
             key: (row[7], row[8], row[9])
             for key, row in zip(known.proposals, proposals, strict=True)
         },
+        treasuries=dict(zip(known.assets, treasuries, strict=True)),
         calls=calls,
         uses=frozenset(uses),
         names=dict(names),
@@ -251,6 +259,8 @@ async def _entries(
                 contracts[made] = "Curve"
             case VestingOpened(vesting=made) if contracts.get(log.address) == "Launchpad":
                 contracts[made] = "Vesting"
+            case AllocationOpened(allocation=made) if contracts.get(log.address) == "Launchpad":
+                contracts[made] = "Allocation"
             case ProductCreated(access=made) if contracts.get(log.address) == "Storefront":
                 contracts[made] = "Access"
             case _:

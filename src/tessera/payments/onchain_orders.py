@@ -89,7 +89,12 @@ class OrdersOnChain:
                 )
             )
         receipt = await self._sender.send(product.prove(uses))
-        proved = tuple(e.order for e in receipt.all_of(Proved, address=product.address))
+        counted = {event.order for event in receipt.all_of(Proved, address=product.address)}
+        skipped = [proof.order for proof in proofs if proof.order not in counted]
+        # An earlier run may have proved one and not lived to write it down.
+        views = await self._reader.read_all([product.order_of(order) for order in skipped])
+        counted |= {order for order, view in zip(skipped, views, strict=True) if view.proved}
+        proved = tuple(proof.order for proof in proofs if proof.order in counted)
         paid = 0
         if proved:
             try:

@@ -153,6 +153,28 @@ async def test_a_proof_sends_the_money_to_the_asset(stand: Stand) -> None:
         await shop.send(consumer, shop.access.refund(orders[0]))
 
 
+async def test_a_proof_of_a_run_that_died_before_it_was_written_down_counts(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contract skips an order that is proved already: that is no refusal."""
+    shop = await open_shop(stand)
+    consumer = await stand.world.consumer()
+    order = await shop.order(consumer)
+    client = await shop.client(consumer, order)
+    assert (await asyncio.to_thread(ask, client)).status_code == 200
+
+    async def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stand.ledger, "record_proofs", dies)
+        with pytest.raises(SystemExit):
+            await stand.prover.prove()
+    report = await stand.prover.prove()
+    address = bytes.fromhex(shop.access.address[2:])
+    assert (report.proved, report.refused) == ([(address, order)], [])
+
+
 async def test_a_proof_counts_though_its_money_cannot_flow_yet(stand: Stand) -> None:
     """Whatever stops the flush, the operator served and proved: it must not read "refused"."""
     shop = await open_shop(stand)

@@ -129,10 +129,11 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Set shares of yours aside for an asset's contributors; each claims by weight."""
         from tessera.bindings.launchpad import Grant
-        from tessera.ownership.contributing import set_aside
+        from tessera.ownership.contributing import check_contributors, set_aside
 
         async with session.world() as world:
             record = await session.asset(world, asset)
+            check_contributors(record)
             share = await world.share(record.asset)
             given = Grant(
                 parse_shares(shares),

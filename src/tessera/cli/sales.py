@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from tessera.app import World
     from tessera.assets.directory import AssetRecord
     from tessera.bindings import Curve
-    from tessera.bindings.launchpad import AuctionSale, CurveSale, Liquidity, Sale, Schedule
+    from tessera.bindings.launchpad import (
+        AuctionSale,
+        CurveSale,
+        Grant,
+        Liquidity,
+        Sale,
+        Schedule,
+    )
     from tessera.ownership.access import Effect
     from tessera.ownership.auction import AuctionView
     from tessera.ownership.curve import CurveView
@@ -86,6 +93,10 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(help="WHO:SHARES:CLIFF:DURATION, locked in the same transaction."),
         ] = None,
+        contributors: Annotated[
+            str | None,
+            typer.Option(help="SHARES:CLIFF:DURATION, set aside for all contributors in it too."),
+        ] = None,
         dry_run: _DryRun = False,
         yes: _Yes = False,
     ) -> None:
@@ -93,6 +104,7 @@ def register(app: typer.Typer) -> None:
         from tessera.bindings.launchpad import Liquidity
         from tessera.errors import NotFound
         from tessera.ownership.access import Effect
+        from tessera.ownership.contributing import check_contributors
         from tessera.ownership.launch import launch, read_list, shares_needed
         from tessera.ownership.offering import EVERYBODY, check_shares
 
@@ -118,14 +130,21 @@ def register(app: typer.Typer) -> None:
             asked = _Asked(price, last_price, soft_cap, cap_per_buyer, surcharge, calm)
             sales, auctions, curves = _terms_of(world, kind, common, asked)
             schedules = [_schedule(world, text, start) for text in vesting or ()]
-            needed = shares_needed(sales, auctions, curves, schedules)
+            grants = []
+            if contributors is not None:
+                check_contributors(record)
+                grants.append(_grant(contributors, start))
+            needed = shares_needed(sales, auctions, curves, schedules, grants)
             share = await world.share(record.asset)
             await check_shares(sender, share, needed)
             preview = _offer_preview(world, record.slug, kind, common, (*sales, *auctions, *curves))
             shares_of = f"shares of {record.slug}"
-            why = "for sale, pool and vesting"
+            apart = [(part.amount, f"vesting of {part.beneficiary}") for part in schedules]
+            apart += [(part.amount, "for its contributors, by weight") for part in grants]
+            sold = needed - sum(amount for amount, _ in apart)
             effects = [
-                Effect(sender.address, share.address, shares_of, -needed, why, _SHARE_DECIMALS)
+                Effect(sender.address, share.address, shares_of, -amount, why, _SHARE_DECIMALS)
+                for amount, why in ((sold, "for sale and pool"), *apart)
             ]
             data: dict[str, Any] = {
                 "asset": str(record.asset),
@@ -145,7 +164,7 @@ def register(app: typer.Typer) -> None:
                 session.say({**data, "dry_run": True}, f"would offer {preview}", *lines)
                 return
             # A plain sale gives away nothing but what it sells, so it needs no yes.
-            plain = kind == "fixed" and not bps and not schedules
+            plain = kind == "fixed" and not bps and not apart
             confirmed(session, f"Offer {preview}", yes=yes or plain)
             made, tx_hash = await launch(
                 sender,
@@ -156,19 +175,23 @@ def register(app: typer.Typer) -> None:
                 auctions=auctions,
                 curves=curves,
                 schedules=schedules,
+                grants=grants,
             )
+            vestings, allocations = made[1 : 1 + len(schedules)], made[1 + len(schedules) :]
             verb = "bid" if kind == "auction" else "buy"
             session.say(
                 {
                     **data,
                     "offering": made[0],
                     "sale": made[0],
-                    "vestings": made[1:],
+                    "vestings": vestings,
+                    "allocation": allocations[0] if allocations else None,
                     "transaction": tx_hash,
                 },
                 f"{'offering' if kind == 'fixed' else kind:9} {made[0]}",
                 f"sells     {preview}",
-                *(f"vesting   {address}" for address in made[1:]),
+                *(f"vesting   {address}" for address in vestings),
+                *(f"claims at {address}" for address in allocations),
                 f"next: tessera {verb} {record.slug} N --as holder",
             )
 
@@ -616,6 +639,22 @@ def _schedule(world: World, text: str, start: int) -> Schedule:
         start=start,
         cliff=parse_duration(cliff, "--vesting"),
         duration=parse_duration(duration, "--vesting"),
+    )
+
+
+def _grant(text: str, start: int) -> Grant:
+    from tessera.bindings.launchpad import Grant
+    from tessera.errors import InputError
+
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise InputError("--contributors", found=text, wanted="SHARES:CLIFF:DURATION")
+    shares, cliff, duration = parts
+    return Grant(
+        parse_shares(shares, "--contributors"),
+        start,
+        parse_duration(cliff, "--contributors"),
+        parse_duration(duration, "--contributors"),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessera.assets.contributions import Contribution, verify_contribution
+from tessera.assets.directory import AssetRecord
 from tessera.bindings import Allocation as AllocationClone
 from tessera.bindings import Launchpad, Share, Vesting
 from tessera.bindings.launchpad import AllocationOpened, ContributionClaimed, Grant
@@ -16,7 +17,14 @@ from tessera.errors import Closed, InputError, NotFound
 from tessera.ownership.offering import allow
 from tessera.units import AssetId, Shares
 
-__all__ = ["Allocation", "claim_contribution", "find_allocations", "open_claims", "set_aside"]
+__all__ = [
+    "Allocation",
+    "check_contributors",
+    "claim_contribution",
+    "find_allocations",
+    "open_claims",
+    "set_aside",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,23 @@ class Allocation:
     address: str
     root: bytes
     grant: Grant
+
+
+def check_contributors(record: AssetRecord) -> None:
+    """Refuse before anything is sent an asset that names no contributors: none could claim.
+
+    Raises
+    ------
+    NotFound
+        Its first version had none.
+    """
+    if not any(record.contributions):
+        raise NotFound(
+            f"contributors of {record.slug}",
+            found="none",
+            wanted="an asset whose first version names some",
+            next_step="weigh them before the first version: tessera attribution run FOLDER",
+        )
 
 
 async def set_aside(

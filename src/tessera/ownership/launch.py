@@ -10,10 +10,12 @@ from pathlib import Path
 from tessera.assets.references import is_address
 from tessera.bindings import Auction, Curve, Launchpad, Offering, Share
 from tessera.bindings.launchpad import (
+    AllocationOpened,
     AuctionOpened,
     AuctionSale,
     CurveOpened,
     CurveSale,
+    Grant,
     OfferingOpened,
     Sale,
     Schedule,
@@ -53,8 +55,9 @@ def shares_needed(
     auctions: Sequence[AuctionSale] = (),
     curves: Sequence[CurveSale] = (),
     schedules: Sequence[Schedule] = (),
+    grants: Sequence[Grant] = (),
 ) -> Shares:
-    """Compute the raw shares that a launch takes, those for pools and vestings among them."""
+    """Compute the raw shares that a launch takes: for sale, pools, vestings and contributors."""
     return Shares(
         sum(with_pool(sale.for_sale, sale.liquidity) for sale in sales)
         + sum(with_pool(sale.for_sale, sale.liquidity) for sale in auctions)
@@ -65,6 +68,7 @@ def shares_needed(
             for sale in curves
         )
         + sum(schedule.amount for schedule in schedules)
+        + sum(grant.amount for grant in grants)
     )
 
 
@@ -78,8 +82,14 @@ async def launch(
     auctions: Sequence[AuctionSale] = (),
     curves: Sequence[CurveSale] = (),
     schedules: Sequence[Schedule] = (),
+    grants: Sequence[Grant] = (),
 ) -> tuple[list[str], str]:
-    """Open sales and vestings in one transaction, after an approval: all of them or none.
+    """Open sales, vestings and an allocation in one transaction, after an approval, or none.
+
+    Parameters
+    ----------
+    grants
+        For all contributors of the asset together; at most one.
 
     Returns
     -------
@@ -93,17 +103,20 @@ async def launch(
     TransactionReverted
         The Launchpad refuses one of them, so all.
     """
-    needed = shares_needed(sales, auctions, curves, schedules)
+    needed = shares_needed(sales, auctions, curves, schedules, grants)
     await check_shares(sender, share, needed)
     await allow(sender, share, launchpad.address, needed)
     receipt = await sender.send(
-        launchpad.launch(asset, list(sales), list(auctions), list(curves), list(schedules), [])
+        launchpad.launch(
+            asset, list(sales), list(auctions), list(curves), list(schedules), list(grants)
+        )
     )
     made = [
         *(event.offering for event in receipt.all_of(OfferingOpened)),
         *(event.auction for event in receipt.all_of(AuctionOpened)),
         *(event.curve for event in receipt.all_of(CurveOpened)),
         *(event.vesting for event in receipt.all_of(VestingOpened)),
+        *(event.allocation for event in receipt.all_of(AllocationOpened)),
     ]
     return made, receipt.tx_hash
 

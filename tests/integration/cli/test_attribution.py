@@ -85,6 +85,21 @@ def test_the_printed_root_is_on_the_chain(world: Program, tmp_path: Path) -> Non
     assert again.code == 4
     assert "claimed already" in again.err
     world.ok("attribution", "claim", "weighed", folder, "school", "--as", "publisher", "--yes")
+    # A sale, a vesting and the contributors' part in one transaction, shown before.
+    terms = ("--shares", "100", "--price", "1", "--vesting", "consumer:7:0s:1d")
+    terms += ("--contributors", "30:0s:1s")
+    dry = world.ok("offer", "weighed", *terms, "--dry-run")
+    assert [effect["change"] for effect in dry["effects"]] == [
+        str(-whole * 10**18) for whole in (100, 7, 30)
+    ]
+    made = world.ok("offer", "weighed", *terms)
+    assert len(made["vestings"]) == 1
+    claimed = world.ok(*arguments)["claims"]
+    assert [(claim["allocation"], claim["shares"]) for claim in claimed] == [
+        (made["allocation"], str(30 * 10**18 * 6_667 // 10_000))
+    ]
+    malformed = world("offer", "weighed", "--shares", "1", "--price", "1", "--contributors", "30")
+    assert (malformed.code, "SHARES:CLIFF:DURATION" in malformed.err) == (2, True)
     stranger = world("attribution", "claim", "weighed", folder, "consumer")
     assert "2 leaves of others" in stranger.err
     leaves["leaves"][0]["weight"] += 1

@@ -60,6 +60,9 @@ def test_a_listed_sale_with_vesting_in_one_transaction(world: Program, tmp_path:
         "--vesting", "consumer:7:0s:100d",
     )  # fmt: skip
     assert len(made["vestings"]) == 1
+    assert made["allocation"] is None
+    nobody = world("offer", "listed", "--shares", "1", "--price", "1", "--contributors", "3:0s:1d")
+    assert (nobody.code, "tessera attribution run" in nobody.err) == (2, True)
     assert world("buy", "listed", "1", "--yes").code == 2
     assert "--list FILE" in world("buy", "listed", "1", "--yes").err
     bought = world.ok("buy", "listed", "10", "--list", buyers)

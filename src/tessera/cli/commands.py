@@ -16,7 +16,6 @@ from tessera.cli import (
     disclosure,
     govern,
     inspecting,
-    market,
     orders,
     pools,
     publishing,
@@ -24,7 +23,9 @@ from tessera.cli import (
     revenue,
     sales,
     starting,
+    transferring,
     upstreams,
+    vesting,
 )
 
 __all__ = ["app"]
@@ -63,7 +64,8 @@ upstreams.register(app)
 publishing.register(app)
 attribution.register(app)
 sales.register(app)
-market.register(app)
+transferring.register(app)
+vesting.register(app)
 access.register(app)
 disclosure.register(app)
 orders.register(app)

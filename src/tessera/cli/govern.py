@@ -313,6 +313,53 @@ def _register_proposals(govern: typer.Typer) -> None:
             session.say({"proposal": number, "transaction": tx_hash}, "executed")
 
     @command(govern)
+    async def renew(
+        session: Session,
+        asset: _Asset,
+        *,
+        operator: Annotated[
+            str | None, typer.Option(help="Key or address; else all that know fewer parents.")
+        ] = None,
+        dry_run: _DryRun = False,
+        yes: _Yes = False,
+    ) -> None:
+        """Bind operators to parents that were added since their terms were written. Anyone may."""
+        from tessera.ownership import governance
+
+        async with session.world() as world:
+            record = await session.asset(world, asset)
+            registry, who = world.deployment.registry, session.actor("holder")
+            found = await governance.outdated(world.reader, registry, record)
+            if operator is not None:
+                address = world.address(operator)
+                found = [endpoint for endpoint in found if endpoint.operator == address]
+            named = [endpoint.operator for endpoint in found]
+            data: dict[str, object] = {"asset": str(record.asset), "operators": named}
+            if not found:
+                session.say(data, f"the terms of {record.slug} know all of its parents")
+                return
+            parents = [world.directory.get(parent.asset) for parent in record.parents]
+            owed = ", ".join(parent.slug for parent in parents if parent)
+            lines = [
+                f"operator  {endpoint.operator} will owe royalties to {owed}"
+                + ("; its discount for holders ends" if endpoint.discount else "")
+                for endpoint in found
+            ]
+            if dry_run:
+                for address in named:
+                    trial = registry.renew_terms(record.asset, address)
+                    await world.reader.read(trial, sender=world.address(who))
+                session.say({**data, "dry_run": True}, *lines, "would be renewed")
+                return
+            confirmed(session, "\n".join([*lines, "Renew"]), yes=yes)
+            done = await governance.renew(world.sender(who), registry, record.asset, named)
+            session.say(
+                {**data, "transactions": done},
+                *lines,
+                f"renewed the terms of {len(named)} operators",
+            )
+
+    @command(govern)
     async def treasury(session: Session, asset: _Asset) -> None:
         """Show what an asset's treasury holds."""
         async with session.world() as world:

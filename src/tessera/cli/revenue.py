@@ -8,6 +8,7 @@ import typer
 
 from tessera.cli.amounts import shown_shares, shown_time
 from tessera.cli.session import Session, command
+from tessera.cli.vesting import vesting_json
 from tessera.units import format_amount
 
 if TYPE_CHECKING:
@@ -317,8 +318,6 @@ async def _portfolio(world: World, address: str) -> Portfolio:
 
 
 def _portfolio_json(found: Portfolio) -> dict[str, Any]:
-    from tessera.ownership.vesting import calendar
-
     return {
         "account": found.account,
         "money": str(found.money),
@@ -336,21 +335,7 @@ def _portfolio_json(found: Portfolio) -> dict[str, Any]:
             }
             for each in found.holdings
         ],
-        "vestings": [
-            {
-                "vesting": each.address,
-                "share": each.share,
-                "amount": str(each.schedule.amount),
-                "released": str(each.released),
-                "releasable": str(each.releasable),
-                "claimable": str(each.claimable),
-                "calendar": [
-                    {"time": step.time, "unlocked": str(step.unlocked)}
-                    for step in calendar(each.schedule)
-                ],
-            }
-            for each in found.vestings
-        ],
+        "vestings": [vesting_json(each) for each in found.vestings],
         "offerings": [
             {
                 "offering": each.view.address,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tessera.assets.directory import AssetRecord
-from tessera.bindings import Governor, Share, TestDollar
+from tessera.assets.directory import AssetRecord, EndpointRecord
+from tessera.bindings import Governor, Registry, Share, TestDollar
 from tessera.bindings.governor import (
     Action,
     Discount,
@@ -53,11 +53,13 @@ __all__ = [
     "find_proposals",
     "licence",
     "lock",
+    "outdated",
     "parent",
     "payment",
     "propose",
     "read_proposal",
     "release",
+    "renew",
     "unlock",
     "votable",
     "vote",
@@ -526,3 +528,33 @@ async def deposit(
     await allow(sender, currency, governor.address, amount)
     receipt = await sender.send(governor.deposit(asset, amount))
     return Units(receipt.one_of(TreasuryDeposited).amount), receipt.tx_hash
+
+
+# --- Terms ---------------------------------------------------------------------------------------
+
+
+async def outdated(
+    reader: ChainReader, registry: Registry, record: AssetRecord
+) -> list[EndpointRecord]:
+    """Return the open endpoints whose terms were written before the asset's latest parent."""
+    listed = record.listed
+    splits = await reader.read_all(
+        [registry.split_of(record.asset, each.operator, each.terms) for each in listed]
+    )
+    known = len(record.parents)
+    return [each for each, split in zip(listed, splits, strict=True) if len(split[2]) < known]
+
+
+async def renew(
+    sender: Sender, registry: Registry, asset: AssetId, operators: Sequence[str]
+) -> list[str]:
+    """Bind operators to all parents of an asset; the transactions. Ends a discount of theirs.
+
+    Raises
+    ------
+    TransactionReverted
+        The terms of one know every parent already.
+    """
+    return [
+        (await sender.send(registry.renew_terms(asset, operator))).tx_hash for operator in operators
+    ]

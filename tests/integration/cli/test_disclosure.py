@@ -38,7 +38,7 @@ async def _told_nothing(world: Program, status: dict[str, Any], asset: int) -> D
 def test_a_buyer_sees_supply_holders_unlocking_and_revenue(world: Program, tmp_path: Path) -> None:
     world.ok("publish", write_bundle(tmp_path / "disclosed", "disclosed"))
     world.ok("tokenize", "disclosed", "--supply", "1000", "--period", "1s")
-    world.ok("vest", "disclosed", "holder", "100", "--cliff", "0s", "--duration", "60d")
+    world.ok("vesting", "grant", "disclosed", "holder", "100", "--cliff", "0s", "--duration", "60d")
     world.ok("offer", "disclosed", "--shares", "50", "--price", "1")
     publisher, holder = (world.ok("portfolio", who)["account"] for who in ("publisher", "holder"))
 

@@ -146,3 +146,32 @@ def test_holders_give_who_locked_shares_a_discount(world: Program, tmp_path: Pat
     refused = world("call", "cheaper", "[[1, 2, 3]]", "--holders", "--as", "holder")
     assert refused.code == 3, refused.err
     assert "raw shares locked" in refused.err
+
+
+def test_anyone_binds_an_operator_to_a_parent_that_was_voted_in(
+    world: Program, tmp_path: Path
+) -> None:
+    """A voted parent binds new terms only: without a command the royalty waited for a listing."""
+    world.ok("publish", write_bundle(tmp_path / "elder", "elder"))
+    world.ok("publish", write_bundle(tmp_path / "younger", "younger"), "--cut", "10")
+    world.ok("tokenize", "younger", "--supply", "100", "--period", "1s", "--floor", "40")
+    assert world.ok("govern", "renew", "younger")["operators"] == []
+    mine = ("--as", "publisher")
+    world.ok("govern", "lock", "younger", "100", *mine)
+    time.sleep(1.2)
+    number = world.ok("govern", "propose", "parent", "younger", "elder", "5", *mine)["proposal"]
+    world.ok("govern", "vote", "younger", str(number), "yes", *mine)
+    wait_state(world, "younger", number, "ready")
+    world.ok("govern", "execute", "younger", str(number), *mine)
+
+    dry = world("govern", "renew", "younger", "--as", "consumer", "--dry-run")
+    assert "will owe royalties to elder" in dry.out
+    unasked = world("govern", "renew", "younger")
+    assert (unasked.code, "add --yes" in unasked.err) == (2, True)
+    before = world.ok("assets", "show", "younger")["endpoints"][0]
+    assert world.ok("govern", "renew", "younger", "--operator", "holder")["operators"] == []
+    done = world.ok("govern", "renew", "younger", "--as", "consumer")
+    assert done["operators"] == [before["operator"]]
+    after = world.ok("assets", "show", "younger")["endpoints"][0]
+    assert after == {**before, "terms": before["terms"] + 1}
+    assert "know all of its parents" in world("govern", "renew", "younger").out

@@ -104,7 +104,7 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     world.ok("account", "create", "contributor")
     assert "contributor" in world.ok("account", "list")["accounts"]
     world.ok("transfer", "mean", "contributor", "40")
-    world.ok("vest", "mean", "contributor", "25", "--cliff", "1d", "--duration", "10d")
+    world.ok("vesting", "grant", "mean", "contributor", "25", "--cliff", "1d", "--duration", "10d")
     owned = world.ok("portfolio", "contributor")
     assert owned["shares"][0]["amount"] == str(40 * 10**18)
     assert owned["vestings"][0]["amount"] == str(25 * 10**18)

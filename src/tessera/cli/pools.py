@@ -222,7 +222,7 @@ def _register_liquidity(market: typer.Typer) -> None:
         from fractions import Fraction
 
         from tessera.errors import InputError
-        from tessera.ownership.exchange import open_pool
+        from tessera.ownership.exchange import check_opener, open_pool
         from tessera.units import Units, UnixSeconds
 
         async with session.world() as world:
@@ -236,6 +236,11 @@ def _register_liquidity(market: typer.Typer) -> None:
             held = parse_duration(locked, "--locked")
             until = UnixSeconds(world.now() + held) if held else None
             opener = world.sender(session.actor("publisher"))
+            chain = world.deployment
+            await check_opener(
+                *(world.reader, chain.registry, chain.launchpad, chain.storefront),
+                *(side.address, opener.address),
+            )
             price = Fraction(pay * 10**side.decimals, put)
             effects = _both(opener.address, world, side, -put, -pay, "into the pool")
             data = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from tessera.bindings import Access, Exchange, Share, TestDollar
+from tessera.bindings import Access, Exchange, Launchpad, Registry, Share, Storefront, TestDollar
 from tessera.bindings.exchange import (
     Bought,
     LiquidityAdded,
@@ -22,7 +22,7 @@ from tessera.bindings.exchange import (
 )
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
-from tessera.errors import InputError, NotFound, StaleQuote
+from tessera.errors import Closed, InputError, NotFound, StaleQuote
 from tessera.ownership.access import Effect
 from tessera.ownership.offering import allow
 from tessera.ownership.share import Claimed
@@ -35,6 +35,7 @@ __all__ = [
     "Quote",
     "Swapped",
     "add_liquidity",
+    "check_opener",
     "claim",
     "find_pools",
     "open_pool",
@@ -383,6 +384,45 @@ async def swap(
 
 
 # --- Liquidity --------------------------------------------------------------------------------
+
+
+async def check_opener(
+    reader: ChainReader,
+    registry: Registry,
+    launchpad: Launchpad,
+    storefront: Storefront,
+    token: str,
+    opener: str,
+) -> None:
+    """Refuse before anything is sent who may not open a share's pool now; an Access is anyone's.
+
+    Raises
+    ------
+    Closed
+        A sale of its owner is open, or none has found a price yet and the opener is not the owner.
+    """
+    if await reader.read(storefront.is_access(token)):
+        return
+    asset = await reader.read(Share(token).asset())
+    open_sales, anyone, owner = await asyncio.gather(
+        reader.read(launchpad.open_sales(asset)),
+        reader.read(launchpad.anyone_opens(asset)),
+        reader.read(registry.ownerOf(asset)),
+    )
+    if open_sales:
+        raise Closed(
+            f"pool of {token}",
+            found=f"{open_sales} open sales",
+            wanted="none: until then only a sale opens the pool",
+            next_step="end those that are over: tessera sales close",
+        )
+    if not anyone and opener != owner:
+        raise Closed(
+            f"pool of {token}",
+            found="no sale that found a price yet",
+            wanted=f"the owner {owner} as the one who opens it",
+            next_step="trade by order until then: tessera orders book",
+        )
 
 
 async def open_pool(

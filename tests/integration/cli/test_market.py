@@ -26,6 +26,8 @@ def test_shares_are_traded_and_their_revenue_finds_the_providers(
     assert ("into the pool", str(-100 * SHARE)) in changes
     assert ("into the pool", str(-50 * UNIT)) in changes
     assert world("market", "open", *terms).code == 2
+    stranger = world("market", "open", *terms, "--as", "holder", "--dry-run")
+    assert (stranger.code, "tessera orders book" in stranger.err) == (4, True)
     other_fee = world("market", "open", *terms, "--fee", "0.7", "--yes")
     assert (other_fee.code, "wanted 0.05, 0.3, 1 or 3" in other_fee.err) == (2, True)
     opened = world.ok("market", "open", *terms, "--locked", "1h")

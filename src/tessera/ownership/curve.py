@@ -46,7 +46,8 @@ __all__ = [
     "spend_for",
 ]
 
-_FOR_EVER = 2**40 - 1
+_SOON_S = 300
+"""How long a purchase or sale back is good for where its sender says nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +249,7 @@ async def buy(
     least: Shares,
     now: UnixSeconds,
     listed: tuple[int, Sequence[bytes]] | None = None,
-    deadline: int = _FOR_EVER,
+    deadline: UnixSeconds | None = None,
 ) -> CurvePurchase:
     """Buy for up to `spend` base units: an approval, and the purchase.
 
@@ -259,7 +260,7 @@ async def buy(
     listed
         The sender's part of the list of buyers, raw shares, and its proof.
     deadline
-        Unix seconds after which the chain refuses it.
+        Unix seconds after which the chain refuses it; five minutes behind `now` where None.
 
     Raises
     ------
@@ -279,9 +280,8 @@ async def buy(
     await check_money(sender, currency, cost)
     await allow(sender, currency, curve.address, spend)
     most, proof = listed or (0, ())
-    receipt = await sender.send(
-        curve.buy(spend, least, deadline, sender.address, most, list(proof))
-    )
+    until = now + _SOON_S if deadline is None else deadline
+    receipt = await sender.send(curve.buy(spend, least, until, sender.address, most, list(proof)))
     made = receipt.one_of(Bought, address=curve.address)
     graduated = bool(receipt.all_of(Graduated, address=curve.address))
     return CurvePurchase(Shares(made.amount), Units(made.cost), graduated, receipt.tx_hash)
@@ -326,9 +326,16 @@ async def sell(
     *,
     least: Units,
     now: UnixSeconds,
-    deadline: int = _FOR_EVER,
+    deadline: UnixSeconds | None = None,
 ) -> tuple[Units, str]:
     """Sell back raw shares: an approval, and the sale; base units, and the transaction.
+
+    Parameters
+    ----------
+    least
+        The fewest base units that the seller agreed to.
+    deadline
+        As for `buy`.
 
     Raises
     ------
@@ -347,7 +354,8 @@ async def sell(
         )
     await check_shares(sender, share, amount)
     await allow(sender, share, curve.address, amount)
-    receipt = await sender.send(curve.sell(amount, least, deadline))
+    until = now + _SOON_S if deadline is None else deadline
+    receipt = await sender.send(curve.sell(amount, least, until))
     return Units(receipt.one_of(SoldBack, address=curve.address).paid), receipt.tx_hash
 
 

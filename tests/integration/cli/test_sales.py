@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 from tests.integration.cli.conftest import Program, write_bundle
 
 UNIT = 10**6
@@ -76,6 +77,22 @@ def test_a_listed_sale_with_vesting_in_one_transaction(world: Program, tmp_path:
     assert grant["amount"] == str(7 * SHARE)
 
 
+def _good_for(world: Program, transaction: str) -> int:
+    """Read how many seconds behind its block a trade on a curve was good for."""
+
+    def ask(method: str, *given: object) -> dict[str, str]:
+        asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": given}
+        answer = httpx.post(world.ok("status")["rpc_url"], json=asked, trust_env=False)
+        found: dict[str, str] = answer.json()["result"]
+        return found
+
+    sent = ask("eth_getTransactionByHash", transaction)
+    block = ask("eth_getBlockByHash", sent["blockHash"], False)
+    # Behind the selector the amount, the least of what comes, and the deadline.
+    deadline = int(sent["input"][10:][128:192], 16)
+    return deadline - int(block["timestamp"], 16)
+
+
 def test_a_curve_is_bought_sold_back_to_and_graduates(world: Program, tmp_path: Path) -> None:
     _tokenized(world, tmp_path, "curved")
     made = world.ok(
@@ -90,6 +107,7 @@ def test_a_curve_is_bought_sold_back_to_and_graduates(world: Program, tmp_path: 
     assert int(bought["shares"]) >= 10 * SHARE
     back = world.ok("sell", "curved", "5")
     assert 0 < int(back["paid"]) < int(bought["cost"])
+    assert all(0 < _good_for(world, made["transaction"]) <= 300 for made in (bought, back))
     assert world("sell", "curved", "50", "--yes").code == 2
     (curve,) = world.ok("portfolio", "holder")["curves"]
     assert curve["stage"] == "open"

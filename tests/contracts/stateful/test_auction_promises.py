@@ -48,6 +48,7 @@ class AuctionPromises(RuleBasedStateMachine):
         pool_bps: int,
         listed: tuple[int, ...] | None,
     ) -> None:
+        self.currency = currency
         self.world = world = CURRENCIES[currency].world()
         self.unit = LARGEST[world.currency("decimals")]
         self.asset = world.publish(PUBLISHER)
@@ -129,13 +130,19 @@ class AuctionPromises(RuleBasedStateMachine):
             price = price_at(self.sale, now)
             self.shown[bidder] = max(price, self.shown.get(bidder, 0))
 
-    @rule()
-    def close(self) -> None:
+    @rule(held_up=st.booleans())
+    def close(self, held_up: bool) -> None:
+        """Close, also while the currency lets the Share pay nothing."""
         revenue, now = self._revenue(), self.world.now
+        held_up = held_up and self.currency == "blacklist"
+        if held_up:
+            self.world.currency("set_blocked", self.share.address, True)
         both(
-            lambda: self.model.close(now, revenue=revenue),
+            lambda: self.model.close(now, revenue=revenue, held_up=held_up),
             lambda: self.auction("close", by=KEEPER.address),
         )
+        if held_up:
+            self.world.currency("set_blocked", self.share.address, False)
 
     @rule(bidder=st.sampled_from(BIDDERS))
     def collect(self, bidder: Person) -> None:

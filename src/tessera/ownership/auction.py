@@ -243,7 +243,7 @@ async def bid(
     now: UnixSeconds,
     listed: tuple[int, Sequence[bytes]] | None = None,
 ) -> TakenBid:
-    """Bid: an approval of exactly the bid, and the bid.
+    """Bid: an approval of exactly what is taken, and the bid.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ async def bid(
             next_step="ask for a new preview",
         )
     await check_money(sender, currency, taken)
-    await allow(sender, currency, auction.address, amount)
+    await allow(sender, currency, auction.address, taken)
     most, proof = listed or (0, ())
     receipt = await sender.send(auction.bid(amount, sender.address, most, list(proof)))
     made = receipt.one_of(Bid, address=auction.address)

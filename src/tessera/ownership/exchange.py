@@ -25,6 +25,7 @@ from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
 from tessera.ownership.access import Effect
 from tessera.ownership.offering import allow
+from tessera.ownership.permits import sign_permit
 from tessera.ownership.share import Claimed
 from tessera.units import AssetId, Bps, Seconds, Units, UnixSeconds, format_amount
 
@@ -341,7 +342,9 @@ async def swap(
     *,
     deadline: UnixSeconds,
 ) -> Swapped:
-    """Swap within a quote's limit: an approval of what may go in, and the swap.
+    """Swap within a quote's limit, in one transaction where the token takes permits.
+
+    Otherwise an approval of what may go in comes before.
 
     Parameters
     ----------
@@ -361,26 +364,37 @@ async def swap(
     goes_in = quote.limit if quote.exact_out else quote.amount_in
     # Where the limit is more than the sender has, the quote itself may still be within it.
     held = await _require(sender, quote.token_in, quote.amount_in)
-    await allow(sender, Share(quote.token_in), exchange.address, min(goes_in, held))
-    sides = (quote.token_in, quote.token_out)
-    if quote.exact_out:
-        call = exchange.swap_exact_out(
-            *sides, quote.amount_out, min(goes_in, held), sender.address, deadline
-        )
+    goes_in, token = min(goes_in, held), Share(quote.token_in)
+    permit = None
+    if await sender.reader.read(token.allowance(sender.address, exchange.address)) < goes_in:
+        permit = await sign_permit(sender, token, exchange.address, goes_in, deadline=deadline)
+        if permit is None:
+            await allow(sender, token, exchange.address, goes_in)
+    given, got, to = quote.token_in, quote.token_out, sender.address
+    amount, limit = (quote.amount_out, goes_in) if quote.exact_out else (goes_in, quote.limit)
+    if permit is None:
+        plain = exchange.swap_exact_out if quote.exact_out else exchange.swap_exact_in
+        call = plain(given, got, amount, limit, to, deadline)
     else:
-        call = exchange.swap_exact_in(*sides, goes_in, quote.limit, sender.address, deadline)
+        permitted = (
+            exchange.swap_exact_out_with_permit
+            if quote.exact_out
+            else exchange.swap_exact_in_with_permit
+        )
+        v, r, s = permit
+        call = permitted(given, got, amount, limit, to, deadline, v, r, s)
     receipt = await sender.send(call)
-    taken, given = quote.amount_in, quote.amount_out
+    taken, brought = quote.amount_in, quote.amount_out
     if quote.token_in == currency.address:
         bought = receipt.one_of(Bought, address=exchange.address)
-        taken, given = bought.cost, bought.tokens
+        taken, brought = bought.cost, bought.tokens
     elif quote.token_out == currency.address:
         sold = receipt.one_of(Sold, address=exchange.address)
-        taken, given = sold.tokens, sold.proceeds
+        taken, brought = sold.tokens, sold.proceeds
     else:
         taken = receipt.one_of(Sold, address=exchange.address).tokens
-        given = receipt.one_of(Bought, address=exchange.address).tokens
-    return Swapped(taken, given, receipt.tx_hash)
+        brought = receipt.one_of(Bought, address=exchange.address).tokens
+    return Swapped(taken, brought, receipt.tx_hash)
 
 
 # --- Liquidity --------------------------------------------------------------------------------
@@ -492,7 +506,9 @@ async def add_liquidity(
     slippage: Bps,
     deadline: UnixSeconds,
 ) -> tuple[LiquidityAdded, str]:
-    """Put both sides into a pool at its price, at most so much of each.
+    """Put both sides into a pool at its price, at most so much of each as that takes now.
+
+    Both are approved exactly, in transactions before: the Exchange takes no permits here.
 
     Parameters
     ----------
@@ -504,11 +520,11 @@ async def add_liquidity(
     )
     await _require(sender, token, tokens)
     await _require(sender, currency.address, amount)
-    await allow(sender, Share(token), exchange.address, most_tokens)
-    await allow(sender, currency, exchange.address, most_currency)
+    await allow(sender, Share(token), exchange.address, tokens)
+    await allow(sender, currency, exchange.address, amount)
     least = -(-liquidity * (_BPS - slippage) // _BPS)
     receipt = await sender.send(
-        exchange.add_liquidity(token, most_tokens, most_currency, least, sender.address, deadline)
+        exchange.add_liquidity(token, tokens, amount, least, sender.address, deadline)
     )
     return receipt.one_of(LiquidityAdded, address=exchange.address), receipt.tx_hash
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
+import httpx
 from tests.integration.cli.conftest import Program, wait_served, write_bundle
+
+from tessera.app import connect
+from tessera.config import load_config
 
 UNIT = 10**6
 SHARE = 10**18
@@ -96,6 +101,43 @@ def test_shares_are_traded_and_their_revenue_finds_the_providers(
     gone = world.ok("market", "remove", "traded")
     assert int(gone["tokens"]) > 0
     assert world.ok("market", "position", "traded")["liquidity"] == "0"
+
+
+def asked(world: Program, method: str, *parameters: str) -> int:
+    """Ask the chain itself for a number."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    url = world.ok("status")["rpc_url"]
+    return int(httpx.post(url, json=body, trust_env=False).json()["result"], 16)
+
+
+async def approved(world: Program, slug: str, owner: str) -> list[int]:
+    """Return what the Exchange may still take of somebody's shares and money."""
+    async with connect(load_config({"data_dir": world.data}, {})) as opened:
+        await opened.directory.refresh()
+        share = await opened.share(opened.directory.find(slug).asset)
+        exchange, currency = opened.deployment.exchange.address, opened.deployment.currency
+        return await opened.reader.read_all(
+            [share.allowance(owner, exchange), currency.allowance(owner, exchange)]
+        )
+
+
+def test_a_swap_is_one_transaction_and_nothing_stays_approved(
+    world: Program, tmp_path: Path
+) -> None:
+    world.ok("publish", write_bundle(tmp_path / "signed", "signed"))
+    world.ok("tokenize", "signed", "--supply", "1000", "--period", "1s")
+    world.ok("market", "open", "signed", "--tokens", "100", "--money", "50")
+    consumer = world.ok("account", "list")["accounts"]["consumer"]
+    sent = ("eth_getTransactionCount", consumer, "latest")
+    before = asked(world, *sent)
+    world.ok("market", "swap", "1", "money", "signed", "--as", "consumer")
+    world.ok("market", "swap", "1", "signed", "money", "--as", "consumer")
+    world.ok("market", "swap", "0.1", "money", "signed", "--out", "--as", "consumer")
+    assert asked(world, *sent) == before + 3
+    # Liquidity has no permits: two approvals, of exactly what goes in.
+    world.ok("market", "add", "signed", "--tokens", "0.2", "--money", "100", "--as", "consumer")
+    assert asked(world, *sent) == before + 6
+    assert asyncio.run(approved(world, "signed", consumer)) == [0, 0]
 
 
 def test_access_is_traded_for_shares_through_two_pools(world: Program, tmp_path: Path) -> None:

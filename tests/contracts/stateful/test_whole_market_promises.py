@@ -31,6 +31,7 @@ from rig.shop import (
 )
 from rig.signing import Batch, SignedLine, compact, domain_of, sign, sign_voucher
 from rig.sums import Sums
+from rig.supply import every_share_is_somewhere
 from rig.system import DAY, ONE_SHARE, WITHDRAW_DELAY, create_address, deploy_world
 
 DOLLAR = 10**6
@@ -94,6 +95,11 @@ class WholeMarketPromises(RuleBasedStateMachine):
             *(world.engine, compiled("Governor"), world.registry, world.launchpad),
             *(world.exchange, world.currency),
             *(MIN_LOCK, VOTING_TIME, TIMELOCK, EXIT_DELAY, EXECUTION_WINDOW),
+            by=elector,
+        )
+        self.lens = deployed(
+            *(world.engine, compiled("Lens"), world.registry, world.launchpad),
+            *(world.exchange, self.governor, world.channels, DAY),
             by=elector,
         )
         self.sums = Sums()
@@ -814,6 +820,16 @@ class WholeMarketPromises(RuleBasedStateMachine):
         for passes in (self.orders, self.world.launchpad, self.world.storefront, self.registry):
             assert not self._held(self.currency, passes)
             assert not self._held(self.share, passes)
+
+    @invariant()
+    def every_share_is_somewhere(self) -> None:
+        every_share_is_somewhere(
+            *(self.lens, self.asset, self.sums.of[self.share.address]),
+            sales=[self.sale],
+            vestings=[*self.vestings, self.allocation],
+            pool=(self.exchange, self.exchange("token_reserve", self.share.address)),
+            locks=(self.governor, sum(amount for _, amount, _ in self.locks.values())),
+        )
 
     @invariant()
     def index_never_falls(self) -> None:

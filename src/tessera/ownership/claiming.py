@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -73,7 +73,9 @@ Take = Callable[[Sender], Awaitable[list[ClaimedItem]]]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What waits in one place, and how it is taken.
+    """What waits in one place, and how it is taken; no part of it can come without the rest.
+
+    Only closing a sale takes more than one transaction.
 
     Attributes
     ----------
@@ -142,14 +144,11 @@ def claims_of(
         found.append(Claim(order.access, (item,), take))
     account = portfolio.account
     for sale in portfolio.offerings:
-        items, take = _in_sale(sale, account), partial(_from_sale, sale=sale, now=now)
-        found += [Claim(sale.view.share, items, take)] if items else []
+        found += _of_sale(sale, account, now)
     for auction in portfolio.auctions:
-        items, take = _in_auction(auction, account), partial(_from_auction, held=auction, now=now)
-        found += [Claim(auction.view.share, items, take)] if items else []
+        found += _of_auction(auction, account, now)
     for curve in portfolio.curves:
-        items, take = _on_curve(curve, account), partial(_from_curve, held=curve, now=now)
-        found += [Claim(curve.view.share, items, take)] if items else []
+        found += _on_curve(curve, account, now)
     if portfolio.credit:
         item = ClaimedItem("credit from settlements", channels.address, portfolio.credit)
         found.append(Claim(None, (item,), partial(_credited, item=item, channels=channels)))
@@ -183,6 +182,9 @@ async def claim(sender: Sender, claims: Iterable[Claim]) -> list[ClaimedItem]:
 # --- Taking ---------------------------------------------------------------------------------------
 
 _Pays = Callable[[Sender], Awaitable[shares.Claimed]]
+_Collects = Callable[[Sender], Awaitable[Shares]]
+_Refunds = Callable[[Sender], Awaitable[Units]]
+_Closes = Callable[[Sender], Awaitable[sales.Closing]]
 
 
 async def _paid(sender: Sender, *, item: ClaimedItem, pay: _Pays) -> list[ClaimedItem]:
@@ -204,121 +206,104 @@ async def _credited(sender: Sender, *, item: ClaimedItem, channels: Channels) ->
     return [replace(item, amount=Units(paid))]
 
 
-def _in_sale(sale: OfferingHolding, account: str) -> tuple[ClaimedItem, ...]:
-    view, address = sale.view, sale.view.address
-    items = []
-    if sale.claimable:
-        items.append(ClaimedItem("revenue of shares in a sale", address, sale.claimable))
-    if sale.refundable:
-        items.append(ClaimedItem("refund of a failed sale", address, sale.refundable))
-    elif sale.bought and view.final:
-        items.append(ClaimedItem("bought shares", address, shares=sale.bought))
-    if sale.proceeds:
-        items.append(ClaimedItem("proceeds of a sale", address, sale.proceeds))
-    if view.publisher == account and view.over and not sale.returned and view.unsold:
-        items.append(ClaimedItem("unsold shares", address, shares=view.unsold))
-    return tuple(items)
+async def _collected(sender: Sender, *, item: ClaimedItem, collect: _Collects) -> list[ClaimedItem]:
+    return [replace(item, shares=await collect(sender))]
 
 
-async def _from_sale(
-    sender: Sender, *, sale: OfferingHolding, now: UnixSeconds
-) -> list[ClaimedItem]:
-    offering, address = Offering(sale.view.address), sale.view.address
-    done: list[ClaimedItem] = []
-    if sale.claimable:
-        paid = await sales.claim(sender, offering)
-        done.append(ClaimedItem("revenue of shares in a sale", address, paid.amount))
-    if sale.refundable:
-        back = await sales.refund(sender, offering)
-        done.append(ClaimedItem("refund of a failed sale", address, back))
-    elif sale.bought and sale.view.final:
-        got = await sales.collect(sender, offering, sender.address)
-        done.append(ClaimedItem("bought shares", address, shares=got))
-    over = sale.view.publisher == sender.address and sale.view.over and not sale.returned
-    if sale.proceeds or over:
-        done += _of_closing(await sales.close(sender, offering, now=now), address)
-    return done
+async def _refunded(sender: Sender, *, item: ClaimedItem, refund: _Refunds) -> list[ClaimedItem]:
+    return [replace(item, amount=await refund(sender))]
 
 
-def _in_auction(held: AuctionHolding, account: str) -> tuple[ClaimedItem, ...]:
-    view, address = held.view, held.view.address
-    items: list[ClaimedItem] = []
-    if view.stage not in _OVER:
-        return ()
-    if held.claimable:
-        items.append(ClaimedItem("revenue of shares in an auction", address, held.claimable))
-    if held.bid and view.stage is sales.Stage.FAILED:
-        items.append(ClaimedItem("refund of a failed auction", address, held.bid))
-    elif held.bid:
-        items.append(ClaimedItem("shares of an auction", address, shares=held.bought))
-    if view.publisher == account and (held.proceeds or view.unsold or not view.closed):
-        items.append(ClaimedItem("proceeds of a sale", address, held.proceeds))
-        if view.unsold:
-            items.append(ClaimedItem("unsold shares", address, shares=view.unsold))
-    return tuple(items)
-
-
-async def _from_auction(
-    sender: Sender, *, held: AuctionHolding, now: UnixSeconds
-) -> list[ClaimedItem]:
-    view, address = held.view, held.view.address
-    auction = Auction(address)
-    done: list[ClaimedItem] = []
-    if held.claimable:
-        paid = await auctions.claim(sender, auction)
-        done.append(ClaimedItem("revenue of shares in an auction", address, paid.amount))
-    if held.bid and view.stage is sales.Stage.FAILED:
-        back = await auctions.refund(sender, auction)
-        done.append(ClaimedItem("refund of a failed auction", address, back))
-    elif held.bid:
-        got = await auctions.collect(sender, auction, sender.address)
-        done.append(ClaimedItem("shares of an auction", address, shares=got))
-    if view.publisher == sender.address:
-        done += _of_closing(await auctions.close(sender, auction, now=now), address)
-    return done
-
-
-def _on_curve(held: CurveHolding, account: str) -> tuple[ClaimedItem, ...]:
-    view, address = held.view, held.view.address
-    items = []
-    if held.claimable:
-        items.append(ClaimedItem("revenue of shares on a curve", address, held.claimable))
-    if held.bought and view.stage is sales.Stage.FAILED:
-        items.append(ClaimedItem("refund of a curve that missed its end", address, held.paid))
-    if view.publisher == account:
-        if held.proceeds:
-            items.append(ClaimedItem("proceeds of a sale", address, held.proceeds))
-        if view.stage in _OVER and view.unsold:
-            items.append(ClaimedItem("unsold shares", address, shares=view.unsold))
-    return tuple(items)
-
-
-async def _from_curve(sender: Sender, *, held: CurveHolding, now: UnixSeconds) -> list[ClaimedItem]:
-    view, address = held.view, held.view.address
-    curve = Curve(address)
-    done: list[ClaimedItem] = []
-    if held.claimable:
-        paid = await curves.claim(sender, curve)
-        done.append(ClaimedItem("revenue of shares on a curve", address, paid.amount))
-    if held.bought and view.stage is sales.Stage.FAILED:
-        # The curve missed its end, so this is the refund; the shares go back for it.
-        holds = Shares(await sender.reader.read(Share(view.share).balanceOf(sender.address)))
-        amount = min(held.bought, holds)
-        if amount:
-            back, _ = await curves.sell(
-                sender, curve, Share(view.share), amount, least=_NOTHING, now=now
-            )
-            done.append(ClaimedItem("refund of a curve that missed its end", address, back))
-    over = view.stage in _OVER and view.unsold
-    if view.publisher == sender.address and (held.proceeds or over):
-        done += _of_closing(await curves.close(sender, curve, now=now), address)
-    return done
-
-
-def _of_closing(closing: sales.Closing, address: str) -> list[ClaimedItem]:
-    done = []
+async def _closed(sender: Sender, *, address: str, close: _Closes) -> list[ClaimedItem]:
+    closing, done = await close(sender), []
     if closing.proceeds:
         done.append(ClaimedItem("proceeds of a sale", address, closing.proceeds))
     if closing.unsold:
         done.append(ClaimedItem("unsold shares", address, shares=closing.unsold))
     return done
+
+
+async def _sold_back(
+    sender: Sender, *, item: ClaimedItem, held: CurveHolding, now: UnixSeconds
+) -> list[ClaimedItem]:
+    curve, share = Curve(held.view.address), Share(held.view.share)
+    holds = Shares(await sender.reader.read(share.balanceOf(sender.address)))
+    amount = min(held.bought, holds)
+    if not amount:
+        return []
+    back, _ = await curves.sell(sender, curve, share, amount, least=_NOTHING, now=now)
+    return [replace(item, amount=back)]
+
+
+# --- First sales ----------------------------------------------------------------------------------
+
+
+def _of_sale(sale: OfferingHolding, account: str, now: UnixSeconds) -> Iterator[Claim]:
+    view, address, token = sale.view, sale.view.address, sale.view.share
+    offering = Offering(address)
+    if sale.claimable:
+        item = ClaimedItem("revenue of shares in a sale", address, sale.claimable)
+        pay = partial(sales.claim, offering=offering)
+        yield Claim(token, (item,), partial(_paid, item=item, pay=pay))
+    if sale.refundable:
+        item = ClaimedItem("refund of a failed sale", address, sale.refundable)
+        refund = partial(sales.refund, offering=offering)
+        yield Claim(token, (item,), partial(_refunded, item=item, refund=refund))
+    elif sale.bought and view.final:
+        item = ClaimedItem("bought shares", address, shares=sale.bought)
+        collect = partial(sales.collect, offering=offering, buyer=account)
+        yield Claim(token, (item,), partial(_collected, item=item, collect=collect))
+    items = []
+    if sale.proceeds:
+        items.append(ClaimedItem("proceeds of a sale", address, sale.proceeds))
+    if view.publisher == account and view.over and not sale.returned and view.unsold:
+        items.append(ClaimedItem("unsold shares", address, shares=view.unsold))
+    if items:
+        close = partial(sales.close, offering=offering, now=now)
+        yield Claim(token, tuple(items), partial(_closed, address=address, close=close))
+
+
+def _of_auction(held: AuctionHolding, account: str, now: UnixSeconds) -> Iterator[Claim]:
+    view, address, token = held.view, held.view.address, held.view.share
+    auction = Auction(address)
+    if view.stage not in _OVER:
+        return
+    if held.claimable:
+        item = ClaimedItem("revenue of shares in an auction", address, held.claimable)
+        pay = partial(auctions.claim, auction=auction)
+        yield Claim(token, (item,), partial(_paid, item=item, pay=pay))
+    if held.bid and view.stage is sales.Stage.FAILED:
+        item = ClaimedItem("refund of a failed auction", address, held.bid)
+        refund = partial(auctions.refund, auction=auction)
+        yield Claim(token, (item,), partial(_refunded, item=item, refund=refund))
+    elif held.bid:
+        item = ClaimedItem("shares of an auction", address, shares=held.bought)
+        collect = partial(auctions.collect, auction=auction, bidder=account)
+        yield Claim(token, (item,), partial(_collected, item=item, collect=collect))
+    if view.publisher == account and (held.proceeds or view.unsold or not view.closed):
+        items = [ClaimedItem("proceeds of a sale", address, held.proceeds)]
+        if view.unsold:
+            items.append(ClaimedItem("unsold shares", address, shares=view.unsold))
+        close = partial(auctions.close, auction=auction, now=now)
+        yield Claim(token, tuple(items), partial(_closed, address=address, close=close))
+
+
+def _on_curve(held: CurveHolding, account: str, now: UnixSeconds) -> Iterator[Claim]:
+    view, address, token = held.view, held.view.address, held.view.share
+    curve = Curve(address)
+    if held.claimable:
+        item = ClaimedItem("revenue of shares on a curve", address, held.claimable)
+        pay = partial(curves.claim, curve=curve)
+        yield Claim(token, (item,), partial(_paid, item=item, pay=pay))
+    if held.bought and view.stage is sales.Stage.FAILED:
+        # The curve missed its end, so this is the refund; the shares go back for it.
+        item = ClaimedItem("refund of a curve that missed its end", address, held.paid)
+        yield Claim(token, (item,), partial(_sold_back, item=item, held=held, now=now))
+    items = []
+    if view.publisher == account and held.proceeds:
+        items.append(ClaimedItem("proceeds of a sale", address, held.proceeds))
+    if view.publisher == account and view.stage in _OVER and view.unsold:
+        items.append(ClaimedItem("unsold shares", address, shares=view.unsold))
+    if items:
+        close = partial(curves.close, curve=curve, now=now)
+        yield Claim(token, tuple(items), partial(_closed, address=address, close=close))

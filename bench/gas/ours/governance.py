@@ -26,7 +26,8 @@ def measure(market: Market) -> list[Row]:
         founder, code("Registry"), shares.address, to_be[3], founder.address, founder.address, DAY
     )
     governor = chain.deploy(
-        founder, code("Governor"), registry.address, launchpad, exchange.address, dollar, *_WINDOWS
+        *(founder, code("Governor"), registry.address, launchpad, exchange.address, ZERO_ADDRESS),
+        *(dollar, *_WINDOWS),
     )
     if [part.address for part in (exchange, shares, registry, governor)] != to_be:
         raise MeasurementFailed("deployment of the Governor: an address is not what was foreseen")
@@ -115,4 +116,6 @@ def _action(
         (nothing, "", ""),
         (receiver, amount),
         (0, 0),
+        (ZERO_ADDRESS, 0, 0, 0, 0, 0, 0, 0, 0, 0, nothing, "", "", ""),
+        (ZERO_ADDRESS, False),
     )

@@ -569,7 +569,7 @@ class Access(Contract):
         )
 
     def set_on_sale(self, on: bool) -> Call[None]:
-        """Stop or resume the sale of units. What was sold stays good. The asset's controller, or anyone while the licence document that the holders voted for is `sale_digest` of it."""
+        """Stop or resume the sale of units. What was sold stays good. Only the asset's controller."""
         return self._call("set_on_sale", "774ac115", ("bool",), (on,), (), lambda _: None)
 
     def permit(
@@ -670,10 +670,6 @@ class Access(Contract):
             ("uint256", "uint256", "uint256", "bool"),
             lambda v: (v[0], v[1], v[2], v[3]),
         )
-
-    def sale_digest(self, on: bool) -> Call[bytes]:
-        """The licence document that the holders of a tokenized asset vote for to stop or resume the sale."""
-        return self._call("sale_digest", "a0568e64", ("bool",), (on,), ("bytes32",), lambda v: v[0])
 
     def backing(self) -> Call[int]:
         """Money that may have to be refunded: the price of every unit, and of every order that waits for service."""

@@ -97,10 +97,6 @@ class AccessServedAlready(_Refusal):
     """access: served already"""
 
 
-class AccessTheHoldersDidNotVoteForIt(_Refusal):
-    """access: the holders did not vote for it"""
-
-
 class AccessTheOperatorMayStillServe(_Refusal):
     """access: the operator may still serve"""
 
@@ -547,6 +543,10 @@ class GovernorLockedTooShortATime(_Refusal):
 
 class GovernorNoSuchProposal(_Refusal):
     """governor: no such proposal"""
+
+
+class GovernorNotAProductOfTheAsset(_Refusal):
+    """governor: not a product of the asset"""
 
 
 class GovernorNotBeingVotedOn(_Refusal):
@@ -1215,7 +1215,6 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "access: rented already": AccessRentedAlready,
     "access: renter is the zero address": AccessRenterIsTheZeroAddress,
     "access: served already": AccessServedAlready,
-    "access: the holders did not vote for it": AccessTheHoldersDidNotVoteForIt,
     "access: the operator may still serve": AccessTheOperatorMayStillServe,
     "access: the right ends before the rent": AccessTheRightEndsBeforeTheRent,
     "access: units out of range": AccessUnitsOutOfRange,
@@ -1328,6 +1327,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "governor: lock out of range": GovernorLockOutOfRange,
     "governor: locked too short a time": GovernorLockedTooShortATime,
     "governor: no such proposal": GovernorNoSuchProposal,
+    "governor: not a product of the asset": GovernorNotAProductOfTheAsset,
     "governor: not being voted on": GovernorNotBeingVotedOn,
     "governor: not the caller's lock": GovernorNotTheCallersLock,
     "governor: not to be executed now": GovernorNotToBeExecutedNow,
@@ -1498,10 +1498,10 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "access: not on sale": "buy units from somebody who has some: tessera orders book",
     "access: not served yet": "an order can be rented out after its first use",
     "access: not that many units left": "buy fewer, or buy units from somebody who has some: tessera orders book",
+    "access: only the asset's controller": "use the account that owns the asset; once it has shares its holders decide, and tessera access sale puts it to the vote",
     "access: only the order's owner": "use the account that the order belongs to",
     "access: rented already": "wait until the present rent ends",
     "access: served already": "the operator proved service within its window; nothing is refunded",
-    "access: the holders did not vote for it": "propose it as the licence document: tessera govern propose",
     "access: the operator may still serve": "wait until the product's serve window is over",
     "access: the right ends before the rent": "rent it for less time",
     "auction: not closed": "close it first, once it is over; anyone may",
@@ -1543,6 +1543,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "governor: a proposal of this lock is not over": "wait until it is executed, defeated or expired: tessera govern status",
     "governor: a vote of this lock is not over": "wait until the vote ends: tessera govern status",
     "governor: locked too short a time": "wait: tessera govern locks shows from when each lock is free",
+    "governor: not a product of the asset": "look at what is sold of it: tessera access list",
     "governor: not the caller's lock": "use the account that locked the shares: tessera govern locks",
     "governor: not to be executed now": "look at its state and times: tessera govern status",
     "governor: not what was voted for": "execute what was proposed: tessera govern execute reads it from the chain",
@@ -1581,7 +1582,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "sale: above the cap for one buyer": "buy less",
     "sale: not on the list": "ask the publisher for the list, and show the proof of your own part",
     "share: balance too low": "look at what the account holds: tessera portfolio",
-    "storefront: only the asset's controller": "use the account that owns the asset; once it has shares its holders vote for the document that --dry-run names",
+    "storefront: only the asset's controller": "use the account that owns the asset; once it has shares its holders decide, and tessera access create puts it to the vote",
     "storefront: operator is not listed": "list the operator first",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",

@@ -110,7 +110,7 @@ class Storefront(Contract):
         )
 
     def create(self, asset: int, product: Product) -> Call[str]:
-        """Make a product: an ERC-20 whose units are rights to use the asset. The asset's controller, or anyone where the holders voted for exactly this product. `product`: `price` in base units for one unit, 0 for a free product, which must be limited for each account; `per_unit` calls (COUNT) or seconds (PERIOD) that a unit is good for, 0 for PERPETUAL; `cap` units in all; `most_per_account` units, 0 for no limit; `serve_window` seconds in which the operator must prove service or the money goes back; `royalty_bps` of what a unit or a rent is resold for; `scope` bits; `newest_version` that is covered, 0 for all; `document` the hash of the licence's text. Returns: The product's token."""
+        """Make a product: an ERC-20 whose units are rights to use the asset. Only the asset's controller. `product`: `price` in base units for one unit, 0 for a free product, which must be limited for each account; `per_unit` calls (COUNT) or seconds (PERIOD) that a unit is good for, 0 for PERPETUAL; `cap` units in all; `most_per_account` units, 0 for no limit; `serve_window` seconds in which the operator must prove service or the money goes back; `royalty_bps` of what a unit or a rent is resold for; `scope` bits; `newest_version` that is covered, 0 for all; `document` the hash of the licence's text. Returns: The product's token."""
         return self._call(
             "create",
             "93876c54",
@@ -132,23 +132,6 @@ class Storefront(Contract):
             "is_access", "2fc990f6", ("address",), (token,), ("bool",), lambda v: v[0]
         )
 
-    def digest_of(self, asset: int, product: Product) -> Call[bytes]:
-        """The licence document that the holders of a tokenized asset vote for to have this product made."""
-        return self._call(
-            "digest_of",
-            "4acb186e",
-            (
-                "uint256",
-                "(address,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,bytes32,string,string,string)",
-            ),
-            (
-                asset,
-                product,
-            ),
-            ("bytes32",),
-            lambda v: v[0],
-        )
-
     def count(self) -> Call[int]:
         return self._call("count", "06661abd", (), (), ("uint256",), lambda v: v[0])
 
@@ -156,6 +139,3 @@ class Storefront(Contract):
         return self._call(
             "asset_of", "eceb82cd", ("address",), (arg0,), ("uint256",), lambda v: v[0]
         )
-
-    def voted(self, arg0: bytes) -> Call[bool]:
-        return self._call("voted", "887c4251", ("bytes32",), (arg0,), ("bool",), lambda v: v[0])

@@ -75,10 +75,12 @@ def register(app: typer.Typer) -> None:
         dry_run: _DryRun = False,
         yes: _Yes = False,
     ) -> None:
-        """Make a product of an asset of yours: a token for the right to use it."""
+        """Make a product: a token for the right to use an asset. If it has shares, propose one."""
         from tessera.bindings.storefront import Kind, Product
+        from tessera.cli.govern import put
         from tessera.ownership.access import create as make
         from tessera.ownership.access import scope_named
+        from tessera.ownership.governance import product as proposed
         from tessera.spec.signatures import keccak
 
         async with session.world() as world:
@@ -103,6 +105,14 @@ def register(app: typer.Typer) -> None:
                 name=(name or f"{record.slug} {kind}")[:32],
                 symbol=(symbol or _symbol(record.slug, kind, calls, lasts))[:32],
             )
+            storefront = world.deployment.storefront
+            if record.share is not None:
+                # As the chain would judge it, if it was voted for already.
+                trial = storefront.create(record.asset, product)
+                await world.reader.read(trial, sender=world.deployment.governor.address)
+                action, title = proposed(product), f"sell {product.name}"
+                await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+                return
             preview = (
                 f"{units} units of {product.symbol} at {world.currency.shown(product.price)}, each "
                 + _worth(kinds[kind], product.per_unit)
@@ -121,25 +131,15 @@ def register(app: typer.Typer) -> None:
                 "document": "0x" + product.document.hex(),
                 "licence": product.license,
             }
-            storefront = world.deployment.storefront
-            document_hash = await world.reader.read(storefront.digest_of(record.asset, product))
-            data["vote"] = "0x" + document_hash.hex()
             if dry_run:
-                # As the chain would judge it. Terms out of bounds are refused to the owner too;
-                # where the holders decide, what they would have to vote for is all there is.
+                # As the chain would judge it.
                 asking = world.address(session.actor("publisher"))
-                if not await _held(world, record.asset):
-                    trial = storefront.create(record.asset, product)
-                    await world.reader.read(trial, sender=asking)
-                session.say(
-                    {**data, "dry_run": True, "effects": []},
-                    f"would sell {preview}",
-                    f"document  {data['vote']}, for which its holders vote once it has shares",
-                )
+                await world.reader.read(storefront.create(record.asset, product), sender=asking)
+                session.say({**data, "dry_run": True, "effects": []}, f"would sell {preview}")
                 return
             confirmed(session, f"Sell {preview}", yes=yes)
             sender = world.sender(session.actor("publisher"))
-            made, tx_hash = await make(sender, world.deployment.storefront, record.asset, product)
+            made, tx_hash = await make(sender, storefront, record.asset, product)
             session.say(
                 {**data, "access": made.address, "transaction": tx_hash},
                 f"access    {made.address}",
@@ -514,23 +514,26 @@ def register(app: typer.Typer) -> None:
         yes: _Yes = False,
         dry_run: _DryRun = False,
     ) -> None:
-        """Stop or resume the sale of a product of yours; what was sold stays good."""
+        """Stop or resume a product's sale; what was sold stays good. With shares, propose it."""
+        from tessera.cli.govern import put
+        from tessera.ownership.governance import sale as proposed
+
         async with session.world() as world:
             access = await find_access(session, world, product)
+            record = await session.asset(
+                world, str((await world.reader.read(access.terms())).asset)
+            )
+            if record.share is not None:
+                title = f"{'resume' if on else 'stop'} the sale of {access.address}"
+                action = proposed(access.address, on)
+                await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+                return
             data: dict[str, object] = {"access": access.address, "on": on, "effects": []}
             said = "on sale" if on else "no longer on sale"
-            vote = await world.reader.read(access.sale_digest(on))
-            data["vote"] = "0x" + vote.hex()
             if dry_run:
                 asking = world.address(session.actor("publisher"))
-                terms = await world.reader.read(access.terms())
-                if not await _held(world, terms.asset):
-                    await world.reader.read(access.set_on_sale(on), sender=asking)
-                session.say(
-                    {**data, "dry_run": True},
-                    f"would be {said}",
-                    f"document  {data['vote']}, for which its holders vote once it has shares",
-                )
+                await world.reader.read(access.set_on_sale(on), sender=asking)
+                session.say({**data, "dry_run": True}, f"would be {said}")
                 return
             confirmed(session, f"{access.address} {said}", yes=yes)
             sender = world.sender(session.actor("publisher"))
@@ -586,12 +589,6 @@ def show_effects(world: World, effects: Sequence[Effect]) -> list[str]:
             shown = f"{number} {effect.symbol}"
         lines.append(f"  {effect.account}  {sign}{shown}  {effect.why}")
     return lines
-
-
-async def _held(world: World, asset: int) -> bool:
-    """Tell whether an asset has shares, so that its holders decide."""
-    share = await world.reader.read(world.deployment.registry.share_of(asset))
-    return int(share, 16) != 0
 
 
 def _one_of(value: str, allowed: dict[str, int], option: str) -> None:

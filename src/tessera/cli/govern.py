@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tessera.bindings.governor import Action
     from tessera.ownership.governance import Change, ProposalView
 
-__all__ = ["register"]
+__all__ = ["put", "register"]
 
 _Asset = Annotated[str, typer.Argument(help="Slug, URN or id.")]
 _Number = Annotated[int, typer.Argument(help="Number of the proposal.", min=1)]
@@ -41,7 +41,10 @@ def register(app: typer.Typer) -> None:
         help="Lock shares, propose, vote and execute: holders decide.", no_args_is_help=True
     )
     app.add_typer(govern, name="govern")
-    proposing = typer.Typer(help="Put something to the vote.", no_args_is_help=True)
+    proposing = typer.Typer(
+        help="Put something to the vote; a product or its sale: tessera access create, sale.",
+        no_args_is_help=True,
+    )
     govern.add_typer(proposing, name="propose")
     _register_locks(govern)
     _register_proposals(govern)
@@ -420,7 +423,7 @@ def _register_kinds(proposing: typer.Typer) -> None:
             if not dry_run:
                 await asyncio.to_thread(world.store.add, bundle.folder, expected=bundle.root)
             action = governance.release(found.root, found.runner, found.uri)
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
     @command(proposing)
     async def endpoint(
@@ -463,7 +466,7 @@ def _register_kinds(proposing: typer.Typer) -> None:
                 cut_bps = parse_percent(cut, "--cut")
             where = url or ("" if known is None else known.url) or session.gateway_url(world)
             action = governance.endpoint(address, cut_bps, wanted, where)
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
     @command(proposing)
     async def close(
@@ -482,7 +485,7 @@ def _register_kinds(proposing: typer.Typer) -> None:
             record = await _governed(session, world, asset)
             address, _ = _operator(world, record, operator)
             action = governance.closing(address)
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
     @command(proposing)
     async def discount(
@@ -504,7 +507,7 @@ def _register_kinds(proposing: typer.Typer) -> None:
             address, _ = _operator(world, record, operator)
             bps = parse_percent(percent, "discount")
             action = governance.discount(address, bps, parse_shares(min_locked, "--min-locked"))
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
     @command(proposing)
     async def licence(
@@ -520,14 +523,14 @@ def _register_kinds(proposing: typer.Typer) -> None:
         dry_run: _DryRun = False,
         yes: _Yes = False,
     ) -> None:
-        """A licence document; also the `vote` hash of `tessera access create --dry-run`."""
+        """A document that is the asset's licence."""
         from tessera.ownership import governance
 
         async with session.world() as world:
             record = await _governed(session, world, asset)
             digest = _digest(document)
             action = governance.licence(digest, identifier, uri)
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
     @command(proposing)
     async def pay(
@@ -546,7 +549,7 @@ def _register_kinds(proposing: typer.Typer) -> None:
         async with session.world() as world:
             record = await _governed(session, world, asset)
             action = governance.payment(world.address(receiver), world.currency.parse(amount))
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
     @command(proposing)
     async def parent(
@@ -566,10 +569,10 @@ def _register_kinds(proposing: typer.Typer) -> None:
             record = await _governed(session, world, asset)
             owed = await session.asset(world, older)
             action = governance.parent(owed.asset, parse_percent(royalty, "royalty"))
-            await _put(session, world, record, action, title, dry_run=dry_run, yes=yes)
+            await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
 
 
-async def _put(
+async def put(
     session: Session,
     world: World,
     record: AssetRecord,
@@ -579,6 +582,7 @@ async def _put(
     dry_run: bool,
     yes: bool,
 ) -> None:
+    """Put an action to the vote, after a look at what it would change and what it takes."""
     from tessera.ownership import governance
 
     governor, who = world.deployment.governor, session.actor("holder")
@@ -587,7 +591,7 @@ async def _put(
     lines = [
         f"{record.slug}: {_kind(action)}",
         *_change_lines(world, changes),
-        "takes     two thirds of the supply, and waits for the exit delay: less for the holders"
+        f"takes     two thirds of the supply, and waits for the exit delay: {_why_grave(action)}"
         if grave
         else "takes     a fifth of what can vote, and more yes than no",
     ]
@@ -677,11 +681,27 @@ async def _read(
 
 
 async def _changes(world: World, record: AssetRecord, action: Action) -> list[Change]:
+    from tessera.bindings import Access
+    from tessera.bindings.governor import Kind
     from tessera.ownership import governance
+    from tessera.ownership.access import read_product
     from tessera.units import Units
 
-    treasury = await world.reader.read(world.deployment.governor.treasury_of(record.asset))
-    return governance.changes_of(action, record, Units(treasury))
+    deployed, view = world.deployment, None
+    treasury = await world.reader.read(deployed.governor.treasury_of(record.asset))
+    if action.kind == Kind.SALE:
+        of = await world.reader.read(deployed.storefront.asset_of(action.sale.access))
+        if of == record.asset:
+            view = await read_product(world.reader, Access(action.sale.access))
+    return governance.changes_of(action, record, Units(treasury), view)
+
+
+def _why_grave(action: Action) -> str:
+    from tessera.bindings.governor import Kind
+
+    if action.kind & (Kind.PRODUCT | Kind.SALE):
+        return "rights once sold stay good"
+    return "less for the holders"
 
 
 def _told(world: World, view: ProposalView, changes: list[Change]) -> list[str]:
@@ -690,7 +710,7 @@ def _told(world: World, view: ProposalView, changes: list[Change]) -> list[str]:
         f"kind      {_kind(view.action)}",
         *_change_lines(world, changes),
         f"takes     {shown_shares(view.needed)} yes"
-        + (", two thirds of the supply: less for the holders" if view.grave else ""),
+        + (f", two thirds of the supply: {_why_grave(view.action)}" if view.grave else ""),
         f"votes     {shown_shares(view.yes)} yes, {shown_shares(view.no)} no",
         f"state     {_state(view)}",
         f"vote      until {shown_time(view.voting_ends)}",
@@ -743,6 +763,8 @@ def _kind(action: Action) -> str:
         Kind.LICENCE: "licence",
         Kind.PAYMENT: "pay",
         Kind.PARENT: "parent",
+        Kind.PRODUCT: "product",
+        Kind.SALE: "sale",
     }[action.kind]
 
 

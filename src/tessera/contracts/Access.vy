@@ -19,7 +19,7 @@
      an order is rented out here; a plain transfer pays none and cannot be made to.
      Currency on top of what backs units is income of the asset; units sent to this contract are lost to their sender.
 @custom:invariant solvent, conserved, settled_once, escrow_until_final, can_always_claim
-@custom:pause The controller, or the holders by a vote, can stop and resume sales. Nobody can stop a redemption, a refund or a rent.
+@custom:pause The controller can stop and resume sales. Nobody can stop a redemption, a refund or a rent.
 """
 from ethereum.ercs import IERC20
 from .modules import allowances
@@ -42,11 +42,6 @@ exports: (
 
 interface IRegistry:
     def controller_of(asset: uint256) -> address: view
-    def governor() -> address: view
-
-
-interface IGovernor:
-    def licence_of(asset: uint256) -> bytes32: view
 
 
 interface IChannels:
@@ -485,18 +480,12 @@ def _pay(receiver: address, amount: uint256):
 @external
 def set_on_sale(on: bool):
     """
-    @notice Stop or resume the sale of units. What was sold stays good. The asset's controller, or anyone while the
-            licence document that the holders voted for is `sale_digest` of it.
+    @notice Stop or resume the sale of units. What was sold stays good. Only the asset's controller.
     """
     asset: uint256 = clones._argument(self, 0) & MASK_240
-    controller: address = staticcall IRegistry(REGISTRY).controller_of(asset)
-    if msg.sender != controller:
-        assert (
-            controller == staticcall IRegistry(REGISTRY).governor() and controller.is_contract
-        ), "access: only the asset's controller"
-        assert staticcall IGovernor(controller).licence_of(asset) == self._sale_digest(
-            on
-        ), "access: the holders did not vote for it"
+    assert msg.sender == staticcall IRegistry(REGISTRY).controller_of(
+        asset
+    ), "access: only the asset's controller"
     book: uint256 = self.book & ~CLOSED
     if not on:
         book |= CLOSED
@@ -668,16 +657,6 @@ def state() -> (uint256, uint256, uint256, bool):
 @external
 @view
 @reentrant
-def sale_digest(on: bool) -> bytes32:
-    """
-    @notice The licence document that the holders of a tokenized asset vote for to stop or resume the sale.
-    """
-    return self._sale_digest(on)
-
-
-@external
-@view
-@reentrant
 def backing() -> uint256:
     """
     @notice Money that may have to be refunded: the price of every unit, and of every order that waits for service.
@@ -764,12 +743,6 @@ def _calls(word: uint256) -> uint256:
     if self._kind() != COUNT:
         return MASK_64
     return min(unsafe_mul((word >> 160) & MASK_32, self._per_unit()), MASK_64)
-
-
-@internal
-@view
-def _sale_digest(on: bool) -> bytes32:
-    return keccak256(abi_encode(chain.id, self, on))
 
 
 @internal

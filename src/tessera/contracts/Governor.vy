@@ -5,7 +5,7 @@
 @title Governor
 @license Apache-2.0
 @notice Decides about every asset that has a Share, as its holders vote: versions, endpoints and their cuts, discounts,
-        the licence, new parents, and what its treasury pays.
+        the licence, what may be sold of it, new parents, and what its treasury pays.
 @dev One contract for all assets. Holders lock shares; a lock is numbered, earns as before (`modules/accruals.vy`), and
      votes by its number. What is proposed is typed and hashed; `execute` takes it again, so what is done is what was
      shown. A proposal is voted on, waits, and may then be executed by anyone for a while: its state follows from the
@@ -15,10 +15,10 @@
      defeated, cancelled or expired, those that said no until the vote ends. Unsold, unvested and pooled shares cannot
      be locked; the quorum is a part of all others, of the most there were at any vote or `observe`. What leaves less to
      the holders than they agreed to (a cut above every cut so far, a larger discount or a smaller lock for it, a new
-     parent) takes two thirds of the supply and a delay in which a dissenter can unlock and sell. The Registry keeps the
-     floor and every bound whatever is voted for. A majority can still set a bad price or spend the treasury: the delay
-     is what protects from it. Tokens sent here by mistake go to the commons, shares too; until then such shares earn
-     for those who locked.
+     parent), and what sells rights that no later vote takes back (a new product, a sale resumed), takes two thirds of
+     the supply and a delay in which a dissenter can unlock and sell. The Registry keeps the floor and every bound
+     whatever is voted for. A majority can still set a bad price or spend the treasury: the delay is what protects from
+     it. Tokens sent here by mistake go to the commons, shares too; until then such shares earn for those who locked.
 @custom:invariant solvent, conserved, can_always_claim, never_early, holders_floor, terms_at_call
 @custom:pause Nothing here can be paused.
 """
@@ -70,6 +70,35 @@ struct Parent:
     royalty_bps: uint256
 
 
+# What a unit of a product is worth, as the Storefront numbers it.
+flag Worth:
+    COUNT
+    PERIOD
+    PERPETUAL
+# As `Storefront.create` takes it.
+struct Product:
+    operator: address
+    kind: Worth
+    price: uint256
+    per_unit: uint256
+    cap: uint256
+    most_per_account: uint256
+    serve_window: uint256
+    royalty_bps: uint256
+    scope: uint256
+    newest_version: uint256
+    document: bytes32
+    license: String[32]
+    name: String[32]
+    symbol: String[32]
+
+
+# Whether the units of one product are sold.
+struct Sale:
+    access: address
+    on: bool
+
+
 flag Kind:
     RELEASE
     ENDPOINT
@@ -78,6 +107,8 @@ flag Kind:
     LICENCE
     PAYMENT
     PARENT
+    PRODUCT
+    SALE
 
 flag State:
     VOTING
@@ -96,6 +127,8 @@ struct Action:
     licence: Licence
     payment: Payment
     parent: Parent
+    product: Product
+    sale: Sale
 
 
 struct Proposal:
@@ -130,6 +163,15 @@ interface ILaunchpad:
 
 interface IExchange:
     def token_reserve(token: address) -> uint256: view
+
+
+interface IStorefront:
+    def asset_of(token: address) -> uint256: view
+    def create(asset: uint256, product: Product) -> address: nonpayable
+
+
+interface IAccess:
+    def set_on_sale(on: bool): nonpayable
 
 
 event Locked:
@@ -229,6 +271,7 @@ LET_GO: constant(uint256) = 3
 REGISTRY: immutable(address)
 LAUNCHPAD: immutable(address)
 EXCHANGE: immutable(address)
+STOREFRONT: immutable(address)
 CURRENCY: immutable(address)
 MIN_LOCK: immutable(uint256)
 VOTING_TIME: immutable(uint256)
@@ -260,6 +303,7 @@ def __init__(
     registry: address,
     launchpad: address,
     exchange: address,
+    storefront: address,
     currency: address,
     min_lock: uint256,
     voting_time: uint256,
@@ -268,7 +312,6 @@ def __init__(
     execution_window: uint256,
 ):
     """
-    @param exchange Where pools are; the zero address where there are none.
     @param min_lock Seconds that shares stay locked at least. Not above `exit_delay`: whoever is locked can leave before
            something grave takes effect.
     @param voting_time Seconds in which a proposal is voted on.
@@ -288,6 +331,7 @@ def __init__(
     REGISTRY = registry
     LAUNCHPAD = launchpad
     EXCHANGE = exchange
+    STOREFRONT = storefront
     CURRENCY = currency
     MIN_LOCK = min_lock
     VOTING_TIME = voting_time
@@ -564,10 +608,17 @@ def execute(asset: uint256, proposal: uint256, action: Action):
         log TreasuryPaid(
             asset=asset, receiver=action.payment.receiver, amount=action.payment.amount
         )
-    else:
+    elif action.kind == Kind.PARENT:
         extcall IRegistry(REGISTRY).add_parent(
             asset, action.parent.asset, action.parent.royalty_bps
         )
+    elif action.kind == Kind.PRODUCT:
+        extcall IStorefront(STOREFRONT).create(asset, action.product)
+    else:
+        assert (
+            staticcall IStorefront(STOREFRONT).asset_of(action.sale.access) == asset
+        ), "governor: not a product of the asset"
+        extcall IAccess(action.sale.access).set_on_sale(action.sale.on)
 
 
 @internal
@@ -591,8 +642,7 @@ def _could_vote(asset: uint256, share: address, supply: uint256) -> uint256:
     """
     apart: uint256 = staticcall ILaunchpad(LAUNCHPAD).held_in_sales(asset)
     apart += staticcall ILaunchpad(LAUNCHPAD).held_in_vesting(asset)
-    if EXCHANGE != empty(address):
-        apart += staticcall IExchange(EXCHANGE).token_reserve(share)
+    apart += staticcall IExchange(EXCHANGE).token_reserve(share)
     return supply - apart
 
 
@@ -600,10 +650,13 @@ def _could_vote(asset: uint256, share: address, supply: uint256) -> uint256:
 @view
 def _is_grave(asset: uint256, action: Action) -> bool:
     """
-    @dev Whether it leaves less to the holders than anything that they agreed to, or their predecessors did.
+    @dev Whether it leaves less to the holders than anything that they agreed to, or their predecessors did; or sells
+         rights, which no later vote takes back. A product that the owner made and stopped was never agreed to either.
     """
-    if action.kind == Kind.PARENT:
+    if action.kind in (Kind.PARENT | Kind.PRODUCT):
         return True
+    if action.kind == Kind.SALE:
+        return action.sale.on
     if action.kind == Kind.ENDPOINT:
         return action.endpoint.cut_bps > staticcall IRegistry(REGISTRY).largest_cut_of(asset)
     if action.kind != Kind.DISCOUNT or action.discount.discount_bps == 0:

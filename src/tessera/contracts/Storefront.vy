@@ -5,10 +5,10 @@
 @title Storefront
 @license Apache-2.0
 @notice Makes products: an Access token for each right to use an asset that somebody may sell.
-@dev Who may use the asset for what is the controller's to say: its owner before tokenization, the Governor after it.
-     The Governor calls nothing by itself. Its holders vote for a licence document that is the `digest_of` a product;
-     then anyone may make exactly that product, once. A product's terms are in its clone's code, so they never change; another price is another product.
-     The operator must be listed when the product is made, and what is sold is split under the terms it had then.
+@dev Who may use the asset for what is the controller's to say: its owner before tokenization; after it the Governor,
+     which makes a product that the holders voted for with all its terms. They are in its clone's code, so they never
+     change; another price is another product. The operator must be listed when the product is made, and what is sold
+     is split under the terms it had then.
 @custom:security Holds nothing and moves nothing. Only what `is_access` knows was made here; a clone of the same code
      with arguments of somebody else's choice is not.
 @custom:pause Nothing here can be paused.
@@ -18,14 +18,9 @@ from .modules import clones
 
 interface IRegistry:
     def controller_of(asset: uint256) -> address: view
-    def governor() -> address: view
     def endpoint_of(asset: uint256, operator: address) -> (
         bool, uint256, uint256, uint256, Price
     ): view
-
-
-interface IGovernor:
-    def licence_of(asset: uint256) -> bytes32: view
 
 
 interface IChannels:
@@ -87,8 +82,6 @@ ACCESS_IMPLEMENTATION: immutable(address)
 count: public(uint256)
 # 0 for an address that is no product of ours; no asset has that number.
 asset_of: public(HashMap[address, uint256])
-# Products that were made because the holders voted for them; a vote makes one, not two of its cap.
-voted: public(HashMap[bytes32, bool])
 
 
 @deploy
@@ -101,8 +94,7 @@ def __init__(registry: address, channels: address, access_implementation: addres
 @external
 def create(asset: uint256, product: Product) -> address:
     """
-    @notice Make a product: an ERC-20 whose units are rights to use the asset. The asset's controller, or anyone where
-            the holders voted for exactly this product.
+    @notice Make a product: an ERC-20 whose units are rights to use the asset. Only the asset's controller.
     @param product `price` in base units for one unit, 0 for a free product, which must be limited for each account;
            `per_unit` calls (COUNT) or seconds (PERIOD) that a unit is good for, 0 for PERPETUAL; `cap` units in all;
            `most_per_account` units, 0 for no limit; `serve_window` seconds in which the operator must prove service or
@@ -110,12 +102,9 @@ def create(asset: uint256, product: Product) -> address:
            that is covered, 0 for all; `document` the hash of the licence's text.
     @return The product's token.
     """
-    if msg.sender != staticcall IRegistry(REGISTRY).controller_of(asset):
-        digest: bytes32 = self._digest(asset, product)
-        assert (
-            self._licence_of(asset) == digest and not self.voted[digest]
-        ), "storefront: only the asset's controller"
-        self.voted[digest] = True
+    assert msg.sender == staticcall IRegistry(REGISTRY).controller_of(
+        asset
+    ), "storefront: only the asset's controller"
     kind: uint256 = convert(product.kind, uint256)
     assert kind != 0 and kind & (kind - 1) == 0, "storefront: kind is not one kind"
     assert product.price <= MAX_PRICE, "storefront: price out of range"
@@ -183,24 +172,6 @@ def create(asset: uint256, product: Product) -> address:
 
 
 @internal
-@view
-def _licence_of(asset: uint256) -> bytes32:
-    """
-    @dev What the holders voted for; empty while the owner decides, or where nobody can vote.
-    """
-    governor: address = staticcall IRegistry(REGISTRY).governor()
-    if staticcall IRegistry(REGISTRY).controller_of(asset) != governor or not governor.is_contract:
-        return empty(bytes32)
-    return staticcall IGovernor(governor).licence_of(asset)
-
-
-@internal
-@view
-def _digest(asset: uint256, product: Product) -> bytes32:
-    return keccak256(abi_encode(chain.id, self, asset, product))
-
-
-@internal
 @pure
 def _padded(text: String[32]) -> bytes32:
     """
@@ -218,13 +189,3 @@ def is_access(token: address) -> bool:
     @notice Whether a token was made here.
     """
     return self.asset_of[token] != 0
-
-
-@external
-@view
-@reentrant
-def digest_of(asset: uint256, product: Product) -> bytes32:
-    """
-    @notice The licence document that the holders of a tokenized asset vote for to have this product made.
-    """
-    return self._digest(asset, product)

@@ -6,11 +6,11 @@ What a proposal does is read from its action, as the chain hashed it; a title is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from tessera.assets.directory import AssetRecord, EndpointRecord
-from tessera.bindings import Governor, Registry, Share, TestDollar
+from tessera.bindings import Governor, Registry, Share, TestDollar, storefront
 from tessera.bindings.governor import (
     Action,
     Discount,
@@ -21,19 +21,24 @@ from tessera.bindings.governor import (
     Parent,
     Payment,
     Price,
+    Product,
     Proposed,
     Release,
     RevenueClaimed,
+    Sale,
     State,
     TreasuryDeposited,
     Unlocked,
     Voted,
+    Worth,
 )
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotFound
+from tessera.ownership.access import ProductView
 from tessera.ownership.offering import allow
 from tessera.ownership.share import Claimed
+from tessera.spec.access import Scope
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 from tessera.units import AssetId, Shares, Units, UnixSeconds
 
@@ -56,10 +61,12 @@ __all__ = [
     "outdated",
     "parent",
     "payment",
+    "product",
     "propose",
     "read_proposal",
     "release",
     "renew",
+    "sale",
     "unlock",
     "votable",
     "vote",
@@ -77,6 +84,8 @@ _EMPTY: Final = Action(
     licence=Licence(_NOTHING, "", ""),
     payment=Payment(ZERO_ADDRESS_TEXT, 0),
     parent=Parent(0, 0),
+    product=Product(ZERO_ADDRESS_TEXT, Worth(0), 0, 0, 0, 0, 0, 0, 0, 0, _NOTHING, "", "", ""),
+    sale=Sale(ZERO_ADDRESS_TEXT, False),
 )
 
 
@@ -189,7 +198,7 @@ def discount(operator: str, discount_bps: int, min_locked: Shares) -> Action:
 
 
 def licence(document: bytes, identifier: str, uri: str) -> Action:
-    """Say which document is the asset's licence, or, in its place, which product may be sold."""
+    """Say which document is the asset's licence."""
     return replace(_EMPTY, kind=Kind.LICENCE, licence=Licence(document, identifier, uri))
 
 
@@ -203,7 +212,19 @@ def parent(asset: AssetId, royalty_bps: int) -> Action:
     return replace(_EMPTY, kind=Kind.PARENT, parent=Parent(asset, royalty_bps))
 
 
-def changes_of(action: Action, record: AssetRecord, treasury: Units) -> list[Change]:
+def product(terms: storefront.Product) -> Action:
+    """Make a product: a token for the right to use the asset, whose terms never change."""
+    return replace(_EMPTY, kind=Kind.PRODUCT, product=Product.from_values(astuple(terms)))
+
+
+def sale(access: str, on: bool) -> Action:
+    """Stop or resume the sale of a product's units."""
+    return replace(_EMPTY, kind=Kind.SALE, sale=Sale(access, on))
+
+
+def changes_of(
+    action: Action, record: AssetRecord, treasury: Units, view: ProductView | None = None
+) -> list[Change]:
     """Say what an action would change, against what the chain has now.
 
     Parameters
@@ -214,6 +235,8 @@ def changes_of(action: Action, record: AssetRecord, treasury: Units) -> list[Cha
         The asset, refreshed.
     treasury
         Base units in the asset's treasury.
+    view
+        The product whose sale is stopped or resumed, if the asset has it.
     """
     known = record.endpoints.get(action.endpoint.operator)
     listed = known if known is not None and known.listed else None
@@ -286,11 +309,53 @@ def changes_of(action: Action, record: AssetRecord, treasury: Units) -> list[Cha
                 Change("amount", "", str(action.payment.amount), "units"),
                 Change("treasury", str(treasury), str(max(0, left)), "units"),
             ]
+        case Kind.PRODUCT:
+            return _product_changes(action.product, record)
+        case Kind.SALE:
+            return _sale_changes(action.sale, view)
         case _:
             return [
                 Change("parent", "", str(action.parent.asset)),
                 Change("royalty, from new terms on", "0", str(action.parent.royalty_bps), "bps"),
             ]
+
+
+def _product_changes(terms: Product, record: AssetRecord) -> list[Change]:
+    serving = record.endpoints.get(terms.operator)
+    listed = serving is not None and serving.listed
+    worth = {
+        Worth.COUNT: f"{terms.per_unit} calls",
+        Worth.PERIOD: f"{terms.per_unit} s",
+        Worth.PERPETUAL: "use for good",
+    }
+    scope = ", ".join(each.name.lower() for each in Scope(terms.scope) if each.name)
+    return [
+        Change("product", "", f"{terms.name} ({terms.symbol})"),
+        Change("price of a unit", "", str(terms.price), "units"),
+        Change("a unit is", "", worth.get(terms.kind, "nothing")),
+        Change("units in all", "", str(terms.cap)),
+        Change("most for one account", "", str(terms.most_per_account or "no limit")),
+        Change("allows", "", scope),
+        Change("versions", "", f"up to {terms.newest_version}" if terms.newest_version else "all"),
+        Change("licence", "", terms.license),
+        Change("licence document", "", "0x" + terms.document.hex()),
+        Change("operator", "", terms.operator + ("" if listed else ", who is not listed now")),
+        Change("served within", "", f"{terms.serve_window} s"),
+        Change("royalty of a resale or a rent", "", str(terms.royalty_bps), "bps"),
+    ]
+
+
+def _sale_changes(wanted: Sale, view: ProductView | None) -> list[Change]:
+    if view is None:
+        return [Change("product", "", f"{wanted.access}, which is none of this asset")]
+    words = {True: "on sale", False: "not on sale"}
+    return [
+        Change("product", view.address, view.address),
+        Change("its name", view.name, view.name),
+        Change("price of a unit", str(view.price), str(view.price), "units"),
+        Change("units not sold", str(view.cap - view.sold), str(view.cap - view.sold)),
+        Change("its units are", words[view.on_sale], words[wanted.on]),
+    ]
 
 
 # --- Locks ---------------------------------------------------------------------------------------

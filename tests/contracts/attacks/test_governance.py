@@ -18,10 +18,13 @@ from rig.governing import (
     DISCOUNT,
     ENDPOINT,
     EXIT_DELAY,
+    LICENCE,
     MIN_LOCK,
     PARENT,
     PAYMENT,
+    PRODUCT,
     READY,
+    SALE,
     SUPPLY,
     TIMELOCK,
     VOTING_TIME,
@@ -32,7 +35,8 @@ from rig.governing import (
     open_council,
 )
 from rig.people import Person, person
-from rig.system import ONE_SHARE
+from rig.shop import PERPETUAL, ProductTerms, open_shop
+from rig.system import ONE_SHARE, deploy_world
 
 
 @pytest.fixture
@@ -166,6 +170,75 @@ def test_a_benign_title_pays_nothing_that_was_not_shown(council: Council, attack
     council.execute(proposal, shown, by=attacker)
     assert council.world.held(third) == 10
     assert council.governor("treasury_of", council.asset) == 1_000_000 - 10
+
+
+def test_a_licence_for_good_does_not_hide_under_the_name_of_another(
+    council: Council, attacker: Person
+) -> None:
+    """A vote for "the MIT licence" whose document was the digest of a product.
+
+    It was shown as a bare hash, passed by 30 % that nobody opposed, without the exit delay, and for
+    as long as no other licence was voted for anyone could make that product: free, for good, for
+    every use. Now a licence's document makes nothing, and a product is proposed as what it is.
+    """
+    world, asset, second = council.world, council.asset, council.holders[1]
+    free = ProductTerms(
+        council.operator.address, kind=PERPETUAL, per_unit=0, price=0, cap=2**63,
+        most_per_account=2**62, scope=15, serve_window=1, license="MIT",
+    )  # fmt: skip
+    council.locks[council.holders[2].address] = []
+    council.pass_through(action(LICENCE, document=b"\5" * 32), by=second)
+    for who in (attacker, second, council.publisher):
+        with refused("storefront: only the asset's controller"):
+            world.storefront("create", asset, free.row(), by=who.address)
+    # The same 30 % propose it openly: everybody reads what it is, and it takes two thirds of all.
+    what = action(PRODUCT, product=free)
+    proposal = council.propose(second, what, "adopt the MIT licence")
+    (event,) = council.governor.events("Proposed")
+    assert event.arguments["action"][7] == free.row()
+    council.vote(second, proposal)
+    world.wait(VOTING_TIME)
+    assert council.state(proposal) == DEFEATED
+    assert world.storefront("count") == 0
+
+
+def test_who_disagrees_with_a_product_leaves_before_it_is_sold(council: Council) -> None:
+    """What was sold of it no later vote takes back: so there is the exit delay."""
+    first, second, third = council.holders
+    council.lock(first)
+    council.world.wait(1)
+    what = action(PRODUCT, product=ProductTerms(council.operator.address, price=1))
+    proposal = council.propose(first, what)
+    council.vote(first, proposal)
+    council.vote(second, proposal)
+    council.vote(third, proposal, support=False)
+    council.world.wait(VOTING_TIME + TIMELOCK + EXIT_DELAY - 1)
+    assert council.state(proposal) == WAITING
+    council.governor("unlock", council.asset, 3, by=third.address)
+    council.world.wait(1)
+    council.execute(proposal, what)
+
+
+def test_the_owners_cheap_product_is_not_resumed_by_a_few(attacker: Person) -> None:
+    """The owner makes a product of next to no price, stops its sale, and sells the shares.
+
+    Later a small part of the holders, who are friends of the owner, would resume the sale while
+    nobody looks: rights of a product that no buyer of shares ever agreed to.
+    """
+    world = deploy_world(governed=True)
+    shop = open_shop(world, price=1)
+    shop.access("set_on_sale", False, by=shop.publisher.address)
+    share = world.tokenize(shop.asset, shop.publisher, supply=SUPPLY)
+    share("approve", world.governor, SUPPLY, by=shop.publisher.address)
+    world.governor("lock", shop.asset, SUPPLY * 65 // 100, by=shop.publisher.address)
+    world.wait(1)
+    resume = action(SALE, access=shop.access, on=True)
+    proposal = world.governor("propose", shop.asset, resume, "", by=shop.publisher.address)
+    world.governor("vote", shop.asset, proposal, True, [1], by=shop.publisher.address)
+    world.wait(VOTING_TIME)
+    assert world.governor("state_of", shop.asset, proposal) == DEFEATED
+    with refused("access: only the asset's controller"):
+        shop.access("set_on_sale", True, by=shop.publisher.address)
 
 
 def test_a_proposal_is_executed_once_and_in_its_time(council: Council, attacker: Person) -> None:

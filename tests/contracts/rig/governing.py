@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rig.compiling import compiled
 from rig.contract import NOBODY, Contract
 from rig.people import Person, person
+from rig.shop import ProductTerms
 from rig.system import DAY, GOVERNANCE, ONE_SHARE, World, deploy_world
 
-RELEASE, ENDPOINT, CLOSING, DISCOUNT, LICENCE, PAYMENT, PARENT = (1 << bit for bit in range(7))
+RELEASE, ENDPOINT, CLOSING, DISCOUNT, LICENCE, PAYMENT, PARENT, PRODUCT, SALE = (
+    1 << bit for bit in range(9)
+)
 VOTING, DEFEATED, WAITING, READY, EXECUTED, CANCELLED, EXPIRED = (1 << bit for bit in range(7))
 MIN_LOCK, VOTING_TIME, TIMELOCK, EXIT_DELAY, WINDOW = GOVERNANCE
 SUPPLY = 1_000 * ONE_SHARE
+NO_PRODUCT = ProductTerms(
+    NOBODY, kind=0, price=0, per_unit=0, cap=0, serve_window=0, royalty_bps=0, scope=0,
+    document=bytes(32), license="", name="", symbol="",
+)  # fmt: skip
 
 
 def action(
@@ -29,6 +37,9 @@ def action(
     amount: int = 0,
     parent: int = 0,
     royalty_bps: int = 0,
+    product: ProductTerms = NO_PRODUCT,
+    access: Contract | str = NOBODY,
+    on: bool = False,
 ) -> tuple[Any, ...]:
     """Spell an action as the contract takes it."""
     serves = operator if isinstance(operator, str) else operator.address
@@ -41,6 +52,8 @@ def action(
         (document, "MIT" if any(document) else "", ""),
         (paid, amount),
         (parent, royalty_bps),
+        product.row(),
+        (access if isinstance(access, str) else access.address, on),
     )
 
 
@@ -91,15 +104,39 @@ class Council:
         who = (by or person("keeper")).address
         self.governor("execute", self.asset, proposal, what, by=who)
 
-    def pass_through(self, what: tuple[Any, ...], *, grave: bool = False) -> int:
+    def pass_through(
+        self, what: tuple[Any, ...], *, grave: bool = False, by: Person | None = None
+    ) -> int:
         """Propose, vote yes with all locks, wait, and execute."""
-        proposal = self.propose(self.holders[0], what)
+        proposal = self.propose(by or self.holders[0], what)
         for who in self.holders:
             if self.locks.get(who.address):
                 self.vote(who, proposal)
         self.world.wait(VOTING_TIME + TIMELOCK + (EXIT_DELAY if grave else 0))
         self.execute(proposal, what)
         return proposal
+
+    def make(self, terms: ProductTerms) -> Contract:
+        """Let the holders vote for a product; its token."""
+        what = action(PRODUCT, product=terms)
+        proposal = self.propose(self.holders[0], what)
+        for who in self.holders:
+            self.vote(who, proposal)
+        self.world.wait(VOTING_TIME + TIMELOCK + EXIT_DELAY)
+        return self.made(proposal, terms)
+
+    def made(self, proposal: int, terms: ProductTerms) -> Contract:
+        """Execute a vote for a product; its token."""
+        self.execute(proposal, action(PRODUCT, product=terms))
+        return self.product_made()
+
+    def product_made(self) -> Contract:
+        """Return the product that the last call of the Governor made."""
+        store = self.world.storefront
+        (log,) = (log for log in self.governor.logs if log.address == store.address)
+        event = store.interface.event(log)
+        assert event is not None
+        return Contract(self.world.engine, compiled("Access"), event.arguments["access"])
 
 
 def open_council(

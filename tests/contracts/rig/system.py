@@ -298,6 +298,7 @@ def deploy_world(
             at["registry"],
             at["launchpad"],
             at["exchange"],
+            at["storefront"],
             at["currency"],
             *GOVERNANCE,
         ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from rig.contract import refused
+from rig.contract import Contract, refused
 from rig.currencies import CURRENCIES, LARGEST
 from rig.effort import times
 from rig.governing import (
@@ -25,7 +25,9 @@ from rig.governing import (
     MIN_LOCK,
     PARENT,
     PAYMENT,
+    PRODUCT,
     RELEASE,
+    SALE,
     SUPPLY,
     TIMELOCK,
     VOTING_TIME,
@@ -35,6 +37,7 @@ from rig.governing import (
     open_council,
 )
 from rig.people import Person, person
+from rig.shop import ProductTerms
 from rig.system import GOVERNANCE, ONE_SHARE, deploy_world
 
 from tessera.errors import TransactionReverted
@@ -73,6 +76,8 @@ class GovernancePromises(RuleBasedStateMachine):
         self.model = GovernanceModel(Rules(*GOVERNANCE), SUPPLY)
         self.pooled = 0
         self.puts: list[Put] = []
+        # What holders voted for, and whether its units are sold.
+        self.products: dict[Contract, bool] = {}
         self.deposited = self.spent = self.claimed = 0
         self.executed_at: dict[int, int] = {}
         # Terms rows as they were when they were first seen.
@@ -211,6 +216,12 @@ class GovernancePromises(RuleBasedStateMachine):
             st.just(action(RELEASE, root=b"\7" * 32)),
             st.just(action(CLOSING, operator=person("operator"))),
             st.builds(action, st.just(LICENCE), document=st.binary(min_size=32, max_size=32)),
+            st.builds(
+                lambda cap: action(
+                    PRODUCT, product=ProductTerms(person("operator").address, cap=cap)
+                ),
+                st.sampled_from([0, 1, 1_000]),
+            ),
         ),
     )
     def propose(self, who: Person, what: tuple[Any, ...]) -> None:
@@ -227,6 +238,11 @@ class GovernancePromises(RuleBasedStateMachine):
     def propose_a_parent(self, who: Person, royalty_bps: int) -> None:
         self.propose(who, action(PARENT, parent=self.council.parent, royalty_bps=royalty_bps))
 
+    @rule(data=st.data(), who=st.sampled_from(HOLDERS), on=st.booleans())
+    def propose_a_sale(self, data: st.DataObject, who: Person, on: bool) -> None:
+        token = data.draw(st.sampled_from([self.share, *self.products]))
+        self.propose(who, action(SALE, access=token, on=on))
+
     def _grave(self, what: tuple[Any, ...]) -> bool:
         kind, _, endpoint, discount = what[:4]
         if kind == ENDPOINT:
@@ -234,7 +250,7 @@ class GovernancePromises(RuleBasedStateMachine):
         if kind == DISCOUNT and discount[0]:
             bps, _, least = self.world.registry("discount_of", self.asset, endpoint[0])
             return bool(discount[0] > bps or discount[1] < least)
-        return bool(kind == PARENT)
+        return kind in (PARENT, PRODUCT) or (kind == SALE and what[8][1])
 
     @precondition(lambda self: self.puts and self.model.locks)
     @rule(data=st.data(), support=st.sampled_from([True, True, True, False]))
@@ -331,6 +347,11 @@ class GovernancePromises(RuleBasedStateMachine):
         self.governor("execute", *arguments, by=KEEPER.address)
         if what[0] == PAYMENT:
             self.spent += what[5][1]
+        elif what[0] == PRODUCT:
+            self.products[self.council.product_made()] = True
+        elif what[0] == SALE:
+            token = next(each for each in self.products if each.address == what[8][0])
+            self.products[token] = what[8][1]
         assert put.number not in self.executed_at
         self.executed_at[put.number] = now
 
@@ -340,7 +361,7 @@ class GovernancePromises(RuleBasedStateMachine):
         )
 
     def _registry_refuses(self, what: tuple[Any, ...]) -> str | None:
-        kind, _, endpoint, discount, _, _, parent = what
+        kind, _, endpoint, discount, _, _, parent, product, sale = what
         registry, asset = self.world.registry, self.asset
         royalties = registry("asset_row", asset)[3]
         listed = registry("endpoint_of", asset, person("operator").address)
@@ -356,6 +377,12 @@ class GovernancePromises(RuleBasedStateMachine):
             left = BPS - discount[0]
             if sum(-(-part * BPS // left) for part in parts) + FLOOR_BPS > BPS:
                 return "registry: discount leaves too little"
+        if kind == PRODUCT and not product[4]:
+            return "storefront: cap out of range"
+        if kind == PRODUCT and not listed[0]:
+            return "storefront: operator is not listed"
+        if kind == SALE and sale[0] not in [each.address for each in self.products]:
+            return "governor: not a product of the asset"
         if kind == PARENT:
             if parent[0] in [known for known, _ in registry("parents_of", asset)]:
                 return "registry: parent named twice"
@@ -414,6 +441,14 @@ class GovernancePromises(RuleBasedStateMachine):
             assert proposal.yes * 5 >= proposal.counted
             if proposal.grave:
                 assert proposal.yes * 3 >= SUPPLY * 2
+
+    @invariant()
+    def sold_is_what_was_voted_for(self) -> None:
+        """Nobody makes a product, stops or resumes its sale, but by a vote for just that."""
+        assert self.world.storefront("count") == len(self.products)
+        for token, on in self.products.items():
+            assert self.world.storefront("asset_of", token) == self.asset
+            assert token("state")[3] is on
 
     @invariant()
     def holders_floor(self) -> None:

@@ -19,6 +19,7 @@ from rig.compiling import compiled
 from rig.contract import NOBODY, Contract, deployed
 from rig.effort import times
 from rig.engines import Reverted
+from rig.governing import DISCOUNT, ENDPOINT, PARENT, PAYMENT, SALE, action
 from rig.people import Person, person
 from rig.sales import auction_terms, curve_terms, sale_terms
 from rig.shop import (
@@ -93,7 +94,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
         self.exchange, self.orders = world.exchange, world.orders
         self.governor = deployed(
             *(world.engine, compiled("Governor"), world.registry, world.launchpad),
-            *(world.exchange, world.currency),
+            *(world.exchange, world.storefront, world.currency),
             *(MIN_LOCK, VOTING_TIME, TIMELOCK, EXIT_DELAY, EXECUTION_WINDOW),
             by=elector,
         )
@@ -582,30 +583,31 @@ class WholeMarketPromises(RuleBasedStateMachine):
 
     @rule(
         who=st.sampled_from(TRADERS),
-        kind=st.sampled_from(["discount", "price", "dearer", "payment", "parent"]),
+        kind=st.sampled_from(
+            ["discount", "price", "dearer", "payment", "parent", "stop", "resume"]
+        ),
         benefit=st.sampled_from(HOLDERS),
     )
     def propose(self, who: Person, kind: str, benefit: Person) -> None:
-        what, release = 2, (bytes(32), 0, "")
-        endpoint: tuple[Any, ...] = (OPERATOR.address, CUT_BPS, (2_000, 0, 0), "http://localhost")
-        discount, payment, parent = (0, 0), (NOBODY, 0), (0, 0)
-        grave = kind in ("discount", "dearer", "parent")
+        grave = kind in ("discount", "dearer", "parent", "resume")
         if kind == "discount":
-            what, discount = 8, (1_000, ONE_SHARE)
+            what = action(DISCOUNT, operator=OPERATOR, discount_bps=1_000, min_locked=ONE_SHARE)
         elif kind == "dearer":
-            endpoint = (OPERATOR.address, 3_000, (1_000, 0, 0), "http://localhost")
+            what = action(ENDPOINT, operator=OPERATOR, cut_bps=3_000, price=(1_000, 0, 0))
+        elif kind == "price":
+            what = action(ENDPOINT, operator=OPERATOR, cut_bps=CUT_BPS, price=(2_000, 0, 0))
         elif kind == "payment":
-            what = 32
-            payment = (benefit.address, self.governor("treasury_of", self.asset) // 2)
+            amount = self.governor("treasury_of", self.asset) // 2
+            what = action(PAYMENT, receiver=benefit, amount=amount)
         elif kind == "parent":
-            what, parent = 64, (self.parent, 300)
-        licence = (bytes(32), "", "")
-        action = (what, release, endpoint, discount, licence, payment, parent)
-        if kind == "dearer" and self.governor("preview_grave", self.asset, action) is False:
+            what = action(PARENT, parent=self.parent, royalty_bps=300)
+        else:
+            what = action(SALE, access=self.access, on=kind == "resume")
+        if kind == "dearer" and self.governor("preview_grave", self.asset, what) is False:
             grave = False
-        number = self._try(who, self.governor, "propose", self.asset, action, "a benign title")
+        number = self._try(who, self.governor, "propose", self.asset, what, "a benign title")
         if number is not None:
-            self.proposals[number] = (action, self.world.now, grave)
+            self.proposals[number] = (what, self.world.now, grave)
 
     @precondition(lambda self: self.proposals and self.locks)
     @rule(data=st.data(), support=st.sampled_from([True, True, False]))
@@ -648,8 +650,8 @@ class WholeMarketPromises(RuleBasedStateMachine):
         self._execute(data.draw(st.sampled_from(sorted(self.proposals))))
 
     def _execute(self, number: int) -> None:
-        action, proposed_at, grave = self.proposals[number]
-        done = self._try(KEEPER, self.governor, "execute", self.asset, number, action)
+        what, proposed_at, grave = self.proposals[number]
+        done = self._try(KEEPER, self.governor, "execute", self.asset, number, what)
         if done is not None:
             wait = VOTING_TIME + TIMELOCK + (EXIT_DELAY if grave else 0)
             assert self.world.now >= proposed_at + wait

@@ -175,3 +175,43 @@ def test_anyone_binds_an_operator_to_a_parent_that_was_voted_in(
     after = world.ok("assets", "show", "younger")["endpoints"][0]
     assert after == {**before, "terms": before["terms"] + 1}
     assert "know all of its parents" in world("govern", "renew", "younger").out
+
+
+def test_holders_vote_for_what_is_sold_of_their_asset(world: Program, tmp_path: Path) -> None:
+    """The command that made a product for the owner proposes one to the holders, in full."""
+    world.ok("publish", write_bundle(tmp_path / "shared", "shared"), "--cut", "10")
+    world.ok("tokenize", "shared", "--supply", "100", "--period", "1s")
+    mine = ("--as", "publisher")
+    world.ok("govern", "lock", "shared", "100", *mine)
+    time.sleep(1.2)
+    terms = ("--kind", "calls", "--price", "2", "--units", "100", "--licence", "CC-BY-4.0")
+    worthless = world("access", "create", "shared", *terms, *mine, "--yes")
+    assert (worthless.code, "what a unit is good for" in worthless.err) == (5, True)
+    create = ("access", "create", "shared", *terms, "--calls", "10", *mine)
+    told = world(*create, "--dry-run").out
+    assert "two thirds of the supply, and waits for the exit delay: rights once sold" in told
+    assert "a unit is: none -> 10 calls" in told
+    proposed = world.ok(*create)
+    assert (proposed["kind"], proposed["grave"]) == ("product", True)
+    number = proposed["proposal"]
+    shown = world("govern", "vote", "shared", str(number), "yes", *mine, "--dry-run").out
+    for line in ("price of a unit: none -> 2.00 TUSD", "units in all: none -> 100",
+                 "allows: none -> inference", "licence: none -> CC-BY-4.0"):  # fmt: skip
+        assert line in shown, shown
+    world.ok("govern", "vote", "shared", str(number), "yes", *mine)
+    wait_state(world, "shared", number, "ready")
+    world.ok("govern", "execute", "shared", str(number))
+    (made,) = world.ok("access", "list", "shared")["products"]
+    assert (made["per_unit"], made["left"], made["on_sale"]) == (10, 100, True)
+
+    stop = world.ok("access", "sale", made["access"], "--off", *mine)
+    assert (stop["kind"], stop["grave"]) == ("sale", False)
+    assert {"thing": "its units are", "before": "on sale", "after": "not on sale", "unit": ""} in (
+        stop["changes"]
+    )
+    world.ok("govern", "vote", "shared", str(stop["proposal"]), "yes", *mine)
+    wait_state(world, "shared", stop["proposal"], "ready")
+    world.ok("govern", "execute", "shared", str(stop["proposal"]))
+    assert world.ok("access", "show", made["access"])["on_sale"] is False
+    again = world.ok("access", "sale", made["access"], "--on", *mine, "--dry-run")
+    assert (again["dry_run"], again["grave"]) == (True, True)

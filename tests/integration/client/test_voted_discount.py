@@ -20,41 +20,18 @@ from tests.integration.gateway.conftest import PRICE
 from tessera.app.stakes import LockedShares, read_from
 from tessera.assets.directory import AssetDirectory
 from tessera.bindings import Share
-from tessera.bindings.governor import (
-    Action,
-    Discount,
-    EndpointTerms,
-    Kind,
-    Licence,
-    Locked,
-    Parent,
-    Payment,
-    Price,
-    Proposed,
-    Release,
-    State,
-)
+from tessera.bindings.governor import Locked, Proposed, State
 from tessera.bindings.registry import Tokenization, Tokenized
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
 from tessera.client import Client
+from tessera.ownership.governance import discount
+from tessera.units import Shares
 
 SUPPLY = 1_000 * 10**18
 LEAST = 100 * 10**18
 NOBODY = "0x" + "00" * 20
-
-
-def give_discount(operator: str, bps: int) -> Action:
-    return Action(
-        Kind.DISCOUNT,
-        Release(bytes(32), 0, ""),
-        EndpointTerms(operator, 0, Price(0, 0, 0), ""),
-        Discount(bps, LEAST),
-        Licence(bytes(32), "", ""),
-        Payment(NOBODY, 0),
-        Parent(0, 0),
-    )
 
 
 async def voted(world: World, reader: ChainReader, asset: int, holder: Account) -> None:
@@ -69,7 +46,7 @@ async def voted(world: World, reader: ChainReader, asset: int, holder: Account) 
         number = locked.one_of(Locked).lock
         # A lock votes on what is proposed later than it.
         await asyncio.sleep(1.1)
-        action = give_discount(world.operator.address, 2_000)
+        action = discount(world.operator.address, 2_000, Shares(LEAST))
         proposed = await sender.send(governor.propose(asset, action, "less for holders"))
         proposal = proposed.one_of(Proposed).proposal
         await sender.send(governor.vote(asset, proposal, True, [number]))

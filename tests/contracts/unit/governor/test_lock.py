@@ -61,6 +61,7 @@ def test_a_share_that_does_not_say_yes_is_not_locked(world: World, publisher: Pe
     registry("set_share_of", 1, false_share.address, by=publisher.address)
     governor = deployed(
         world.engine, compiled("Governor"), registry, world.launchpad, world.exchange,
+        world.storefront,
         world.currency, *GOVERNANCE, by=publisher.address,
     )  # fmt: skip
     with refused("governor: share refused the transfer"):
@@ -224,6 +225,7 @@ def test_windows_out_of_range_are_refused(
     with refused(reason):
         deployed(
             world.engine, compiled("Governor"), world.registry, world.launchpad, world.exchange,
+            world.storefront,
             world.currency, *windows, by=world.owner.address,
         )  # fmt: skip
 

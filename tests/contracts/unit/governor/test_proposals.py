@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rig.compiling import mock
-from rig.contract import Contract, deployed, refused
+from rig.contract import NOBODY, Contract, deployed, refused
 from rig.governing import (
     CANCELLED,
     CLOSING,
@@ -17,8 +17,10 @@ from rig.governing import (
     LICENCE,
     PARENT,
     PAYMENT,
+    PRODUCT,
     READY,
     RELEASE,
+    SALE,
     SUPPLY,
     TIMELOCK,
     VOTING,
@@ -27,8 +29,10 @@ from rig.governing import (
     WINDOW,
     Council,
     action,
+    open_council,
 )
 from rig.people import Person
+from rig.shop import ProductTerms
 from rig.system import ONE_SHARE
 
 
@@ -257,6 +261,43 @@ def test_a_licence_is_set(council: Council) -> None:
 def test_a_parent_is_added(council: Council, operator: Person) -> None:
     council.pass_through(action(PARENT, parent=council.parent, royalty_bps=700), grave=True)
     assert council.world.registry("parents_of", council.asset) == ((council.parent, 700),)
+
+
+def test_a_product_is_shown_with_all_its_terms_and_takes_two_thirds(council: Council) -> None:
+    terms = ProductTerms(council.operator.address)
+    what = action(PRODUCT, product=terms)
+    council.propose(council.holders[0], what)
+    (event,) = council.governor.events("Proposed")
+    assert event.arguments["action"][7] == terms.row()
+    assert event.arguments["grave"] is True
+    council.governor("cancel", council.asset, 1, by=council.holders[0].address)
+    made = council.make(terms)
+    assert council.world.storefront("asset_of", made) == council.asset
+    assert made("terms")[3:14] == terms.row()[1:12]
+
+
+def test_stopping_a_sale_takes_a_plain_majority_and_resuming_it_two_thirds(
+    council: Council, consumer: Person
+) -> None:
+    made = council.make(ProductTerms(council.operator.address, price=0, most_per_account=1))
+    stop, resume = (action(SALE, access=made, on=on) for on in (False, True))
+    preview = ("preview_grave", council.asset)
+    assert [council.governor(*preview, what) for what in (stop, resume)] == [False, True]
+    council.pass_through(stop)
+    assert made("state")[3] is False
+    with refused("access: not on sale"):
+        made("buy", 1, by=consumer.address)
+    council.pass_through(resume, grave=True)
+    made("buy", 1, by=consumer.address)
+
+
+def test_holders_stop_the_sale_of_a_product_of_their_asset_only(council: Council) -> None:
+    made = council.make(ProductTerms(council.operator.address))
+    other = open_council(council.world)
+    for token in (made, NOBODY, council.share):
+        with council.world.engine.trial(), refused("governor: not a product of the asset"):
+            other.pass_through(action(SALE, access=token))
+    assert made("state")[3] is True
 
 
 def test_the_treasury_pays_what_was_voted_for(

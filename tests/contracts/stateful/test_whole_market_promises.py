@@ -19,7 +19,8 @@ from rig.compiling import compiled
 from rig.contract import NOBODY, Contract, deployed
 from rig.effort import times
 from rig.engines import Reverted
-from rig.governing import DISCOUNT, ENDPOINT, PARENT, PAYMENT, SALE, action
+from rig.governing import DISCOUNT, ENDPOINT, PARENT, PAYMENT, PRODUCT, SALE, action
+from rig.licences import LicenceRules
 from rig.people import Person, person
 from rig.sales import auction_terms, curve_terms, sale_terms
 from rig.shop import (
@@ -59,13 +60,13 @@ EVERYBODY = [PUBLISHER, KEEPER, OPERATOR, VALIDATORS, FOUNDER, *HOLDERS, *CONSUM
 TRADERS = [PUBLISHER, FOUNDER, *HOLDERS]
 PARTS = st.one_of(st.fractions(0, 1), st.just(Fraction(1)))
 EXECUTED = 16
-# A lock is let go by at most so many proposals at once.
+# A lock is let go by at most so many proposals in one call.
 MOST_BACKED = 16
 # Steps between two trials in which everybody leaves.
 EVERY = 6
 
 
-class WholeMarketPromises(RuleBasedStateMachine):
+class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
     """Promises: solvent, conserved, index_never_falls, no_past_revenue, price_honest, never_early,
     can_always_claim, settled_once, holders_floor, terms_at_call, escrow_until_final, wash_loses."""
 
@@ -119,14 +120,15 @@ class WholeMarketPromises(RuleBasedStateMachine):
         product = ProductTerms(OPERATOR.address, price=PRICE, serve_window=SERVE_WINDOW)
         made = self._must(PUBLISHER, world.storefront, "create", self.asset, product.row())
         self.access = Contract(world.engine, compiled("Access"), made)
+        for who in EVERYBODY:
+            self._must(world.owner, self.currency, "mint", who.address, 20_000 * DOLLAR)
+        self.begin_licences(PUBLISHER, OPERATOR)
         request = ("Share", "SHR", SUPPLY, period, FLOOR_BPS, 2_000, PUBLISHER.address)
         made = self._must(PUBLISHER, self.registry, "tokenize", self.asset, request)
         self.share = Contract(world.engine, compiled("Share"), made)
         self.period = period
         for who in (*HOLDERS, FOUNDER):
             self._must(PUBLISHER, self.share, "transfer", who.address, 200 * ONE_SHARE)
-        for who in EVERYBODY:
-            self._must(world.owner, self.currency, "mint", who.address, 20_000 * DOLLAR)
         self._open_sale(kind, soft, pool_bps or 2_500 if kind == "curve" else pool_bps, locked,
                         surcharge_bps)  # fmt: skip
         for who in EVERYBODY:
@@ -162,6 +164,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
         self.sign_an_order(HOLDERS[0], True, Fraction(1, 10), DOLLAR)
         for taker in HOLDERS[1:]:
             self._fill(taker, *self.book[0], part=Fraction(2, 5))
+        self.trade_licences()
 
     def _go_to_voting(self) -> None:
         """Go on to where almost everybody has locked shares and something is proposed."""
@@ -171,6 +174,9 @@ class WholeMarketPromises(RuleBasedStateMachine):
         self.fill_the_treasury(CONSUMERS[0], Fraction(1))
         for place, kind in enumerate(("discount", "payment", "dearer")):
             self.propose([PUBLISHER, *HOLDERS][place], kind, HOLDERS[0])
+        self._change_mind(min(n for n, (who, _, _) in self.locks.items() if who is FOUNDER),
+                          MOST_BACKED + 1)  # fmt: skip
+        assert max(len(backed) for backed in self.backed.values()) > MOST_BACKED
         for proposal in sorted(self.proposals)[:2]:
             self._vote(proposal, support=True)
         self._pass(2)
@@ -424,7 +430,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
     ) -> None:
         order, signature, digest = data.draw(st.sampled_from(self.book))
         if cancels:
-            maker = next(who for who in HOLDERS if key_of(who) == order.maker)
+            maker = next(who for who in EVERYBODY if key_of(who) == order.maker)
             self._must(maker, self.orders, "cancel", row_of(order))
             self.gone.add(digest)
             return
@@ -439,7 +445,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
         *,
         part: Fraction,
     ) -> None:
-        maker = next(who for who in HOLDERS if key_of(who) == order.maker)
+        maker = next(who for who in EVERYBODY if key_of(who) == order.maker)
         amount = int(order.sell_amount * part)
         filled = self._try(taker, self.orders, "fill", row_of(order), *signature, amount, UNLIMITED)
         if filled is not None:
@@ -573,6 +579,10 @@ class WholeMarketPromises(RuleBasedStateMachine):
         who, amount, since = self.locks[number]
         backed = self.backed[number]
         over = [p for p in backed if self.governor("state_of", self.asset, p) & 0b1101 == 0]
+        while len(over) > MOST_BACKED:
+            some, over = over[:MOST_BACKED], over[MOST_BACKED:]
+            self._must(KEEPER, self.governor, "let_go", self.asset, number, some)
+            self.backed[number] = backed = [p for p in backed if p not in some]
         got = self._try(who, self.governor, "unlock", self.asset, number, over)
         if got is not None:
             assert got == amount
@@ -584,12 +594,12 @@ class WholeMarketPromises(RuleBasedStateMachine):
     @rule(
         who=st.sampled_from(TRADERS),
         kind=st.sampled_from(
-            ["discount", "price", "dearer", "payment", "parent", "stop", "resume"]
+            ["discount", "price", "dearer", "payment", "parent", "stop", "resume", "product"]
         ),
         benefit=st.sampled_from(HOLDERS),
     )
     def propose(self, who: Person, kind: str, benefit: Person) -> None:
-        grave = kind in ("discount", "dearer", "parent", "resume")
+        grave = kind in ("discount", "dearer", "parent", "resume", "product")
         if kind == "discount":
             what = action(DISCOUNT, operator=OPERATOR, discount_bps=1_000, min_locked=ONE_SHARE)
         elif kind == "dearer":
@@ -601,6 +611,9 @@ class WholeMarketPromises(RuleBasedStateMachine):
             what = action(PAYMENT, receiver=benefit, amount=amount)
         elif kind == "parent":
             what = action(PARENT, parent=self.parent, royalty_bps=300)
+        elif kind == "product":
+            terms = ProductTerms(OPERATOR.address, price=2 * PRICE, serve_window=SERVE_WINDOW)
+            what = action(PRODUCT, product=terms)
         else:
             what = action(SALE, access=self.access, on=kind == "resume")
         if kind == "dearer" and self.governor("preview_grave", self.asset, what) is False:
@@ -618,8 +631,6 @@ class WholeMarketPromises(RuleBasedStateMachine):
     def _vote(self, proposal: int, *, support: bool) -> None:
         proposed_at = self.proposals[proposal][1]
         for number, (who, amount, since) in sorted(self.locks.items()):
-            if len(self.backed[number]) == MOST_BACKED:
-                continue
             plan = (self.asset, proposal, support, [number])
             weight = self._try(who, self.governor, "vote", *plan)
             if weight is not None:
@@ -627,6 +638,26 @@ class WholeMarketPromises(RuleBasedStateMachine):
                 assert since < proposed_at
                 if support:
                     self.backed[number].append(proposal)
+
+    @precondition(lambda self: self.locks)
+    @rule(data=st.data())
+    def change_ones_mind(self, data: st.DataObject) -> None:
+        """Back more proposals than one call lets go, each of them taken back by its proposer."""
+        number = data.draw(st.sampled_from(sorted(self.locks)))
+        if len(self.backed[number]) <= MOST_BACKED:
+            self._change_mind(number, MOST_BACKED + 1)
+
+    def _change_mind(self, number: int, often: int) -> None:
+        who, _, _ = self.locks[number]
+        nothing = action(PAYMENT, receiver=who)
+        for _ in range(often):
+            made = self._try(who, self.governor, "propose", self.asset, nothing, "never mind")
+            if made is None:
+                return
+            plan = (self.asset, made, True, [number])
+            if self._try(who, self.governor, "vote", *plan) is not None:
+                self.backed[number].append(made)
+            self._must(who, self.governor, "cancel", self.asset, made)
 
     @precondition(lambda self: self.proposals)
     @rule(data=st.data())
@@ -774,7 +805,8 @@ class WholeMarketPromises(RuleBasedStateMachine):
         tokens, money = self.exchange("reserves_of", self.share.address)
         assert held(self.share, self.exchange) >= tokens
         received, paid = self.exchange("revenue_of", self.share.address)
-        assert held(self.currency, self.exchange) >= money + received - paid
+        _, beside = self.exchange("reserves_of", self.licence.address)
+        assert held(self.currency, self.exchange) >= money + beside + received - paid
         assert held(self.share, self.governor) >= self.governor("locked_total", self.asset)
         reserved = self.governor("reserved", self.currency.address)
         assert held(self.currency, self.governor) >= reserved
@@ -805,7 +837,7 @@ class WholeMarketPromises(RuleBasedStateMachine):
 
     @invariant()
     def conserved(self) -> None:
-        for token in (self.currency, self.share, self.access):
+        for token in (self.currency, self.share, self.access, self.licence):
             book = self.sums.of[token.address]
             for account, held in book.items():
                 if self.steps % EVERY == 0 or (token.address, account) in self.sums.touched:
@@ -991,10 +1023,11 @@ class WholeMarketPromises(RuleBasedStateMachine):
             before = self.world.held(who)
             self.channels("withdraw", OPERATOR.address, number, by=who.address)
             assert self.world.held(who) - before == left
-        self.world.wait(SERVE_WINDOW + 1)
+        self.world.wait(3 * SERVE_WINDOW + 1)
         for number, (who, units, state) in self.ordered.items():
             if state == "open":
                 assert self.access("refund", number, by=who.address) == units * PRICE
+        self.end_licences()
         self.access("flush")
         outstanding = self.access("totalSupply")
         assert self.world.held(self.access) == outstanding * PRICE
@@ -1008,6 +1041,10 @@ class WholeMarketPromises(RuleBasedStateMachine):
         self.world.wait(VOTING_TIME + TIMELOCK + EXIT_DELAY + EXECUTION_WINDOW)
         for number, (who, amount, _) in self.locks.items():
             backed = self.backed[number]
+            for begin in range(MOST_BACKED, len(backed), MOST_BACKED):
+                some = backed[begin : begin + MOST_BACKED]
+                self.governor("let_go", self.asset, number, some, by=KEEPER.address)
+            backed = backed[:MOST_BACKED]
             got = self.governor("unlock", self.asset, number, backed, by=who.address)
             assert got == amount
 

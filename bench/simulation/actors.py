@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.simulation import licences
 from bench.simulation.evm import CHAIN_ID
 from bench.simulation.market import (
     DOLLAR,
@@ -24,8 +25,10 @@ from bench.simulation.system import DAY
 from tessera.spec.orders import LimitOrder, order_digest, orders_domain
 from tessera.spec.signatures import address_of as key_of
 
-# A lock is let go by at most so many proposals at once.
+# A lock is let go by at most so many proposals in one call.
 MOST_BACKED = 16
+# Voting, waiting or ready.
+_OPEN = 0b1101
 _LEAST_TRADE = DOLLAR
 _DEPOSIT = 2_000 * DOLLAR
 
@@ -300,6 +303,9 @@ def _fill(market: Market, actor: Actor, asset: Asset) -> bool:
 
 def _consumer(market: Market, actor: Actor) -> None:
     """Pay for answers: by voucher, by a plain transfer to a Till, or with a pack of calls."""
+    if market.chance(0.15):
+        licences.turn(market, actor)
+        return
     asset = _wanted(market)
     amount = int(DOLLAR * 100 * asset.popularity * (0.2 + market.rng.random()))
     way = market.rng.random()
@@ -428,10 +434,7 @@ def _vote(market: Market, actor: Actor, asset: Asset) -> None:
         if number_of_asset != asset.number:
             continue
         fresh = [
-            lock
-            for lock in mine
-            if not governor.read("vote_of", asset.number, proposal, lock)
-            and len(market.backed.get((asset.number, lock), ())) < MOST_BACKED
+            lock for lock in mine if not governor.read("vote_of", asset.number, proposal, lock)
         ]
         support = market.chance(0.8)
         if fresh and market.attempt(
@@ -448,12 +451,23 @@ def _vote(market: Market, actor: Actor, asset: Asset) -> None:
 
 
 def _unlock(market: Market, actor: Actor, asset: Asset, number: int) -> None:
+    backed = let_go(market, asset.number, number)
     governor = market.system.governor
-    backed = market.backed.get((asset.number, number), [])
     amount = market.attempt("unlock", actor, governor, "unlock", asset.number, number, backed)
     if amount is not None:
         del market.locks[asset.number, number]
         market.backed.pop((asset.number, number), None)
+
+
+def let_go(market: Market, asset: int, number: int) -> list[int]:
+    """Free a lock of proposals that are over, but for the last few that `unlock` takes itself."""
+    governor, backed = market.system.governor, market.backed.get((asset, number), [])
+    over = [each for each in backed if governor.read("state_of", asset, each) & _OPEN == 0]
+    while len(over) > MOST_BACKED:
+        some, over = over[:MOST_BACKED], over[MOST_BACKED:]
+        market.send("let go", market.keeper, governor, "let_go", asset, number, some)
+        backed[:] = [each for each in backed if each not in some]
+    return over
 
 
 def propose(market: Market, actor: Actor, asset: Asset) -> None:
@@ -503,4 +517,4 @@ _ROLES: dict[str, Callable[[Market, Actor], None]] = {
     "holder": _holder,
 }
 
-__all__ = ["MOST_BACKED", "act", "note_opening", "propose"]
+__all__ = ["act", "let_go", "note_opening", "propose"]

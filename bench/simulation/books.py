@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.simulation.evm import Contract
-from bench.simulation.market import SHARE, Asset, Market
+from bench.simulation.market import Asset, Market
 from tessera.errors import InvariantViolation
 
 
@@ -17,7 +17,7 @@ class Books:
         self.checked = 0
         self._index = {asset.number: 0 for asset in market.assets}
         # Tokens x currency and the square of all liquidity, when a pool was last looked at.
-        self._pools: dict[int, tuple[int, int]] = {}
+        self._pools: dict[str, tuple[int, int]] = {}
 
     def check(self) -> None:
         """Check every promise.
@@ -36,7 +36,8 @@ class Books:
                 )
         for asset in self.market.assets:
             self._check_index(asset)
-            self._check_price(asset)
+            self._check_price(asset.name, asset.share)
+        self._check_price("licences", self.market.licence)
 
     def _obligations(self) -> Iterator[tuple[Contract, str, int, int]]:
         """Each contract with what it holds and what it owes, currency and shares."""
@@ -58,14 +59,19 @@ class Books:
                 *(ledger.of(share, system.governor.address), locked),
             )
             yield from self._sale(asset)
+        units, pooled = system.exchange.read("reserves_of", market.licence.address)
+        held = ledger.of(market.licence, system.exchange.address)
+        yield system.exchange, "licences", held, units
+        money += pooled
         channels = system.channels
         owed = channels.read("obligations")
         yield channels, "currency", ledger.of(currency, channels.address), owed
         yield system.exchange, "currency", ledger.of(currency, system.exchange.address), money
         reserved = system.governor.read("reserved", currency.address)
         yield system.governor, "currency", ledger.of(currency, system.governor.address), reserved
-        product = market.product
-        yield product, "currency", ledger.of(currency, product.address), product.read("backing")
+        for product in (market.product, market.licence):
+            backing = product.read("backing")
+            yield product, "currency", ledger.of(currency, product.address), backing
 
     def _sale(self, asset: Asset) -> Iterator[tuple[Contract, str, int, int]]:
         market, sale = self.market, asset.sale
@@ -97,20 +103,18 @@ class Books:
             )
         self._index[asset.number] = index
 
-    def _check_price(self, asset: Asset) -> None:
+    def _check_price(self, name: str, token: Contract) -> None:
         """Tokens x currency for the square of the liquidity: trades and rounding only raise it."""
-        tokens, money = self.market.reserves(asset)
+        exchange = self.market.system.exchange
+        tokens, money = exchange.read("reserves_of", token.address)
         if not tokens:
             return
-        now = (
-            tokens * money,
-            self.market.system.exchange.read("liquidity_of", asset.share.address),
-        )
-        before = self._pools.setdefault(asset.number, now)
+        now = (tokens * money, exchange.read("liquidity_of", token.address))
+        before = self._pools.setdefault(token.address, now)
         if now[0] * before[1] ** 2 < before[0] * now[1] ** 2:
             raise InvariantViolation(
-                f"price_honest: pool of {asset.name}",
-                found=f"{tokens / SHARE} shares and {money} for {now[1]} of liquidity",
+                f"price_honest: pool of {name}",
+                found=f"{tokens} raw units and {money} for {now[1]} of liquidity",
                 wanted=f"no less than {before[0]} behind {before[1]}",
             )
-        self._pools[asset.number] = now
+        self._pools[token.address] = now

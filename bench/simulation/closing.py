@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.simulation.actors import let_go
 from bench.simulation.evm import NOBODY, Contract
 from bench.simulation.keepers import close_sales, flush, govern, serve, settle
 from bench.simulation.market import Actor, Market
@@ -68,9 +69,8 @@ def leave(market: Market) -> None:
 
 def _end_sales(market: Market) -> None:
     close_sales(market)
-    for place in range(3):
-        if len(market.assets[0].vestings) < 4:
-            market.claim_contribution(place)
+    for _ in market.contributors:
+        market.claim_next_part()
     for asset in market.assets:
         while asset.buyers and asset.sale.name != "Curve":
             close_sales(market)
@@ -89,6 +89,11 @@ def _leave_product(market: Market) -> None:
         market.send("refund access", owner, market.product, "refund", number)
         del market.orders[number]
     market.send("flush product", market.keeper, market.product, "flush")
+    for number in list(market.unserved):
+        owner = market.licences.pop(number)
+        market.send("refund access", owner, market.licence, "refund", number)
+        del market.unserved[number]
+    market.send("flush product", market.keeper, market.licence, "flush")
 
 
 def _flush_everything(market: Market) -> None:
@@ -118,7 +123,7 @@ def _outsider(address: str) -> Actor:
 def _unlock_everything(market: Market) -> None:
     governor = market.system.governor
     for (locked, number), owner in list(market.locks.items()):
-        backed = market.backed.get((locked, number), [])
+        backed = let_go(market, locked, number)
         market.send("unlock", owner, governor, "unlock", locked, number, backed)
     market.locks.clear()
     for asset in market.assets:
@@ -129,6 +134,13 @@ def _unlock_everything(market: Market) -> None:
 
 def _leave_pools(market: Market) -> None:
     exchange = market.system.exchange
+    units = market.ledger.liquidity(market.licence)
+    for address in [who for who in market.ledger.balances[units] if who != NOBODY]:
+        plan = (market.licence.address, market.ledger.of(units, address), 0, 0, address)
+        market.send(
+            *("remove liquidity", market.everybody[address], exchange, "remove_liquidity"),
+            *(*plan, market.evm.now + 60),
+        )
     for asset in market.assets:
         if not asset.prices:
             continue
@@ -172,6 +184,7 @@ def remainders(market: Market) -> list[Remainder]:
     found = [*_money(market), *_shares(market)]
     currency = market.system.currency
     books = {currency.address: "currency"}
+    books[market.licence.address] = "licences"
     books.update({asset.share.address: f"shares of {asset.name}" for asset in market.assets})
     people = {*market.everybody, *_network(market)}
     for token, name in books.items():
@@ -191,6 +204,10 @@ def _money(market: Market) -> list[Remainder]:
     system, currency = market.system, market.system.currency
     rows = [_of(market, "Channels", system.channels, "splits that do not divide", "obligations")]
     rows.append(_of(market, "Access", market.product, "backing of units", "backing"))
+    rows.append(_of(market, "Access", market.licence, "backing of licences", "backing"))
+    _, pooled = system.exchange.read("reserves_of", market.licence.address)
+    what = "the liquidity that belongs to nobody, and what rounding gave it"
+    rows.append(Remainder("Exchange, pool of licences", "currency", what, pooled))
     treasuries = 0
     for asset in market.assets:
         share = asset.share
@@ -238,7 +255,9 @@ def _money(market: Market) -> list[Remainder]:
 
 
 def _shares(market: Market) -> list[Remainder]:
-    rows = []
+    units, _ = market.system.exchange.read("reserves_of", market.licence.address)
+    what = "the liquidity that belongs to nobody, and what rounding gave it"
+    rows = [Remainder("Exchange, pool of licences", "licences", what, units)]
     for asset in market.assets:
         tokens, _ = market.reserves(asset)
         token = f"shares of {asset.name}"

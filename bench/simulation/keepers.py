@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eth_utils.crypto import keccak
 
-from bench.simulation.actors import MOST_BACKED, note_opening, propose
+from bench.simulation.actors import note_opening, propose
 from bench.simulation.evm import CHAIN_ID
 from bench.simulation.market import DOLLAR, LOCKED, Actor, Asset, Channel, Market
 from bench.simulation.system import DAY, SERVE_WINDOW
@@ -30,6 +30,8 @@ def keep(market: Market) -> None:
     serve(market)
     flush(market)
     govern(market)
+    if market.chance(0.1):
+        market.claim_next_part()
 
 
 def close_sales(market: Market) -> None:
@@ -144,6 +146,7 @@ def _settle(market: Market, operator: Actor, due: list[Channel]) -> None:
 
 def serve(market: Market) -> None:
     """Prove orders that were served, give back what never is, and let the money flow."""
+    _serve_licences(market)
     product, operator = market.product, market.assets[0].operator
     domain = access_domain(CHAIN_ID, key_of(product.address))
     uses, late = [], []
@@ -166,6 +169,26 @@ def serve(market: Market) -> None:
         market.orders.pop(number)
     if uses:
         market.send("flush product", market.keeper, product, "flush")
+
+
+def _serve_licences(market: Market) -> None:
+    licence, domain = market.licence, access_domain(CHAIN_ID, key_of(market.licence.address))
+    uses = []
+    for number in list(market.unserved)[:40]:
+        if market.evm.now > licence.read("order_of", number)[3] + SERVE_WINDOW - 60:
+            # Too late to be sure: its owner is paid back in the end.
+            continue
+        call, request = number.to_bytes(16, "big"), keccak(text=f"licence {number}")
+        deadline = market.evm.now + 300
+        digest = use_digest(domain, number, call, request, deadline)
+        signature = market.licences[number].sign(digest)
+        uses.append((number, call, request, deadline, keccak(text="answer"), *signature))
+    if uses:
+        operator = market.assets[0].operator
+        market.send("prove service", operator, licence, "prove", uses)
+        for use in uses:
+            del market.unserved[use[0]]
+        market.send("flush product", market.keeper, licence, "flush")
 
 
 def _ordered_at(market: Market, number: int) -> tuple[int, bool]:
@@ -226,7 +249,6 @@ def _support(market: Market, number: int, proposal: int) -> None:
         if (
             asset == number
             and owner.role == "publisher"
-            and len(market.backed.get((number, lock), ())) < MOST_BACKED
             and not governor.read("vote_of", number, proposal, lock)
             and governor.read("lock_of", number, lock)[2] < proposed_at
         ):

@@ -27,6 +27,9 @@ CUT_BPS = 2_000
 SALE_TIME = 4 * DAY
 LOCKED = 12 * DAY
 NO_LIMIT = 2**256 - 1
+LICENCE_PRICE = 40 * DOLLAR
+LICENCE_ROYALTY_BPS = 500
+_POOLED = 40
 # Of twenty people.
 _ROLES = (
     *("noise",) * 8,
@@ -153,7 +156,14 @@ class Market:
         self.pace = max(20, 42 * DAY // max(1, steps))
         self.parent = self._publish(self.publishers[0], "data", ())
         self.assets: list[Asset] = []
-        self.product = self._open()
+        # Orders of licences by number, those that wait for service, and who sells a unit.
+        self.licences: dict[int, Actor] = {}
+        self.unserved: dict[int, None] = {}
+        self.resales: list[Limit] = []
+        self.licence_till = (0, "", 0)
+        self.parts_claimed = 0
+        self.product, self.licence = self._open()
+        self._pool_licences()
 
     # --- People ---------------------------------------------------------------------------------
 
@@ -229,9 +239,9 @@ class Market:
         registry = self.system.registry
         return int(self.send("publish", publisher, registry, "publish", publication, endpoint))
 
-    def _open(self) -> Contract:
-        """Publish three models, sell their shares in three ways, and make a product of one."""
-        product = None
+    def _open(self) -> tuple[Contract, Contract]:
+        """Publish three models, sell their shares in three ways, and make two products of one."""
+        products = None
         kinds = ("fixed price", "auction", "curve")
         for place, (kind, publisher) in enumerate(zip(kinds, self.publishers, strict=True)):
             root = self._root() if place == 0 else b""
@@ -239,7 +249,11 @@ class Market:
             asset = self._publish(publisher, kind, parents, root)
             terms = self.system.registry.read("endpoint_of", asset, self.operators[0].address)[1]
             if place == 0:
-                product = self._product(asset, publisher)
+                products = (
+                    self._product(asset, publisher),
+                    self._licences(asset, publisher),
+                )
+                self.licence_till = (asset, self.operators[0].address, terms)
             share = self._tokenize(asset, publisher, kind)
             now = self.evm.now
             self.allow(publisher, share, self.system.launchpad)
@@ -252,9 +266,9 @@ class Market:
             )
             row.vestings = [Contract(self.evm, "Vesting", address) for address in made[1:2]]
             self.assets.append(row)
-        if product is None:
-            raise AssertionError("the first asset has a product")
-        return product
+        if products is None:
+            raise AssertionError("the first asset has two products")
+        return products
 
     def _tokenize(self, asset: int, publisher: Actor, name: str) -> Contract:
         request = (name, "SHR", SUPPLY, DAY, FLOOR_BPS, 2_000, publisher.address)
@@ -309,6 +323,12 @@ class Market:
         first, second, third = (self._leaf(place) for place in range(3))
         return _pair(_pair(first, second), third)
 
+    def claim_next_part(self) -> None:
+        """Let the next contributor who has not claimed yet do so."""
+        if self.parts_claimed < len(self.contributors):
+            self.claim_contribution(self.parts_claimed)
+            self.parts_claimed += 1
+
     def claim_contribution(self, place: int) -> None:
         """Move a contributor's part into a vesting of its own."""
         first, second, third = (self._leaf(each) for each in range(3))
@@ -343,6 +363,32 @@ class Market:
         access = Contract(self.evm, "Access", address)
         self.ledger.follow(access)
         return access
+
+    def _licences(self, asset: int, publisher: Actor) -> Contract:
+        """A licence for good, which can be rented out, with the same royalty."""
+        product = (
+            *(self.operators[0].address, 4, LICENCE_PRICE, 0, 10**6, 0),
+            *(SERVE_WINDOW, LICENCE_ROYALTY_BPS, 1, 0, keccak(text="for good")),
+            *("LicenseRef-Ever", "Licences", "EVER"),
+        )
+        storefront = self.system.storefront
+        address = self.send("create product", publisher, storefront, "create", asset, product)
+        access = Contract(self.evm, "Access", address)
+        self.ledger.follow(access)
+        return access
+
+    def _pool_licences(self) -> None:
+        """Let a publisher provide licences and money, so that they have a price day and night."""
+        who, currency = self.publishers[0], self.system.currency
+        for token, spender in (
+            (currency, self.licence),
+            (currency, self.system.exchange),
+            (self.licence, self.system.exchange),
+        ):
+            self.allow(who, token, spender)
+        self.send("buy access", who, self.licence, "buy", _POOLED)
+        plan = (self.licence.address, _POOLED, _POOLED * LICENCE_PRICE, 1, who.address, 0)
+        self.send("open pool", who, self.system.exchange, "open_pool", *plan)
 
     # --- Prices -----------------------------------------------------------------------------------
 
@@ -388,6 +434,8 @@ def _pair(one: bytes, other: bytes) -> bytes:
 
 __all__ = [
     "DOLLAR",
+    "LICENCE_PRICE",
+    "LICENCE_ROYALTY_BPS",
     "NOBODY",
     "NO_LIMIT",
     "SHARE",

@@ -9,6 +9,7 @@ from eth_utils.crypto import keccak
 
 pytest.importorskip("pyrevm", reason="the simulation's EVM has no build for this Python")
 
+from bench.simulation import actors, keepers, licences
 from bench.simulation.chart import draw
 from bench.simulation.market import Asset
 from bench.simulation.run import Simulation, simulate
@@ -52,6 +53,42 @@ def test_books_of_a_small_market_close_to_the_unit() -> None:
     assert all(row.amount > 0 for row in outcome.remainders)
 
 
+def test_licences_are_served_rented_traded_and_resold_and_the_books_close() -> None:
+    simulation = _running(20)
+    market = simulation.market
+    for number in range(120):
+        market.evm.pass_time(3_600)
+        licences.turn(market, market.rng.choice(market.people))
+        if number % 10 == 0:
+            keepers.keep(market)
+        simulation.books.check()
+    done = {"buy and order access", "prove service", "rent", "swap exact out", "fill order"}
+    assert done <= set(market.counts)
+    assert all(row.amount > 0 for row in simulation.finish())
+
+
+def test_a_lock_backs_more_proposals_than_one_call_lets_go() -> None:
+    simulation = _running(60)
+    market = simulation.market
+    asset, governor = market.assets[0], market.system.governor
+    who = asset.publisher
+    market.allow(who, asset.share, governor)
+    amount = market.ledger.of(asset.share, who.address)
+    number = market.send("lock", who, governor, "lock", asset.number, amount)
+    market.locks[asset.number, number] = who
+    for _ in range(20):
+        market.evm.pass_time(60)
+        actors.propose(market, who, asset)
+        proposal = governor.read("last_proposal_of", asset.number, who.address)
+        market.send("vote", who, governor, "vote", asset.number, proposal, True, [number])
+        market.backed.setdefault((asset.number, number), []).append(proposal)
+        market.send("cancel", who, governor, "cancel", asset.number, proposal)
+        market.proposals.clear()
+    simulation.books.check()
+    assert all(row.amount > 0 for row in simulation.finish())
+    assert market.counts["let go"] == 1
+
+
 def test_the_same_seed_is_the_same_market() -> None:
     one, other = _running(40), _running(40)
     assert one.market.evm.transactions == other.market.evm.transactions
@@ -69,6 +106,27 @@ def test_a_reserve_that_was_tampered_with_is_not_overlooked() -> None:
     word = market.evm.word(market.system.exchange.address, slot)
     market.evm.tamper(market.system.exchange.address, slot, word + (10**9 << 96))
     with pytest.raises(InvariantViolation, match="solvent: currency in Exchange"):
+        simulation.books.check()
+
+
+def test_a_licence_without_backing_is_not_overlooked() -> None:
+    simulation = _running(20)
+    market = simulation.market
+    slot = _entry(_slot("TestDollar", "erc20", "balanceOf"), market.licence.address)
+    word = market.evm.word(market.system.currency.address, slot)
+    market.evm.tamper(market.system.currency.address, slot, word - 1)
+    market.ledger.balances[market.system.currency.address][market.licence.address] -= 1
+    with pytest.raises(InvariantViolation, match="solvent: currency in Access"):
+        simulation.books.check()
+
+
+def test_a_pool_of_licences_that_shrank_is_not_overlooked() -> None:
+    simulation = _running(20)
+    market = simulation.market
+    slot = _entry(_slot("Exchange", "pools"), market.licence.address)
+    word = market.evm.word(market.system.exchange.address, slot)
+    market.evm.tamper(market.system.exchange.address, slot, word - (1 << 96))
+    with pytest.raises(InvariantViolation, match="price_honest: pool of licences"):
         simulation.books.check()
 
 

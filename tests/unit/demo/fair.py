@@ -403,8 +403,9 @@ def governor_books() -> Facts:
     model.execute(2, discount, book.now, grave=True)
     book.say(GOVERNOR, governor.Executed(ASSET, 2))
     book.say(REGISTRY, registry.DiscountSet(ASSET, OPERATOR, 2, 2_000, 50 * ONE))
+    _sell_by_vote(book, model)
     revenue = 10_003
-    for lock, owner, backed in ((1, PUBLISHER, (1, 2)), (2, SECOND, (2,))):
+    for lock, owner, backed in ((1, PUBLISHER, (1, 2, 3, 4)), (2, SECOND, (2, 3, 4))):
         book.then()
         if revenue:
             book.earn(GOVERNOR, revenue)
@@ -422,9 +423,41 @@ def governor_books() -> Facts:
         votes={
             (ASSET, 1): (600 * ONE, 200 * ONE, SUPPLY),
             (ASSET, 2): (800 * ONE, 0, SUPPLY),
+            (ASSET, 3): (800 * ONE, 0, SUPPLY),
+            (ASSET, 4): (800 * ONE, 0, SUPPLY),
         },
         treasuries={ASSET: 5 * DOLLAR},
     )
+
+
+def _sell_by_vote(book: Book, model: GovernanceModel) -> None:
+    """A product that the holders made, and stopped."""
+    terms = storefront.Product(
+        OPERATOR, storefront.Kind.COUNT, DOLLAR, 2, 100, 0, 50, 0, 1, 0, bytes(32), "L", "Use", "U"
+    )
+    for number, action, grave in (
+        (3, governance.product(terms), True),
+        (4, governance.sale(ACCESS, False), False),
+    ):
+        book.then()
+        model.propose(address_of(PUBLISHER), action, book.now, grave=grave, could_vote=SUPPLY)
+        times = (book.now + 10, book.now + 11, book.now + 111)
+        book.say(
+            GOVERNOR,
+            governor.Proposed(ASSET, number, PUBLISHER, "a title", action, grave, *times),
+        )
+        for lock, owner in ((1, PUBLISHER), (2, SECOND)):
+            weight = model.vote(
+                address_of(owner), number, True, [lock], book.now, could_vote=SUPPLY
+            )
+            book.say(GOVERNOR, governor.Voted(ASSET, number, owner, True, weight, (lock,)))
+        book.then(30)
+        model.execute(number, action, book.now, grave=grave)
+        book.say(GOVERNOR, governor.Executed(ASSET, number))
+        if grave:
+            book.say(STOREFRONT, storefront.ProductCreated(ASSET, ACCESS, OPERATOR, 1, terms))
+        else:
+            book.say(ACCESS, access.SaleSwitched(False))
 
 
 def contributors_books() -> Facts:

@@ -22,6 +22,7 @@ from tessera.bindings import (
     orders,
     registry,
     share,
+    storefront,
     test_dollar,
 )
 from tessera.bindings.calls import Event
@@ -247,6 +248,14 @@ def without_a_vote(facts: Facts) -> Facts:
         (VOTES, changed(registry.DiscountSet, discount_bps=1), "what is executed is what"),
         (VOTES, changed(registry.DiscountSet, min_locked=-1), "what is executed is what"),
         (VOTES, without_a_vote, "nothing changes without a vote"),
+        (VOTES, twice(storefront.ProductCreated), "nothing changes without a vote"),
+        (VOTES, twice(access.SaleSwitched), "nothing changes without a vote"),
+        (VOTES, dropped(access.SaleSwitched), "what was executed was done"),
+        (VOTES, changed(access.SaleSwitched, on=True), "what is executed is what was shown"),
+        (VOTES, changed(governor.Proposed, 2, action=governance.sale(fair.ACCESS, False)),
+         "what is executed is what was shown"),
+        (VOTES, changed(governor.Proposed, 3, action=governance.sale(fair.SALE, False)),
+         "what is executed is what was shown"),
         (VOTES, changed(governor.Proposed, action=governance.payment(fair.BUYER, Units(1))),
          "what is executed is what was shown"),
         (VOTES, other("treasuries", fair.ASSET), "a treasury is what came"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import astuple
 from typing import Final
 
-from tessera.bindings import governor, launchpad, registry, share
+from tessera.bindings import access, governor, launchpad, registry, share, storefront
 from tessera.demo.accountant.checks import Checks
 from tessera.demo.accountant.facts import Entry, Facts
 from tessera.errors import TransactionReverted
@@ -23,6 +24,8 @@ _Effect = (
     | registry.ParentAdded
     | governor.TreasuryPaid
     | governor.LicenceSet
+    | storefront.ProductCreated
+    | access.SaleSwitched
 )
 
 
@@ -36,6 +39,7 @@ class _Replay:
         self._held: dict[str, Counter[str]] = {}
         self._apart: set[str] = {facts.exchange}
         self._fetched: Counter[str] = Counter()
+        self._products: dict[str, int] = {}
         self._shown: dict[tuple[int, int], governor.Proposed] = {}
         # Executed, but not seen done yet, by transaction and asset.
         self._waiting: dict[tuple[str, int], list[governor.Action]] = {}
@@ -73,6 +77,14 @@ class _Replay:
                 | registry.ParentAdded()
             ) if event.asset in self.models:
                 self._check_done(entry.tx, event.asset, event)
+            case storefront.ProductCreated():
+                self._products[event.access] = event.asset
+                if event.asset in self.models:
+                    self._check_done(entry.tx, event.asset, event)
+            case access.SaleSwitched():
+                asset = self._products[entry.address]
+                if asset in self.models:
+                    self._check_done(entry.tx, asset, event, entry.address)
             case _ if entry.address == self._facts.governor:
                 try:
                     self._govern(entry)
@@ -148,7 +160,7 @@ class _Replay:
     def _revenue(self, asset: int) -> int:
         return self._fetched.pop(self.shares[asset], 0)
 
-    def _check_done(self, tx: str, asset: int, event: _Effect) -> None:
+    def _check_done(self, tx: str, asset: int, event: _Effect, of: str = "") -> None:
         """See that the holders voted for exactly this: whoever owns the asset decides no more."""
         waiting = self._waiting.get((tx, asset), [])
         self._same("nothing changes without a vote", asset, len(waiting), 1)
@@ -157,10 +169,11 @@ class _Replay:
             # A discount ends with the terms that it lowered: part of another change.
             return
         if waiting:
-            wanted = _effect_of(waiting.pop(), event)
-            found = tuple(getattr(event, name) for name in wanted)
-            self._same("what is executed is what was shown", asset,
-                       found == tuple(wanted.values()), True)  # fmt: skip
+            wanted = _effect_of(waiting.pop(), event, of)
+            shown = wanted is not None and all(
+                getattr(event, name) == value for name, value in wanted.items()
+            )
+            self._same("what is executed is what was shown", asset, shown, True)
 
     def close(self) -> None:
         """See that whatever was executed was done."""
@@ -175,8 +188,14 @@ def _is_end(action: governor.Action) -> bool:
     return action.kind is governor.Kind.DISCOUNT and not action.discount.discount_bps
 
 
-def _effect_of(action: governor.Action, event: _Effect) -> dict[str, object]:
-    """Return the fields that an event must have if it is what an action says."""
+def _effect_of(action: governor.Action, event: _Effect, of: str) -> dict[str, object] | None:
+    """Return the fields that an event must have if it is what an action says; None: no such one.
+
+    Parameters
+    ----------
+    of
+        The product that says it.
+    """
     match event:
         case registry.VersionReleased() if action.kind is governor.Kind.RELEASE:
             new = action.release
@@ -199,9 +218,12 @@ def _effect_of(action: governor.Action, event: _Effect) -> dict[str, object]:
         case governor.LicenceSet() if action.kind is governor.Kind.LICENCE:
             said = action.licence
             return {"document": said.document, "identifier": said.identifier, "uri": said.uri}
+        case storefront.ProductCreated() if action.kind is governor.Kind.PRODUCT:
+            return {"product": storefront.Product.from_values(astuple(action.product))}
+        case access.SaleSwitched() if action.kind is governor.Kind.SALE:
+            return {"on": action.sale.on} if of == action.sale.access else None
         case _:
-            # Of another kind: no event is an asset of this number.
-            return {"asset": -1}
+            return None
 
 
 def check_votes(facts: Facts, checks: Checks) -> dict[str, int]:

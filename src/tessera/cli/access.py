@@ -29,8 +29,9 @@ from tessera.cli.session import Session, command
 if TYPE_CHECKING:
     from tessera.app import World
     from tessera.ownership.access import Effect, OrderState, ProductView
+    from tessera.units import Units
 
-__all__ = ["confirmed", "effects_json", "register", "show_effects"]
+__all__ = ["confirmed", "effects_json", "limit_of", "register", "show_effects"]
 
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
@@ -87,7 +88,8 @@ def register(app: typer.Typer) -> None:
             record = await session.asset(world, asset)
             kinds = {"calls": 1, "period": 2, "licence": 4}
             _one_of(kind, kinds, "--kind")
-            text = document.read_bytes() if document else f"licence of {record.slug}".encode()
+            _require_worth(kind, calls, lasts)
+            text = _text_of(document) or f"licence of {record.slug}".encode()
             short = licence or f"LicenseRef-{record.slug}"[:32]
             product = Product(
                 operator=world.address(operator or world.config.operator),
@@ -225,6 +227,7 @@ def register(app: typer.Typer) -> None:
                 order=redeem,
             )
             preview = f"{units} units of {view.symbol} for {world.currency.shown(cost)}"
+            limit = limit_of(world, max_cost, cost)
             data: dict[str, object] = {
                 "access": access.address,
                 "units": units,
@@ -237,7 +240,6 @@ def register(app: typer.Typer) -> None:
                 session.say({**data, "dry_run": True}, f"would buy {preview}", *lines)
                 return
             confirmed(session, f"Buy {preview}", yes=yes)
-            limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
             paid, number, tx_hash = await purchase(
                 buyer, access, currency, units, max_cost=limit, receiver=to, order=redeem
             )
@@ -263,7 +265,7 @@ def register(app: typer.Typer) -> None:
         yes: _Yes = False,
     ) -> None:
         """Make an order of units of yours; the gateway honours it."""
-        from tessera.ownership.access import Effect, read_product
+        from tessera.ownership.access import Effect, check_units, read_product
         from tessera.ownership.access import redeem as make
 
         async with session.world() as world:
@@ -278,6 +280,7 @@ def register(app: typer.Typer) -> None:
                 "owner": to,
                 "effects": effects_json(effects),
             }
+            await check_units(world.reader, access, sender.address, units)
             if dry_run:
                 await world.reader.read(access.redeem(units, to), sender=sender.address)
                 lines = show_effects(world, effects)
@@ -326,7 +329,7 @@ def register(app: typer.Typer) -> None:
             names = await token_names(world)
 
             def show(console: Any) -> None:
-                table = session.table("order!", "units>", "until", "state")
+                table = session.table("order!", "units>", "until!", "state")
                 for state in found:
                     table.add_row(
                         order_name(names, state.access, state.number),
@@ -453,6 +456,7 @@ def register(app: typer.Typer) -> None:
             cost, effects = await preview_rent(
                 world.reader, access, currency, number, seconds, renter=renter.address
             )
+            limit = limit_of(world, max_cost, cost)
             shown = f"order {name} for {lasts} at {world.currency.shown(cost)}"
             data: dict[str, object] = {
                 "access": access.address,
@@ -466,7 +470,6 @@ def register(app: typer.Typer) -> None:
                 session.say({**data, "dry_run": True}, f"would rent {shown}", *lines)
                 return
             confirmed(session, f"Rent {shown}", yes=yes)
-            limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
             paid, until, tx_hash = await take(
                 renter, access, currency, number, seconds, max_cost=limit
             )
@@ -560,6 +563,29 @@ def confirmed(session: Session, question: str, *, yes: bool) -> None:
     typer.confirm(f"{question}?", abort=True, err=True)
 
 
+def limit_of(world: World, max_cost: str | None, cost: Units) -> Units:
+    """Return the most that may be paid: `--max-cost`, or what it costs now.
+
+    Raises
+    ------
+    StaleQuote
+        It costs more.
+    """
+    from tessera.errors import StaleQuote
+
+    if max_cost is None:
+        return cost
+    limit = world.currency.parse(max_cost, "--max-cost")
+    if cost > limit:
+        raise StaleQuote(
+            "cost",
+            found=world.currency.shown(cost),
+            wanted=f"at most {world.currency.shown(limit)}, as --max-cost says",
+            next_step="take less, or pay more",
+        )
+    return limit
+
+
 def effects_json(effects: Sequence[Effect]) -> list[dict[str, str]]:
     """Return effects as JSON values."""
     return [
@@ -589,6 +615,27 @@ def show_effects(world: World, effects: Sequence[Effect]) -> list[str]:
             shown = f"{number} {effect.symbol}"
         lines.append(f"  {effect.account}  {sign}{shown}  {effect.why}")
     return lines
+
+
+def _require_worth(kind: str, calls: int, lasts: str) -> None:
+    """Refuse a unit that is worth nothing because its size was left out."""
+    from tessera.errors import InputError
+
+    if kind == "calls" and calls < 1:
+        raise InputError("--calls", found=calls, wanted="1 or more for each unit")
+    if kind == "period" and parse_duration(lasts, "--lasts") < 1:
+        raise InputError("--lasts", found=lasts, wanted="a time for each unit, such as 30d")
+
+
+def _text_of(document: Path | None) -> bytes:
+    from tessera.errors import InputError
+
+    try:
+        return document.read_bytes() if document else b""
+    except OSError as error:
+        raise InputError(
+            f"--document {document}", found=error.strerror or "nothing", wanted="a file"
+        ) from error
 
 
 def _one_of(value: str, allowed: dict[str, int], option: str) -> None:

@@ -129,7 +129,7 @@ def _show(session: Session, world: World, console: Console, found: Disclosure) -
     if not found.complete:
         console.print("others may hold more than the last of these", markup=False)
     if found.vesting:
-        calendar = session.table("still locked at", "shares>", "part>")
+        calendar = session.table("still locked at!", "shares>", "part>")
         last = None
         for row in found.calendar:
             if row.locked != last:
@@ -143,7 +143,7 @@ def _show(session: Session, world: World, console: Console, found: Disclosure) -
             markup=False,
         )
     if found.revenue:
-        revenue = session.table("earned from", "to", "holders' revenue>", "commons>")
+        revenue = session.table("earned from!", "to!", "holders' revenue>", "commons>")
         for span in found.revenue:
             revenue.add_row(
                 shown_time(span.first),

@@ -107,6 +107,7 @@ def _register_locks(govern: typer.Typer) -> None:
         yes: _Yes = False,
     ) -> None:
         """Take the shares of a lock back."""
+        from tessera.errors import NotFound
         from tessera.ownership import governance
 
         async with session.world() as world:
@@ -114,6 +115,13 @@ def _register_locks(govern: typer.Typer) -> None:
             governor, who = world.deployment.governor, session.actor("holder")
             if dry_run:
                 row = await world.reader.read(governor.lock_of(record.asset, number))
+                if not row[1]:
+                    raise NotFound(
+                        f"lock {number} of {record.slug}",
+                        found="none",
+                        wanted="one of yours",
+                        next_step=f"tessera govern locks {record.slug}",
+                    )
                 session.say(
                     {"amount": str(row[1]), "free_from": row[3], "dry_run": True},
                     f"would take {shown_shares(row[1])} shares back, from {shown_time(row[3])} on",
@@ -140,7 +148,7 @@ def _register_locks(govern: typer.Typer) -> None:
                 world.reader, governor, record.asset, owner=owner, first=world.deployment.since
             )
             earned = await world.reader.read(governor.claimable(record.asset, owner), at="pending")
-            table = session.table("lock>", "shares>", "since", "free from", "backs>")
+            table = session.table("lock>", "shares>", "since!", "free from!", "backs>")
             for each in found:
                 table.add_row(
                     str(each.number), shown_shares(each.amount), shown_time(each.since),

@@ -101,9 +101,9 @@ async def find_order(session: Session, world: World, text: str) -> tuple[Access,
     InputError
         It is no PRODUCT/NUMBER, or the asset has several products.
     NotFound
-        There is no such product.
+        There is no such product or order.
     """
-    from tessera.errors import InputError
+    from tessera.errors import InputError, NotFound
 
     product, _, number = text.rpartition("/")
     if not product or not (number.isascii() and number.isdigit()):
@@ -113,4 +113,13 @@ async def find_order(session: Session, world: World, text: str) -> tuple[Access,
             wanted="PRODUCT/NUMBER, such as my-model/1",
             next_step="tessera access orders",
         )
-    return await find_access(session, world, product), int(number)
+    access = await find_access(session, world, product)
+    made = (await world.reader.read(access.state()))[1]
+    if not 1 <= int(number) <= made:
+        raise NotFound(
+            f"order {text}",
+            found="none",
+            wanted=f"1 to {made}" if made else "a product with orders",
+            next_step="tessera access orders",
+        )
+    return access, int(number)

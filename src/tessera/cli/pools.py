@@ -30,13 +30,17 @@ __all__ = ["register"]
 _MONEY = "money"
 _FEES = {5: 0, 30: 1, 100: 2, 300: 3}
 _Token = Annotated[
-    str, typer.Argument(help="An asset with shares, or the address of a share or an access.")
+    str, typer.Argument(help="An asset with shares, a product's symbol, or an address.")
 ]
 _Amount = Annotated[
     str, typer.Argument(help="How much of what you give; with --out, of what you get.")
 ]
-_Given = Annotated[str, typer.Argument(help="What you give: money, an asset, or an address.")]
-_Got = Annotated[str, typer.Argument(help="What you get: money, an asset, or an address.")]
+_Given = Annotated[
+    str, typer.Argument(help="What you give: money, an asset, a product, or an address.")
+]
+_Got = Annotated[
+    str, typer.Argument(help="What you get: money, an asset, a product, or an address.")
+]
 _Out = Annotated[bool, typer.Option("--out", help="The amount is what you get.")]
 _Slippage = Annotated[str, typer.Option(help="Percent that the price may get worse meanwhile.")]
 _Lasts = Annotated[str, typer.Option(help="Nothing happens later than this: 30s, 5m.")]
@@ -452,8 +456,12 @@ async def _side(session: Session, world: World, name: str) -> _Side:
             # What has no pool must at least be ours, so that its name and decimals can be believed.
             address = (await find_access(session, world, name)).address
     else:
-        record = await session.asset(world, name)
-        address = (await world.share(record.asset)).address
+        await world.directory.refresh()
+        if world.directory.by_slug(name) is None and not name.isdigit():
+            address = (await find_access(session, world, name)).address
+        else:
+            record = await session.asset(world, name)
+            address = (await world.share(record.asset)).address
     symbol = await world.reader.read(Share(address).symbol())
     return _Side(address, symbol, await world.reader.read(Share(address).decimals()))
 

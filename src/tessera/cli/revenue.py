@@ -442,7 +442,7 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
     if found.vestings:
         from tessera.ownership.vesting import calendar
 
-        table = session.table("unlocks at", "in all>", "released>")
+        table = session.table("unlocks at!", "in all>", "released>")
         for grant in found.vestings:
             for step in calendar(grant.schedule):
                 table.add_row(

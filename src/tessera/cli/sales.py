@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, show_effects
+from tessera.cli.access import confirmed, effects_json, limit_of, show_effects
 from tessera.cli.amounts import (
     parse_duration,
     parse_percent,
@@ -238,6 +238,7 @@ def register(app: typer.Typer) -> None:
             preview = (
                 f"{shown_shares(got)} shares of {record.slug} cost {world.currency.shown(cost)}"
             )
+            limit = limit_of(world, max_cost, cost)
             effects = _trade_effects(world, record, view, buyer.address, got, -cost)
             data: dict[str, object] = {
                 "asset": str(record.asset),
@@ -255,11 +256,9 @@ def register(app: typer.Typer) -> None:
                 )
                 return
             confirmed(session, f"{preview}. Buy", yes=yes)
-            limit = cost if max_cost is None else world.currency.parse(max_cost, "--max-cost")
             await _require_money(session, world, cost)
             currency = world.deployment.currency
             if isinstance(sale, Curve):
-                _check_limit(cost, limit)
                 made = await curves.buy(
                     buyer, sale, currency, cost, least=least, now=now, listed=part
                 )
@@ -425,11 +424,14 @@ def register(app: typer.Typer) -> None:
                 first=world.deployment.since,
             )
             views = [await _read(world, sale) for sale in found]
+            await world.directory.refresh()
+            slugs = {record.share: record.slug for record in world.directory}
 
             def show(console: Any) -> None:
-                table = session.table("sale!", "kind", "stage", "price>", "raised>", "ends")
+                table = session.table("of", "sale!", "kind", "stage", "price>", "raised>", "ends!")
                 for view in views:
                     table.add_row(
+                        slugs.get(view.share, view.share),
                         view.address,
                         _kind_of(view),
                         view.stage.value,
@@ -666,18 +668,6 @@ def _no_pool() -> Liquidity:
 
 def _soft_cap(sales: Sequence[Sale], auctions: Sequence[AuctionSale]) -> int:
     return sum(sale.soft_cap for sale in sales) + sum(sale.soft_cap for sale in auctions)
-
-
-def _check_limit(cost: int, limit: int) -> None:
-    from tessera.errors import StaleQuote
-
-    if cost > limit:
-        raise StaleQuote(
-            "cost of the shares",
-            found=cost,
-            wanted=f"at most {limit} base units",
-            next_step="ask for a new preview",
-        )
 
 
 # --- Presenting -----------------------------------------------------------------------------------

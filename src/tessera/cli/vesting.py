@@ -127,7 +127,7 @@ def _register_reading(vesting: typer.Typer) -> None:
             names = await token_names(world)
 
             def show(console: Any) -> None:
-                table = session.table("vesting!", "of", "in all>", "can be sent>", "sent>", "ends")
+                table = session.table("vesting!", "of", "in all>", "can be sent>", "sent>", "ends!")
                 for view in views:
                     table.add_row(
                         view.address,

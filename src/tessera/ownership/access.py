@@ -26,6 +26,7 @@ __all__ = [
     "OrderState",
     "ProductView",
     "buy",
+    "check_units",
     "create",
     "find_product",
     "find_products",
@@ -395,6 +396,24 @@ async def buy(
     return Units(paid), number, receipt.tx_hash
 
 
+async def check_units(reader: ChainReader, access: Access, owner: str, units: int) -> None:
+    """Refuse to redeem what is not there.
+
+    Raises
+    ------
+    InputError
+        The owner has fewer, or none are to be redeemed.
+    """
+    held = await reader.read(access.balanceOf(owner))
+    if not 0 < units <= held:
+        raise InputError(
+            f"units of {owner}",
+            found=held,
+            wanted=f"the {units} to redeem" if units > 0 else "a number above 0",
+            next_step="buy some: tessera access buy",
+        )
+
+
 async def redeem(sender: Sender, access: Access, units: int, *, owner: str) -> tuple[int, str]:
     """Make an order of the sender's units; its number and the transaction.
 
@@ -403,14 +422,7 @@ async def redeem(sender: Sender, access: Access, units: int, *, owner: str) -> t
     InputError
         The sender has fewer.
     """
-    held = await sender.reader.read(access.balanceOf(sender.address))
-    if not 0 < units <= held:
-        raise InputError(
-            f"units of {sender.address}",
-            found=held,
-            wanted=f"the {units} to redeem" if units > 0 else "a number above 0",
-            next_step="buy some: tessera access buy",
-        )
+    await check_units(sender.reader, access, sender.address, units)
     receipt = await sender.send(access.redeem(units, owner))
     return receipt.one_of(Ordered, address=access.address).order, receipt.tx_hash
 

@@ -243,3 +243,33 @@ def test_an_operator_honours_what_is_worth_its_work(world: Program, tmp_path: Pa
     hasty = world(*call, "HASTY/1")
     assert "'a serve window of 200 s', wanted 300 s or more" in hasty.err
     assert world.ok(*call, "PAID/1")["outputs"] == [{"output": 2.0}]
+
+
+def test_what_cannot_be_is_refused_before_it_is_asked(world: Program, tmp_path: Path) -> None:
+    """Dry runs said what would be done where nothing could be, and costs in base units."""
+    world.ok("publish", write_bundle(tmp_path / "asked", "asked"))
+    make = ("access", "create", "asked", "--price", "1", "--units", "9", "--dry-run", "--kind")
+    for kind, said in (
+        (("calls",), "--calls: found 0"),
+        (("period",), "--lasts: found '0', wanted a time for each unit"),
+        (("licence", "--document", tmp_path / "none"), "wanted a file"),
+    ):
+        refused = world(*make, *kind)
+        assert (refused.code, said in refused.err) == (2, True), refused.err
+    world.ok(*(word for word in make if word != "--dry-run"), "licence")
+    none = world("access", "order", "asked/1")
+    assert (none.code, "wanted a product with orders" in none.err) == (2, True)
+    redeemed = world("access", "redeem", "asked", "1", "--dry-run")
+    assert (redeemed.code, "buy some: tessera access buy" in redeemed.err) == (2, True)
+    dear = world("access", "buy", "ASKED-LICENCE", "1", "--max-cost", "0.5", "--dry-run")
+    assert (dear.code, "found '1.00 TUSD', wanted at most 0.50 TUSD" in dear.err) == (4, True)
+    assert world("market", "pools", "ASKED-LICENCE").code == 2
+
+    world.ok("tokenize", "asked", "--supply", "100")
+    unlocked = world("govern", "unlock", "asked", "9", "--dry-run")
+    assert (unlocked.code, "tessera govern locks asked" in unlocked.err) == (2, True)
+    sale = world.ok("offer", "asked", "--shares", "10", "--price", "1")["sale"]
+    listed = world("sales", "list", COLUMNS="60").out
+    (line,) = [line for line in listed.splitlines() if sale in line]
+    assert line.split()[0] == "asked"
+    assert line.rstrip().endswith(" UTC")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from rig.contract import NOBODY, refused
+from rig.drawing import mostly
 from rig.effort import times
 from rig.people import Person, person
 from rig.system import DAY, TERMS_GRACE, deploy_world
@@ -31,12 +31,6 @@ BPS = st.one_of(
     st.integers(0, 10_000),
     st.sampled_from([0, 1, 9_500, 9_501, 10_000, 10_001, 2**16, 2**255]),
 )
-
-
-def mostly(good: Sequence[Any], *odd: Any) -> st.SearchStrategy[Any]:
-    """Draw what is allowed, but seldom enough something odd for most calls to be refused for one
-    reason at most."""
-    return st.sampled_from([*good] * -(-7 * len(odd) // len(good)) + [*odd])
 
 
 HONEST = mostly([True], False)

@@ -109,6 +109,10 @@ class AccessUnitsOutOfRange(_Refusal):
     """access: units out of range"""
 
 
+class AccessWithALimitAccountsBuyForThemselves(_Refusal):
+    """access: with a limit, accounts buy for themselves"""
+
+
 class AllocationClaimedAlready(_Refusal):
     """allocation: claimed already"""
 
@@ -1218,6 +1222,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "access: the operator may still serve": AccessTheOperatorMayStillServe,
     "access: the right ends before the rent": AccessTheRightEndsBeforeTheRent,
     "access: units out of range": AccessUnitsOutOfRange,
+    "access: with a limit, accounts buy for themselves": AccessWithALimitAccountsBuyForThemselves,
     "allocation: claimed already": AllocationClaimedAlready,
     "allocation: currency refused the transfer": AllocationCurrencyRefusedTheTransfer,
     "allocation: only the launchpad": AllocationOnlyTheLaunchpad,
@@ -1504,6 +1509,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "access: served already": "the operator proved service within its window; nothing is refunded",
     "access: the operator may still serve": "wait until the product's serve window is over",
     "access: the right ends before the rent": "rent it for less time",
+    "access: with a limit, accounts buy for themselves": "let the account that is to have the units buy them",
     "auction: not closed": "close it first, once it is over; anyone may",
     "auction: not over yet": "wait until its end, or until the bids buy everything",
     "auction: over": "it takes no more bids; collect, or take the refund",

@@ -157,6 +157,7 @@ MASK_40: constant(uint256) = 2**40 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 PROVED: constant(uint256) = 2**232
 VOID: constant(uint256) = 2**233
+AT_ONCE: constant(uint256) = 2**234
 CLOSED: constant(uint256) = 2**255
 
 NAME_HASH: constant(bytes32) = keccak256("Tessera Access")
@@ -176,13 +177,13 @@ version: public(constant(String[1])) = "1"
 
 # sold and not refunded (64) | orders made (63) << 64 | units in orders not yet proved or given up (64) << 127 | closed
 book: uint256
-# owner (160) | units (32) | time (40) | proved (1) | void (1)
+# owner (160) | units (32) | time (40) | proved (1) | void (1) | made by the purchase itself (1)
 orders: HashMap[uint256, uint256]
 # renter (160) | until (40)
 renters: HashMap[uint256, uint256]
 # price of a day (96) | most seconds (40)
 offers: HashMap[uint256, uint256]
-# Units that an account ever bought here; kept only where there is a limit.
+# Units that an account bought here and did not give back in the order it bought; kept only where there is a limit.
 bought_by: public(HashMap[address, uint256])
 
 
@@ -199,7 +200,8 @@ def __init__(currency: address, channels: address, registry: address):
 @external
 def buy(amount: uint256, receiver: address = msg.sender) -> uint256:
     """
-    @notice Buy units for `receiver`. The money waits here until an order made of them was served.
+    @notice Buy units for `receiver`. The money waits here until an order made of them was served. Where each account
+            may have so many only, it buys them itself.
     @return What it cost, in base units.
     """
     cost: uint256 = self._sell(amount, receiver, 0)
@@ -221,17 +223,18 @@ def redeem(units: uint256, owner: address = msg.sender) -> uint256:
     log erc20.Transfer(sender=msg.sender, receiver=empty(address), value=units)
     book: uint256 = self.book + (1 << 64) + (units << 127)
     self.book = book
-    return self._order(book, units, owner)
+    return self._order(book, units, owner, 0)
 
 
 @external
 def buy_and_redeem(units: uint256, owner: address = msg.sender) -> uint256:
     """
-    @notice Buy units and make an order of `owner` from them. No token moves, since none would stay.
+    @notice Buy units and make an order of `owner` from them. No token moves, since none would stay. Where each account
+            may have so many only, it buys them itself; what it gets back in time it may buy again.
     @return The order's number.
     """
     cost: uint256 = self._sell(units, owner, (1 << 64) + (units << 127))
-    order: uint256 = self._order(self.book, units, owner)
+    order: uint256 = self._order(self.book, units, owner, AT_ONCE)
     self._take(cost)
     return order
 
@@ -250,6 +253,8 @@ def _sell(amount: uint256, receiver: address, more: uint256) -> uint256:
         amount != 0 and amount <= ((numbers >> 160) & MASK_64) - (book & MASK_64)
     ), "access: not that many units left"
     if limits != 0:
+        # Else a stranger could use up what an account may have.
+        assert msg.sender == receiver, "access: with a limit, accounts buy for themselves"
         in_all: uint256 = self.bought_by[receiver] + amount
         assert in_all <= limits, "access: above the limit for one account"
         self.bought_by[receiver] = in_all
@@ -261,7 +266,7 @@ def _sell(amount: uint256, receiver: address, more: uint256) -> uint256:
 
 
 @internal
-def _order(book: uint256, units: uint256, owner: address) -> uint256:
+def _order(book: uint256, units: uint256, owner: address, marks: uint256) -> uint256:
     """
     @dev Write an order; the book counts it and its units already.
     """
@@ -269,7 +274,9 @@ def _order(book: uint256, units: uint256, owner: address) -> uint256:
     assert units != 0 and units <= MASK_32, "access: units out of range"
     assert units == 1 or self._kind() & (COUNT | PERIOD) != 0, "access: a licence is one unit"
     number: uint256 = (book >> 64) & (2**63 - 1)
-    self.orders[number] = convert(owner, uint256) | (units << 160) | (block.timestamp << 192)
+    self.orders[number] = (
+        convert(owner, uint256) | (units << 160) | (block.timestamp << 192) | marks
+    )
     log Ordered(order=number, owner=owner, units=units)
     return number
 
@@ -402,6 +409,9 @@ def _give_back(order: uint256, word: uint256, receiver: address, declined: bool)
     self.orders[order] = word | VOID
     # Not sold after all: they may be sold again, and no order waits for them.
     self.book -= units + (units << 127)
+    if word & AT_ONCE != 0 and clones._argument(self, 7) >> 160 != 0:
+        # Nor counted against the limit of its owner, who bought them; units that came by hand were counted elsewhere.
+        self.bought_by[convert(word & MASK_160, address)] -= units
     amount: uint256 = units * (clones._argument(self, 2) & MASK_96)
     log Refunded(
         order=order,

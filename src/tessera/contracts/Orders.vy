@@ -333,7 +333,9 @@ def eip712Domain() -> (
 @pure
 def _cost(order: Order, amount: uint256) -> uint256:
     """
-    @dev Rounded up: in however many parts an order is filled, the maker gets at least the price.
+    @dev Rounded up: in however many parts an order is filled, the taker gives at least the price. What a seller of
+         Access gets is less by the royalty, which each part rounds up to a base unit for the Till: a hundred units for
+         a hundred base units, filled one by one, leave nothing of them.
     """
     return (amount * order.buy_amount + order.sell_amount - 1) // order.sell_amount
 

@@ -306,7 +306,8 @@ async def preview_buy(
     Closed
         The product is not on sale.
     InputError
-        So many units are not left or not allowed, or the buyer has too little money.
+        So many units are not left or not allowed, the buyer may not buy for another account, or
+        has too little money.
     """
     view = await read_product(reader, access)
     if not view.on_sale:
@@ -318,6 +319,12 @@ async def preview_buy(
         )
     most = view.left
     if view.most_per_account:
+        if buyer != receiver:
+            raise InputError(
+                f"buyer of {view.symbol}",
+                found=buyer,
+                wanted=f"{receiver}: where each account may have so many, it buys them itself",
+            )
         bought = await reader.read(access.bought_by(receiver))
         most = min(most, max(0, view.most_per_account - bought))
     if not 0 < units <= most:

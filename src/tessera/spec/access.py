@@ -148,6 +148,7 @@ class OrderRow:
     ordered_at: int
     proved: bool = False
     void: bool = False
+    at_once: bool = False
     renter: Address = ZERO_ADDRESS
     rented_until: int = 0
     daily_price: int = 0
@@ -178,9 +179,9 @@ class AccessModel:
 
     # --- Buying and redeeming -------------------------------------------------------------------
 
-    def buy(self, receiver: Address, amount: int) -> int:
+    def buy(self, buyer: Address, receiver: Address, amount: int) -> int:
         """Sell units; what they cost, base units."""
-        cost = self._sell(receiver, amount)
+        cost = self._sell(buyer, receiver, amount)
         self._count(receiver, amount)
         self.supply += amount
         self.balances[receiver] += amount
@@ -194,19 +195,24 @@ class AccessModel:
         self.supply -= units
         return self._order(units, owner, now)
 
-    def buy_and_redeem(self, units: int, owner: Address, now: int) -> tuple[int, int]:
+    def buy_and_redeem(
+        self, buyer: Address, units: int, owner: Address, now: int
+    ) -> tuple[int, int]:
         """Sell units and make an order of `owner` from them; what it cost, and its number."""
-        cost = self._sell(owner, units)
+        cost = self._sell(buyer, owner, units)
         self._check_order(units, owner)
         self._count(owner, units)
-        return cost, self._order(units, owner, now)
+        number = self._order(units, owner, now)
+        self.orders[number].at_once = True
+        return cost, number
 
-    def _sell(self, receiver: Address, amount: int) -> int:
+    def _sell(self, buyer: Address, receiver: Address, amount: int) -> int:
         product = self.product
         _require(self.on_sale, "access: not on sale")
         _require(receiver != ZERO_ADDRESS, "access: receiver is the zero address")
         _require(0 < amount <= product.cap - self.sold, "access: not that many units left")
         if product.most_per_account:
+            _require(buyer == receiver, "access: with a limit, accounts buy for themselves")
             in_all = self.bought_by[receiver] + amount
             _require(in_all <= product.most_per_account, "access: above the limit for one account")
         return amount * product.price
@@ -287,6 +293,8 @@ class AccessModel:
         order.void = True
         self.sold -= order.units
         self.pending -= order.units
+        if order.at_once and self.product.most_per_account:
+            self.bought_by[order.owner] -= order.units
         return order.units * self.product.price
 
     # --- Rent -----------------------------------------------------------------------------------

@@ -176,3 +176,24 @@ def test_a_dearer_cut_later_takes_nothing_of_earlier_sales(shop: Shop) -> None:
     assert shop.prove(shop.use(order, shop.consumer)) == 1
     shop.access("flush")
     assert world.channels("credit_of", shop.operator.address) == PRICE * 20 // 100
+
+
+@pytest.mark.parametrize("how", ["buy", "buy_and_redeem"])
+def test_a_stranger_does_not_use_up_what_a_consumer_may_have(
+    world: World, attacker: Person, consumer: Person, how: str
+) -> None:
+    """Order a consumer's free units for him, let the window end, and give the order back.
+
+    It cost gas only, and left the consumer "above the limit for one account" for ever. Now he alone
+    buys what is counted against him, and what was not served counts no longer.
+    """
+    shop = open_shop(world, price=0, most_per_account=1)
+    with refused("access: with a limit, accounts buy for themselves"):
+        shop.access(how, 1, consumer.address, by=attacker.address)
+    order = shop.order(by=consumer)
+    world.wait(DAY + 1)
+    shop.access("refund_for", order, by=attacker.address)
+    order = shop.order(by=consumer)
+    assert shop.prove(shop.use(order, consumer)) == 1
+    with refused("access: above the limit for one account"):
+        shop.order(by=consumer)

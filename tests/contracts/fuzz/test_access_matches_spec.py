@@ -52,7 +52,8 @@ def test_an_order_of_any_size(kind: int, per_unit: int, units: int) -> None:
     shop = _shop(kind=kind, per_unit=per_unit, cap=2**64 - 1, price=1)
     model = AccessModel(shop.terms.product())
     order = shop.order(units)
-    assert model.buy_and_redeem(units, key_of(shop.consumer), shop.world.now) == (units, order)
+    who = key_of(shop.consumer)
+    assert model.buy_and_redeem(who, units, who, shop.world.now) == (units, order)
     assert shop.access("valid_until", order) == model.valid_until(order)
     assert shop.access("units_of", order) == model.calls_of(order)
 

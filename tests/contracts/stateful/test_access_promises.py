@@ -95,7 +95,7 @@ class AccessPromises(RuleBasedStateMachine):
     def buy(self, buyer: Person, receiver: Person, amount: int) -> None:
         self._fund(buyer, amount * self.shop.terms.price)
         done = self._both(
-            lambda: self.model.buy(key_of(receiver), amount),
+            lambda: self.model.buy(key_of(buyer), key_of(receiver), amount),
             lambda: self.access("buy", amount, receiver.address, by=buyer.address),
         )
         if done:
@@ -107,7 +107,7 @@ class AccessPromises(RuleBasedStateMachine):
         self._fund(buyer, units * self.shop.terms.price)
         now = self.world.now
         done = self._both(
-            lambda: self.model.buy_and_redeem(units, key_of(owner), now),
+            lambda: self.model.buy_and_redeem(key_of(buyer), units, key_of(owner), now),
             lambda: self.access("buy_and_redeem", units, owner.address, by=buyer.address),
         )
         if done:
@@ -288,6 +288,8 @@ class AccessPromises(RuleBasedStateMachine):
         assert self.access("totalSupply") == model.supply == sum(model.balances.values())
         for who in PEOPLE:
             assert self.access("balanceOf", who.address) == model.balances[key_of(who)]
+            bought = self.access("bought_by", who.address)
+            assert bought == model.bought_by[key_of(who)] <= self.shop.terms.most_per_account
         assert self.access("state") == (
             model.sold,
             len(model.orders),

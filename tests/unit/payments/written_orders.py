@@ -33,7 +33,7 @@ class WrittenOrders:
         self.fails: list[Exception] = []
 
     def order(self, units: int = 1, owner: Signer = CONSUMER) -> int:
-        return self.model.buy_and_redeem(units, owner.address, int(self.clock()))[1]
+        return self.model.buy_and_redeem(owner.address, units, owner.address, int(self.clock()))[1]
 
     async def read_order(self, access: Address, order: int) -> RightView | None:
         self.reads += 1

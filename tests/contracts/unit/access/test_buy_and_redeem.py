@@ -88,11 +88,49 @@ def test_the_cap_and_the_account_limit(shop: Shop, buyer: Person, consumer: Pers
     assert product.access("bought_by", buyer.address) == 3
     with refused("access: above the limit for one account"):
         product.access("buy_and_redeem", 1, by=buyer.address)
+    product.world.fund(consumer, 10 * PRICE, spender=product.access)
     with refused("access: not that many units left"):
-        product.access("buy", 3, consumer.address, by=buyer.address)
-    product.access("buy", 2, consumer.address, by=buyer.address)
+        product.access("buy", 3, by=consumer.address)
+    product.access("buy", 2, by=consumer.address)
     with refused("access: not that many units left"):
         product.access("buy", 0, by=buyer.address)
+
+
+@pytest.mark.parametrize("given_up", ["refund", "refund_for", "decline"])
+def test_what_is_given_back_unserved_may_be_bought_again(
+    shop: Shop, consumer: Person, given_up: str
+) -> None:
+    product = shop.another(price=0, cap=9, most_per_account=2)
+    orders = [product.order(by=consumer) for _ in "12"]
+    assert product.access("bought_by", consumer.address) == 2
+    assert product.prove(product.use(orders[0], consumer)) == 1
+    if given_up != "decline":
+        product.world.wait(DAY + 1)
+    by = product.operator if given_up == "decline" else consumer
+    product.access(given_up, orders[1], by=by.address)
+    assert product.access("bought_by", consumer.address) == 1
+    assert product.access("state")[0] == 1
+    # As often as it was not served, and no more.
+    product.order(by=consumer)
+    with refused("access: above the limit for one account"):
+        product.order(by=consumer)
+
+
+def test_units_that_came_by_hand_do_not_widen_a_limit(
+    shop: Shop, consumer: Person, holder: Person
+) -> None:
+    """A friend's units, redeemed and given back, were counted for the friend and stay so."""
+    product = shop.another(price=0, cap=9, most_per_account=2)
+    product.access("buy", 2, by=holder.address)
+    product.access("transfer", consumer.address, 2, by=holder.address)
+    product.access("buy", 2, by=consumer.address)
+    order = product.access("redeem", 4, by=consumer.address)
+    product.world.wait(DAY + 1)
+    product.access("refund", order, by=consumer.address)
+    for who in (consumer, holder):
+        assert product.access("bought_by", who.address) == 2
+        with refused("access: above the limit for one account"):
+            product.order(by=who)
 
 
 def test_a_free_product_costs_nothing_and_has_limits(shop: Shop, consumer: Person) -> None:

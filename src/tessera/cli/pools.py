@@ -100,17 +100,19 @@ def _register_trades(market: typer.Typer) -> None:
             views = [await read_pool(world.reader, exchange, address) for address in tokens]
 
             def show(console: Any) -> None:
-                table = session.table("token", "price>", "tokens>", "money>", "fee>", "locked")
+                columns = ("token", "price>", "tokens>", "money>", "fee>", "locked", "address!")
+                table = session.table(*columns)
                 for view in views:
                     side = _Side(view.token, view.symbol, view.decimals)
                     locked = view.locked_until > world.now()
                     table.add_row(
-                        f"{view.symbol} {view.token}",
+                        view.symbol,
                         _price(world, view.price),
                         side.shown(view.tokens),
                         world.currency.shown(view.currency),
                         shown_percent(view.fee_bps),
                         f"until {shown_time(view.locked_until)}" if locked else "",
+                        view.token,
                     )
                 console.print(table if views else "nothing is traded yet: tessera market open")
 

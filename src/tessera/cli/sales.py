@@ -224,7 +224,9 @@ def register(app: typer.Typer) -> None:
             listed = read_list(buyers, decimals=_SHARE_DECIMALS) if buyers else None
             part = shown_part(view.allowed, listed, buyer.address)
             if isinstance(sale, Curve):
-                spend = curves.spend_for(view, amount)
+                most = min(view.cap_per_buyer, part[0] if part else view.cap_per_buyer)
+                most -= await world.reader.read(sale.bought(buyer.address))
+                spend = curves.spend_for(view, amount, most=Shares(most))
                 got, cost = await curves.preview_buy(
                     world.reader, sale, spend, buyer=buyer.address, now=now
                 )

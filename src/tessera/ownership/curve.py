@@ -29,7 +29,7 @@ from tessera.ownership.offering import (
 )
 from tessera.ownership.share import Claimed
 from tessera.spec import curve as spec
-from tessera.units import AssetId, Shares, Units, UnixSeconds
+from tessera.units import BPS, AssetId, Shares, Units, UnixSeconds
 
 __all__ = [
     "CurvePurchase",
@@ -185,8 +185,16 @@ async def read_curve(reader: ChainReader, curve: Curve, *, now: UnixSeconds) -> 
     )
 
 
-def spend_for(view: CurveView, amount: Shares) -> Units:
+def spend_for(view: CurveView, amount: Shares, *, most: Shares | None = None) -> Units:
     """Compute the least money that buys so many raw shares now, at most what the target lacks.
+
+    The last unit of money buys a dust of shares beyond `amount`. Where the buyer may not have
+    that, by a cap or a list, it is the most money that buys no more than `most`.
+
+    Parameters
+    ----------
+    most
+        Raw shares that the buyer may still buy; None: no matter.
 
     Raises
     ------
@@ -201,9 +209,11 @@ def spend_for(view: CurveView, amount: Shares) -> Units:
             wanted=f"more than 0 and fewer than {left}",
         )
     money = view.virtual_currency + view.raised
-    return Units(
-        min(spec.spend_for(left, money, amount, view.surcharge_bps), view.target - view.raised)
-    )
+    spend = min(spec.spend_for(left, money, amount, view.surcharge_bps), view.target - view.raised)
+    net = spend * BPS // (BPS + view.surcharge_bps)
+    if most is not None and amount <= most < left * net // (money + net):
+        spend -= 1
+    return Units(spend)
 
 
 async def preview_buy(

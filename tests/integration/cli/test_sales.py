@@ -118,6 +118,28 @@ def test_a_curve_is_bought_sold_back_to_and_graduates(world: Program, tmp_path: 
     assert int(ended["proceeds"]) in range(79 * UNIT, 81 * UNIT)
 
 
+def test_a_listed_curve_sells_a_whole_part_of_its_list(world: Program, tmp_path: Path) -> None:
+    """The last base unit of the price buys a dust of shares more, which the list does not have.
+
+    So whoever asked for just the listed part was refused by the chain.
+    """
+    _tokenized(world, tmp_path, "early")
+    holder = world.ok("portfolio", "holder")["account"]
+    buyers = tmp_path / "early.txt"
+    buyers.write_text(f"{holder} 60\n0x{'11' * 20} 40\n")
+    world.ok(
+        "offer", "early", "--kind", "curve", "--shares", "100", "--price", "1",
+        "--last-price", "4", "--list", buyers,
+    )  # fmt: skip
+    assert "--list FILE" in world("buy", "early", "1", "--yes").err
+    stranger = world("buy", "early", "1", "--list", buyers, "--yes", "--as", "consumer")
+    assert "wanted one of the 2 on the list" in stranger.err
+    bought = world.ok("buy", "early", "60", "--list", buyers)
+    assert 60 * SHARE - 10**12 < int(bought["shares"]) <= 60 * SHARE
+    too_much = world("buy", "early", "1", "--list", buyers, "--yes")
+    assert (too_much.code, "above the buyer's part of the list" in too_much.err) == (5, True)
+
+
 def test_a_part_of_the_proceeds_opens_the_pool(world: Program, tmp_path: Path) -> None:
     _tokenized(world, tmp_path, "pooled")
     world.ok(

@@ -194,6 +194,7 @@ def commands_of(page: Path) -> Iterator[list[str]]:
     """Each `tessera ...` of a page, in blocks and in the text, as words."""
     text = page.read_text(encoding="utf-8")
     blocks = "\n".join(body for kind, body in FENCE.findall(text) if kind in ("console", "sh"))
+    blocks = blocks.replace("\\\n> ", "")
     for line in re.findall(r"^(?:\$ )?(tessera .*)$", blocks, re.MULTILINE):
         yield shlex.split(line, comments=True)[1:]
     for code in re.findall(r"`(tessera [^`]+)`", prose(page)):

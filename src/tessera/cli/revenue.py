@@ -165,7 +165,7 @@ def register(app: typer.Typer) -> None:
         session: Session,
         account: Annotated[str | None, typer.Argument(help="Key or address; else --as.")] = None,
     ) -> None:
-        """Show what an account has: money, shares, grants, purchases, credit and channels."""
+        """Show what an account has: money, shares wherever they are, grants, credit, channels."""
         async with session.world() as world:
             address = world.address(account or session.actor("holder"))
             found = await _portfolio(world, address)

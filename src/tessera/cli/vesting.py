@@ -34,8 +34,7 @@ _Vesting = Annotated[str, typer.Argument(help="Address of the grant, from the li
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     vesting = typer.Typer(
-        help="Lock shares for somebody on a schedule; see and take what is free.",
-        no_args_is_help=True,
+        help="Lock shares on a schedule, and take what is free.", no_args_is_help=True
     )
     app.add_typer(vesting, name="vesting")
     _register_grant(vesting)

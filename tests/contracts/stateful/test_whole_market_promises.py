@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from rig.compiling import compiled
 from rig.contract import NOBODY, Contract, deployed
 from rig.effort import times
-from rig.engines import Reverted
+from rig.engines import Log, Reverted
 from rig.governing import DISCOUNT, ENDPOINT, PARENT, PAYMENT, PRODUCT, SALE, action
 from rig.licences import LicenceRules
 from rig.people import Person, person
@@ -177,9 +177,12 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
         self._change_mind(min(n for n, (who, _, _) in self.locks.items() if who is FOUNDER),
                           MOST_BACKED + 1)  # fmt: skip
         assert max(len(backed) for backed in self.backed.values()) > MOST_BACKED
-        for proposal in sorted(self.proposals)[:2]:
+        self.propose(FOUNDER, "product", HOLDERS[0])
+        product = max(self.proposals)
+        for proposal in (*sorted(self.proposals)[:2], product):
             self._vote(proposal, support=True)
         self._pass(2)
+        self._pass(product)
 
     def _open_sale(
         self, kind: str, soft: Fraction, pool_bps: int, locked: int, surcharge_bps: int
@@ -242,6 +245,8 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
         self.backed: defaultdict[int, list[int]] = defaultdict(list)
         self.proposals: dict[int, tuple[Any, int, bool]] = {}
         self.contributed: set[int] = set()
+        # Products that holders voted for; each consumer has one unit.
+        self.voted: list[Contract] = []
         self.splits = {0: None, self.terms: self._split(self.terms)}
 
     # --- Doing things -----------------------------------------------------------------------------
@@ -683,6 +688,7 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
     def _execute(self, number: int) -> None:
         what, proposed_at, grave = self.proposals[number]
         done = self._try(KEEPER, self.governor, "execute", self.asset, number, what)
+        logs = self.governor.logs
         if done is not None:
             wait = VOTING_TIME + TIMELOCK + (EXIT_DELAY if grave else 0)
             assert self.world.now >= proposed_at + wait
@@ -691,10 +697,29 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
             assert yes > no
             if grave:
                 assert 3 * yes >= 2 * SUPPLY
+            if what[0] == PRODUCT:
+                self._sell_what_was_voted_for(logs)
             for terms in range(1, 8):
                 split = self._split_if_any(terms)
                 if split is not None and terms not in self.splits:
                     self.splits[terms] = split
+
+    def _sell_what_was_voted_for(self, logs: list[Log]) -> None:
+        """The holders made a product: it is theirs, and its units are backed as others are."""
+        storefront = self.world.storefront
+        (made,) = (
+            event.arguments["access"]
+            for log in logs
+            if log.address == storefront.address
+            and (event := storefront.interface.event(log)) is not None
+            and event.name == "ProductCreated"
+        )
+        assert storefront("asset_of", made) == self.asset
+        product = Contract(self.world.engine, compiled("Access"), made)
+        self.voted.append(product)
+        for who in CONSUMERS:
+            self._must(who, self.currency, "approve", made, UNLIMITED)
+            self._must(who, product, "buy", 1)
 
     def _split_if_any(self, terms: int) -> Any:
         try:
@@ -812,6 +837,9 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
         assert held(self.currency, self.governor) >= reserved
         assert reserved >= self.governor("treasury_of", self.asset)
         assert held(self.currency, self.access) >= self.access("backing")
+        for product in self.voted:
+            backing = product("backing")
+            assert held(self.currency, product) >= backing == len(CONSUMERS) * 2 * PRICE
         assert held(self.share, self.allocation) >= self.allocation("left")
         self._sale_is_solvent()
         launchpad = self.world.launchpad
@@ -837,7 +865,7 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
 
     @invariant()
     def conserved(self) -> None:
-        for token in (self.currency, self.share, self.access, self.licence):
+        for token in (self.currency, self.share, self.access, self.licence, *self.voted):
             book = self.sums.of[token.address]
             for account, held in book.items():
                 if self.steps % EVERY == 0 or (token.address, account) in self.sums.touched:

@@ -7,7 +7,7 @@ seconds. What the contract reverts raises `TransactionReverted` with the same st
 nothing.
 
 Invariants `terms_at_call` and `holders_floor`; held against the contract by
-`test_registry_matches_spec.py`.
+`test_registry_matches_spec.py` and by the machine `MarketPromises`.
 """
 
 from __future__ import annotations

@@ -264,15 +264,17 @@ def _register_proposals(govern: typer.Typer) -> None:
                 )
                 return
             if not session.as_json:
-                for line in _told(world, view, changes):
+                for line in _plan(world, view, changes):
                     session.note(line)
             confirmed(session, f"Vote {answer}", yes=yes)
             weight, tx_hash = await governance.vote(
                 world.sender(who), governor, view, answer == "yes", first=world.deployment.since
             )
+            now, _ = await _read(world, record, number)
             session.say(
-                {"proposal": number, "weight": str(weight), "transaction": tx_hash},
+                {**_json(now), "weight": str(weight), "transaction": tx_hash},
                 f"{answer} with {shown_shares(weight)} shares",
+                *_standing(now),
             )
 
     @command(govern)
@@ -317,11 +319,12 @@ def _register_proposals(govern: typer.Typer) -> None:
                 )
                 return
             if not session.as_json:
-                for line in _told(world, view, changes):
+                for line in _plan(world, view, changes):
                     session.note(line)
             confirmed(session, "Execute it", yes=yes)
             tx_hash = await governance.execute(world.sender(who), governor, view)
-            session.say({"proposal": number, "transaction": tx_hash}, "executed")
+            now, _ = await _read(world, record, number)
+            session.say({**_json(now), "transaction": tx_hash}, _state(now))
 
     @command(govern)
     async def renew(
@@ -713,12 +716,22 @@ def _why_grave(action: Action) -> str:
 
 
 def _told(world: World, view: ProposalView, changes: list[Change]) -> list[str]:
+    return [*_plan(world, view, changes), *_standing(view)]
+
+
+def _plan(world: World, view: ProposalView, changes: list[Change]) -> list[str]:
+    """Tell what does not change as long as the proposal is there."""
     return [
         f"proposal {view.number}, called {view.title!r} by {view.proposer}",
         f"kind      {_kind(view.action)}",
         *_change_lines(world, changes),
         f"takes     {shown_shares(view.needed)} yes"
         + (f", two thirds of the supply: {_why_grave(view.action)}" if view.grave else ""),
+    ]
+
+
+def _standing(view: ProposalView) -> list[str]:
+    return [
         f"votes     {shown_shares(view.yes)} yes, {shown_shares(view.no)} no",
         f"state     {_state(view)}",
         f"vote      until {shown_time(view.voting_ends)}",

@@ -51,6 +51,11 @@ def test_access_is_made_bought_redeemed_and_refunded(world: Program, tmp_path: P
     shown = world.ok("access", "order", f"{access}/{direct['order']}")
     assert shown["state"] == "refunded"
     assert world("access", "buy", "0x" + "11" * 20, "--yes").code == 2
+    free = ("--kind", "calls", "--calls", "1", "--price", "0", "--units", "9", "--per-account", "1")
+    given = world.ok("access", "create", "licensed", *free, "--symbol", "FREE")["access"]
+    for_other = world("access", "buy", given, "1", "--for", "holder", "--yes")
+    assert (for_other.code, "it buys them itself" in for_other.err) == (2, True)
+    assert world.ok("access", "buy", given, "1")["cost"] == "0"
 
 
 def test_units_are_resold_by_signed_orders(world: Program, tmp_path: Path) -> None:

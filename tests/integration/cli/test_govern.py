@@ -65,13 +65,19 @@ def test_a_vote_raises_a_price_and_the_next_call_pays_it(world: Program, tmp_pat
     assert shown["locks"] == [1]
     voted = world.ok("govern", "vote", "voted", str(number), "yes")
     assert voted["weight"] == str(600 * 10**18)
-    world.ok("govern", "vote", "voted", str(number), "no", "--as", "publisher")
+    # What is told is what the chain has behind the vote, not what it had before.
+    assert (voted["yes"], voted["no"], voted["state"]) == (str(600 * 10**18), "0", "voting")
+    against = world("govern", "vote", "voted", str(number), "no", "--as", "publisher", "--yes")
+    assert "votes     600 yes, 100 no" in against.out
+    assert "votes " not in against.err
     early = world("govern", "execute", "voted", str(number), "--dry-run")
     assert "look at its state and times" in early.err
     held = world("govern", "unlock", "voted", "1", "--yes")
     assert held.code == 5
     wait_state(world, "voted", number, "ready")
-    world.ok("govern", "execute", "voted", str(number), "--as", "consumer")
+    done = world("govern", "execute", "voted", str(number), "--as", "consumer", "--yes")
+    assert done.out.splitlines()[-1] == "executed"
+    assert "ready" not in done.out + done.err
     (listed,) = world.ok("govern", "list", "voted")["proposals"]
     assert (listed["state"], listed["title"]) == ("executed", "dearer")
 
@@ -188,6 +194,9 @@ def test_holders_vote_for_what_is_sold_of_their_asset(world: Program, tmp_path: 
     worthless = world("access", "create", "shared", *terms, *mine, "--yes")
     assert (worthless.code, "--calls: found 0" in worthless.err) == (2, True)
     create = ("access", "create", "shared", *terms, "--calls", "10", *mine)
+    # What no vote could make is not put to one.
+    unlimited = world(*create, "--price", "0", "--yes")
+    assert (unlimited.code, "limit for each account" in unlimited.err) == (5, True)
     told = world(*create, "--dry-run").out
     assert "two thirds of the supply, and waits for the exit delay: rights once sold" in told
     assert "a unit is: none -> 10 calls" in told

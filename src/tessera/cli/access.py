@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +14,7 @@ from tessera.cli.amounts import (
     shown_percent,
     shown_time,
 )
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, limit_of, show_effects
 from tessera.cli.naming import (
     OrderName,
     ProductName,
@@ -28,15 +27,10 @@ from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
     from tessera.app import World
-    from tessera.ownership.access import Effect, OrderState, ProductView
-    from tessera.units import Units
+    from tessera.ownership.access import OrderState, ProductView
 
-__all__ = ["confirmed", "effects_json", "limit_of", "register", "show_effects"]
+__all__ = ["register"]
 
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 _MaxCost = Annotated[str | None, typer.Option(help="Refuse to pay more, in the currency.")]
 
 
@@ -73,8 +67,8 @@ def register(app: typer.Typer) -> None:
         name: Annotated[str | None, typer.Option(help="Of the token.")] = None,
         symbol: Annotated[str | None, typer.Option(help="Of the token.")] = None,
         operator: Annotated[str | None, typer.Option(help="Who serves it.")] = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Make a product: a token for the right to use an asset. If it has shares, propose one."""
         from tessera.bindings.storefront import Kind, Product
@@ -204,8 +198,8 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--for", help="Key or address that gets them.")
         ] = None,
         max_cost: _MaxCost = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Buy units, after a look at what they cost; the money waits until service is proved."""
         from tessera.ownership.access import buy as purchase
@@ -261,12 +255,13 @@ def register(app: typer.Typer) -> None:
         owner: Annotated[
             str | None, typer.Option("--for", help="Key or address whose order it is.")
         ] = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Make an order of units of yours; the gateway honours it."""
-        from tessera.ownership.access import Effect, check_units, read_product
+        from tessera.ownership.access import check_units, read_product
         from tessera.ownership.access import redeem as make
+        from tessera.ownership.effects import Effect
 
         async with session.world() as world:
             access = await find_access(session, world, product)
@@ -354,12 +349,13 @@ def register(app: typer.Typer) -> None:
         session: Session,
         order: OrderName,
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Take the money of an order back that the operator did not serve in time."""
-        from tessera.ownership.access import Effect, read_order, read_product
+        from tessera.ownership.access import read_order, read_product
         from tessera.ownership.access import refund as take_back
+        from tessera.ownership.effects import Effect
 
         async with session.world() as world:
             access, number = await find_order(session, world, order)
@@ -401,8 +397,8 @@ def register(app: typer.Typer) -> None:
         *,
         price_per_day: Annotated[str, typer.Option(help="In the currency.")] = "0",
         most: Annotated[str, typer.Option(help="Longest rent: 12h, 30d; 0 ends it.")] = "30d",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Offer an order of yours for rent; while it is rented you cannot use it."""
         from tessera.ownership.access import offer_rent
@@ -441,8 +437,8 @@ def register(app: typer.Typer) -> None:
         lasts: Annotated[str, typer.Argument(help="How long: 12h, 7d.")],
         *,
         max_cost: _MaxCost = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Rent somebody's order for a time; it ends by itself."""
         from tessera.ownership.access import preview_rent
@@ -487,8 +483,8 @@ def register(app: typer.Typer) -> None:
         price: Annotated[str, typer.Option(help="For all of them, in the currency.")],
         lasts: Annotated[str, typer.Option(help="Good for: 12h, 7d.")] = "7d",
         taker: Annotated[str | None, typer.Option(help="Only for this key or address.")] = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Offer units of yours to others by a signed order; the creator's royalty comes off."""
         from tessera.cli.orders import post
@@ -514,8 +510,8 @@ def register(app: typer.Typer) -> None:
         product: ProductName,
         *,
         on: Annotated[bool, typer.Option("--on/--off", help="Whether units are sold.")],
-        yes: _Yes = False,
-        dry_run: _DryRun = False,
+        yes: Yes = False,
+        dry_run: DryRun = False,
     ) -> None:
         """Stop or resume a product's sale; what was sold stays good. With shares, propose it."""
         from tessera.cli.govern import put
@@ -544,77 +540,7 @@ def register(app: typer.Typer) -> None:
             session.say({**data, "transaction": tx_hash}, f"{access.address} is {said}")
 
 
-# --- Shared with `tessera orders` -----------------------------------------------------------------
-
-
-def confirmed(session: Session, question: str, *, yes: bool) -> None:
-    """Ask before anything is signed; `--yes` or `--json` have said so already."""
-    from tessera.errors import InputError
-
-    if yes or session.as_json:
-        return
-    if not sys.stdin.isatty():
-        raise InputError(
-            question,
-            found="no terminal to ask at",
-            wanted="a yes",
-            next_step="add --yes; --dry-run shows every effect first",
-        )
-    typer.confirm(f"{question}?", abort=True, err=True)
-
-
-def limit_of(world: World, max_cost: str | None, cost: Units) -> Units:
-    """Return the most that may be paid: `--max-cost`, or what it costs now.
-
-    Raises
-    ------
-    StaleQuote
-        It costs more.
-    """
-    from tessera.errors import StaleQuote
-
-    if max_cost is None:
-        return cost
-    limit = world.currency.parse(max_cost, "--max-cost")
-    if cost > limit:
-        raise StaleQuote(
-            "cost",
-            found=world.currency.shown(cost),
-            wanted=f"at most {world.currency.shown(limit)}, as --max-cost says",
-            next_step="take less, or pay more",
-        )
-    return limit
-
-
-def effects_json(effects: Sequence[Effect]) -> list[dict[str, str]]:
-    """Return effects as JSON values."""
-    return [
-        {
-            "account": effect.account,
-            "token": effect.token,
-            "symbol": effect.symbol,
-            "change": str(effect.change),
-            "why": effect.why,
-        }
-        for effect in effects
-    ]
-
-
-def show_effects(world: World, effects: Sequence[Effect]) -> list[str]:
-    """Return effects as lines for people."""
-    from tessera.units import format_amount
-
-    money = world.deployment.currency.address
-    lines = []
-    for effect in effects:
-        sign, amount = "-" if effect.change < 0 else "+", abs(effect.change)
-        if effect.token == money:
-            shown = world.currency.shown(amount)
-        else:
-            number = format_amount(amount, decimals=effect.decimals, grouped=True)
-            shown = f"{number} {effect.symbol}"
-        lines.append(f"  {effect.account}  {sign}{shown}  {effect.why}")
-    return lines
+# --- Within ---------------------------------------------------------------------------------------
 
 
 def _require_worth(kind: str, calls: int, lasts: str) -> None:

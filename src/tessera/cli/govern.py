@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed
 from tessera.cli.amounts import (
     parse_percent,
     parse_shares,
@@ -15,6 +14,7 @@ from tessera.cli.amounts import (
     shown_shares,
     shown_time,
 )
+from tessera.cli.effects import DryRun, Yes, confirmed
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ __all__ = ["put", "register"]
 
 _Asset = Annotated[str, typer.Argument(help="Slug, URN or id.")]
 _Number = Annotated[int, typer.Argument(help="Number of the proposal.", min=1)]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 _Title = Annotated[str, typer.Option(help="For people; it decides nothing.")]
 _Operator = Annotated[str | None, typer.Option(help="Key or address; else the running one.")]
 
@@ -61,8 +57,8 @@ def _register_locks(govern: typer.Typer) -> None:
         asset: _Asset,
         shares: Annotated[str, typer.Argument(help="Whole shares.")],
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Lock shares, to vote and for a discount; they go on earning."""
         from tessera.bindings import Share
@@ -103,8 +99,8 @@ def _register_locks(govern: typer.Typer) -> None:
         asset: _Asset,
         number: Annotated[int, typer.Argument(help="Number of the lock.", min=1)],
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Take the shares of a lock back."""
         from tessera.errors import NotFound
@@ -235,8 +231,8 @@ def _register_proposals(govern: typer.Typer) -> None:
         number: _Number,
         answer: Annotated[str, typer.Argument(help="yes or no.")],
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Vote with all your locks that are older than the proposal."""
         from tessera.errors import InputError
@@ -278,9 +274,7 @@ def _register_proposals(govern: typer.Typer) -> None:
             )
 
     @command(govern)
-    async def cancel(
-        session: Session, asset: _Asset, number: _Number, *, yes: _Yes = False
-    ) -> None:
+    async def cancel(session: Session, asset: _Asset, number: _Number, *, yes: Yes = False) -> None:
         """Take a proposal of yours back."""
         from tessera.ownership import governance
 
@@ -298,8 +292,8 @@ def _register_proposals(govern: typer.Typer) -> None:
         asset: _Asset,
         number: _Number,
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Have done what was voted for. Anyone may."""
         from tessera.ownership import governance
@@ -334,8 +328,8 @@ def _register_proposals(govern: typer.Typer) -> None:
         operator: Annotated[
             str | None, typer.Option(help="Key or address; else all that know fewer parents.")
         ] = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Bind operators to parents that were added since their terms were written. Anyone may."""
         from tessera.ownership import governance
@@ -389,7 +383,7 @@ def _register_proposals(govern: typer.Typer) -> None:
         asset: _Asset,
         amount: Annotated[str, typer.Argument(help="In the currency.")],
         *,
-        yes: _Yes = False,
+        yes: Yes = False,
     ) -> None:
         """Put money into an asset's treasury; only a vote takes it out."""
         from tessera.ownership import governance
@@ -417,8 +411,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         folder: Annotated[Path, typer.Argument(help="With a tessera.toml at its top.")],
         *,
         title: _Title = "a new version",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """A new version, of a folder; the bundle is kept for the operator of this machine."""
         import asyncio
@@ -448,8 +442,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         cut: Annotated[str | None, typer.Option(help="Operator's part, percent.")] = None,
         url: Annotated[str | None, typer.Option(help="Of its gateway.")] = None,
         title: _Title = "an endpoint",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """An operator's listing: its price, its cut, its URL. What is not named stays as it is."""
         from tessera.bindings.governor import Price
@@ -486,8 +480,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         *,
         operator: _Operator = None,
         title: _Title = "the end of an endpoint",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """An operator's end; its cut lapses after the grace."""
         from tessera.ownership import governance
@@ -507,8 +501,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         min_locked: Annotated[str, typer.Option(help="Whole shares that a payer must lock.")] = "1",
         operator: _Operator = None,
         title: _Title = "a discount for who locks shares",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """A lower price for payers who locked shares, out of the holders' part."""
         from tessera.ownership import governance
@@ -531,8 +525,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         identifier: Annotated[str, typer.Option(help="Short name, as SPDX has them.")] = "",
         uri: Annotated[str, typer.Option(help="Where to read it.")] = "",
         title: _Title = "a licence",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """A document that is the asset's licence."""
         from tessera.ownership import governance
@@ -551,8 +545,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         amount: Annotated[str, typer.Argument(help="In the currency.")],
         *,
         title: _Title = "a payment out of the treasury",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """A payment out of the asset's treasury."""
         from tessera.ownership import governance
@@ -570,8 +564,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         royalty: Annotated[str, typer.Argument(help="Percent of each payment.")],
         *,
         title: _Title = "a royalty to a parent",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """A royalty to a further parent, for terms yet to be written; never taken back."""
         from tessera.ownership import governance

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, show_effects
 from tessera.cli.amounts import parse_duration, parse_shares, shown_shares, shown_time
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.naming import find_access, token_names
 from tessera.cli.session import Session, command
 
@@ -24,10 +24,6 @@ _Amount = Annotated[str, typer.Argument(help="Whole shares, or units of access."
 _Price = Annotated[str, typer.Option(help="For all of it, in the currency.")]
 _Lasts = Annotated[str, typer.Option(help="Good for: 12h, 7d.")]
 _Taker = Annotated[str | None, typer.Option(help="Only for this key or address.")]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +42,8 @@ def register(app: typer.Typer) -> None:
         price: _Price,
         lasts: _Lasts = "7d",
         taker: _Taker = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Sign and list an order to sell; nothing moves until somebody fills it."""
         await post(session, token, amount, price, lasts, taker, asks=True, dry_run=dry_run, yes=yes)
@@ -61,8 +57,8 @@ def register(app: typer.Typer) -> None:
         price: _Price,
         lasts: _Lasts = "7d",
         taker: _Taker = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Sign and list an order to buy; nothing moves until somebody fills it."""
         await post(
@@ -120,8 +116,8 @@ def register(app: typer.Typer) -> None:
         digest: Annotated[str, typer.Argument(help="The order's digest, from the book.")],
         amount: _Amount,
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Buy from an order that sells, or sell into one that buys, in part or whole."""
         from tessera.ownership.orders import fill as take
@@ -170,8 +166,8 @@ def register(app: typer.Typer) -> None:
         every: Annotated[
             bool, typer.Option("--all", help="All orders that you ever signed, listed or not.")
         ] = False,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """End an order of yours, or all of them at once, for good."""
         from tessera.errors import InputError

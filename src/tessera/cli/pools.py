@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, show_effects
 from tessera.cli.amounts import (
     parse_duration,
     parse_percent,
@@ -15,6 +14,7 @@ from tessera.cli.amounts import (
     shown_percent,
     shown_time,
 )
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.naming import find_access
 from tessera.cli.session import Session, command
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from tessera.app import World
-    from tessera.ownership.access import Effect
+    from tessera.ownership.effects import Effect
     from tessera.ownership.exchange import PoolView, Quote
 
 __all__ = ["register"]
@@ -44,10 +44,6 @@ _Got = Annotated[
 _Out = Annotated[bool, typer.Option("--out", help="The amount is what you get.")]
 _Slippage = Annotated[str, typer.Option(help="Percent that the price may get worse meanwhile.")]
 _Lasts = Annotated[str, typer.Option(help="Nothing happens later than this: 30s, 5m.")]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +139,8 @@ def _register_trades(market: typer.Typer) -> None:
         out: _Out = False,
         slippage: _Slippage = "0.5",
         lasts: _Lasts = "5m",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Trade one token for another, within a limit and before a deadline."""
         from tessera.ownership.exchange import quoted_effects
@@ -221,8 +217,8 @@ def _register_liquidity(market: typer.Typer) -> None:
             str, typer.Option(help="0.05, 0.3, 1 or 3 percent; all but 0.3 for the controller.")
         ] = "0.3",
         locked: Annotated[str, typer.Option(help="Neither leaves nor moves for: 30d, 365d.")] = "0",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Open a token's one pool with both sides, and so set its first price."""
         from fractions import Fraction
@@ -287,8 +283,8 @@ def _register_liquidity(market: typer.Typer) -> None:
         money: Annotated[str, typer.Option(help="The most, in the currency.")],
         slippage: _Slippage = "0.5",
         lasts: _Lasts = "5m",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Provide both sides of a pool at its price; you earn fees, and the shares' revenue."""
         from tessera.ownership.exchange import add_liquidity, preview_add
@@ -348,8 +344,8 @@ def _register_liquidity(market: typer.Typer) -> None:
         part: Annotated[str, typer.Option(help="Percent of what you provide.")] = "100",
         slippage: _Slippage = "0.5",
         lasts: _Lasts = "5m",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Take liquidity of yours out of a pool, both sides at its price."""
         from tessera.ownership.exchange import read_position, remove_liquidity
@@ -540,7 +536,7 @@ def _pool_json(view: PoolView) -> dict[str, object]:
 
 
 def _both(who: str, world: World, side: _Side, tokens: int, money: int, why: str) -> list[Effect]:
-    from tessera.ownership.access import Effect
+    from tessera.ownership.effects import Effect
 
     currency = _money(world)
     pool = world.deployment.exchange.address

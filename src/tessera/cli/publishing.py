@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, show_effects
 from tessera.cli.amounts import parse_duration, parse_percent, parse_shares, shown_shares
+from tessera.cli.effects import confirmed, effects_json, show_effects
 from tessera.cli.naming import token_names
 from tessera.cli.session import Session, command
 from tessera.units import SHARE_DECIMALS
@@ -127,7 +127,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Make an asset's shares, all of them yours; from then on its holders earn and decide."""
-        from tessera.ownership.access import Effect
+        from tessera.ownership.effects import Effect
         from tessera.ownership.share import ShareTerms
         from tessera.ownership.share import tokenize as make
         from tessera.units import Seconds

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, limit_of, show_effects
 from tessera.cli.amounts import (
     parse_duration,
     parse_percent,
@@ -17,6 +16,7 @@ from tessera.cli.amounts import (
     shown_shares,
     shown_time,
 )
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, limit_of, show_effects
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
         Sale,
         Schedule,
     )
-    from tessera.ownership.access import Effect
     from tessera.ownership.auction import AuctionView
     from tessera.ownership.curve import CurveView
+    from tessera.ownership.effects import Effect
     from tessera.ownership.launch import AnySale
     from tessera.ownership.offering import OfferingView
 
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _Asset = Annotated[str, typer.Argument(help="Slug, URN or id.")]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 _List = Annotated[
     Path | None,
     typer.Option("--list", help="Buyers: one address and amount in each line."),
@@ -97,14 +93,14 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="SHARES:CLIFF:DURATION, set aside for all contributors in it too."),
         ] = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Put shares of yours up for sale: at a fixed price, by auction, or along a curve."""
         from tessera.bindings.launchpad import Liquidity
         from tessera.errors import NotFound
-        from tessera.ownership.access import Effect
         from tessera.ownership.contributing import check_contributors
+        from tessera.ownership.effects import Effect
         from tessera.ownership.launch import launch, read_list, shares_needed
         from tessera.ownership.offering import EVERYBODY, check_shares
 
@@ -205,8 +201,8 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Refuse to pay more, in the currency.")
         ] = None,
         buyers: _List = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Buy shares at a fixed price or along a curve, after a look at what they cost."""
         from tessera.bindings import Curve, Offering
@@ -301,8 +297,8 @@ def register(app: typer.Typer) -> None:
         least: Annotated[
             str | None, typer.Option(help="Refuse to take less, in the currency.")
         ] = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Sell shares back to a curve; after a missed end, for what you paid."""
         from tessera.ownership import curve as curves
@@ -346,8 +342,8 @@ def register(app: typer.Typer) -> None:
         amount: Annotated[str, typer.Argument(help="Money, in the currency.")],
         *,
         buyers: _List = None,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Bid money in an open auction; everybody pays one price, known when it closes."""
         from tessera.bindings import Auction
@@ -450,8 +446,8 @@ def register(app: typer.Typer) -> None:
         session: Session,
         asset: _Asset,
         *,
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """End sales that are over: fix an auction's price, open the pool, give unsold shares back.
 
@@ -705,7 +701,7 @@ def _offer_preview(
 def _trade_effects(
     world: World, record: AssetRecord, view: AnyView, person: str, shares: int, money: int
 ) -> list[Effect]:
-    from tessera.ownership.access import Effect
+    from tessera.ownership.effects import Effect
 
     currency, symbol = world.deployment.currency.address, world.currency.symbol
     token, name, why = view.share, f"shares of {record.slug}", "bought" if money < 0 else "sold"

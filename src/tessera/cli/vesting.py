@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.access import confirmed, effects_json, show_effects
 from tessera.cli.amounts import (
     parse_duration,
     parse_shares,
@@ -14,6 +13,7 @@ from tessera.cli.amounts import (
     shown_shares,
     shown_time,
 )
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.naming import token_names
 from tessera.cli.session import Session, command
 from tessera.units import SHARE_DECIMALS
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "vesting_json"]
 
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 _Vesting = Annotated[str, typer.Argument(help="Address of the grant, from the list.")]
 
 
@@ -51,12 +47,12 @@ def _register_grant(vesting: typer.Typer) -> None:
         *,
         cliff: Annotated[str, typer.Option(help="Nothing before: 30s, 12h, 180d.")] = "180d",
         duration: Annotated[str, typer.Option(help="All of it after: 2y is 730d.")] = "730d",
-        dry_run: _DryRun = False,
-        yes: _Yes = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Lock shares of yours for somebody on a schedule; they earn for them from now on."""
         from tessera.bindings.launchpad import Schedule
-        from tessera.ownership.access import Effect
+        from tessera.ownership.effects import Effect
         from tessera.ownership.offering import check_shares
         from tessera.ownership.vesting import vest as lock
 

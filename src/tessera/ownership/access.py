@@ -17,12 +17,12 @@ from tessera.bindings.storefront import Product, ProductCreated
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
+from tessera.ownership.effects import Effect
 from tessera.ownership.offering import allow
 from tessera.spec.access import ALL_CALLS, FOR_EVER, Kind, Scope, rent_cost, royalty_of
 from tessera.units import AssetId, Units, UnixSeconds
 
 __all__ = [
-    "Effect",
     "OrderState",
     "ProductView",
     "buy",
@@ -43,32 +43,6 @@ __all__ = [
 ]
 
 _SCOPES: Final = {scope.name.lower(): scope for scope in Scope if scope.name}
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a transaction would change: so much more, or less, of a token on an account.
-
-    Attributes
-    ----------
-    account, token
-        Addresses.
-    symbol
-        Of the token.
-    change
-        Base units of the token; below 0 for less.
-    why
-        In a few words.
-    decimals
-        Of the token.
-    """
-
-    account: str
-    token: str
-    symbol: str
-    change: int
-    why: str
-    decimals: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from tessera.bindings.exchange import (
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
-from tessera.ownership.access import Effect
+from tessera.ownership.effects import Effect
 from tessera.ownership.offering import allow
 from tessera.ownership.permits import sign_permit
 from tessera.ownership.share import Claimed

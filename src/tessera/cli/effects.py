@@ -1,0 +1,92 @@
+"""What every command that sends has: it shows its effects, and asks, before anything is signed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tessera.app import World
+    from tessera.cli.session import Session
+    from tessera.ownership.effects import Effect
+    from tessera.units import Units
+
+__all__ = ["DryRun", "Yes", "confirmed", "effects_json", "limit_of", "show_effects"]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
+
+
+def confirmed(session: Session, question: str, *, yes: bool) -> None:
+    """Ask before anything is signed; `--yes` or `--json` have said so already."""
+    from tessera.errors import InputError
+
+    if yes or session.as_json:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            question,
+            found="no terminal to ask at",
+            wanted="a yes",
+            next_step="add --yes; --dry-run shows every effect first",
+        )
+    typer.confirm(f"{question}?", abort=True, err=True)
+
+
+def limit_of(world: World, max_cost: str | None, cost: Units) -> Units:
+    """Return the most that may be paid: `--max-cost`, or what it costs now.
+
+    Raises
+    ------
+    StaleQuote
+        It costs more.
+    """
+    from tessera.errors import StaleQuote
+
+    if max_cost is None:
+        return cost
+    limit = world.currency.parse(max_cost, "--max-cost")
+    if cost > limit:
+        raise StaleQuote(
+            "cost",
+            found=world.currency.shown(cost),
+            wanted=f"at most {world.currency.shown(limit)}, as --max-cost says",
+            next_step="take less, or pay more",
+        )
+    return limit
+
+
+def effects_json(effects: Sequence[Effect]) -> list[dict[str, str]]:
+    """Return effects as JSON values."""
+    return [
+        {
+            "account": effect.account,
+            "token": effect.token,
+            "symbol": effect.symbol,
+            "change": str(effect.change),
+            "why": effect.why,
+        }
+        for effect in effects
+    ]
+
+
+def show_effects(world: World, effects: Sequence[Effect]) -> list[str]:
+    """Return effects as lines for people."""
+    from tessera.units import format_amount
+
+    money = world.deployment.currency.address
+    lines = []
+    for effect in effects:
+        sign, amount = "-" if effect.change < 0 else "+", abs(effect.change)
+        if effect.token == money:
+            shown = world.currency.shown(amount)
+        else:
+            number = format_amount(amount, decimals=effect.decimals, grouped=True)
+            shown = f"{number} {effect.symbol}"
+        lines.append(f"  {effect.account}  {sign}{shown}  {effect.why}")
+    return lines

@@ -176,7 +176,7 @@ class Curve(Contract):
         )
 
     def initialize(self) -> Call[None]:
-        """Take stock of the shares. The Launchpad calls it in the transaction that makes the clone; anyone may, and once is enough, since it only believes what it holds."""
+        """Take stock of the shares. The Launchpad calls it in the transaction that makes the clone; anyone may, and once is enough, since it only believes what it holds. Not after the end: a curve that was given back has left the Launchpad's books, and must not leave them twice."""
         return self._call("initialize", "8129fc1c", (), (), (), lambda _: None)
 
     def buy(

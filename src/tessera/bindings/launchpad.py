@@ -383,7 +383,7 @@ class Launchpad(Contract):
         )
 
     def offer(self, asset: int, sale: Sale) -> Call[str]:
-        """Put shares of the caller up for sale at a fixed price. Approve them to this contract first, with as many bps on top as the pool gets. `sale`: `price` in base units for 10^18 raw shares; amounts in raw shares; `start` and `end` in unix seconds. A soft cap of 0 makes every purchase final at once. Proceeds and unsold shares go to `publisher`. `allowed` is the root of a list of buyers, or zero for everybody."""
+        """Put shares of the caller up for sale at a fixed price. Approve them to this contract first, with as many bps on top as the pool gets. `sale`: `price` in base units for 10^18 raw shares; amounts in raw shares; `start` and `end` in unix seconds. A soft cap of 0 makes every purchase final at once. Proceeds and unsold shares go to `publisher`: the caller, or somebody who has shares of the asset. `allowed` is the root of a list of buyers, or zero for everybody."""
         return self._call(
             "offer",
             "4d733259",

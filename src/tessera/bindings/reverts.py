@@ -697,6 +697,10 @@ class LaunchpadPriceOutOfRange(_Refusal):
     """launchpad: price out of range"""
 
 
+class LaunchpadPublisherHoldsNoShare(_Refusal):
+    """launchpad: publisher holds no share"""
+
+
 class LaunchpadPublisherIsTheExchange(_Refusal):
     """launchpad: publisher is the exchange"""
 
@@ -1369,6 +1373,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "launchpad: only the contributor names a receiver": LaunchpadOnlyTheContributorNamesAReceiver,
     "launchpad: pool too small or too large": LaunchpadPoolTooSmallOrTooLarge,
     "launchpad: price out of range": LaunchpadPriceOutOfRange,
+    "launchpad: publisher holds no share": LaunchpadPublisherHoldsNoShare,
     "launchpad: publisher is the exchange": LaunchpadPublisherIsTheExchange,
     "launchpad: publisher is the zero address": LaunchpadPublisherIsTheZeroAddress,
     "launchpad: share refused the transfer": LaunchpadShareRefusedTheTransfer,
@@ -1561,6 +1566,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "governor: too few shares locked to propose": "lock a hundredth of the supply first: tessera govern lock",
     "governor: treasury too low": "somebody has to fill it first: tessera govern deposit",
     "launchpad: another sale promises the pool": "wait until that sale is closed, or leave the pool out",
+    "launchpad: publisher holds no share": "open it as the publisher, or send the publisher a share first",
     "launchpad: there is a pool already": "leave the part for the pool out",
     "lens: asset is not tokenized": "its controller can make shares: tessera tokenize",
     "lens: list is not in rising order": "sort the addresses as numbers and name each once",

@@ -112,10 +112,14 @@ def __init__(launchpad: address, exchange: address):
 def initialize():
     """
     @notice Take stock of the shares. The Launchpad calls it in the transaction that makes the clone; anyone may, and
-            once is enough, since it only believes what it holds.
+            once is enough, since it only believes what it holds. Not after the end: a curve that was given back has
+            left the Launchpad's books, and must not leave them twice.
     """
     assert (
-        self.unsold == 0 and self.sold == 0 and not self.graduated
+        block.timestamp < sales._end()
+        and self.unsold == 0
+        and self.sold == 0
+        and not self.graduated
     ), "curve: initialized already"
     here: uint256 = clones._argument(self, 3) & MASK_96
     assert (staticcall IERC20(sales._share()).balanceOf(self) >= here), "curve: shares are not here"

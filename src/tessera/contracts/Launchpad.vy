@@ -234,8 +234,8 @@ def offer(asset: uint256, sale: Sale) -> address:
     @notice Put shares of the caller up for sale at a fixed price. Approve them to this contract first, with as many
             bps on top as the pool gets.
     @param sale `price` in base units for 10^18 raw shares; amounts in raw shares; `start` and `end` in unix seconds.
-           A soft cap of 0 makes every purchase final at once. Proceeds and unsold shares go to `publisher`. `allowed`
-           is the root of a list of buyers, or zero for everybody.
+           A soft cap of 0 makes every purchase final at once. Proceeds and unsold shares go to `publisher`: the caller,
+           or somebody who has shares of the asset. `allowed` is the root of a list of buyers, or zero for everybody.
     """
     return self._offer(asset, sale)
 
@@ -557,9 +557,11 @@ def _sale(
     shares: uint256,
     promises: bool,
 ) -> address:
-    # Nothing moves, but the Share says whether it would ever deliver to the publisher: a sale whose rest nobody can take
-    # back would count as open for ever, and keep the asset without a pool.
-    self._move(share, publisher, 0)
+    # A sale whose rest the Share refuses to give back would count as open for ever, and keep the asset without a pool.
+    # Only who has shares can be given some for sure: at an empty address a Share can be made later, which takes none.
+    assert (
+        publisher == msg.sender or staticcall IERC20(share).balanceOf(publisher) != 0
+    ), "launchpad: publisher holds no share"
     sale: address = clones._clone(implementation, arguments, self._next_salt())
     row: uint256 = (asset << 16) | A_SALE
     held: uint256 = self.asset_rows[asset] + shares

@@ -272,3 +272,36 @@ def test_a_target_of_one_unit_more_is_still_reached(stand: Stand, buyer: Person)
     assert tuple(curve("preview_buy", 5)) == (0, 1)
     curve("buy", 5, 0, FOR_EVER, by=buyer.address)
     assert curve("graduated")
+
+
+def test_a_curve_that_is_over_leaves_the_books_once(
+    stand: Stand, keeper: Person, attacker: Person
+) -> None:
+    """A market stopped for the price of its gas, for good.
+
+    A curve of a few raw units missed its end, and its unsold units went back. Everything in it was
+    zero again, so `initialize` took it for a new one: sent the same units, it took stock of them,
+    and gave them back a second time. The Launchpad counted them out twice, below zero and into the
+    figures beside: more shares in sales and vestings than there are, and four million open sales.
+    Nothing could be proposed or voted on again, so the treasury was shut, and nobody could ever
+    open the asset's pool. An owner could do so who had sold all shares; anybody could whom the
+    shares of a curve were worth it.
+    """
+    world = stand.world
+    tiny = curve_terms(
+        world,
+        virtual_shares=100_000,
+        virtual_currency=100_000,
+        target=100_000,
+        end=world.now + 60,
+    )
+    curve = stand.open("curve", tiny)
+    here = world.launchpad("held_in_sales", stand.asset)
+    world.wait(60)
+    curve("return_unsold", by=keeper.address)
+    stand.share("transfer", curve, here, by=stand.publisher.address)
+    with refused("curve: initialized already"):
+        curve("initialize", by=attacker.address)
+    curve("return_unsold", by=attacker.address)
+    for figure in ("held_in_sales", "held_in_vesting", "open_sales"):
+        assert world.launchpad(figure, stand.asset) == 0

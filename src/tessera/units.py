@@ -35,6 +35,7 @@ __all__ = [
     "checked_uint96",
     "format_amount",
     "parse_amount",
+    "shown_shares",
 ]
 
 Units = NewType("Units", int)
@@ -152,6 +153,11 @@ def format_amount(
     if digits:
         text += f".{digits}"
     return f"{text} {symbol}" if symbol else text
+
+
+def shown_shares(amount: int) -> str:
+    """Write raw units as whole shares, exactly."""
+    return format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)
 
 
 def checked_bps(value: int, thing: str) -> Bps:

@@ -16,6 +16,7 @@ from tessera.units import (
     checked_bps,
     format_amount,
     parse_amount,
+    shown_shares,
 )
 
 __all__ = [
@@ -36,11 +37,6 @@ _PERCENT_DECIMALS: Final = 2
 def parse_shares(text: str, thing: str = "shares") -> Shares:
     """Read a number of whole shares, such as 12.5, into raw units."""
     return Shares(parse_amount(text, decimals=SHARE_DECIMALS, thing=thing))
-
-
-def shown_shares(amount: int) -> str:
-    """Write raw units as whole shares, exactly."""
-    return format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)
 
 
 def parse_percent(text: str, thing: str) -> Bps:

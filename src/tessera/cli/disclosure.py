@@ -8,6 +8,7 @@ import typer
 
 from tessera.cli.amounts import shown_shares, shown_time
 from tessera.cli.session import Session, command
+from tessera.units import BPS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from tessera.ownership.disclosure import Disclosure
 
 __all__ = ["register"]
-
-_BPS = 10_000
 
 
 def register(app: typer.Typer) -> None:
@@ -104,7 +103,7 @@ def _as_json(found: Disclosure) -> dict[str, object]:
 
 def _show(session: Session, world: World, console: Console, found: Disclosure) -> None:
     def part(amount: int) -> str:
-        return f"{amount * 100 * _BPS // found.total / _BPS:.2f} %"
+        return f"{amount * 100 * BPS // found.total / BPS:.2f} %"
 
     supply = session.table("supply", "shares>", "part>")
     for title, amount in (

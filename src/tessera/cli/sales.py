@@ -99,10 +99,11 @@ def register(app: typer.Typer) -> None:
         """Put shares of yours up for sale: at a fixed price, by auction, or along a curve."""
         from tessera.bindings.launchpad import Liquidity
         from tessera.errors import NotFound
+        from tessera.ownership.allowing import check_shares
         from tessera.ownership.contributing import check_contributors
         from tessera.ownership.effects import Effect
         from tessera.ownership.launch import launch, read_list, shares_needed
-        from tessera.ownership.offering import EVERYBODY, check_shares
+        from tessera.ownership.selling import EVERYBODY
 
         if kind not in _KINDS:
             raise NotFound.among("kind of sale", kind, _KINDS)
@@ -459,7 +460,7 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership import curve as curves
         from tessera.ownership import offering as sales
         from tessera.ownership.launch import find_sales
-        from tessera.ownership.offering import Stage
+        from tessera.ownership.selling import Stage
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -659,7 +660,7 @@ def _grant(text: str, start: int) -> Grant:
 
 
 def _no_pool() -> Liquidity:
-    from tessera.ownership.offering import NO_POOL
+    from tessera.ownership.selling import NO_POOL
 
     return NO_POOL
 
@@ -772,7 +773,7 @@ async def _open_sale(world: World, record: AssetRecord, *kinds: type[AnySale]) -
     from tessera.bindings import Auction
     from tessera.errors import NotFound
     from tessera.ownership.launch import find_sales
-    from tessera.ownership.offering import Stage
+    from tessera.ownership.selling import Stage
 
     found = [
         sale
@@ -802,7 +803,7 @@ async def _open_sale(world: World, record: AssetRecord, *kinds: type[AnySale]) -
 
 
 def _stood(view: AnyView) -> str:
-    from tessera.ownership.offering import Stage
+    from tessera.ownership.selling import Stage
 
     if view.stage is Stage.UPCOMING:
         return f"one that begins at {shown_time(view.start)}"

@@ -52,8 +52,8 @@ def _register_grant(vesting: typer.Typer) -> None:
     ) -> None:
         """Lock shares of yours for somebody on a schedule; they earn for them from now on."""
         from tessera.bindings.launchpad import Schedule
+        from tessera.ownership.allowing import check_shares
         from tessera.ownership.effects import Effect
-        from tessera.ownership.offering import check_shares
         from tessera.ownership.vesting import vest as lock
 
         async with session.world() as world:

@@ -14,6 +14,7 @@ from tessera.demo.market import Listed
 from tessera.errors import InvariantViolation
 from tessera.ownership import auction as auctions
 from tessera.ownership import offering as sales
+from tessera.ownership import selling
 from tessera.ownership import share as shares
 from tessera.ownership import vesting as grants
 from tessera.units import Units
@@ -101,9 +102,9 @@ async def refund_buyers(world: World, listed: Listed) -> dict[str, Units]:
     return dict(zip(names, amounts, strict=True))
 
 
-async def close_sales(world: World, market: Mapping[str, Listed]) -> dict[str, sales.Closing]:
+async def close_sales(world: World, market: Mapping[str, Listed]) -> dict[str, selling.Closing]:
     """Let publishers take out proceeds, and the shares of sales that are over; by slug."""
-    found: dict[str, sales.Closing] = {}
+    found: dict[str, selling.Closing] = {}
     for slug, listed in market.items():
         sender = world.sender(listed.plan.publisher)
         if isinstance(listed.offering, Offering):

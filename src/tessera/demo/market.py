@@ -16,7 +16,7 @@ from tessera.bindings.storefront import Kind, Product
 from tessera.demo.upstream import LocalModel
 from tessera.ownership import access as rights
 from tessera.ownership import auction as auctions
-from tessera.ownership import contributing
+from tessera.ownership import contributing, selling
 from tessera.ownership import offering as sales
 from tessera.ownership import vesting as grants
 from tessera.ownership.share import ShareTerms, tokenize
@@ -333,10 +333,10 @@ async def _offering(
         cap_per_buyer=plan.for_sale * _WHOLE,
         start=begin,
         end=begin + (short_sale_s if plan.fails else _LONG_SALE_S),
-        allowed=sales.EVERYBODY,
+        allowed=selling.EVERYBODY,
         liquidity=Liquidity(plan.pool_bps, _STANDARD_TIER, _LOCKED_S)
         if plan.pool_bps
-        else sales.NO_POOL,
+        else selling.NO_POOL,
     )
     return await sales.offer(sender, launchpad, asset, share, sale)
 
@@ -385,8 +385,8 @@ async def _auction(world: World, plan: Plan, asset: AssetId, share: Share) -> Au
         cap_per_buyer=plan.for_sale * plan.first_price,
         start=begin,
         end=begin + _AUCTION_S,
-        allowed=sales.EVERYBODY,
-        liquidity=sales.NO_POOL,
+        allowed=selling.EVERYBODY,
+        liquidity=selling.NO_POOL,
     )
     return await auctions.open_auction(sender, launchpad, asset, share, sale)
 
@@ -461,7 +461,7 @@ async def _bid(world: World, listed: Listed, auction: Auction) -> Listed:
         sender = world.sender(purchase.holder)
         view = await auctions.read_auction(reader, auction, now=world.now())
         before = await reader.read(auction.bid_of(sender.address))
-        if view.stage is not sales.Stage.OPEN or before:
+        if view.stage is not selling.Stage.OPEN or before:
             continue
         amount = Units(purchase.amount * view.price)
         if purchase is listed.plan.purchases[-1]:

@@ -14,6 +14,7 @@ from tessera.demo.telling import Narrator, whole
 from tessera.ownership import curve as curves
 from tessera.ownership import exchange as pools
 from tessera.ownership import offering as sales
+from tessera.ownership import selling
 from tessera.spec.curve import shape_of
 from tessera.units import SHARE_DECIMALS, Bps, Shares, Units, UnixSeconds
 
@@ -159,7 +160,7 @@ class Trading:
             cap_per_buyer=_CURVE_SHARES,
             start=begin,
             end=begin + _CURVE_S,
-            allowed=sales.EVERYBODY,
+            allowed=selling.EVERYBODY,
             liquidity=Liquidity(_POOL_BPS, _STANDARD_TIER, _LOCKED_S),
             surcharge_bps=_SURCHARGE_BPS,
             calm=_CALM_S,

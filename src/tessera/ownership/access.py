@@ -17,8 +17,8 @@ from tessera.bindings.storefront import Product, ProductCreated
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
+from tessera.ownership.allowing import allow
 from tessera.ownership.effects import Effect
-from tessera.ownership.offering import allow
 from tessera.spec.access import ALL_CALLS, FOR_EVER, Kind, Scope, rent_cost, royalty_of
 from tessera.units import AssetId, Units, UnixSeconds
 

@@ -20,15 +20,8 @@ from tessera.bindings.launchpad import AuctionOpened, AuctionSale
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, StaleQuote
-from tessera.ownership.offering import (
-    Closing,
-    Stage,
-    allow,
-    check_money,
-    check_shares,
-    check_times,
-    with_pool,
-)
+from tessera.ownership.allowing import allow, check_money, check_shares
+from tessera.ownership.selling import Closing, Stage, check_times, with_pool
 from tessera.ownership.share import Claimed
 from tessera.units import AssetId, Shares, Units, UnixSeconds
 

@@ -24,7 +24,7 @@ from tessera.ownership import access as rights
 from tessera.ownership import auction as auctions
 from tessera.ownership import curve as curves
 from tessera.ownership import exchange as pools
-from tessera.ownership import governance
+from tessera.ownership import governance, selling
 from tessera.ownership import offering as sales
 from tessera.ownership import share as shares
 from tessera.ownership import vesting as grants
@@ -40,7 +40,7 @@ __all__ = ["Claim", "ClaimedItem", "claim", "claims_of"]
 
 _NOTHING = Units(0)
 _NO_SHARES = Shares(0)
-_OVER = (sales.Stage.FINISHED, sales.Stage.FAILED)
+_OVER = (selling.Stage.FINISHED, selling.Stage.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ async def claim(sender: Sender, claims: Iterable[Claim]) -> list[ClaimedItem]:
 _Pays = Callable[[Sender], Awaitable[shares.Claimed]]
 _Collects = Callable[[Sender], Awaitable[Shares]]
 _Refunds = Callable[[Sender], Awaitable[Units]]
-_Closes = Callable[[Sender], Awaitable[sales.Closing]]
+_Closes = Callable[[Sender], Awaitable[selling.Closing]]
 
 
 async def _paid(sender: Sender, *, item: ClaimedItem, pay: _Pays) -> list[ClaimedItem]:
@@ -272,7 +272,7 @@ def _of_auction(held: AuctionHolding, account: str, now: UnixSeconds) -> Iterato
         item = ClaimedItem("revenue of shares in an auction", address, held.claimable)
         pay = partial(auctions.claim, auction=auction)
         yield Claim(token, (item,), partial(_paid, item=item, pay=pay))
-    if held.bid and view.stage is sales.Stage.FAILED:
+    if held.bid and view.stage is selling.Stage.FAILED:
         item = ClaimedItem("refund of a failed auction", address, held.bid)
         refund = partial(auctions.refund, auction=auction)
         yield Claim(token, (item,), partial(_refunded, item=item, refund=refund))
@@ -295,7 +295,7 @@ def _on_curve(held: CurveHolding, account: str, now: UnixSeconds) -> Iterator[Cl
         item = ClaimedItem("revenue of shares on a curve", address, held.claimable)
         pay = partial(curves.claim, curve=curve)
         yield Claim(token, (item,), partial(_paid, item=item, pay=pay))
-    if held.bought and view.stage is sales.Stage.FAILED:
+    if held.bought and view.stage is selling.Stage.FAILED:
         # The curve missed its end, so this is the refund; the shares go back for it.
         item = ClaimedItem("refund of a curve that missed its end", address, held.paid)
         yield Claim(token, (item,), partial(_sold_back, item=item, held=held, now=now))

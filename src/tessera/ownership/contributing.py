@@ -14,7 +14,7 @@ from tessera.bindings.launchpad import Contribution as Leaf
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound
-from tessera.ownership.offering import allow
+from tessera.ownership.allowing import allow
 from tessera.units import AssetId, Shares
 
 __all__ = [

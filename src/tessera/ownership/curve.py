@@ -19,14 +19,8 @@ from tessera.bindings.share import RevenueClaimed
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
-from tessera.ownership.offering import (
-    Closing,
-    Stage,
-    allow,
-    check_money,
-    check_shares,
-    check_times,
-)
+from tessera.ownership.allowing import allow, check_money, check_shares
+from tessera.ownership.selling import Closing, Stage, check_times
 from tessera.ownership.share import Claimed
 from tessera.spec import curve as spec
 from tessera.units import BPS, AssetId, Shares, Units, UnixSeconds

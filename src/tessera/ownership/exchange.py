@@ -23,11 +23,11 @@ from tessera.bindings.exchange import (
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
+from tessera.ownership.allowing import allow
 from tessera.ownership.effects import Effect
-from tessera.ownership.offering import allow
 from tessera.ownership.permits import sign_permit
 from tessera.ownership.share import Claimed
-from tessera.units import AssetId, Bps, Seconds, Units, UnixSeconds, format_amount
+from tessera.units import BPS, AssetId, Bps, Seconds, Units, UnixSeconds, format_amount
 
 __all__ = [
     "Mean",
@@ -51,7 +51,6 @@ __all__ = [
     "swap",
 ]
 
-_BPS: Final = 10_000
 _WHOLE: Final = 10**18
 Token = Access | Share | TestDollar
 
@@ -283,7 +282,7 @@ async def quote_exact_in(
         amount_out=out,
         exact_out=False,
         # Rounded up: never less than what the sender agreed to.
-        limit=-(-out * (_BPS - slippage) // _BPS),
+        limit=-(-out * (BPS - slippage) // BPS),
         cost_bps=_cost(spot, amount, out),
     )
 
@@ -308,7 +307,7 @@ async def quote_exact_out(
         amount_out=amount,
         exact_out=True,
         # Rounded down: never more than what the sender agreed to.
-        limit=taken * (_BPS + slippage) // _BPS,
+        limit=taken * (BPS + slippage) // BPS,
         cost_bps=_cost(spot, taken, amount),
     )
 
@@ -522,7 +521,7 @@ async def add_liquidity(
     await _require(sender, currency.address, amount)
     await allow(sender, Share(token), exchange.address, tokens)
     await allow(sender, currency, exchange.address, amount)
-    least = -(-liquidity * (_BPS - slippage) // _BPS)
+    least = -(-liquidity * (BPS - slippage) // BPS)
     receipt = await sender.send(
         exchange.add_liquidity(token, tokens, amount, least, sender.address, deadline)
     )
@@ -556,13 +555,13 @@ async def remove_liquidity(
             wanted=f"the {liquidity} that are to be removed, and more than 0",
         )
     tokens, amount = await reader.read(exchange.preview_remove(token, liquidity))
-    kept = _BPS - slippage
+    kept = BPS - slippage
     receipt = await sender.send(
         exchange.remove_liquidity(
             token,
             liquidity,
-            -(-tokens * kept // _BPS),
-            -(-amount * kept // _BPS),
+            -(-tokens * kept // BPS),
+            -(-amount * kept // BPS),
             sender.address,
             deadline,
         )
@@ -642,4 +641,4 @@ async def _spot(
 def _cost(spot: Fraction, amount_in: int, amount_out: int) -> Bps:
     """Return how much worse than `spot` a trade is, rounded up, so that no cost is hidden."""
     worse = 1 - Fraction(amount_out) / (amount_in * spot)
-    return Bps(max(0, min(_BPS, -(-worse.numerator * _BPS // worse.denominator))))
+    return Bps(max(0, min(BPS, -(-worse.numerator * BPS // worse.denominator))))

@@ -36,7 +36,7 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotFound
 from tessera.ownership.access import ProductView
-from tessera.ownership.offering import allow
+from tessera.ownership.allowing import allow
 from tessera.ownership.share import Claimed
 from tessera.spec.access import Scope
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT

@@ -24,9 +24,11 @@ from tessera.bindings.launchpad import (
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotFound
+from tessera.ownership.allowing import allow, check_shares
 from tessera.ownership.auction import find_auctions
 from tessera.ownership.curve import find_curves
-from tessera.ownership.offering import EVERYBODY, allow, check_shares, find_offerings, with_pool
+from tessera.ownership.offering import find_offerings
+from tessera.ownership.selling import EVERYBODY, with_pool
 from tessera.spec.curve import shares_for_curve
 from tessera.spec.merkle import AllowList
 from tessera.spec.signatures import Address

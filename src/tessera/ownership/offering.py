@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.bindings import Access, Launchpad, Offering, Share, TestDollar
-from tessera.bindings.launchpad import Liquidity, OfferingOpened, Sale
+from tessera.bindings import Launchpad, Offering, Share, TestDollar
+from tessera.bindings.launchpad import OfferingOpened, Sale
 from tessera.bindings.offering import (
     Bought,
     Collected,
@@ -22,28 +21,21 @@ from tessera.bindings.offering import RevenueClaimed as OfferingClaimed
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound, StaleQuote
+from tessera.ownership.allowing import allow, check_money, check_shares
+from tessera.ownership.selling import Closing, Stage, check_times, with_pool
 from tessera.ownership.share import Claimed
 from tessera.units import (
-    SHARE_DECIMALS,
     AssetId,
     Shares,
     Units,
     UnixSeconds,
-    format_amount,
+    shown_shares,
 )
 
 __all__ = [
-    "EVERYBODY",
-    "NO_POOL",
-    "Closing",
     "OfferingView",
     "Purchase",
-    "Stage",
-    "allow",
     "buy",
-    "check_money",
-    "check_shares",
-    "check_times",
     "claim",
     "close",
     "collect",
@@ -52,26 +44,10 @@ __all__ = [
     "preview_buy",
     "read_offering",
     "refund",
-    "with_pool",
 ]
 
 
-EVERYBODY: Final = bytes(32)
-"""The root of a sale's list of buyers where there is none."""
-NO_POOL: Final = Liquidity(0, 0, 0)
-"""The terms of a sale whose proceeds all go to the publisher."""
 _BPS: Final = 10_000
-
-
-class Stage(enum.StrEnum):
-    """Where a sale stands."""
-
-    UPCOMING = "upcoming"
-    OPEN = "open"
-    FINISHED = "finished"
-    """It is over, and reached its soft cap."""
-    FAILED = "failed"
-    """It is over below its soft cap: buyers get their money back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,26 +123,6 @@ class Purchase:
     tx_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """What was taken out of a sale: base units, raw shares that nobody bought, and the pool's part.
-
-    Attributes
-    ----------
-    proceeds, unsold
-        The publisher's, base units and raw shares.
-    tx_hashes
-        Of all transactions.
-    in_pool
-        Base units that opened the pool.
-    """
-
-    proceeds: Units
-    unsold: Shares
-    tx_hashes: tuple[str, ...]
-    in_pool: Units = Units(0)  # noqa: RUF009
-
-
 async def offer(
     sender: Sender, launchpad: Launchpad, asset: AssetId, share: Share, sale: Sale
 ) -> Offering:
@@ -189,7 +145,7 @@ async def offer(
     if sale.for_sale < 1 or sale.soft_cap > sale.for_sale:
         raise InputError(
             "sale",
-            found=f"soft cap {_whole(sale.soft_cap)} of {_whole(sale.for_sale)} shares",
+            found=f"soft cap {shown_shares(sale.soft_cap)} of {shown_shares(sale.for_sale)} shares",
             wanted="shares for sale, and a soft cap within them",
         )
     check_times(sale.start, sale.end)
@@ -198,50 +154,6 @@ async def offer(
     await allow(sender, share, launchpad.address, needed)
     receipt = await sender.send(launchpad.offer(asset, sale))
     return Offering(receipt.one_of(OfferingOpened).offering)
-
-
-def with_pool(for_sale: int, liquidity: Liquidity) -> int:
-    """Compute the raw shares that a sale takes: those for sale, and those kept for its pool."""
-    return for_sale + for_sale * liquidity.bps // _BPS
-
-
-def check_times(start: int, end: int) -> None:
-    """Refuse a sale that ends before it begins."""
-    if start >= end:
-        raise InputError("sale: times", found=f"{start} to {end}", wanted="a start before the end")
-
-
-async def check_shares(sender: Sender, share: Share, needed: int) -> None:
-    """Refuse before anything is sent what the sender has too few shares for."""
-    held = await sender.reader.read(share.balanceOf(sender.address))
-    if held < needed:
-        raise InputError(
-            f"shares of {sender.address}",
-            found=_whole(held),
-            wanted=f"the {_whole(needed)} that are needed",
-            next_step="offer fewer",
-        )
-
-
-async def check_money(sender: Sender, currency: TestDollar, needed: int) -> None:
-    """Refuse before anything is sent what the sender has too little money for."""
-    held = await sender.reader.read(currency.balanceOf(sender.address))
-    if held < needed:
-        raise InputError(
-            f"money of {sender.address}",
-            found=f"{held} base units",
-            wanted=f"{needed}, which the shares cost",
-            next_step="buy fewer; on a development chain: tessera account faucet",
-        )
-
-
-async def allow(
-    sender: Sender, token: Access | Share | TestDollar, spender: str, amount: int
-) -> None:
-    """Let a contract take so much of the sender's tokens, unless it may already."""
-    allowed = await sender.reader.read(token.allowance(sender.address, spender))
-    if allowed < amount:
-        await sender.send(token.approve(spender, amount))
 
 
 async def find_offerings(
@@ -340,8 +252,8 @@ async def preview_buy(
     if not 0 < amount <= most:
         raise InputError(
             "shares to buy",
-            found=_whole(amount),
-            wanted=f"more than 0 and at most {_whole(most)}, which are left for {buyer}"
+            found=shown_shares(amount),
+            wanted=f"more than 0 and at most {shown_shares(most)}, which are left for {buyer}"
             if most
             else "none, as none are left",
         )
@@ -458,7 +370,3 @@ async def close(sender: Sender, offering: Offering, *, now: UnixSeconds) -> Clos
             next_step=f"it ends at {view.end} (unix seconds)",
         )
     return Closing(Units(proceeds), Shares(unsold), tuple(hashes), Units(in_pool))
-
-
-def _whole(amount: int) -> str:
-    return format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)

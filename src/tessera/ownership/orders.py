@@ -19,8 +19,8 @@ from tessera.bindings.orders import Order as ChainOrder
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotAllowed, NotFound, StaleQuote
+from tessera.ownership.allowing import allow
 from tessera.ownership.effects import Effect
-from tessera.ownership.offering import allow
 from tessera.spec.orders import LimitOrder, order_digest, orders_domain, paid_for
 from tessera.spec.signatures import ZERO_ADDRESS, address_of, address_text, compact
 from tessera.units import UnixSeconds

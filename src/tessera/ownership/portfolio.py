@@ -26,7 +26,8 @@ from tessera.ownership.access import orders_of, read_product
 from tessera.ownership.auction import AuctionView, find_auctions, read_auction
 from tessera.ownership.curve import CurveView, find_curves, read_curve
 from tessera.ownership.exchange import find_pools
-from tessera.ownership.offering import OfferingView, Stage, find_offerings, read_offering
+from tessera.ownership.offering import OfferingView, find_offerings, read_offering
+from tessera.ownership.selling import Stage
 from tessera.ownership.vesting import VestingView, find_vestings, read_vesting
 from tessera.units import AssetId, ChannelNumber, Shares, Units, UnixSeconds
 

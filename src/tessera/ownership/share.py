@@ -22,6 +22,7 @@ from tessera.units import (
     checked_bps,
     checked_uint96,
     format_amount,
+    shown_shares,
 )
 
 __all__ = [
@@ -190,8 +191,8 @@ async def transfer(sender: Sender, share: Share, receiver: str, amount: Shares) 
     if held < amount:
         raise InputError(
             f"shares of {sender.address}",
-            found=format_amount(held, decimals=SHARE_DECIMALS, grouped=True),
-            wanted=f"the {format_amount(amount, decimals=SHARE_DECIMALS, grouped=True)} to pass on",
+            found=shown_shares(held),
+            wanted=f"the {shown_shares(amount)} to pass on",
             next_step="pass fewer on; tessera portfolio shows what there is",
         )
     return (await sender.send(share.transfer(receiver, amount))).tx_hash

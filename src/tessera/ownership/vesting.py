@@ -13,7 +13,7 @@ from tessera.bindings.vesting import Released
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError
-from tessera.ownership.offering import allow
+from tessera.ownership.allowing import allow
 from tessera.ownership.share import Claimed
 from tessera.spec import vesting as spec
 from tessera.units import AssetId, Shares, Units, UnixSeconds

@@ -23,7 +23,7 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
 from tessera.errors import InputError, NotFound
-from tessera.ownership.offering import allow
+from tessera.ownership.allowing import allow
 from tessera.payments.ports import ChannelView, SettleResult
 from tessera.spec.channels import Grant, LineState
 from tessera.spec.signatures import ZERO_ADDRESS, Address, Domain, address_of, address_text

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from tessera.errors import TransactionReverted
 from tessera.spec.signatures import ZERO_ADDRESS, Address, Domain, keccak, typed_digest
+from tessera.units import BPS
 
 __all__ = [
     "ALL_CALLS",
@@ -39,7 +40,6 @@ FOR_EVER: Final = 2**40 - 1
 ALL_CALLS: Final = 2**64 - 1
 """`calls` of an order whose calls are not counted."""
 
-_BPS: Final = 10_000
 _DAY: Final = 86_400
 _MASK_96: Final = 2**96 - 1
 _MASK_32: Final = 2**32 - 1
@@ -131,7 +131,7 @@ def use_digest(domain: Domain, order: int, call: bytes, request: bytes, deadline
 
 def royalty_of(price: int, bps: int) -> int:
     """Compute the creator's part of a resale; base units, rounded up."""
-    return -(-(price * bps) // _BPS)
+    return -(-(price * bps) // BPS)
 
 
 def rent_cost(daily_price: int, duration: int) -> int:

@@ -7,20 +7,17 @@ the contract by `test_allocation_matches_spec.py`.
 
 from __future__ import annotations
 
-from typing import Final
-
 from tessera.errors import TransactionReverted
 from tessera.spec.accruals import AccrualsModel
 from tessera.spec.signatures import Address
+from tessera.units import BPS
 
 __all__ = ["AllocationModel", "part_of"]
-
-_BPS: Final = 10_000
 
 
 def part_of(amount: int, weight: int) -> int:
     """Compute the raw shares due for a weight of 10,000, rounded down."""
-    return amount * weight // _BPS
+    return amount * weight // BPS
 
 
 class AllocationModel:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tessera.errors import TransactionReverted
 from tessera.spec.offering import WHOLE_SHARE, check_buyer, pool_part
 from tessera.spec.signatures import Address
+from tessera.units import BPS
 
 __all__ = [
     "CurveModel",
@@ -28,8 +29,6 @@ __all__ = [
     "spend_for",
     "surcharge_at",
 ]
-
-_BPS: Final = 10_000
 
 
 class CurveSale(NamedTuple):
@@ -135,7 +134,7 @@ def spend_for(left: int, money: int, amount: int, surcharge_bps: int) -> int:
         Base units, rounded up twice, as the purchase rounds down twice.
     """
     net = -(-money * amount // (left - amount))
-    return -(-net * (_BPS + surcharge_bps) // _BPS)
+    return -(-net * (BPS + surcharge_bps) // BPS)
 
 
 def surcharge_at(sale: CurveSale, time: int) -> int:
@@ -263,7 +262,7 @@ class CurveModel:
     def _bought_for(self, spend: int, now: int) -> tuple[int, int]:
         cost = min(spend, self.sale.target - self.raised)
         # Without the surcharge; rounded down, as the shares are.
-        net = cost * _BPS // (_BPS + surcharge_at(self.sale, now))
+        net = cost * BPS // (BPS + surcharge_at(self.sale, now))
         return self.shares_left * net // (self.money + net), cost
 
     def _basis(self, seller: Address, amount: int) -> int:

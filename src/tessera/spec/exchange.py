@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from tessera.errors import TransactionReverted
 from tessera.spec.accruals import AccrualsModel
 from tessera.spec.signatures import Address
+from tessera.units import BPS
 
 __all__ = [
     "BIAS",
@@ -43,7 +44,6 @@ __all__ = [
     "proceeds_of",
 ]
 
-BPS: Final = 10_000
 FEES_BPS: Final = (5, 30, 100, 300)
 """What each tier keeps of what comes in."""
 

@@ -17,6 +17,7 @@ from typing import Final
 from tessera.errors import TransactionReverted
 from tessera.spec.accruals import AccrualsModel
 from tessera.spec.signatures import Address
+from tessera.units import BPS
 
 __all__ = [
     "PROPOSER_BPS",
@@ -32,7 +33,6 @@ __all__ = [
     "state_at",
 ]
 
-BPS: Final = 10_000
 QUORUM_BPS: Final = 2_000
 """Yes votes, as a part of the shares that could have voted."""
 PROPOSER_BPS: Final = 100

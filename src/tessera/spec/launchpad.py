@@ -21,10 +21,10 @@ from tessera.spec.curve import CurveSale, shares_for_curve
 from tessera.spec.offering import WHOLE_SHARE, Sale, pool_part
 from tessera.spec.signatures import ZERO_ADDRESS, Address
 from tessera.spec.vesting import Schedule
+from tessera.units import BPS
 
 __all__ = ["Book", "Clone", "LaunchpadModel", "Liquidity", "Situation"]
 
-_BPS: Final = 10_000
 _MASK_96: Final = 2**96 - 1
 _MASK_40: Final = 2**40 - 1
 MAX_PRICE: Final = 2**128 - 1
@@ -164,12 +164,12 @@ class LaunchpadModel:
             0 < shares_there <= _MASK_96
             and 0 < money <= MOST_RAISED
             and 0 < target <= MOST_RAISED
-            and bps <= _BPS
+            and bps <= BPS
         )
         _require(in_range, "curve out of range")
         shares = shares_for_curve(shares_there, money, target, bps)
         _check_amounts(shares, sale.cap_per_buyer)
-        calm = sale.surcharge_bps <= _BPS and sale.calm <= MAX_SALE
+        calm = sale.surcharge_bps <= BPS and sale.calm <= MAX_SALE
         _require(calm, "surcharge out of range")
         _require_tokenized(on)
         _require(bps != 0, "a curve must open a pool")
@@ -270,7 +270,7 @@ def _check_pool(
     _require(in_range, "tier or lock out of range")
     if bps == 0:
         return False
-    _require(bps <= _BPS, "more than all of the proceeds")
+    _require(bps <= BPS, "more than all of the proceeds")
     fits = min(pool_part(shares, bps), pool_part(least, bps)) >= LEAST_OF_POOL
     _require(fits and most <= MOST_RAISED, "pool too small or too large")
     _require(not on.has_pool, "there is a pool already")

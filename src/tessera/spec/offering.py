@@ -19,11 +19,11 @@ from typing import Final, NamedTuple
 from tessera.errors import TransactionReverted
 from tessera.spec.accruals import AccrualsModel
 from tessera.spec.signatures import ZERO_ADDRESS, Address
+from tessera.units import BPS
 
 __all__ = ["WHOLE_SHARE", "OfferingModel", "Sale", "check_buyer", "cost_of", "pool_part"]
 
 WHOLE_SHARE: Final = 10**18
-_BPS: Final = 10_000
 
 
 class Sale(NamedTuple):
@@ -58,7 +58,7 @@ class Sale(NamedTuple):
 
 def pool_part(whole: int, bps: int) -> int:
     """Compute the part of proceeds, or of shares sold, that goes to the pool; rounded down."""
-    return whole * bps // _BPS
+    return whole * bps // BPS
 
 
 def check_buyer(

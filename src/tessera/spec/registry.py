@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 from tessera.errors import TransactionReverted
 from tessera.spec.prices import MAX_PRICE, Price
 from tessera.spec.signatures import ZERO_ADDRESS, Address, keccak
-from tessera.spec.split import BPS, SplitTerms
+from tessera.spec.split import SplitTerms
+from tessera.units import BPS
 
 __all__ = [
     "DEFAULT_FEE_BPS",

@@ -10,11 +10,10 @@ whole. Invariants `conserved`, `terms_at_call`, `holders_floor`; held against th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
-__all__ = ["BPS", "SplitModel", "SplitTerms", "Parts", "growth", "raised"]
+from tessera.units import BPS
 
-BPS: Final = 10_000
+__all__ = ["SplitModel", "SplitTerms", "Parts", "growth", "raised"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from rig.people import person
 from rig.signing import SignedLine, settle_one
 from rig.system import World, deploy_world
 
-from tessera.spec.split import BPS, SplitModel, SplitTerms
+from tessera.spec.split import SplitModel, SplitTerms
+from tessera.units import BPS
 
 PUBLISHER, OPERATOR, CONSUMER = person("publisher"), person("operator"), person("consumer")
 VALIDATORS = person("validators")

@@ -44,8 +44,9 @@ from tessera.spec.channels import ChannelsModel, Grant
 from tessera.spec.prices import Price
 from tessera.spec.registry import RegistryModel, Tokenization
 from tessera.spec.signatures import Address, Domain, address_of
-from tessera.spec.split import BPS, SplitModel, SplitTerms
+from tessera.spec.split import SplitModel, SplitTerms
 from tessera.spec.vouchers import Line, Receipt
+from tessera.units import BPS
 
 PUBLISHER, HOLDER, KEEPER = person("publisher"), person("holder"), person("keeper")
 VALIDATORS = person("validators")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tessera.app.running import Running, find_running
-from tessera.assets.directory import AssetDirectory
+from tessera.assets.directory import AssetDirectory, AssetRecord
 from tessera.assets.store import Store
 from tessera.bindings import Share
 from tessera.chain.deployments import Deployment, Parameters
@@ -186,6 +186,17 @@ class World:
     def now(self) -> UnixSeconds:
         """Return the time that a block made now would have."""
         return UnixSeconds(int(self.clock()))
+
+    async def asset(self, name: str) -> AssetRecord:
+        """Return an asset by its slug, URN or id, as the chain has it now.
+
+        Raises
+        ------
+        NotFound
+            There is none; the message says what is near.
+        """
+        await self.directory.refresh()
+        return self.directory.find(name)
 
     async def share(self, asset: int) -> Share:
         """Return an asset's Share.

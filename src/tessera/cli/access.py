@@ -656,7 +656,11 @@ def _stage(state: OrderState) -> str:
 
 
 def _order_lines(world: World, state: OrderState, name: str) -> list[str]:
-    until = shown_time(state.valid_until) if state.ends else "for good"
+    good = shown_time(state.valid_until) if state.ends else "for good"
+    if state.void:
+        good = "no more"
+    elif state.counted:
+        good += f", {state.calls} calls in all"
     daily, longest = world.currency.shown(state.daily_price), shown_duration(state.most_seconds)
     rent = f"{daily} a day, at most {longest}" if state.most_seconds else "no"
     return [
@@ -665,6 +669,6 @@ def _order_lines(world: World, state: OrderState, name: str) -> list[str]:
         f"owner     {state.owner}",
         f"user      {state.user}"
         + ("" if state.user == state.owner else f", until {shown_time(state.user_until)}"),
-        f"good      {until}" + (f", {state.calls} calls in all" if state.counted else ""),
+        f"good      {good}",
         f"for rent  {rent}",
     ]

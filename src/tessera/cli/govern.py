@@ -446,8 +446,8 @@ def _register_kinds(proposing: typer.Typer) -> None:
         yes: Yes = False,
     ) -> None:
         """An operator's listing: its price, its cut, its URL. What is not named stays as it is."""
-        from tessera.bindings.governor import Price
         from tessera.ownership import governance
+        from tessera.spec.prices import Price
 
         async with session.world() as world:
             record = await _governed(session, world, asset)
@@ -456,15 +456,11 @@ def _register_kinds(proposing: typer.Typer) -> None:
             def units(text: str | None, thing: str, present: int) -> int:
                 return present if text is None else world.currency.parse(text, thing)
 
-            present = (
-                (known.price.per_call, known.price.per_1k_in, known.price.per_1k_out)
-                if (known is not None)
-                else (0, 0, 0)
-            )
+            present = Price() if known is None else known.price
             wanted = Price(
-                units(price, "--price", present[0]),
-                units(per_1k_in, "--per-1k-in", present[1]),
-                units(per_1k_out, "--per-1k-out", present[2]),
+                units(price, "--price", present.per_call),
+                units(per_1k_in, "--per-1k-in", present.per_1k_in),
+                units(per_1k_out, "--per-1k-out", present.per_1k_out),
             )
             cut_bps = 0 if known is None else known.cut_bps
             if cut is not None:

@@ -162,8 +162,7 @@ class Session:
 
     async def asset(self, world: World, name: str) -> AssetRecord:
         """Return the asset that somebody means, as the chain has it now."""
-        await world.directory.refresh()
-        return world.directory.find(name)
+        return await world.asset(name)
 
     # --- Presenting ---------------------------------------------------------------------------
 

@@ -10,13 +10,14 @@ from tessera.app import World
 from tessera.assets import validate
 from tessera.assets.directory import AssetRecord
 from tessera.assets.publish import release_of
-from tessera.bindings.governor import Action, Price
+from tessera.bindings.governor import Action
 from tessera.demo.market import Listed
 from tessera.demo.stage import Stage
 from tessera.demo.telling import Narrator, whole
 from tessera.errors import InvariantViolation
 from tessera.ownership import governance
 from tessera.ownership.governance import ProposalView
+from tessera.spec.prices import Price
 from tessera.units import SHARE_DECIMALS, Shares, Units
 
 __all__ = ["Votes"]

@@ -38,6 +38,7 @@ from tessera.errors import InputError, NotFound
 from tessera.ownership.access import ProductView
 from tessera.ownership.allowing import allow
 from tessera.ownership.share import Claimed
+from tessera.spec import prices
 from tessera.spec.access import Scope
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 from tessera.units import AssetId, Shares, Units, UnixSeconds
@@ -175,10 +176,11 @@ def release(root: bytes, runner: int, uri: str) -> Action:
     return replace(_EMPTY, kind=Kind.RELEASE, release=Release(root, runner, uri))
 
 
-def endpoint(operator: str, cut_bps: int, price: Price, url: str) -> Action:
+def endpoint(operator: str, cut_bps: int, price: prices.Price, url: str) -> Action:
     """List an operator, or give it another price or cut."""
+    asked = Price(price.per_call, price.per_1k_in, price.per_1k_out)
     return replace(
-        _EMPTY, kind=Kind.ENDPOINT, endpoint=EndpointTerms(operator, cut_bps, price, url)
+        _EMPTY, kind=Kind.ENDPOINT, endpoint=EndpointTerms(operator, cut_bps, asked, url)
     )
 
 

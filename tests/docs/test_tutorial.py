@@ -21,6 +21,7 @@ TUTORIALS = ROOT / "docs" / "tutorials"
 FIRST_MODEL = TUTORIALS / "first-model.md"
 MARKET = TUTORIALS / "market.md"
 LAUNCH = TUTORIALS / "launch.md"
+GOVERN = TUTORIALS / "govern.md"
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -137,7 +138,7 @@ def test_the_first_model_is_published_sold_called_and_claimed(
     play(FIRST_MODEL, shell(environment), tmp_path, environment, monkeypatch)
 
 
-@pytest.mark.parametrize("page", [MARKET, LAUNCH], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [MARKET, LAUNCH, GOVERN], ids=lambda page: page.stem)
 def test_each_command_of_a_page_says_what_it_shows(
     page: Path, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,8 +237,16 @@ def run(step: Step, runner: Runner, log: Path) -> str:
                 "sales close, bid, sell, vesting list, disclosure"
             ),
         ),
+        (
+            GOVERN,
+            (
+                "access create, govern deposit, govern lock, govern propose discount, "
+                "govern propose pay, govern vote, access refund, market twap, market swap, "
+                "govern execute, govern treasury, call, settle, claim"
+            ),
+        ),
     ],
-    ids=["first-model", "market", "launch"],
+    ids=["first-model", "market", "launch", "govern"],
 )
 def test_a_tutorial_shows_what_it_promises(page: Path, promised: str) -> None:
     commands = [step.command + " " for step in steps(page) if isinstance(step, Step)]

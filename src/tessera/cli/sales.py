@@ -102,8 +102,10 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership.allowing import check_shares
         from tessera.ownership.contributing import check_contributors
         from tessera.ownership.effects import Effect
-        from tessera.ownership.launch import launch, read_list, shares_needed
+        from tessera.ownership.launch import check_terms, launch, read_list, shares_needed
         from tessera.ownership.selling import EVERYBODY
+        from tessera.spec.launchpad import LaunchpadModel, Situation
+        from tessera.spec.signatures import address_of
 
         if kind not in _KINDS:
             raise NotFound.among("kind of sale", kind, _KINDS)
@@ -131,7 +133,10 @@ def register(app: typer.Typer) -> None:
             if contributors is not None:
                 check_contributors(record)
                 grants.append(_grant(contributors, start))
-            needed = shares_needed(sales, auctions, curves, schedules, grants)
+            terms = (sales, auctions, curves, schedules, grants)
+            exchange = address_of(world.deployment.exchange.address)
+            check_terms(LaunchpadModel(exchange), Situation(record.asset, start), *terms)
+            needed = shares_needed(*terms)
             share = await world.share(record.asset)
             await check_shares(sender, share, needed)
             preview = _offer_preview(world, record.slug, kind, common, (*sales, *auctions, *curves))

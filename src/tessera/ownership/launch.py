@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tessera.assets.references import is_address
 from tessera.bindings import Auction, Curve, Launchpad, Offering, Share
@@ -16,6 +17,7 @@ from tessera.bindings.launchpad import (
     CurveOpened,
     CurveSale,
     Grant,
+    Liquidity,
     OfferingOpened,
     Sale,
     Schedule,
@@ -29,14 +31,30 @@ from tessera.ownership.auction import find_auctions
 from tessera.ownership.curve import find_curves
 from tessera.ownership.offering import find_offerings
 from tessera.ownership.selling import EVERYBODY, with_pool
+from tessera.spec import auction as spec_auction
+from tessera.spec import curve as spec_curve
+from tessera.spec import offering as spec_offering
+from tessera.spec import vesting as spec_vesting
 from tessera.spec.curve import shares_for_curve
+from tessera.spec.launchpad import LaunchpadModel, Situation
+from tessera.spec.launchpad import Liquidity as PoolTerms
 from tessera.spec.merkle import AllowList
-from tessera.spec.signatures import Address
+from tessera.spec.signatures import Address, address_of
 from tessera.units import AssetId, Shares, parse_amount
 
-__all__ = ["AnySale", "find_sales", "launch", "read_list", "shares_needed", "shown_part"]
+__all__ = [
+    "AnySale",
+    "check_terms",
+    "find_sales",
+    "launch",
+    "read_list",
+    "shares_needed",
+    "shown_part",
+]
 
 AnySale = Offering | Auction | Curve
+AnyTerms = Sale | AuctionSale | CurveSale
+_Twin = TypeVar("_Twin", spec_offering.Sale, spec_auction.AuctionSale, spec_curve.CurveSale)
 _LINE = re.compile(r"(0x[0-9a-fA-F]{40})[\s,;]+(\S+)")
 
 
@@ -72,6 +90,58 @@ def shares_needed(
         + sum(schedule.amount for schedule in schedules)
         + sum(grant.amount for grant in grants)
     )
+
+
+def check_terms(
+    launchpad: LaunchpadModel,
+    on: Situation,
+    sales: Sequence[Sale] = (),
+    auctions: Sequence[AuctionSale] = (),
+    curves: Sequence[CurveSale] = (),
+    schedules: Sequence[Schedule] = (),
+    grants: Sequence[Grant] = (),
+) -> None:
+    """Let the Launchpad's twin judge a launch, before anything is approved or asked.
+
+    Parameters
+    ----------
+    launchpad
+        A fresh one: what other sales promised is for the chain to say.
+    on
+        The asset, the time, and what else the Launchpad would ask.
+
+    Raises
+    ------
+    TransactionReverted
+        With the contract's own reason.
+    """
+    for sale in sales:
+        launchpad.offer(_twin(spec_offering.Sale, sale), _pool(sale.liquidity), on)
+    for auction in auctions:
+        launchpad.auction(_twin(spec_auction.AuctionSale, auction), _pool(auction.liquidity), on)
+    for curve in curves:
+        launchpad.curve(_twin(spec_curve.CurveSale, curve), _pool(curve.liquidity), on)
+    launchpad.vest([(address_of(part.beneficiary), _plan(part)) for part in schedules], on)
+    for grant in grants:
+        launchpad.contribute(_plan(grant), on, contributors=True)
+
+
+def _twin(kind: type[_Twin], sale: AnyTerms) -> _Twin:
+    """Spell the terms of a sale as its twin does: the same names, but for three."""
+    same = set(kind._fields) - {"publisher", "liquidity_bps", "allowed"}
+    return kind(
+        publisher=address_of(sale.publisher),
+        liquidity_bps=sale.liquidity.bps,
+        **{name: getattr(sale, name) for name in same},
+    )
+
+
+def _pool(liquidity: Liquidity) -> PoolTerms:
+    return PoolTerms(liquidity.tier, liquidity.locked)
+
+
+def _plan(part: Schedule | Grant) -> spec_vesting.Schedule:
+    return spec_vesting.Schedule(part.amount, part.start, part.cliff, part.duration)
 
 
 async def launch(

@@ -51,6 +51,24 @@ def test_an_auction_is_bid_for_and_collected_at_one_price(world: Program, tmp_pa
     assert ended["unsold"] == str(80 * SHARE)
 
 
+def test_what_the_launchpad_would_refuse_is_refused_in_a_dry_run(
+    world: Program, tmp_path: Path
+) -> None:
+    _tokenized(world, tmp_path, "doubtful")
+    plain = ("offer", "doubtful", "--shares", "50", "--price", "1", "--dry-run")
+    curve = (*plain, "--kind", "curve", "--last-price", "2")
+    for told, reason in (
+        ((*plain, "--lasts", "0s"), "times out of order"),
+        ((*plain, "--lasts", "7d", "--soft-cap", "51"), "soft cap above what is for sale"),
+        ((*plain, "--lasts", "7d", "--liquidity", "0.01"), "pool too small or too large"),
+        ((*curve, "--lasts", "7d", "--liquidity", "0"), "a curve must open a pool"),
+    ):
+        refused = world(*told)
+        assert refused.code != 0, refused.out
+        assert reason in refused.err
+    assert world(*plain, "--lasts", "7d", "--soft-cap", "50").code == 0
+
+
 def test_a_listed_sale_with_vesting_in_one_transaction(world: Program, tmp_path: Path) -> None:
     _tokenized(world, tmp_path, "listed")
     holder = world.ok("portfolio", "holder")["account"]

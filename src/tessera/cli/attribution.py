@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tessera.cli.amounts import parse_duration, parse_shares, shown_percent, shown_shares
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.session import Session, command
-from tessera.units import BPS
+from tessera.units import BPS, SHARE_DECIMALS
 
 if TYPE_CHECKING:
     from tessera.app.attributing import Attribution
@@ -125,11 +126,14 @@ def register(app: typer.Typer) -> None:
         *,
         cliff: Annotated[str, typer.Option(help="Nothing before: 30s, 12h, 180d.")] = "0s",
         duration: Annotated[str, typer.Option(help="All of it after: 2y is 730d.")] = "365d",
-        yes: Annotated[bool, typer.Option("--yes", help="Send it; else it is only shown.")] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Set shares of yours aside for an asset's contributors; each claims by weight."""
         from tessera.bindings.launchpad import Grant
+        from tessera.ownership.allowing import check_shares
         from tessera.ownership.contributing import check_contributors, set_aside
+        from tessera.ownership.effects import Effect
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -141,7 +145,7 @@ def register(app: typer.Typer) -> None:
                 parse_duration(cliff, "--cliff"),
                 parse_duration(duration, "--duration"),
             )
-            shown = {
+            shown: dict[str, object] = {
                 "asset": str(record.asset),
                 "root": f"0x{record.contributions.hex()}",
                 "shares": str(given.amount),
@@ -149,15 +153,23 @@ def register(app: typer.Typer) -> None:
                 "cliff_s": given.cliff,
                 "duration_s": given.duration,
             }
-            what = f"{shown_shares(given.amount)} shares of {record.slug} for its contributors"
-            if not yes:
+            sender, shares_of = world.sender(session.actor("publisher")), f"shares of {record.slug}"
+            await check_shares(sender, share, given.amount)
+            why = "for its contributors, by weight"
+            effects = [
+                Effect(sender.address, share.address, shares_of, -given.amount, why, SHARE_DECIMALS)
+            ]
+            shown["effects"] = effects_json(effects)
+            what = f"{shown_shares(given.amount)} {shares_of} for its contributors"
+            if dry_run:
                 session.say(
                     {**shown, "dry_run": True},
                     f"would set aside {what}, root 0x{record.contributions.hex()}",
-                    "they leave only by claims of contributors; do it: --yes",
+                    *show_effects(world, effects),
+                    "they leave only by claims of contributors",
                 )
                 return
-            sender = world.sender(session.actor("publisher"))
+            confirmed(session, f"Set aside {what}; nobody takes them back", yes=yes)
             made = await set_aside(sender, world.deployment.launchpad, record.asset, share, given)
             session.say(
                 {**shown, "allocation": made.address}, f"set aside {what}", f"at {made.address}"
@@ -172,11 +184,13 @@ def register(app: typer.Typer) -> None:
         ],
         contributor: Annotated[str, typer.Argument(help="Key or address.")],
         *,
-        yes: Annotated[bool, typer.Option("--yes", help="Send it; else it is only shown.")] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Move a contributor's shares into a vesting of his own, with his proof. Anyone may."""
         from tessera.errors import NotFound
-        from tessera.ownership.contributing import claim_contribution, open_claims
+        from tessera.ownership.contributing import check_proof, claim_contribution, open_claims
+        from tessera.ownership.effects import Effect
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -195,26 +209,42 @@ def register(app: typer.Typer) -> None:
             claims = await open_claims(
                 world.reader, launchpad, record.asset, list(proofs), first=world.deployment.since
             )
+            share, shares_of = await world.share(record.asset), f"shares of {record.slug}"
             rows: list[dict[str, Any]] = []
-            sender = world.sender(session.actor(contributor)) if yes else None
+            effects = []
             for contribution, allocation in claims:
-                row: dict[str, Any] = {
+                check_proof(allocation, contribution, proofs[contribution])
+                part = allocation.grant.amount * contribution.weight // BPS
+                row = {
                     "account": account,
                     "allocation": allocation.address,
-                    "shares": str(allocation.grant.amount * contribution.weight // BPS),
+                    "shares": str(part),
                 }
-                if sender is not None:
-                    vesting = await claim_contribution(
-                        sender, launchpad, allocation, contribution, proofs[contribution]
-                    )
-                    row["vesting"] = vesting.address
                 rows.append(row)
-            lines = [
-                f"{shown_shares(int(row['shares']))} shares into "
-                + (row["vesting"] if yes else "a vesting; do it: --yes")
-                for row in rows
-            ]
-            session.say({"claims": rows, "dry_run": not yes}, *lines)
+                why = f"into a vesting of {account}"
+                effects.append(
+                    Effect(allocation.address, share.address, shares_of, -part, why, SHARE_DECIMALS)
+                )
+            data: dict[str, object] = {"claims": rows, "effects": effects_json(effects)}
+            if dry_run:
+                lines = [f"would claim {shown_shares(int(row['shares']))} shares" for row in rows]
+                session.say({**data, "dry_run": True}, *lines, *show_effects(world, effects))
+                return
+            total = shown_shares(sum(int(row["shares"]) for row in rows))
+            confirmed(session, f"Claim {total} {shares_of} for {account}", yes=yes, gives=False)
+            sender = world.sender(session.actor(contributor))
+            for row, (contribution, allocation) in zip(rows, claims, strict=True):
+                vesting = await claim_contribution(
+                    sender, launchpad, allocation, contribution, proofs[contribution]
+                )
+                row["vesting"] = vesting.address
+            session.say(
+                data,
+                *(
+                    f"{shown_shares(int(row['shares']))} shares into {row['vesting']}"
+                    for row in rows
+                ),
+            )
 
 
 def _found_leaves(session: Session, source: Path) -> Leaves:

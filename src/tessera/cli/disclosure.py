@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tessera.cli.amounts import shown_shares, shown_time
+from tessera.cli.effects import DryRun, Yes, confirmed
 from tessera.cli.session import Session, command
 from tessera.units import BPS
 
@@ -53,7 +54,11 @@ def register(app: typer.Typer) -> None:
 
     @command(app)
     async def mark(
-        session: Session, asset: Annotated[str, typer.Argument(help="Slug, URN or id.")]
+        session: Session,
+        asset: Annotated[str, typer.Argument(help="Slug, URN or id.")],
+        *,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Write down on chain what an asset earned until now: a point of its history."""
         from tessera.ownership.disclosure import mark as write_mark
@@ -61,9 +66,26 @@ def register(app: typer.Typer) -> None:
         async with session.world() as world:
             record = await session.asset(world, asset)
             sender = world.sender(session.actor("operator"))
-            written = await write_mark(sender, world.deployment.lens, record.asset)
+            lens = world.deployment.lens
+            data: dict[str, object] = {
+                "asset": str(record.asset),
+                "slug": record.slug,
+                "effects": [],
+            }
+            if dry_run:
+                trial = lens.mark(record.asset)
+                due = await world.reader.read(trial, sender=sender.address, at="pending")
+                session.say(
+                    {**data, "dry_run": True, "written": due},
+                    f"would mark {record.slug}; nothing moves"
+                    if due
+                    else "this epoch has its mark already",
+                )
+                return
+            confirmed(session, f"Mark {record.slug}", yes=yes, gives=False)
+            written = await write_mark(sender, lens, record.asset)
             session.say(
-                {"asset": str(record.asset), "slug": record.slug, "written": written},
+                {**data, "written": written},
                 f"{record.slug} is marked" if written else "this epoch has its mark already",
             )
 

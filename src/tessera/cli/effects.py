@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from tessera.ownership.effects import Effect
     from tessera.units import Units
 
-__all__ = ["DryRun", "Yes", "confirmed", "effects_json", "limit_of", "show_effects"]
+__all__ = [
+    "DryRun",
+    "Yes",
+    "asks",
+    "confirmed",
+    "effects_json",
+    "limit_of",
+    "payment",
+    "require_money",
+    "show_effects",
+]
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
@@ -22,13 +32,23 @@ DryRun = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")]
 
 
-def confirmed(session: Session, question: str, *, yes: bool) -> None:
-    """Ask before anything is signed; `--yes` or `--json` have said so already."""
+def asks(session: Session, *, yes: bool) -> bool:
+    """Return whether somebody will be asked, who should see before what it is about."""
+    return not (yes or session.as_json) and sys.stdin.isatty()
+
+
+def confirmed(session: Session, question: str, *, yes: bool, gives: bool = True) -> None:
+    """Ask before anything is signed; `--yes` or `--json` have said so already.
+
+    Where there is nobody to ask, only what gives something of the sender's away is refused.
+    """
     from tessera.errors import InputError
 
     if yes or session.as_json:
         return
     if not sys.stdin.isatty():
+        if not gives:
+            return
         raise InputError(
             question,
             found="no terminal to ask at",
@@ -59,6 +79,32 @@ def limit_of(world: World, max_cost: str | None, cost: Units) -> Units:
             next_step="take less, or pay more",
         )
     return limit
+
+
+def payment(world: World, payer: str, receiver: str, amount: int, why: str) -> list[Effect]:
+    """Return what it changes that somebody pays somebody."""
+    from tessera.ownership.effects import Effect
+
+    money, symbol = world.deployment.currency.address, world.currency.symbol
+    effects = [
+        Effect(payer, money, symbol, -amount, why),
+        Effect(receiver, money, symbol, amount, why),
+    ]
+    return effects if amount else []
+
+
+async def require_money(world: World, name: str, cost: int) -> None:
+    """Refuse what a key has too little money for, and say how it gets some."""
+    from tessera.errors import InputError
+
+    held = await world.reader.read(world.deployment.currency.balanceOf(world.account(name).address))
+    if held < cost:
+        raise InputError(
+            f"account {name}",
+            found=world.currency.shown(held),
+            wanted=world.currency.shown(cost),
+            next_step=world.how_to_fund(name),
+        )
 
 
 def effects_json(effects: Sequence[Effect]) -> list[dict[str, str]]:

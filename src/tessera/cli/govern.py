@@ -14,7 +14,15 @@ from tessera.cli.amounts import (
     shown_shares,
     shown_time,
 )
-from tessera.cli.effects import DryRun, Yes, confirmed
+from tessera.cli.effects import (
+    DryRun,
+    Yes,
+    confirmed,
+    effects_json,
+    payment,
+    require_money,
+    show_effects,
+)
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -174,16 +182,31 @@ def _register_locks(govern: typer.Typer) -> None:
             )
 
     @command(govern)
-    async def claim(session: Session, asset: _Asset) -> None:
+    async def claim(
+        session: Session, asset: _Asset, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
         """Take the revenue of your locked shares."""
         from tessera.ownership import governance
 
         async with session.world() as world:
             record = await _governed(session, world, asset)
             sender = world.sender(session.actor("holder"))
-            done = await governance.claim(sender, world.deployment.governor, record.asset)
+            governor = world.deployment.governor
+            due = await world.reader.read(
+                governor.claimable(record.asset, sender.address), at="pending"
+            )
+            why = f"revenue of locked shares of {record.slug}"
+            effects = payment(world, governor.address, sender.address, due, why)
+            data: dict[str, object] = {"amount": str(due), "effects": effects_json(effects)}
+            if dry_run:
+                lines = show_effects(world, effects)
+                shown = f"would claim {world.currency.shown(due)}"
+                session.say({**data, "dry_run": True}, shown, *lines)
+                return
+            confirmed(session, f"Claim {world.currency.shown(due)}", yes=yes, gives=False)
+            done = await governance.claim(sender, governor, record.asset)
             session.say(
-                {"amount": str(done.amount), "transaction": done.tx_hash},
+                {**data, "amount": str(done.amount), "transaction": done.tx_hash},
                 f"claimed {world.currency.shown(done.amount)}",
             )
 
@@ -274,17 +297,30 @@ def _register_proposals(govern: typer.Typer) -> None:
             )
 
     @command(govern)
-    async def cancel(session: Session, asset: _Asset, number: _Number, *, yes: Yes = False) -> None:
+    async def cancel(
+        session: Session,
+        asset: _Asset,
+        number: _Number,
+        *,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
         """Take a proposal of yours back."""
         from tessera.ownership import governance
 
         async with session.world() as world:
             record = await _governed(session, world, asset)
             view, _ = await _read(world, record, number)
+            sender, governor = world.sender(session.actor("holder")), world.deployment.governor
+            data: dict[str, object] = {"proposal": number, "effects": []}
+            if dry_run:
+                trial = governor.cancel(view.asset, view.number)
+                await world.reader.read(trial, sender=sender.address, at="pending")
+                session.say({**data, "dry_run": True}, f"would take back {view.title!r}")
+                return
             confirmed(session, f"Take proposal {number} of {record.slug} back", yes=yes)
-            sender = world.sender(session.actor("holder"))
-            tx_hash = await governance.cancel(sender, world.deployment.governor, view)
-            session.say({"proposal": number, "transaction": tx_hash}, "taken back")
+            tx_hash = await governance.cancel(sender, governor, view)
+            session.say({**data, "transaction": tx_hash}, "taken back")
 
     @command(govern)
     async def execute(
@@ -383,6 +419,7 @@ def _register_proposals(govern: typer.Typer) -> None:
         asset: _Asset,
         amount: Annotated[str, typer.Argument(help="In the currency.")],
         *,
+        dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
         """Put money into an asset's treasury; only a vote takes it out."""
@@ -392,12 +429,20 @@ def _register_proposals(govern: typer.Typer) -> None:
             record = await _governed(session, world, asset)
             units = world.currency.parse(amount)
             line = f"{world.currency.shown(units)} into the treasury of {record.slug}"
+            sender, governor = world.sender(session.actor("holder")), world.deployment.governor
+            currency = world.deployment.currency
+            await require_money(world, session.actor("holder"), units)
+            effects = payment(world, sender.address, governor.address, units, "into the treasury")
+            data: dict[str, object] = {"amount": str(units), "effects": effects_json(effects)}
+            if dry_run:
+                lines = show_effects(world, effects)
+                session.say({**data, "dry_run": True}, f"would put {line}", *lines)
+                return
             confirmed(session, f"Put {line}", yes=yes)
             arrived, tx_hash = await governance.deposit(
-                world.sender(session.actor("holder")), world.deployment.governor,
-                world.deployment.currency, record.asset, units,
-            )  # fmt: skip
-            session.say({"amount": str(arrived), "transaction": tx_hash}, line)
+                sender, governor, currency, record.asset, units
+            )
+            session.say({**data, "amount": str(arrived), "transaction": tx_hash}, line)
 
 
 # --- What can be proposed -------------------------------------------------------------------------

@@ -419,17 +419,37 @@ def _register_liquidity(market: typer.Typer) -> None:
             )
 
     @command(market)
-    async def claim(session: Session, token: _Token) -> None:
+    async def claim(
+        session: Session, token: _Token, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
         """Take the revenue that the shares behind your liquidity earned."""
+        from tessera.ownership.effects import Effect
         from tessera.ownership.exchange import claim as take
+        from tessera.ownership.exchange import read_position
 
         async with session.world() as world:
             side = await _side(session, world, token)
-            paid = await take(
-                world.sender(session.actor("holder")), world.deployment.exchange, side.address
-            )
+            exchange, sender = world.deployment.exchange, world.sender(session.actor("holder"))
+            found = await read_position(world.reader, exchange, side.address, sender.address)
+            money, why = _money(world), f"revenue of {side.symbol} in the pool"
+            effects = [
+                Effect(exchange.address, money.address, money.symbol, -found.claimable, why),
+                Effect(sender.address, money.address, money.symbol, found.claimable, why),
+            ]
+            data: dict[str, object] = {
+                "token": side.address,
+                "amount": str(found.claimable),
+                "effects": effects_json(effects),
+            }
+            shown = world.currency.shown(found.claimable)
+            if dry_run:
+                lines = show_effects(world, effects)
+                session.say({**data, "dry_run": True}, f"would claim {shown}", *lines)
+                return
+            confirmed(session, f"Claim {shown}", yes=yes, gives=False)
+            paid = await take(sender, exchange, side.address)
             session.say(
-                {"token": side.address, "amount": str(paid.amount), "transaction": paid.tx_hash},
+                {**data, "amount": str(paid.amount), "transaction": paid.tx_hash},
                 f"claimed   {world.currency.shown(paid.amount)}",
             )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tessera.cli.amounts import parse_duration, parse_percent, parse_shares, shown_shares
-from tessera.cli.effects import confirmed, effects_json, show_effects
+from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.naming import token_names
 from tessera.cli.session import Session, command
 from tessera.units import SHARE_DECIMALS
@@ -67,9 +67,6 @@ def register(app: typer.Typer) -> None:
         session: Session,
         folder: Annotated[Path, typer.Argument(help="With a tessera.toml at its top.")],
         *,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Check everything and send nothing.")
-        ] = False,
         cut: Annotated[
             str | None, typer.Option(help="Operator's part of each payment, percent; else kept.")
         ] = None,
@@ -80,6 +77,8 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Of that operator's gateway; else the running one.")
         ] = None,
         unlisted: Annotated[bool, typer.Option("--unlisted", help="Nobody serves it yet.")] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Publish a folder as a new asset, or as the next version of your asset."""
         from tessera.assets.publish import publish as publish_plan
@@ -93,6 +92,10 @@ def register(app: typer.Typer) -> None:
             if dry_run:
                 _present_plan(session, world, plan)
                 return
+            steps = _steps(plan)
+            if steps:
+                what = f"Publish {plan.bundle.manifest.name}: {', '.join(steps)}"
+                confirmed(session, what, yes=yes, gives=False)
             try:
                 with session.progress(f"storing {folder.name}") as progress:
                     done = await publish_plan(
@@ -119,12 +122,8 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Revenue streams over it: 30s, 12h, 7d.")
         ] = None,
         max_discount: Annotated[str, typer.Option(help="Governance's largest, percent.")] = "0",
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Show every effect; sign and send nothing.")
-        ] = False,
-        yes: Annotated[
-            bool, typer.Option("--yes", help="Do not ask; without a terminal needed.")
-        ] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Make an asset's shares, all of them yours; from then on its holders earn and decide."""
         from tessera.ownership.effects import Effect
@@ -150,6 +149,7 @@ def register(app: typer.Typer) -> None:
             registry, owner = world.deployment.registry, world.address(who)
             products = await _products_of(world, record)
             shares_of = f"shares of {record.slug}"
+            effects = [Effect(owner, "", shares_of, terms.supply, "made", SHARE_DECIMALS)]
             data = {
                 "asset": str(record.asset),
                 "slug": record.slug,
@@ -158,6 +158,7 @@ def register(app: typer.Typer) -> None:
                 "period_s": terms.period,
                 "floor_bps": terms.floor,
                 "products": products,
+                "effects": effects_json(effects),
             }
             preview = [
                 f"makes     {shown_shares(terms.supply)} {terms.symbol} of {record.slug}, for good",
@@ -168,9 +169,8 @@ def register(app: typer.Typer) -> None:
                 await world.reader.read(
                     registry.tokenize(record.asset, terms.on_chain(owner)), sender=owner
                 )
-                effects = [Effect(owner, "", shares_of, terms.supply, "made", SHARE_DECIMALS)]
                 session.say(
-                    {**data, "dry_run": True, "effects": effects_json(effects)},
+                    {**data, "dry_run": True},
                     *preview,
                     *show_effects(world, effects),
                 )
@@ -277,7 +277,7 @@ async def _planned(
         )
 
 
-def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
+def _steps(plan: PublishPlan) -> list[str]:
     steps = []
     if plan.to_register:
         steps.append("register a new asset")
@@ -285,6 +285,11 @@ def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
         steps.append(f"release version {plan.version}")
     if plan.to_list or (plan.to_register and plan.endpoint is not None):
         steps.append("list its operator and price")
+    return steps
+
+
+def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
+    steps = _steps(plan)
     price = plan.bundle.manifest.price
     session.say(
         {
@@ -296,6 +301,7 @@ def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
             "already_published": plan.already_published,
             "steps": steps,
             "needs_proposal": plan.needs_proposal,
+            "effects": [],
             "dry_run": True,
         },
         f"{plan.bundle.manifest.name}: {len(plan.bundle.files)} files, {plan.bundle.size:,} bytes",

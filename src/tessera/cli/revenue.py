@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tessera.cli.amounts import shown_shares, shown_time
+from tessera.cli.effects import (
+    DryRun,
+    Yes,
+    asks,
+    confirmed,
+    effects_json,
+    show_effects,
+)
+from tessera.cli.naming import token_names
 from tessera.cli.session import Session, command
 from tessera.cli.vesting import vesting_json
-from tessera.units import format_amount
+from tessera.units import SHARE_DECIMALS, format_amount
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tessera.app import World
     from tessera.assets.directory import AssetRecord
-    from tessera.ownership.claiming import ClaimedItem
+    from tessera.ownership.claiming import Claim, ClaimedItem
+    from tessera.ownership.effects import Effect
     from tessera.ownership.income import SentOn, WaitingIncome
     from tessera.ownership.portfolio import Portfolio
 
@@ -30,9 +40,8 @@ def register(app: typer.Typer) -> None:
     async def settle(
         session: Session,
         *,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Say what is due; sign and send nothing.")
-        ] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Turn all charges and served orders into money now, and send income on to its owners.
 
@@ -50,8 +59,13 @@ def register(app: typer.Typer) -> None:
 
         async with session.world() as world:
             if dry_run:
-                await _say_due(session, world)
+                data, lines = await _due(world)
+                session.say(data, *lines)
                 return
+            if asks(session, yes=yes):
+                for line in (await _due(world))[1]:
+                    session.note(line)
+            confirmed(session, "Settle what is due", yes=yes, gives=False)
             with session.waiting("settling"):
                 if world.running is not None:
                     report = await ask_supervisor(world.config.data_dir, "settle")
@@ -95,9 +109,8 @@ def register(app: typer.Typer) -> None:
         everything: Annotated[
             bool, typer.Option("--all", help="From every asset, lock, pool, grant, sale, credit.")
         ] = False,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Say what waits; sign and send nothing.")
-        ] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> int:
         """Take what is yours: revenue wherever your shares are, grants, purchases, refunds.
 
@@ -106,7 +119,6 @@ def register(app: typer.Typer) -> None:
         """
         from tessera.errors import InputError
         from tessera.ownership.claiming import claim as take
-        from tessera.ownership.claiming import claims_of
         from tessera.ownership.income import send_on
         from tessera.presenting import exit_code
 
@@ -116,26 +128,27 @@ def register(app: typer.Typer) -> None:
             )
         async with session.world() as world:
             sender = world.sender(session.actor("holder"))
-            deployment = world.deployment
             chosen = None if asset is None else await session.asset(world, asset)
             waiting = await _waiting(world, sender.address, chosen)
+            wanted, others = await _claims(world, sender.address, chosen)
+            before = [item for each in wanted for item in each.items]
+            effects = await _claim_effects(world, sender.address, wanted)
+            if (waiting or wanted) and not dry_run:
+                if asks(session, yes=yes):
+                    for line in (
+                        *(_waiting_line(world, each) for each in waiting),
+                        *show_effects(world, effects),
+                    ):
+                        session.note(line)
+                confirmed(session, "Claim it", yes=yes, gives=False)
             with session.waiting("claiming"):
                 sent = []
                 if waiting and not dry_run:
                     records = [r for r in world.directory if r.asset in {w.asset for w in waiting}]
-                    sent = await send_on(sender, deployment.channels, deployment.currency, records)
-                claims = claims_of(
-                    await _portfolio(world, sender.address),
-                    deployment.channels,
-                    deployment.governor,
-                    deployment.exchange,
-                    now=world.now(),
-                )
-                about = None if chosen is None else await _tokens_of(world, chosen)
-                wanted = [each for each in claims if about is None or each.token in about]
-                others = [each for each in claims if each not in wanted]
-                found = [item for each in wanted for item in each.items]
-                done = found if dry_run else await take(sender, wanted)
+                    made = world.deployment
+                    sent = await send_on(sender, made.channels, made.currency, records)
+                    wanted, others = await _claims(world, sender.address, chosen)
+                done = before if dry_run else await take(sender, wanted)
             total = sum(item.amount for item in done if item.failure is None)
             nothing = not done and not (dry_run and waiting) and not sent
             session.say(
@@ -144,11 +157,13 @@ def register(app: typer.Typer) -> None:
                     "total": str(total),
                     "claims": [_item_json(item) for item in done],
                     "elsewhere": [_item_json(item) for each in others for item in each.items],
+                    "effects": effects_json(effects),
                     **_sent_json(sent, waiting, dry_run=dry_run),
                 },
                 *(_waiting_line(world, each) for each in waiting if dry_run),
                 *(_sent_on_line(world, each) for each in _sent_json(sent, [])["sent_on"]),
                 *(_item_line(world, item) for item in done),
+                *(show_effects(world, effects) if dry_run else []),
                 *([f"{world.currency.shown(total)} in all"] if done else []),
                 *(["nothing to claim now"] if nothing else []),
                 *(
@@ -174,7 +189,7 @@ def register(app: typer.Typer) -> None:
             )
 
 
-async def _say_due(session: Session, world: World) -> None:
+async def _due(world: World) -> tuple[dict[str, Any], list[str]]:
     from tessera.app import ask_supervisor, due_from_books, waiting_income
 
     if world.running is not None:
@@ -193,15 +208,13 @@ async def _say_due(session: Session, world: World) -> None:
         *([f"would prove    {orders} orders"] * bool(orders)),
         *(_waiting_line(world, each) for each in waiting),
     ]
-    session.say(
-        {
-            "due": due,
-            "channels_due": channels,
-            "orders_due": orders,
-            **_sent_json([], waiting, dry_run=True),
-        },
-        *(lines or ["nothing is due"]),
-    )
+    data = {
+        "due": due,
+        "channels_due": channels,
+        "orders_due": orders,
+        **_sent_json([], waiting, dry_run=True),
+    }
+    return data, lines or ["nothing is due"]
 
 
 async def _waiting(world: World, account: str, chosen: AssetRecord | None) -> list[WaitingIncome]:
@@ -226,6 +239,43 @@ async def _waiting(world: World, account: str, chosen: AssetRecord | None) -> li
         ]
     deployment = world.deployment
     return await read_waiting(world.reader, deployment.channels, deployment.currency, records)
+
+
+async def _claims(
+    world: World, account: str, chosen: AssetRecord | None
+) -> tuple[list[Claim], list[Claim]]:
+    """Return what waits for an account: of the chosen asset, or of all; and the rest."""
+    from tessera.ownership.claiming import claims_of
+
+    made = world.deployment
+    claims = claims_of(
+        await _portfolio(world, account),
+        made.channels,
+        made.governor,
+        made.exchange,
+        now=world.now(),
+    )
+    about = None if chosen is None else await _tokens_of(world, chosen)
+    wanted = [each for each in claims if about is None or each.token in about]
+    return wanted, [each for each in claims if each not in wanted]
+
+
+async def _claim_effects(world: World, account: str, claims: list[Claim]) -> list[Effect]:
+    """Return what the account gets by claims, and what it gives back for it at most."""
+    from tessera.ownership.effects import Effect
+
+    names = await token_names(world)
+    money, symbol = world.deployment.currency.address, world.currency.symbol
+    effects = []
+    for each in claims:
+        token = each.token or ""
+        name = names.get(token, token)
+        for item in each.items:
+            effects += [
+                Effect(account, money, symbol, item.amount, item.what),
+                Effect(account, token, name, item.shares - item.gives, item.what, SHARE_DECIMALS),
+            ]
+    return [effect for effect in effects if effect.change]
 
 
 async def _tokens_of(world: World, record: AssetRecord) -> set[str | None]:

@@ -16,7 +16,15 @@ from tessera.cli.amounts import (
     shown_shares,
     shown_time,
 )
-from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, limit_of, show_effects
+from tessera.cli.effects import (
+    DryRun,
+    Yes,
+    confirmed,
+    effects_json,
+    limit_of,
+    require_money,
+    show_effects,
+)
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -46,6 +54,7 @@ _List = Annotated[
     Path | None,
     typer.Option("--list", help="Buyers: one address and amount in each line."),
 ]
+_Lasts = Annotated[str, typer.Option(help="On a curve nothing happens later than this: 30s, 5m.")]
 _KINDS = ("fixed", "auction", "curve")
 _SHARE_DECIMALS = 18
 
@@ -74,6 +83,9 @@ def register(app: typer.Typer) -> None:
         cap_per_buyer: Annotated[
             str | None, typer.Option(help="Whole shares (auction: money).")
         ] = None,
+        starts: Annotated[
+            str, typer.Option(help="It and its schedules begin after: 30s, 12h.")
+        ] = "0s",
         lasts: Annotated[str, typer.Option(help="How long: 30s, 12h, 7d.")] = "30d",
         liquidity: Annotated[
             str | None, typer.Option(help="Percent of the proceeds that opens the pool, locked.")
@@ -106,6 +118,7 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership.selling import EVERYBODY
         from tessera.spec.launchpad import LaunchpadModel, Situation
         from tessera.spec.signatures import address_of
+        from tessera.units import UnixSeconds
 
         if kind not in _KINDS:
             raise NotFound.among("kind of sale", kind, _KINDS)
@@ -117,7 +130,8 @@ def register(app: typer.Typer) -> None:
             pool = Liquidity(bps, tier, parse_duration(locked, "--locked")) if bps else _no_pool()
             decimals = world.currency.decimals if kind == "auction" else _SHARE_DECIMALS
             listed = read_list(buyers, decimals=decimals) if buyers else None
-            start = world.now()
+            now = world.now()
+            start = UnixSeconds(now + parse_duration(starts, "--starts"))
             common = _Common(
                 sender.address,
                 parse_shares(shares, "--shares"),
@@ -135,11 +149,15 @@ def register(app: typer.Typer) -> None:
                 grants.append(_grant(contributors, start))
             terms = (sales, auctions, curves, schedules, grants)
             exchange = address_of(world.deployment.exchange.address)
-            check_terms(LaunchpadModel(exchange), Situation(record.asset, start), *terms)
+            check_terms(LaunchpadModel(exchange), Situation(record.asset, now), *terms)
             needed = shares_needed(*terms)
             share = await world.share(record.asset)
             await check_shares(sender, share, needed)
-            preview = _offer_preview(world, record.slug, kind, common, (*sales, *auctions, *curves))
+            preview = _offer_preview(
+                *(world, record.slug, kind, common),
+                (*sales, *auctions, *curves),
+                later=start > now,
+            )
             shares_of = f"shares of {record.slug}"
             apart = [(part.amount, f"vesting of {part.beneficiary}") for part in schedules]
             apart += [(part.amount, "for its contributors, by weight") for part in grants]
@@ -155,6 +173,7 @@ def register(app: typer.Typer) -> None:
                 "shares": str(common.shares),
                 "price": str(world.currency.parse(price, "--price")),
                 "soft_cap": str(_soft_cap(sales, auctions)),
+                "start": start,
                 "end": common.end,
                 "liquidity_bps": bps,
                 "allowed": "0x" + common.allowed.hex(),
@@ -194,7 +213,8 @@ def register(app: typer.Typer) -> None:
                 f"sells     {preview}",
                 *(f"vesting   {address}" for address in vestings),
                 *(f"claims at {address}" for address in allocations),
-                f"next: tessera {verb} {record.slug} N --as holder",
+                f"next: tessera {verb} {record.slug} N --as holder"
+                + (f", from {shown_time(start)} on" if start > now else ""),
             )
 
     @command(app)
@@ -207,6 +227,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Refuse to pay more, in the currency.")
         ] = None,
         buyers: _List = None,
+        lasts: _Lasts = "5m",
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
@@ -215,7 +236,7 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership import curve as curves
         from tessera.ownership import offering as sales
         from tessera.ownership.launch import read_list, shown_part
-        from tessera.units import Shares
+        from tessera.units import Shares, UnixSeconds
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -260,11 +281,16 @@ def register(app: typer.Typer) -> None:
                 )
                 return
             confirmed(session, f"{preview}. Buy", yes=yes)
-            await _require_money(session, world, cost)
+            deadline = UnixSeconds(world.now() + parse_duration(lasts, "--lasts"))
+            await require_money(world, session.actor("holder"), cost)
             currency = world.deployment.currency
             if isinstance(sale, Curve):
                 made = await curves.buy(
-                    buyer, sale, currency, cost, least=least, now=now, listed=part
+                    *(buyer, sale, currency, cost),
+                    least=least,
+                    now=now,
+                    listed=part,
+                    deadline=deadline,
                 )
                 delivered, came, paid = True, made.shares, made.cost
                 tx_hash = made.tx_hash
@@ -303,11 +329,13 @@ def register(app: typer.Typer) -> None:
         least: Annotated[
             str | None, typer.Option(help="Refuse to take less, in the currency.")
         ] = None,
+        lasts: _Lasts = "5m",
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
         """Sell shares back to a curve; after a missed end, for what you paid."""
         from tessera.ownership import curve as curves
+        from tessera.units import UnixSeconds
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -333,9 +361,12 @@ def register(app: typer.Typer) -> None:
                 session.say({**data, "dry_run": True}, preview, *show_effects(world, effects))
                 return
             confirmed(session, f"{preview}. Sell", yes=yes)
+            deadline = UnixSeconds(world.now() + parse_duration(lasts, "--lasts"))
             limit = paid if least is None else world.currency.parse(least, "--least")
             share = await world.share(record.asset)
-            came, tx_hash = await curves.sell(seller, sale, share, amount, least=limit, now=now)
+            came, tx_hash = await curves.sell(
+                seller, sale, share, amount, least=limit, now=now, deadline=deadline
+            )
             session.say(
                 {**data, "paid": str(came), "transaction": tx_hash},
                 f"sold {preview.replace(' bring ', ' for ')}",
@@ -387,7 +418,7 @@ def register(app: typer.Typer) -> None:
                 )
                 return
             confirmed(session, f"Bid {preview}", yes=yes)
-            await _require_money(session, world, taken)
+            await require_money(world, session.actor("holder"), taken)
             made = await auctions.bid(
                 bidder,
                 sale,
@@ -683,6 +714,8 @@ def _offer_preview(
     kind: str,
     common: _Common,
     terms: Sequence[Sale | AuctionSale | CurveSale],
+    *,
+    later: bool,
 ) -> str:
     from tessera.bindings.launchpad import AuctionSale, CurveSale, Sale
 
@@ -701,7 +734,8 @@ def _offer_preview(
         else ""
     )
     until = shown_time(common.end)
-    return f"{shown_shares(common.shares)} shares of {slug} {price}, until {until}{pool}"
+    when = f"from {shown_time(common.start)} until {until}" if later else f"until {until}"
+    return f"{shown_shares(common.shares)} shares of {slug} {price}, {when}{pool}"
 
 
 def _trade_effects(
@@ -741,20 +775,6 @@ def _view_json(view: AnyView) -> dict[str, Any]:
         else str(value)
         for name, value in raw.items()
     }
-
-
-async def _require_money(session: Session, world: World, cost: int) -> None:
-    from tessera.errors import InputError
-
-    name = session.actor("holder")
-    held = await world.reader.read(world.deployment.currency.balanceOf(world.account(name).address))
-    if held < cost:
-        raise InputError(
-            f"account {name}",
-            found=world.currency.shown(held),
-            wanted=world.currency.shown(cost),
-            next_step=world.how_to_fund(name),
-        )
 
 
 # --- Finding --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from tessera.units import SHARE_DECIMALS
 
 if TYPE_CHECKING:
     from tessera.app import World
+    from tessera.ownership.effects import Effect
     from tessera.ownership.vesting import VestingView
 
 __all__ = ["register", "vesting_json"]
@@ -159,7 +160,9 @@ def _register_reading(vesting: typer.Typer) -> None:
             )
 
     @command(vesting)
-    async def claim(session: Session, vesting: _Vesting) -> None:
+    async def claim(
+        session: Session, vesting: _Vesting, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
         """Send a grant's unlocked shares, and what all of them earned, to whom it is for.
 
         Anyone may. `tessera claim` takes whatever is yours, grants included.
@@ -170,15 +173,25 @@ def _register_reading(vesting: typer.Typer) -> None:
         async with session.world() as world:
             view = await _read(world, vesting)
             sender, grant = world.sender(session.actor("holder")), Vesting(view.address)
+            effects = await _claim_effects(world, view)
+            data: dict[str, object] = {
+                "vesting": view.address,
+                "beneficiary": view.beneficiary,
+                "amount": str(view.claimable),
+                "shares": str(view.releasable),
+                "effects": effects_json(effects),
+            }
+            what = f"{shown_shares(view.releasable)} shares and "
+            what += f"{world.currency.shown(view.claimable)} to {view.beneficiary}"
+            if dry_run:
+                lines = show_effects(world, effects)
+                session.say({**data, "dry_run": True}, f"would send {what}", *lines)
+                return
+            confirmed(session, f"Send {what}", yes=yes, gives=False)
             paid = (await grants.claim(sender, grant)).amount if view.claimable else 0
             sent = await grants.release(sender, grant) if view.releasable else 0
             session.say(
-                {
-                    "vesting": view.address,
-                    "beneficiary": view.beneficiary,
-                    "amount": str(paid),
-                    "shares": str(sent),
-                },
+                {**data, "amount": str(paid), "shares": str(sent)},
                 f"sent {shown_shares(sent)} shares and {world.currency.shown(paid)} to "
                 f"{view.beneficiary}",
             )
@@ -200,6 +213,21 @@ def vesting_json(view: VestingView) -> dict[str, Any]:
             {"time": step.time, "unlocked": str(step.unlocked)} for step in calendar(view.schedule)
         ],
     }
+
+
+async def _claim_effects(world: World, view: VestingView) -> list[Effect]:
+    from tessera.ownership.effects import Effect
+
+    names, token = await token_names(world), view.share
+    money, symbol = world.deployment.currency.address, world.currency.symbol
+    name, unlocked = names.get(token, token), "unlocked"
+    effects = [
+        Effect(token, money, symbol, -view.claimable, "what the grant earned"),
+        Effect(view.beneficiary, money, symbol, view.claimable, "what the grant earned"),
+        Effect(view.address, token, name, -view.releasable, unlocked, SHARE_DECIMALS),
+        Effect(view.beneficiary, token, name, view.releasable, unlocked, SHARE_DECIMALS),
+    ]
+    return [effect for effect in effects if effect.change]
 
 
 async def _read(world: World, name: str) -> VestingView:

@@ -57,6 +57,8 @@ class ClaimedItem:
         Base units.
     shares
         Raw shares.
+    gives
+        Raw shares that go back for it, at most.
     failure
         Why it did not come; None otherwise.
     """
@@ -65,6 +67,7 @@ class ClaimedItem:
     address: str
     amount: Units = _NOTHING
     shares: Shares = _NO_SHARES
+    gives: Shares = _NO_SHARES
     failure: TesseraError | None = None
 
 
@@ -297,7 +300,8 @@ def _on_curve(held: CurveHolding, account: str, now: UnixSeconds) -> Iterator[Cl
         yield Claim(token, (item,), partial(_paid, item=item, pay=pay))
     if held.bought and view.stage is selling.Stage.FAILED:
         # The curve missed its end, so this is the refund; the shares go back for it.
-        item = ClaimedItem("refund of a curve that missed its end", address, held.paid)
+        what = "refund of a curve that missed its end"
+        item = ClaimedItem(what, address, held.paid, gives=held.bought)
         yield Claim(token, (item,), partial(_sold_back, item=item, held=held, now=now))
     items = []
     if view.publisher == account and held.proceeds:

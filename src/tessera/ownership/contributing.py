@@ -20,6 +20,7 @@ from tessera.units import AssetId, Shares
 __all__ = [
     "Allocation",
     "check_contributors",
+    "check_proof",
     "claim_contribution",
     "find_allocations",
     "open_claims",
@@ -129,6 +130,23 @@ async def open_claims(
     return left
 
 
+def check_proof(allocation: Allocation, contribution: Contribution, proof: Sequence[bytes]) -> None:
+    """Refuse a proof that an allocation would refuse.
+
+    Raises
+    ------
+    InputError
+        It does not lead to the root that the allocation was made for.
+    """
+    if not verify_contribution(allocation.root, contribution, proof):
+        raise InputError(
+            f"proof of {contribution.account}",
+            found="another root",
+            wanted=f"0x{allocation.root.hex()}",
+            next_step="take the leaves of the version that was registered first",
+        )
+
+
 async def claim_contribution(
     sender: Sender,
     launchpad: Launchpad,
@@ -145,13 +163,7 @@ async def claim_contribution(
     TransactionReverted
         It was claimed before.
     """
-    if not verify_contribution(allocation.root, contribution, proof):
-        raise InputError(
-            f"proof of {contribution.account}",
-            found="another root",
-            wanted=f"0x{allocation.root.hex()}",
-            next_step="take the leaves of the version that was registered first",
-        )
+    check_proof(allocation, contribution, proof)
     leaf = Leaf(
         contribution.account, int(contribution.role), contribution.weight, contribution.evidence
     )

@@ -29,6 +29,7 @@ __all__ = [
     "Claimed",
     "ShareTerms",
     "claim",
+    "check_transfer",
     "claimable",
     "share_of",
     "tokenize",
@@ -175,26 +176,40 @@ async def share_of(reader: ChainReader, registry: Registry, asset: AssetId) -> S
     return Share(address)
 
 
-async def transfer(sender: Sender, share: Share, receiver: str, amount: Shares) -> str:
-    """Pass shares on; what they earned so far stays the sender's. Return the transaction.
+async def check_transfer(
+    reader: ChainReader, share: Share, owner: str, receiver: str, amount: Shares
+) -> None:
+    """Refuse a transfer as it would be refused, before it is signed.
 
     Raises
     ------
     InputError
-        There is nothing to send, or the sender has fewer.
+        There is nothing to send, or the owner has fewer.
     TransactionReverted
         The receiver cannot hold shares.
     """
     if amount < 1:
         raise InputError("shares to transfer", found=amount, wanted="1 raw unit or more")
-    held = await sender.reader.read(share.balanceOf(sender.address))
+    held = await reader.read(share.balanceOf(owner))
     if held < amount:
         raise InputError(
-            f"shares of {sender.address}",
+            f"shares of {owner}",
             found=shown_shares(held),
             wanted=f"the {shown_shares(amount)} to pass on",
             next_step="pass fewer on; tessera portfolio shows what there is",
         )
+    await reader.read(share.transfer(receiver, amount), sender=owner)
+
+
+async def transfer(sender: Sender, share: Share, receiver: str, amount: Shares) -> str:
+    """Pass shares on; what they earned so far stays the sender's. Return the transaction.
+
+    Raises
+    ------
+    InputError, TransactionReverted
+        As `check_transfer`.
+    """
+    await check_transfer(sender.reader, share, sender.address, receiver, amount)
     return (await sender.send(share.transfer(receiver, amount))).tx_hash
 
 

@@ -67,18 +67,22 @@ def test_the_printed_root_is_on_the_chain(world: Program, tmp_path: Path) -> Non
         assert verify_contribution(bytes.fromhex(done["root"][2:]), contribution, proof)
 
     world.ok("tokenize", "weighed", "--supply", "1000", "--floor", "60")
-    dry = world.ok("attribution", "grant", "weighed", "300")
+    dry = world.ok("attribution", "grant", "weighed", "300", "--dry-run")
     assert (dry["dry_run"], dry["root"]) == (True, done["root"])
+    assert [effect["change"] for effect in dry["effects"]] == [str(-300 * 10**18)]
+    unasked = world("attribution", "grant", "weighed", "300")
+    assert (unasked.code, "add --yes" in unasked.err) == (2, True)
     none = world("attribution", "claim", "weighed", folder, "archive")
     assert "none set aside" in none.err
     world.ok("attribution", "grant", "weighed", "300", "--duration", "1s", "--yes")
     # A contributor needs no bundle: the file of leaves is enough, and anyone may send it.
     file = tmp_path / "leaves.json"
     file.write_text(json.dumps(leaves))
-    shown = world.ok("attribution", "claim", "weighed", file, "archive", "--as", "publisher")
+    asked = ("attribution", "claim", "weighed", file, "archive", "--as", "publisher")
+    shown = world.ok(*asked, "--dry-run")
     assert shown["claims"][0]["shares"] == str(300 * 10**18 * 6_667 // 10_000)
     assert "vesting" not in shown["claims"][0]
-    arguments = ("attribution", "claim", "weighed", file, "archive", "--as", "publisher", "--yes")
+    arguments = (*asked, "--yes")
     claimed = world.ok(*arguments)
     assert claimed["claims"][0]["vesting"].startswith("0x")
     again = world(*arguments)

@@ -259,13 +259,14 @@ class Operator:
 def order_rules(world: World) -> OrderRules:
     """Return which orders the settings say are honoured.
 
-    Assets of whoever has a key in the data folder are the operator's own people's.
+    Assets that somebody with a key in the data folder made and still has are the operator's own
+    people's. Anybody can give him an asset, and what was sold of it comes with it.
     """
     config = world.config
 
     def own(asset: int) -> bool:
         record = world.directory.get(asset)
-        return record is not None and record.owner in world.addresses.values()
+        return record is not None and {record.creator, record.owner} <= {*world.addresses.values()}
 
     def chosen(asset: int) -> bool:
         record = world.directory.get(asset)

@@ -1,0 +1,37 @@
+"""Whose products an operator honours at any price."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tessera.app.operator import order_rules
+from tessera.config import Config
+
+OURS, THEIRS = "0x" + "11" * 20, "0x" + "22" * 20
+
+
+@pytest.mark.parametrize(
+    ("creator", "owner", "is_own"),
+    [(OURS, OURS, True), (THEIRS, OURS, False), (OURS, THEIRS, False), (THEIRS, THEIRS, False)],
+)
+def test_an_asset_that_was_given_to_an_operator_is_not_its_own(
+    creator: str, owner: str, is_own: bool
+) -> None:
+    """An operator's work for nothing and for good, for the gas of a gift.
+
+    An owner made a free licence for good, kept the revenue by tokenizing, and sent the operator the
+    asset's ERC-721, which nobody can refuse: the product of an asset of his own was honoured at any
+    price. And what was his own and is sold is its new owner's to make products of.
+    """
+    record = SimpleNamespace(creator=creator, owner=owner)
+    world: Any = SimpleNamespace(
+        config=Config(),
+        directory={7: record},
+        addresses={"operator": OURS},
+    )
+    rules = order_rules(world)
+    assert rules.own(7) is is_own
+    assert not rules.own(8)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -94,6 +95,7 @@ class Operator:
         settler: Settler,
         prover: OrderProver,
         domain: Domain,
+        people: set[str],
     ) -> None:
         self.world = world
         self.account = account
@@ -101,6 +103,7 @@ class Operator:
         self.settler = settler
         self.prover = prover
         self.domain = domain
+        self._people = people
         self.stakes: Stakes = NO_STAKES
         self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
@@ -130,6 +133,8 @@ class Operator:
 
     async def _refresh(self) -> None:
         directory = self.world.directory
+        # In a thread: a key that is new may be encrypted, and opening it takes its time.
+        self._people |= await asyncio.to_thread(lambda: set(self.world.addresses.values()))
         await directory.refresh()
         # What is new to us: others use this directory too, and the news may have come to them.
         records = tuple(directory)
@@ -256,17 +261,23 @@ class Operator:
         self._runners.clear()
 
 
-def order_rules(world: World) -> OrderRules:
+def order_rules(world: World, people: AbstractSet[str]) -> OrderRules:
     """Return which orders the settings say are honoured.
 
-    Assets that somebody with a key in the data folder made and still has are the operator's own
-    people's. Anybody can give him an asset, and what was sold of it comes with it.
+    Assets that one of `people` made and still has are the operator's own people's. Anybody can
+    give him an asset, and what was sold of it comes with it.
+
+    Parameters
+    ----------
+    people
+        The addresses of the keys in the data folder. Whoever looks there adds to it: a call that is
+        paid with an order must not wait for files.
     """
     config = world.config
 
     def own(asset: int) -> bool:
         record = world.directory.get(asset)
-        return record is not None and {record.creator, record.owner} <= {*world.addresses.values()}
+        return record is not None and {record.creator, record.owner} <= people
 
     def chosen(asset: int) -> bool:
         record = world.directory.get(asset)
@@ -294,8 +305,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     """
     config = world.config
     account = await asyncio.to_thread(world.wallet.load_or_create, config.operator)
-    # Opened now: an encrypted key takes its time.
-    await asyncio.to_thread(list, world.addresses.values())
+    people: set[str] = set()
     sender = world.sender(config.operator)
     if world.node is not None:
         await _with_gas(world, account.address)
@@ -318,7 +328,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         refresh_s=_fresh_s(world),
         margin_s=grant_margin_s(config.settle_every_s),
         orders=orders,
-        order_rules=order_rules(world),
+        order_rules=order_rules(world, people),
     )
     settler = Settler(
         ledger,
@@ -338,7 +348,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     )
     if ledger.rights is not None:
         ledger.rights.on_proof(prover.hurry)
-    operator = Operator(world, account, ledger, settler, prover, domain)
+    operator = Operator(world, account, ledger, settler, prover, domain, people)
 
     def supply_of(asset: int) -> int:
         record = world.directory.get(asset)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 from tests.integration.cli.conftest import Program, wait_served, write_bundle
 
 SHARE, UNIT = 10**18, 10**6
@@ -21,8 +25,6 @@ def money(world: Program, who: str) -> int:
 
 def sent(world: Program, *who: str) -> list[int]:
     """Return how many transactions each key has sent."""
-    import httpx
-
     url = world.ok("status")["rpc_url"]
     counts = []
     for each in who:
@@ -101,6 +103,37 @@ def test_dry_runs_say_what_happens_and_send_nothing(world: Program, tmp_path: Pa
     # It gives nothing away, so it goes on where there is nobody to ask.
     assert world("claim", "shown").code == 0
     assert money(world, "holder") == had + int(dry["total"])
+
+
+def at_a_terminal(world: Program, answer: str, *arguments: str) -> tuple[int, str]:
+    """Run a command whose input is a terminal, at which somebody answers."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        ended = subprocess.run(
+            [sys.executable, "-c", "from tessera.cli import main; main()", *arguments],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            env=world.environment(),
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_at_a_terminal_it_asks(world: Program, tmp_path: Path) -> None:
+    folder = str(write_bundle(tmp_path / "asking", "asking"))
+    code, said = at_a_terminal(world, "n", "publish", folder)
+    assert (code, "Publish asking: register a new asset" in said) == (130, True), said
+    assert "asking" not in [each["slug"] for each in world.ok("assets", "list")["assets"]]
+    code, said = at_a_terminal(world, "y", "publish", folder)
+    assert (code, "published asking" in said) == (0, True), said
+    code, said = at_a_terminal(world, "n", "tokenize", "asking", "--yes")
+    assert (code, "?" in said) == (0, False), said
 
 
 def test_a_sale_begins_when_its_publisher_says(world: Program, tmp_path: Path) -> None:

@@ -216,5 +216,5 @@ def test_a_second_start_is_told_where_the_first_one_runs(world: Program) -> None
 def test_who_deposits_more_than_there_is_reads_how_much_that_is(world: Program) -> None:
     refused = world("channel", "open", "5000000")
     assert refused.code == 2, refused.err
-    assert "wanted 5,000,000 " in refused.err
-    assert "tessera account faucet NAME" in refused.err
+    assert "wanted 5,000,000.00 TUSD" in refused.err
+    assert "tessera account faucet consumer" in refused.err

@@ -46,7 +46,7 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     assert preview["cost"] == bought["cost"] == str(50 * 10**6)
 
     world.ok("account", "create", "poor", "--no-fund")
-    gasless = world("channel", "open", "0", "--as", "poor")
+    gasless = world("channel", "open", "0", "--as", "poor", "--yes")
     assert gasless.code == 2, gasless.err
     assert "tessera account faucet poor" in gasless.err
     told = world("buy", "mean", "100", "--yes", "--as", "poor")

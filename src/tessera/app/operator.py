@@ -134,7 +134,10 @@ class Operator:
     async def _refresh(self) -> None:
         directory = self.world.directory
         # In a thread: a key that is new may be encrypted, and opening it takes its time.
-        self._people |= await asyncio.to_thread(lambda: set(self.world.addresses.values()))
+        people = await asyncio.to_thread(lambda: set(self.world.addresses.values()))
+        # What is gone is nobody of ours any more.
+        self._people &= people
+        self._people |= people
         await directory.refresh()
         # What is new to us: others use this directory too, and the news may have come to them.
         records = tuple(directory)
@@ -270,8 +273,8 @@ def order_rules(world: World, people: AbstractSet[str]) -> OrderRules:
     Parameters
     ----------
     people
-        The addresses of the keys in the data folder. Whoever looks there adds to it: a call that is
-        paid with an order must not wait for files.
+        The addresses of the keys in the data folder. Whoever looks there keeps it up to date: a
+        call that is paid with an order must not wait for files.
     """
     config = world.config
 

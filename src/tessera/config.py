@@ -135,8 +135,8 @@ class Config:
     )
     order_least_price_units: int = _row(
         1,
-        "least price of a unit, in base units, of another's product whose orders are honoured; "
-        "0: free ones too",
+        "least price in base units, of a call or of a unit that is no calls, for which orders of "
+        "another's product are honoured; 0: free ones too",
         low=0,
     )
     order_least_window_s: int = _row(

@@ -15,7 +15,7 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import TransactionReverted
 from tessera.payments.ports import OrderProof, ProofResult, RightView
-from tessera.spec.access import Scope
+from tessera.spec.access import Kind, Scope
 from tessera.spec.signatures import Address, address_of, address_text, compact
 
 __all__ = ["OrdersOnChain"]
@@ -59,7 +59,8 @@ class OrdersOnChain:
             asset=terms.asset,
             scope=Scope(terms.scope),
             newest_version=terms.newest_version,
-            price=terms.price,
+            # A unit may be very many calls, so what it costs says nothing of the work.
+            price=terms.price // terms.per_unit if terms.kind == Kind.COUNT else terms.price,
             owner=address_of(view.owner),
             renter=address_of(renter),
             rented_until=rented_until,

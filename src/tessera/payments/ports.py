@@ -126,7 +126,7 @@ class RightView:
     asset, scope, newest_version
         What the licence covers; a version of 0 is all.
     price
-        Of one unit, base units.
+        Of a call where units are calls, rounded down; of one unit otherwise. Base units.
     owner, renter, rented_until
         Whose it is; who rented it last, and until when, unix seconds.
     ordered_at, serve_window

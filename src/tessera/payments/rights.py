@@ -133,7 +133,7 @@ class OrderRules:
     least_window_s
         Seconds of a serve window below which proving may come too late.
     least_price
-        Base units of one unit below which it would work for nothing.
+        Base units of a call, or of a unit that is no calls, below which it would work for nothing.
     assets
         Only of these; None for all.
     own
@@ -158,7 +158,8 @@ class OrderRules:
         elif self.own(view.asset):
             return
         elif view.price < self.least_price:
-            found, wanted = f"a price of {view.price} for a unit", f"{self.least_price} base units"
+            found = f"{view.price} base units for a call, or for a unit that is none"
+            wanted = f"{self.least_price}"
         elif self.assets is not None and not self.assets(view.asset):
             raise OrderNotHonoured(
                 what,

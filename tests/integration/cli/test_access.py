@@ -234,7 +234,10 @@ def test_an_operator_honours_what_is_worth_its_work(world: Program, tmp_path: Pa
     world.ok(*make, "--price", "0", "--per-account", "1", "--symbol", "GIFT")
     world.ok(*make, "--price", "1", "--symbol", "PAID")
     world.ok(*make, "--price", "1", "--symbol", "HASTY", "--serve-within", "200s")
-    for product in ("GIFT", "PAID", "HASTY"):
+    # A unit is almost as many calls as there can be, for one base unit.
+    pack = ("--kind", "calls", "--calls", 2**40 - 1, "--price", "0.000001", "--symbol", "SACK")
+    world.ok("access", "create", "guest", "--units", "9", "--as", "visitor", *pack)
+    for product in ("GIFT", "PAID", "HASTY", "SACK"):
         world.ok("access", "buy", product, "1", "--redeem")
     # Of the operator's own people it honours free ones too.
     call = ("call", "guest", "[[1, 2, 3]]", "--order")
@@ -247,7 +250,9 @@ def test_an_operator_honours_what_is_worth_its_work(world: Program, tmp_path: Pa
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert free.code == 3
-    assert "'a price of 0 for a unit', wanted 1 base units or more" in free.err
+    told = "'0 base units for a call, or for a unit that is none', wanted 1 or more"
+    assert told in free.err
+    assert told in world(*call, "SACK/1").err
     assert "pay by call" in free.err
     hasty = world(*call, "HASTY/1")
     assert "'a serve window of 200 s', wanted 300 s or more" in hasty.err

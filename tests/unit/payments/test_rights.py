@@ -307,7 +307,7 @@ async def test_signatures_of_others_and_for_others_are_refused(desk: Desk) -> No
         (OrderRules(least_window_s=DAY), None),
         (OrderRules(least_window_s=DAY + 1), "a serve window of 86400 s"),
         (OrderRules(least_price=5), None),
-        (OrderRules(least_price=6), "a price of 5 for a unit"),
+        (OrderRules(least_price=6), "5 base units for a call"),
         (OrderRules(least_price=6, own=lambda asset: asset == 7), None),
         (OrderRules(assets=lambda asset: asset == 7), None),
         (OrderRules(assets=lambda _: False), "an asset whose orders"),

@@ -234,7 +234,9 @@ async def _sold_back(
     amount = min(held.bought, holds)
     if not amount:
         return []
-    back, _ = await curves.sell(sender, curve, share, amount, least=_NOTHING, now=now)
+    # Exactly what was paid, after a missed end: sent too early, it must not sell along the curve.
+    due = Units(held.paid - held.paid * (held.bought - amount) // held.bought)
+    back, _ = await curves.sell(sender, curve, share, amount, least=due, now=now)
     return [replace(item, amount=back)]
 
 

@@ -137,6 +137,24 @@ def test_a_curve_is_bought_sold_back_to_and_graduates(world: Program, tmp_path: 
     assert int(ended["proceeds"]) in range(79 * UNIT, 81 * UNIT)
 
 
+def test_a_curve_that_missed_its_end_gives_back_what_was_paid(
+    world: Program, tmp_path: Path
+) -> None:
+    _tokenized(world, tmp_path, "deserted")
+    world.ok(
+        "offer", "deserted", "--kind", "curve", "--shares", "100", "--price", "1",
+        "--last-price", "4", "--surcharge", "50", "--calm", "1h", "--lasts", "8s",
+    )  # fmt: skip
+    bought = world.ok("buy", "deserted", "10", "--as", "consumer")
+    # Before the end, the surcharge and the way back along the curve would be lost.
+    assert int(world.ok("sell", "deserted", "10", "--as", "consumer", "--dry-run")["paid"]) < int(
+        bought["cost"]
+    )
+    _until(lambda: world.ok("sales", "list", "deserted")["sales"][0]["stage"] == "failed")
+    (back,) = world.ok("claim", "deserted", "--as", "consumer")["claims"]
+    assert back["amount"] == bought["cost"]
+
+
 def test_a_listed_curve_sells_a_whole_part_of_its_list(world: Program, tmp_path: Path) -> None:
     """The last base unit of the price buys a dust of shares more, which the list does not have.
 

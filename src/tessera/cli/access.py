@@ -288,7 +288,7 @@ def register(app: typer.Typer) -> None:
             session.say(
                 {**data, "order": number, "name": name, "transaction": tx_hash},
                 f"order     {name}, of {to}",
-                f"next: tessera call {record.slug if record else 'MODEL'} --order {name}",
+                f"next: tessera call {record.slug if record else 'MODEL'} INPUT --order {name}",
             )
 
     @command(access, "order")
@@ -401,7 +401,7 @@ def register(app: typer.Typer) -> None:
         yes: Yes = False,
     ) -> None:
         """Offer an order of yours for rent; while it is rented you cannot use it."""
-        from tessera.ownership.access import offer_rent
+        from tessera.ownership.access import check_rentable, offer_rent
 
         async with session.world() as world:
             access, number = await find_order(session, world, order)
@@ -416,6 +416,7 @@ def register(app: typer.Typer) -> None:
                 "most_seconds": seconds,
                 "effects": [],
             }
+            await check_rentable(world.reader, access)
             shown = f"order {name} for rent at {world.currency.shown(price)} a day"
             if dry_run:
                 asking = world.address(session.actor("consumer"))

@@ -469,7 +469,7 @@ def register(app: typer.Typer) -> None:
                         slugs.get(view.share, view.share),
                         view.address,
                         _kind_of(view),
-                        view.stage.value,
+                        _stage(view),
                         world.currency.shown(view.price),
                         world.currency.shown(view.raised),
                         shown_time(view.end),
@@ -825,6 +825,15 @@ async def _open_sale(world: World, record: AssetRecord, *kinds: type[AnySale]) -
         next_step=f"its publisher can open one: tessera offer {record.slug} {verb}"
         "--shares N --price P",
     )
+
+
+def _stage(view: AnyView) -> str:
+    """Write where a sale stands; one with nothing left is open in name only."""
+    from tessera.ownership.offering import OfferingView
+    from tessera.ownership.selling import Stage
+
+    sold_out = isinstance(view, OfferingView) and view.stage is Stage.OPEN and not view.unsold
+    return "sold out" if sold_out else view.stage.value
 
 
 def _stood(view: AnyView) -> str:

@@ -151,7 +151,7 @@ class Votes:
             )
         price = record.endpoints[self._stage.operator.account.address].price.per_call
         narrator.say(
-            f"{slug} is at version {record.latest.version}, a call costs "
+            f"{slug} is at version {record.latest.version}, a call costs from "
             f"{world.currency.shown(price)}, {_PAID} has its money"
         )
 

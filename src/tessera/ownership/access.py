@@ -26,6 +26,7 @@ __all__ = [
     "OrderState",
     "ProductView",
     "buy",
+    "check_rentable",
     "check_units",
     "create",
     "find_product",
@@ -482,6 +483,24 @@ async def refund(sender: Sender, access: Access, number: int) -> tuple[Units, st
 
 
 # --- Rent -----------------------------------------------------------------------------------------
+
+
+async def check_rentable(reader: ChainReader, access: Access) -> None:
+    """Refuse to rent out calls: each can be sold instead.
+
+    Raises
+    ------
+    InputError
+        Units of the product are calls.
+    """
+    view = await read_product(reader, access)
+    if view.kind is Kind.COUNT:
+        raise InputError(
+            f"order of {view.symbol}",
+            found="one of calls",
+            wanted="one of a period or a licence",
+            next_step="tessera orders sell",
+        )
 
 
 async def offer_rent(

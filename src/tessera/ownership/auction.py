@@ -23,6 +23,7 @@ from tessera.errors import Closed, InputError, StaleQuote
 from tessera.ownership.allowing import allow, check_money, check_shares
 from tessera.ownership.selling import Closing, Stage, check_times, with_pool
 from tessera.ownership.share import Claimed
+from tessera.spec.offering import WHOLE_SHARE
 from tessera.units import AssetId, Shares, Units, UnixSeconds
 
 __all__ = [
@@ -49,7 +50,8 @@ class AuctionView:
     address, share, publisher
         The contract, what it sells, and for whom.
     first_price, lowest_price, price
-        Base units for one whole share: at the start, at the end, and now.
+        Base units for one whole share: at the start, at the end, and now; once it is over, what
+        everybody pays, rounded up.
     for_sale, sold, unsold
         Raw shares; `sold` is known once it is closed.
     soft_cap, cap_per_buyer, raised
@@ -169,6 +171,8 @@ async def read_auction(reader: ChainReader, auction: Auction, *, now: UnixSecond
         stage = Stage.OPEN
     else:
         stage = Stage.FINISHED if final or raised >= soft_cap else Stage.FAILED
+    if stage in (Stage.FINISHED, Stage.FAILED):
+        price = max(lowest, -(-raised * WHOLE_SHARE // for_sale))
     return AuctionView(
         address=auction.address,
         share=share,

@@ -239,6 +239,8 @@ def test_an_operator_honours_what_is_worth_its_work(world: Program, tmp_path: Pa
     world.ok("access", "create", "guest", "--units", "9", "--as", "visitor", *pack)
     for product in ("GIFT", "PAID", "HASTY", "SACK"):
         world.ok("access", "buy", product, "1", "--redeem")
+    rented = world("access", "rent-out", "SACK/1", "--dry-run")
+    assert (rented.code, "one of a period or a licence" in rented.err) == (2, True)
     # Of the operator's own people it honours free ones too.
     call = ("call", "guest", "[[1, 2, 3]]", "--order")
     assert world.ok(*call, "GIFT/1")["outputs"] == [{"output": 2.0}]

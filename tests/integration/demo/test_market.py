@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from tessera.demo.stage import Stage, set_stage, theatre
 from tessera.demo.telling import Narrator
 from tessera.demo.training import train
 from tessera.errors import BackendFailed
+from tessera.ownership.offering import find_offerings, read_offering
+from tessera.ownership.selling import Stage as Selling
 from tessera.units import Seconds
 
+README = Path(__file__).parents[3] / "README.md"
 (DIGITS,) = (plan for plan in PLANS if plan.slug == "digits")
 
 
@@ -70,6 +74,20 @@ async def test_a_training_that_fails_says_what_it_said_last(tmp_path: Path) -> N
         [b async for b in train({"no-such-model": tmp_path / "x"}, {})]
 
 
+async def what_the_readme_buys_is_for_sale(stage: Stage) -> None:
+    """A newcomer types it into this world; the story's sales changed once, and it was refused."""
+    world = stage.world
+    slug, shares = re.findall(r"^\$ tessera buy (\S+) (\d+)", README.read_text(), re.MULTILINE)[0]
+    record = world.directory.find(slug)
+    launchpad, now = world.deployment.launchpad, world.now()
+    found = await find_offerings(world.reader, launchpad, asset=record.asset)
+    views = [await read_offering(world.reader, sale, now=now) for sale in found]
+    assert [
+        view for view in views if view.stage is Selling.OPEN and view.unsold >= int(shares) * 10**18
+    ]
+    assert f"tessera call {slug} " in README.read_text()
+
+
 async def test_a_running_world_is_filled_once(tmp_path: Path) -> None:
     """What `tessera up --demo` does: afterwards models are served, and a second time is none."""
     output = io.StringIO()
@@ -79,6 +97,7 @@ async def test_a_running_world_is_filled_once(tmp_path: Path) -> None:
         assert await populate(*fill, calls=40, console=console)
         assert set(stage.operator.models) == {plan.slug for plan in PLANS}
         assert "40 calls answered and paid" in output.getvalue()
+        await what_the_readme_buys_is_for_sale(stage)
         height = await stage.world.reader.block_number()
         assert not await populate(*fill, calls=40, console=console)
         assert await stage.world.reader.block_number() == height, "nothing was done twice"

@@ -82,7 +82,11 @@ async def stream_chat(
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
             ended = await _pump(drawn, call, chunks, sent, watch)
-    except (_Gone, TimeoutError):
+    except (_Gone, TimeoutError) as error:
+        if not sent.begun and isinstance(error, TimeoutError):
+            # Nobody is reading yet: it was this machine that stood still.
+            slow = f"model {offer.slug!r} did not begin within {limits.answer_timeout_s:g} s"
+            raise BackendFailed(slow, next_step=_FREE) from error
         # The model's own time is shorter, so whoever took longer is the reader.
         if sent.units is not None:
             await _finish(call, offer, sent, ledger, request_hash)

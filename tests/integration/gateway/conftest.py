@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,8 @@ class Parrot(RunnerBase):
     """Repeats what it is told, one word at a time; a word can be an order.
 
     `[fail]` raises, `[hang]` waits for ever, `[bug]` raises what no runner should, `[slow]` waits
-    a little, `[break]` ends the stream without its end.
+    a little, `[break]` ends the stream without its end, `[freeze]` stops the whole process for
+    longer than any limit.
     """
 
     def __init__(self, name: str = "parrot") -> None:
@@ -74,6 +76,8 @@ class Parrot(RunnerBase):
             await asyncio.Event().wait()
         if word == "[slow]":
             await asyncio.sleep(0.05)
+        if word == "[freeze]":
+            time.sleep(2)  # noqa: ASYNC251 - the loop itself stands still
 
     async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
         for text in request.texts:

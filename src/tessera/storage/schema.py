@@ -230,7 +230,9 @@ line_places = Table(
     Column("place", Integer, nullable=False),
 )
 
-# Channels of the x402 standard: what the chain said, what was charged, and the vouchers kept.
+# Channels of the x402 standard: what the chain said, what was charged, the vouchers kept, and of
+# which maxima strangers have the voucher; the last two are msgpack arrays. `withdraw_at` is when
+# the payer asked for his money, 0 where he did not.
 x402_channels = Table(
     "x402_channels",
     METADATA,
@@ -241,9 +243,10 @@ x402_channels = Table(
     Column("withdraw_at", Long, nullable=False),
     Column("refund_nonce", ExactInteger, nullable=False),
     Column("charged", ExactInteger, nullable=False),
-    Column("spent_voucher", LargeBinary, nullable=True),
-    Column("open_voucher", LargeBinary, nullable=True),
-    Column("published", ExactInteger, nullable=False),
+    Column("asset", ExactInteger, nullable=False),
+    Column("terms", Long, nullable=False),
+    Column("vouchers", LargeBinary, nullable=False),
+    Column("published", LargeBinary, nullable=False),
 )
 
 # Transactions that x402 payments ask for, written before they are sent: deposits and `exact`
@@ -255,7 +258,8 @@ x402_payments = Table(
     Column("kind", Integer, nullable=False),
     Column("state", Integer, nullable=False),
     Column("payer", LargeBinary, nullable=False),
-    Column("till", LargeBinary, nullable=False),
+    Column("asset", ExactInteger, nullable=False),
+    Column("terms", Long, nullable=False),
     Column("amount", ExactInteger, nullable=False),
     Column("tx", String(66), nullable=False),
     Column("body", LargeBinary, nullable=True),

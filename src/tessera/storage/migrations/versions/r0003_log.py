@@ -76,9 +76,10 @@ def upgrade() -> None:
         sa.Column("withdraw_at", LONG, nullable=False),
         sa.Column("refund_nonce", sa.Text, nullable=False),
         sa.Column("charged", sa.Text, nullable=False),
-        sa.Column("spent_voucher", sa.LargeBinary, nullable=True),
-        sa.Column("open_voucher", sa.LargeBinary, nullable=True),
-        sa.Column("published", sa.Text, nullable=False),
+        sa.Column("asset", sa.Text, nullable=False),
+        sa.Column("terms", LONG, nullable=False),
+        sa.Column("vouchers", sa.LargeBinary, nullable=False),
+        sa.Column("published", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_x402_channels"),
     )
     op.create_table(
@@ -87,7 +88,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.Integer, nullable=False),
         sa.Column("state", sa.Integer, nullable=False),
         sa.Column("payer", sa.LargeBinary, nullable=False),
-        sa.Column("till", sa.LargeBinary, nullable=False),
+        sa.Column("asset", sa.Text, nullable=False),
+        sa.Column("terms", LONG, nullable=False),
         sa.Column("amount", sa.Text, nullable=False),
         sa.Column("tx", sa.String(66), nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=True),

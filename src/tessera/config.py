@@ -160,6 +160,55 @@ class Config:
         (), "base URLs of OpenAI-compatible servers to offer, separated by commas"
     )
     upstream_key: str = _row("", "bearer token for these upstreams", secret=True)
+    database: str = _row(
+        "",
+        "postgresql:// URL of books that several gateways share; empty: SQLite in the data folder",
+        secret=True,
+    )
+    gateway_processes_count: int = _row(
+        1, "gateway processes on one port; more than one needs a database", low=1, high=256
+    )
+    gateway_calls_count: int = _row(
+        512,
+        "calls in flight in one process, beyond which others are told to come back",
+        low=1,
+        high=100_000,
+    )
+    drain_s: float = _row(
+        30.0, "time that calls in flight have to end when the gateway is stopped", low=0, high=3_600
+    )
+    metrics: bool = _row(default=True, meaning="answer /metrics, to this machine alone")
+    log_format: str = _row("text", "how log lines look", one_of=("text", "json"))
+    x402: str = _row(
+        "auto",
+        "take x402 payments; auto: where the standard's contracts are on the chain",
+        one_of=("auto", "on", "off"),
+    )
+    x402_withdraw_delay_s: int = _row(
+        86_400,
+        "withdraw delay that x402 channels must have; at least twice settle_every_s",
+        low=900,
+        high=2_592_000,
+    )
+    x402_min_deposit_units: int = _row(
+        2_000_000, "least deposit that x402 clients are asked for, base units", low=1
+    )
+    x402_exact: bool = _row(default=True, meaning="take one-time x402 payments, too")
+    risk_payer_units: int = _row(
+        50_000_000,
+        "base units that one payer may be served beyond what is final on the chain",
+        low=1,
+    )
+    risk_channel_units: int = _row(20_000_000, "and one channel of his", low=1)
+    risk_fee_bps: int = _row(
+        500,
+        "hundredths of a percent of what a settlement brings that it may cost, unless it is urgent",
+        low=1,
+        high=10_000,
+    )
+    confirmations_count: int = _row(
+        0, "blocks on top of a transaction before it is relied on as final", low=0, high=100_000
+    )
     log_level: str = _row("info", "what is logged", one_of=("debug", "info", "warning", "error"))
     origins: Mapping[str, Origin] = dataclasses.field(
         default_factory=dict, repr=False, compare=False

@@ -9,6 +9,7 @@
     │  └─ TooLarge            over a stated limit
     ├─ NotAllowed             licence, role or signature
     │  ├─ SignatureRejected   the signature is missing, malformed or somebody else's
+    │  ├─ KeyRevoked          the API key counts no more, or never did
     │  └─ PaymentRequired     the call is not paid for; `operands` say how to pay
     ├─ Conflict               state moved since the caller looked
     │  ├─ Closed              it existed and has ended
@@ -25,8 +26,13 @@
     ├─ ServingError           the model did not answer as promised
     │  ├─ BackendFailed *     it raised, hung or returned nonsense
     │  ├─ QuotaExceeded *     more than was agreed for now
+    │  │  ├─ TooBusy *        the gateway answers as many calls as it can
+    │  │  ├─ RiskReached *    too much is served and not settled yet
+    │  │  └─ BudgetSpent      an API key's budget does not cover the call
     │  ├─ Overloaded *        others fill it, or its turn did not come in time
-    │  └─ MeterMismatch       two meters disagree about one call
+    │  ├─ MeterMismatch       two meters disagree about one call
+    │  ├─ WrongVersionServed  the receipt states another version than was asked for
+    │  └─ ModelDiffers        the answers are not those of the model that is claimed
     └─ InvariantViolation     our bug or an attack: stop, record, never retry
 
     (* retryable)
@@ -44,6 +50,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "BackendFailed",
+    "BudgetSpent",
     "Busy",
     "ChainError",
     "Closed",
@@ -51,7 +58,9 @@ __all__ = [
     "DataError",
     "InputError",
     "InvariantViolation",
+    "KeyRevoked",
     "MeterMismatch",
+    "ModelDiffers",
     "NotAllowed",
     "NotFinal",
     "NotFound",
@@ -59,16 +68,19 @@ __all__ = [
     "PaymentRequired",
     "QuotaExceeded",
     "ReorgDetected",
+    "RiskReached",
     "RpcUnavailable",
     "ServingError",
     "SignatureRejected",
     "StaleQuote",
     "StorageFull",
     "TesseraError",
+    "TooBusy",
     "TooLarge",
     "TransactionReverted",
     "Unprocessable",
     "WrongChain",
+    "WrongVersionServed",
     "did_you_mean",
 ]
 
@@ -211,6 +223,10 @@ class SignatureRejected(NotAllowed):
     """The signature is missing, malformed, or not from who may sign."""
 
 
+class KeyRevoked(NotAllowed):
+    """An API key that was revoked, has ended, or was never made here."""
+
+
 class PaymentRequired(NotAllowed):
     """The call is not paid for; the operands carry price, terms and where to pay."""
 
@@ -320,6 +336,22 @@ class QuotaExceeded(ServingError):
     retryable = True
 
 
+class TooBusy(QuotaExceeded):
+    """The gateway answers as many calls as it can; the operands say when to ask again."""
+
+
+class RiskReached(QuotaExceeded):
+    """As much is served and not final on the chain as the operator risks; it settles now."""
+
+
+class BudgetSpent(QuotaExceeded):
+    """What is left of an API key's budget does not cover the call."""
+
+    # As the official clients know it: they tell their user, and do not ask again.
+    code = "insufficient_quota"
+    retryable = False
+
+
 class Overloaded(ServingError):
     """More is asked of it than it can answer now; the operands say when to ask again."""
 
@@ -328,6 +360,14 @@ class Overloaded(ServingError):
 
 class MeterMismatch(ServingError):
     """Two meters disagree about one call, so nobody is charged for it."""
+
+
+class WrongVersionServed(ServingError):
+    """A receipt states another version or quantization than was asked for."""
+
+
+class ModelDiffers(ServingError):
+    """An endpoint's answers are not those of the model that it says it runs."""
 
 
 class InvariantViolation(TesseraError):

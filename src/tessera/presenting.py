@@ -10,11 +10,13 @@ from typing import Any, Final, TypeVar
 
 from tessera.errors import (
     BackendFailed,
+    BudgetSpent,
     ChainError,
     Conflict,
     DataError,
     InputError,
     InvariantViolation,
+    KeyRevoked,
     NotAllowed,
     NotFinal,
     NotFound,
@@ -73,6 +75,7 @@ HTTP_STATUS: Final[dict[type[TesseraError], int]] = {
     Unprocessable: 422,
     NotAllowed: 403,
     SignatureRejected: 401,
+    KeyRevoked: 401,
     PaymentRequired: 402,
     Conflict: 409,
     ChainError: 502,
@@ -94,8 +97,10 @@ _OPENAI_TYPES: Final[dict[type[TesseraError], str]] = {
     Conflict: "invalid_request_error",
     NotAllowed: "permission_error",
     SignatureRejected: "authentication_error",
+    KeyRevoked: "authentication_error",
     PaymentRequired: "payment_required",
     QuotaExceeded: "rate_limit_error",
+    BudgetSpent: "insufficient_quota",
 }
 
 

@@ -26,9 +26,11 @@ from tessera.errors import (
     Overloaded,
     PaymentRequired,
     QuotaExceeded,
+    RiskReached,
     RpcUnavailable,
     ServingError,
     TesseraError,
+    TooBusy,
     TransactionReverted,
     did_you_mean,
 )
@@ -102,6 +104,8 @@ def test_codes_are_unique_and_stable() -> None:
         "chain_error", "rpc_unavailable", "wrong_chain", "not_final", "reorg_detected",
         "transaction_reverted", "data_error", "storage_full", "serving_error", "backend_failed",
         "quota_exceeded", "overloaded", "meter_mismatch", "invariant_violation",
+        "key_revoked", "too_busy", "risk_reached", "insufficient_quota", "wrong_version_served",
+        "model_differs",
     }  # fmt: skip
 
 
@@ -115,6 +119,7 @@ def test_the_tree_drawn_at_the_top_is_the_tree_and_every_class_is_exported() -> 
 def test_only_what_mends_itself_is_retryable() -> None:
     assert {kind for kind in tree() if kind.retryable} == {
         Busy, RpcUnavailable, NotFinal, BackendFailed, QuotaExceeded, Overloaded,
+        TooBusy, RiskReached,
     }  # fmt: skip
 
 

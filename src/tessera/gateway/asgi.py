@@ -28,9 +28,11 @@ from tessera.gateway.catalogue import Catalogue, Offer
 from tessera.gateway.describing import describe
 from tessera.gateway.messages import (
     JSON,
+    Headers,
     Limits,
     Receive,
     Reply,
+    RequestHead,
     Scope,
     Send,
     has_left,
@@ -55,6 +57,7 @@ from tessera.payments.header import (
 )
 from tessera.payments.ledger import Call, Evidence
 from tessera.payments.ports import Clock
+from tessera.payments.tender import Held, Outcome
 from tessera.presenting import error_body, http_status, openai_error_body
 from tessera.serving.bodies import PAID_PATHS, Asked, model_of, read_body
 from tessera.serving.runner import (
@@ -137,14 +140,8 @@ class Gateway:
                 reply = await self._paid(scope, receive, send, name)
             else:
                 reply = await self._page(scope, path, name)
-        except TesseraError as error:
-            if isinstance(error, InvariantViolation):
-                logger.exception("%s %r", scope["method"], path)
-            reply = _refusal(error, path, name)
-        except Exception:
-            logger.exception("%s %r failed", scope["method"], path)
-            ours = InvariantViolation("the gateway failed; its log says how", request=name)
-            reply = _refusal(ours, path, name)
+        except Exception as error:  # noqa: BLE001 - every failure is answered
+            reply = _refused(error, scope, name)
         if reply is not None:
             await send_reply(send, reply, more=more, head=scope["method"] == "HEAD")
 
@@ -155,21 +152,22 @@ class Gateway:
         if scope["method"] != "POST":
             return _wrong_method(scope, "POST", name)
         body = await read_all(scope, receive, self.limits)
-        offer = self.cashier.offer_under(scope, self.catalogue.find(model_of(body)))
+        head = RequestHead(scope)
+        offer = self.cashier.offer_under(head, self.catalogue.find(model_of(body)))
         asked = read_body(path, body, offer.limits)
         _check_task(offer, asked)
-        call = await self.cashier.accept(scope, offer, asked, name, keccak(body))
+        held = await self.cashier.accept(head, offer, asked, name, keccak(body))
         turn: Turn | None = None
         try:
-            await self.cashier.check_stake(call, offer)
-            turn = await self._turn(call, offer, asked, receive)
+            await self.cashier.check_stake(held.call, offer)
+            turn = await self._turn(held.call, offer, asked, receive)
             if asked.stream:
                 await stream_chat(
-                    call,
+                    held,
                     offer,
                     asked,
                     turn=turn,
-                    ledger=self.cashier.ledger,
+                    terms=self.cashier.terms,
                     request_hash=keccak(body),
                     receive=receive,
                     send=send,
@@ -178,11 +176,14 @@ class Gateway:
                     limits=self.limits,
                 )
                 return None
-            return await self._answer(call, offer, asked, turn, body, receive, name)
+            return await self._answer(held, offer, asked, turn, body, receive, name)
+        except Exception as error:  # noqa: BLE001 - every failure is answered
+            held.fail()
+            return _refused(error, scope, name, held.headers(Outcome.FAILED))
         finally:
             if turn is not None:
                 turn.leave()
-            self.cashier.ledger.fail(call)
+            held.fail()
 
     async def _turn(self, call: Call, offer: Offer, asked: Asked, receive: Receive) -> Turn:
         line = self.turns.line(offer.asset, offer.version, offer.slug, offer.runner.at_once)
@@ -193,7 +194,7 @@ class Gateway:
 
     async def _answer(
         self,
-        call: Call,
+        held: Held,
         offer: Offer,
         asked: Asked,
         turn: Turn,
@@ -229,8 +230,9 @@ class Gateway:
                 next_step="the call is not charged",
             )
         evidence = Evidence(keccak(body), keccak(answer), result.units.total)
-        signed = await self.cashier.ledger.finish(call, cost, evidence)
-        return Reply(200, answer, (JSON, *self._receipt_headers(signed)))
+        signed = await held.finish(cost, evidence)
+        more = held.headers(Outcome.EARNED, signed.cost)
+        return Reply(200, answer, (JSON, *self._receipt_headers(signed), *more))
 
     def _receipt_headers(self, signed: SignedReceipt) -> tuple[tuple[bytes, bytes], ...]:
         return (
@@ -357,11 +359,19 @@ def _check_task(offer: Offer, asked: Asked) -> None:
         )
 
 
-def _refusal(error: TesseraError, path: str, name: str) -> Reply:
+def _refused(error: Exception, scope: Scope, name: str, more: Headers = ()) -> Reply:
+    if not isinstance(error, TesseraError) or isinstance(error, InvariantViolation):
+        logger.error("%s %r failed", scope["method"], scope["path"], exc_info=error)
+    if not isinstance(error, TesseraError):
+        error = InvariantViolation("the gateway failed; its log says how", request=name)
+    return _refusal(error, scope["path"], name, more)
+
+
+def _refusal(error: TesseraError, path: str, name: str, more: Headers = ()) -> Reply:
     shape = openai_error_body if f"{path}/".startswith("/v1/") else error_body
     # The official clients repeat every 409 and 5xx unless they are told what is in vain.
     retry = b"true" if error.retryable else b"false"
-    headers = [(b"x-should-retry", retry)]
+    headers = [(b"x-should-retry", retry), *more]
     after = error.operands.get("retry_after_s")
     if isinstance(after, int):
         headers.append((b"retry-after", str(after).encode()))

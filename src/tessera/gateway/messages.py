@@ -14,6 +14,7 @@ from tessera.errors import Closed, InputError, TooLarge
 __all__ = [
     "Headers",
     "Limits",
+    "RequestHead",
     "Receive",
     "Reply",
     "Scope",
@@ -57,6 +58,17 @@ class Limits:
     write_timeout_s: float = 20.0
     answer_timeout_s: float = 120.0
     silence_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The headers of an ASGI request, as tenders read them."""
+
+    scope: Scope
+
+    def get(self, name: str) -> bytes | None:
+        """As `header`."""
+        return header(self.scope, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from tessera.errors import InputError, NotAllowed, PaymentRequired, SignatureRejected
+from tessera.errors import InputError, NotAllowed, PaymentRequired
 from tessera.gateway.catalogue import Offer
-from tessera.gateway.messages import Scope, header
-from tessera.payments.callers import SignedRequest
-from tessera.payments.header import (
-    ACCESS_HEADER,
-    CALL_DEADLINE_HEADER,
-    CALL_HEADER,
-    CALL_SIGNATURE_HEADER,
-    ORDER_HEADER,
-    PAYMENT_HEADER,
-    TERMS_HEADER,
-    USE_HEADER,
-    parse_call_deadline,
-    parse_call_id,
-    parse_call_signature,
-    parse_order,
-    parse_payment,
-    parse_terms,
-)
+from tessera.payments.header import ORDER_HEADER, TERMS_HEADER, parse_terms
 from tessera.payments.ledger import Call, Ledger, Quote
-from tessera.payments.rights import SignedUse, parse_use
+from tessera.payments.tender import Demand, Head, Held, Tender
+from tessera.payments.tenders import FreeCalls, Orders, Vouchers, shown_channel
 from tessera.serving.bodies import Asked
 from tessera.serving.turns import NO_STAKES, Stakes
-from tessera.spec.access import Scope as Licence
 from tessera.spec.signatures import Address, Domain, address_text
 
 __all__ = ["Cashier", "PaymentTerms"]
-
-_INFERENCE: Final = Licence.INFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +58,7 @@ class PaymentTerms:
 
 
 class Cashier:
-    """Takes the voucher of a call, or says what is missing.
+    """Takes what pays for a call, or says what is missing.
 
     Parameters
     ----------
@@ -86,14 +68,24 @@ class Cashier:
         How to pay.
     stakes
         Who has locked how much, for terms that only holders have.
+    tenders
+        Further ways of paying, beside vouchers and orders.
     """
 
-    def __init__(self, ledger: Ledger, terms: PaymentTerms, stakes: Stakes = NO_STAKES) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        terms: PaymentTerms,
+        stakes: Stakes = NO_STAKES,
+        tenders: Iterable[Tender] = (),
+    ) -> None:
         self.ledger = ledger
         self.terms = terms
+        self.tenders: tuple[Tender, ...] = (Vouchers(ledger), Orders(ledger), *tenders)
+        self._free = FreeCalls(ledger)
         self._stakes = stakes
 
-    def offer_under(self, scope: Scope, offer: Offer) -> Offer:
+    def offer_under(self, head: Head, offer: Offer) -> Offer:
         """Return the offer under the terms that the request names, or as it is.
 
         Raises
@@ -103,10 +95,10 @@ class Cashier:
         InputError
             An order pays, which has terms of its own.
         """
-        named = header(scope, TERMS_HEADER)
+        named = head.get(TERMS_HEADER)
         if named is None:
             return offer
-        if header(scope, ORDER_HEADER) is not None:
+        if head.get(ORDER_HEADER) is not None:
             raise InputError(TERMS_HEADER, found="beside an order", wanted="one of them")
         terms = parse_terms(named)
         found = offer.under(terms)
@@ -146,13 +138,13 @@ class Cashier:
             )
 
     async def accept(
-        self, scope: Scope, offer: Offer, asked: Asked, name: str, request: bytes
-    ) -> Call:
-        """Reserve the most that the call can cost.
+        self, head: Head, offer: Offer, asked: Asked, name: str, request: bytes
+    ) -> Held:
+        """Reserve the most that the call can cost, by the one tender that the request brings.
 
         Parameters
         ----------
-        scope, offer, asked
+        head, offer, asked
             The request.
         name
             Of the answer; names the call where the consumer did not.
@@ -162,9 +154,9 @@ class Cashier:
         Raises
         ------
         PaymentRequired
-            There is no voucher, or it is not enough; the operands say how to pay.
+            Nothing pays, or not enough; the operands say how to pay.
         SignatureRejected, Conflict, Closed, NotAllowed, InputError, ChainError
-            As `Ledger.accept` and `Ledger.accept_order`.
+            As `Tender.take`.
         """
         units = asked.most
         quote = Quote(
@@ -173,58 +165,35 @@ class Cashier:
             int(offer.runner.identity),
             offer.price.cost_ceil(units.input, units.output),
         )
-        chosen = header(scope, CALL_HEADER)
-        call_id = name if chosen is None else parse_call_id(chosen)
-        payment = header(scope, PAYMENT_HEADER)
-        if header(scope, ORDER_HEADER) is not None or header(scope, ACCESS_HEADER) is not None:
-            if payment is not None:
-                raise InputError("payment", found="a voucher and an order", wanted="one of them")
-            use = _signed_use(scope, request)
-            return await self.ledger.accept_order(use, quote, stream=asked.stream)
-        if payment is None:
-            if quote.maximum == 0:
-                return self.ledger.accept_free(quote, call_id)
-            raise PaymentRequired(
-                f"call to {offer.slug}",
-                found="no payment",
-                wanted=f"a voucher for up to {quote.maximum} base units of {self.terms.symbol}",
-                next_step="open a channel and send Tessera-Payment, or name an order; "
-                "tessera.Client does both",
-                **self._how(offer, quote),
-            )
-        signed = parse_payment(payment)
-        signature = header(scope, CALL_SIGNATURE_HEADER)
-        by = None if signature is None else parse_call_signature(signature)
+        demand = Demand(offer.slug, quote, name, request, asked.stream)
+        tender = self._tender(head)
+        if tender is None:
+            if quote.maximum:
+                raise PaymentRequired(
+                    f"call to {offer.slug}",
+                    found="no payment",
+                    wanted=f"a voucher for up to {quote.maximum} base units of {self.terms.symbol}",
+                    next_step="open a channel and send Tessera-Payment, or name an order; "
+                    "tessera.Client does both",
+                    **self._how(offer, quote),
+                )
+            tender = self._free
         try:
-            return await self.ledger.accept(signed, quote, SignedRequest(call_id, request, by))
+            return Held(tender, await tender.take(head, demand))
         except PaymentRequired as error:
             error.operands.update(self._how(offer, quote))
-            error.operands["channel"] = await self.channel(signed.voucher.channel)
             raise
+
+    def _tender(self, head: Head) -> Tender | None:
+        found = [tender for tender in self.tenders if tender.offered(head)]
+        if len(found) > 1:
+            both = " and ".join(tender.name for tender in found)
+            raise InputError("payment", found=both, wanted="one of them")
+        return found[0] if found else None
 
     async def channel(self, number: int) -> dict[str, Any] | None:
         """Return a channel as this operator sees it; None where there is none."""
-        account = await self.ledger.account(number)
-        if account is None or account.chain is None:
-            return None
-        return {
-            "channel": str(number),
-            "operator": address_text(self.terms.operator),
-            "payer": address_text(account.chain.payer),
-            "signer": address_text(account.chain.signer),
-            "balance": str(account.chain.balance),
-            "available_at": account.chain.available_at,
-            "lines": [
-                {
-                    "asset": str(key.asset),
-                    "terms": key.terms,
-                    "charged": str(line.charged),
-                    "settled": str(line.settled),
-                    "in_flight": str(line.in_flight),
-                }
-                for key, line in sorted(account.lines.items())
-            ],
-        }
+        return await shown_channel(self.ledger, number)
 
     def _how(self, offer: Offer, quote: Quote) -> dict[str, Any]:
         return {
@@ -232,24 +201,3 @@ class Cashier:
             "model": offer.card(),
             "maximum": str(quote.maximum),
         }
-
-
-def _signed_use(scope: Scope, request: bytes) -> SignedUse:
-    access, order = parse_order(header(scope, ACCESS_HEADER), header(scope, ORDER_HEADER))
-    name, signature = header(scope, CALL_HEADER), header(scope, CALL_SIGNATURE_HEADER)
-    if name is None or signature is None:
-        raise SignatureRejected(
-            f"call on order {order}",
-            found="no name" if name is None else "no signature",
-            wanted="Tessera-Call and Tessera-Call-Signature, by the order's user",
-        )
-    purpose = header(scope, USE_HEADER)
-    return SignedUse(
-        access=access,
-        order=order,
-        name=parse_call_id(name),
-        body=request,
-        deadline=parse_call_deadline(header(scope, CALL_DEADLINE_HEADER)),
-        signature=parse_call_signature(signature),
-        use=_INFERENCE if purpose is None else parse_use(purpose.decode("ascii", "replace")),
-    )

@@ -17,9 +17,11 @@ from typing import Any, Final
 from tessera.errors import BackendFailed, InvariantViolation, TesseraError
 from tessera.gateway.answers import ChatChunks, event
 from tessera.gateway.catalogue import Offer
-from tessera.gateway.messages import Limits, Receive, Send, left
+from tessera.gateway.messages import Headers, Limits, Receive, Send, left
+from tessera.gateway.paying import PaymentTerms
 from tessera.payments.header import receipt_json
-from tessera.payments.ledger import Call, Evidence, Ledger
+from tessera.payments.ledger import Call, Evidence
+from tessera.payments.tender import Held, Outcome
 from tessera.presenting import openai_error_body
 from tessera.serving.bodies import Asked
 from tessera.serving.receipts import StreamHash, receipt_event
@@ -49,12 +51,12 @@ class _Gone(Exception):
 
 
 async def stream_chat(
-    call: Call,
+    held: Held,
     offer: Offer,
     asked: Asked,
     *,
     turn: Turn,
-    ledger: Ledger,
+    terms: PaymentTerms,
     request_hash: bytes,
     receive: Receive,
     send: Send,
@@ -72,7 +74,7 @@ async def stream_chat(
     chunks = ChatChunks(
         f"{offer.slug}@{offer.version}", name, now, include_usage=asked.include_usage
     )
-    sent = _Sent(send, limits.write_timeout_s)
+    sent = _Sent(send, limits.write_timeout_s, held.headers(Outcome.BEGUN))
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
     drawn: _Drawn = asyncio.Queue()
@@ -81,7 +83,7 @@ async def stream_chat(
     watch = asyncio.create_task(left(receive))
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
-            ended = await _pump(drawn, call, chunks, sent, watch)
+            ended = await _pump(drawn, held.call, chunks, sent, watch)
     except (_Gone, TimeoutError) as error:
         if not sent.begun and isinstance(error, TimeoutError):
             # Nobody is reading yet: it was this machine that stood still.
@@ -89,7 +91,7 @@ async def stream_chat(
             raise BackendFailed(slow, next_step=_FREE) from error
         # The model's own time is shorter, so whoever took longer is the reader.
         if sent.units is not None:
-            await _finish(call, offer, sent, ledger, request_hash)
+            await _finish(held, offer, sent, terms, request_hash)
         return
     except TesseraError as error:
         await _break_off(sent, error, name)
@@ -111,7 +113,7 @@ async def stream_chat(
     # said, so that he can compute it.
     sent.hash.feed(ChatChunks.DONE)
     try:
-        receipt = await _finish(call, offer, sent, ledger, request_hash)
+        receipt = await _finish(held, offer, sent, terms, request_hash)
     except TesseraError as error:
         await _break_off(sent, error, name)
         return
@@ -122,15 +124,18 @@ async def stream_chat(
 class _Sent:
     """What has left, and its hash."""
 
-    def __init__(self, send: Send, timeout_s: float) -> None:
+    def __init__(self, send: Send, timeout_s: float, more: Headers) -> None:
         self._send = send
+        self._headers = [*_HEADERS, *more]
         self._timeout_s = timeout_s
         self.begun = False
         self.hash = StreamHash()
         self.units: Units | None = None
 
     async def begin(self) -> None:
-        await self._message({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        await self._message(
+            {"type": "http.response.start", "status": 200, "headers": self._headers}
+        )
         self.begun = True
 
     async def piece(self, data: bytes) -> None:
@@ -220,14 +225,12 @@ async def _ended(task: asyncio.Task[Any]) -> None:
 
 
 async def _finish(
-    call: Call, offer: Offer, sent: _Sent, ledger: Ledger, request_hash: bytes
+    held: Held, offer: Offer, sent: _Sent, terms: PaymentTerms, request_hash: bytes
 ) -> bytes:
     units = sent.units or Units()
     cost = offer.price.cost_ceil(units.input, units.output)
-    signed = await ledger.finish(
-        call, cost, Evidence(request_hash, sent.hash.digest(), units.total)
-    )
-    return receipt_json(signed, ledger.domain, ledger.operator)
+    signed = await held.finish(cost, Evidence(request_hash, sent.hash.digest(), units.total))
+    return receipt_json(signed, terms.domain, terms.operator)
 
 
 async def _break_off(sent: _Sent, error: TesseraError, name: str) -> None:

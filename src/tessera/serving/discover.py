@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tessera.serving.transport import HttpxTransport, Unreachable, base_url
+from tessera.serving.client import HttpClient
+from tessera.serving.transport import Unreachable, base_url
 
 __all__ = ["OLLAMA_URL", "FoundServer", "discover"]
 
@@ -82,7 +83,7 @@ async def discover(
 
 
 async def _ask(url: str, key: str, timeout_s: float) -> FoundServer:
-    transport = HttpxTransport(url, key)
+    transport = HttpClient(url, key)
     try:
         async with asyncio.timeout(timeout_s):
             reply = await transport.get("/models", timeout_s=timeout_s, most_bytes=_LIST_BYTES)

@@ -1,23 +1,20 @@
 """The port to a server elsewhere: bytes out, bytes in, within a time and a size.
 
-`HttpxTransport` fills it. The port is small so that a faster client can take its place without
-any runner noticing.
+`tessera.serving.client.HttpClient` fills it.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from tessera.errors import InputError
 
-__all__ = ["HttpxTransport", "Reply", "Streamed", "Transport", "Unreachable", "base_url"]
+__all__ = ["Reply", "Streamed", "Transport", "Unreachable", "base_url"]
 
 
 class Unreachable(Exception):
@@ -42,10 +39,10 @@ class Transport(Protocol):
     """Requests to one server. Every method raises `Unreachable` and nothing else."""
 
     async def get(self, path: str, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Ask for a small document."""
+        """Ask for a small document; `timeout_s` is for the whole."""
 
     async def post(self, path: str, body: bytes, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Send JSON and read the whole answer."""
+        """Send JSON and read the whole answer; `timeout_s` is for the whole."""
 
     def stream(
         self, path: str, body: bytes, *, timeout_s: float, most_bytes: int
@@ -81,76 +78,3 @@ def base_url(url: str) -> str:
         )
     path = parts.path.rstrip("/") or "/v1"
     return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-class HttpxTransport:
-    """The port, filled by httpx.
-
-    Follows no redirect and reads no proxy or credentials from the environment: the key goes to
-    the named server and nowhere else.
-
-    Parameters
-    ----------
-    url
-        Base URL, as `base_url` returns it.
-    key
-        Bearer token, or empty.
-    """
-
-    def __init__(self, url: str, key: str = "") -> None:
-        headers = {"content-type": "application/json"}
-        if key:
-            headers["authorization"] = f"Bearer {key}"
-        self._client = httpx.AsyncClient(
-            base_url=base_url(url) + "/", headers=headers, trust_env=False, follow_redirects=False
-        )
-
-    async def get(self, path: str, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Ask for a small document."""
-        return await self._whole("GET", path, None, timeout_s, most_bytes)
-
-    async def post(self, path: str, body: bytes, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Send JSON and read the whole answer."""
-        return await self._whole("POST", path, body, timeout_s, most_bytes)
-
-    @contextlib.asynccontextmanager
-    async def stream(
-        self, path: str, body: bytes, *, timeout_s: float, most_bytes: int
-    ) -> AsyncGenerator[Streamed]:
-        """Send JSON and read the answer as it comes."""
-        async with self._open("POST", path, body, timeout_s) as response:
-            yield Streamed(response.status_code, _bounded(response, most_bytes))
-
-    async def close(self) -> None:
-        """Drop the connections."""
-        await self._client.aclose()
-
-    async def _whole(
-        self, method: str, path: str, body: bytes | None, timeout_s: float, most_bytes: int
-    ) -> Reply:
-        async with self._open(method, path, body, timeout_s) as response:
-            parts = [part async for part in _bounded(response, most_bytes)]
-            return Reply(response.status_code, b"".join(parts))
-
-    @contextlib.asynccontextmanager
-    async def _open(
-        self, method: str, path: str, body: bytes | None, timeout_s: float
-    ) -> AsyncGenerator[httpx.Response]:
-        try:
-            async with self._client.stream(
-                method, path.lstrip("/"), content=body, timeout=timeout_s
-            ) as response:
-                yield response
-        except httpx.TimeoutException as error:
-            raise Unreachable(f"did not answer in {timeout_s:g} s") from error
-        except httpx.HTTPError as error:
-            raise Unreachable(f"broke off: {type(error).__name__}") from error
-
-
-async def _bounded(response: httpx.Response, most_bytes: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > most_bytes:
-            raise Unreachable(f"sent over {most_bytes} bytes")
-        yield part

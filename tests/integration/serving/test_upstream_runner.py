@@ -50,7 +50,7 @@ async def test_a_chat_is_passed_on_with_the_servers_own_count(
     assert upstream.asked[0]["model"] == "tiny"
     assert upstream.asked[0]["max_tokens"] == 50
     assert upstream.headers[0]["authorization"] == "Bearer sk-secret"
-    known = {"host", "accept", "accept-encoding", "connection", "user-agent", "authorization"}
+    known = {"host", "accept", "accept-encoding", "user-agent", "authorization"}
     assert set(upstream.headers[0]) <= known | {"content-type", "content-length"}
 
 
@@ -120,7 +120,7 @@ async def test_a_server_that_is_not_there_is_a_failure() -> None:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
         runner = UpstreamRunner("x", f"http://127.0.0.1:{port}", "m", frozenset({Task.CHAT}))
-        with pytest.raises(BackendFailed, match="broke off: ConnectError"):
+        with pytest.raises(BackendFailed, match="cannot be reached"):
             await runner.chat(ASK)
         await runner.close()
 

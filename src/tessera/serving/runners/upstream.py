@@ -15,6 +15,7 @@ import msgspec
 
 from tessera.errors import BackendFailed, NotFound, TooLarge
 from tessera.serving.answers import wrong_scores, wrong_vectors
+from tessera.serving.client import HttpClient
 from tessera.serving.metering import byte_length, chat_input, chat_output, texts_units
 from tessera.serving.runner import (
     ChatDelta,
@@ -32,7 +33,7 @@ from tessera.serving.runner import (
     Units,
 )
 from tessera.serving.sse import data_of_events
-from tessera.serving.transport import HttpxTransport, Transport, Unreachable
+from tessera.serving.transport import Transport, Unreachable
 
 __all__ = ["UpstreamLimits", "UpstreamRunner"]
 
@@ -134,7 +135,7 @@ class UpstreamRunner(RunnerBase):
     limits
         What the server may take.
     transport
-        The port to the server; by default httpx.
+        The port to the server; by default our own client.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class UpstreamRunner(RunnerBase):
         self._model = model
         self._key = key
         self._limits = limits
-        self._transport = transport or HttpxTransport(url, key)
+        self._transport = transport or HttpClient(url, key, connections=limits.at_once)
 
     async def load(self) -> None:
         """Ask the server for its models.
@@ -281,17 +282,12 @@ class UpstreamRunner(RunnerBase):
 
     async def _post(self, path: str, body: dict[str, Any]) -> bytes:
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
-                reply = await self._transport.post(
-                    path,
-                    msgspec.json.encode(body),
-                    timeout_s=self._limits.timeout_s,
-                    most_bytes=self._limits.response_bytes,
-                )
-        except TimeoutError as error:
-            raise self.failed(
-                f"has an upstream that did not answer in {self._limits.timeout_s:g} s"
-            ) from error
+            reply = await self._transport.post(
+                path,
+                msgspec.json.encode(body),
+                timeout_s=self._limits.timeout_s,
+                most_bytes=self._limits.response_bytes,
+            )
         except Unreachable as error:
             raise self.failed(f"has an upstream that {error}") from error
         if reply.status != _OK:

@@ -1,0 +1,1 @@
+"""Paying by the x402 standard, version 2."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from tessera.errors import BackendFailed, InvariantViolation, TesseraError
 from tessera.gateway.answers import ChatChunks, event
 from tessera.gateway.catalogue import Offer
-from tessera.gateway.messages import Headers, Limits, Receive, Send, left
+from tessera.gateway.doors import Door
+from tessera.gateway.messages import Headers, Limits
 from tessera.gateway.paying import PaymentTerms
 from tessera.payments.header import receipt_json
 from tessera.payments.ledger import Call, Evidence
@@ -58,8 +59,7 @@ async def stream_chat(
     turn: Turn,
     terms: PaymentTerms,
     request_hash: bytes,
-    receive: Receive,
-    send: Send,
+    door: Door,
     name: str,
     now: int,
     limits: Limits,
@@ -74,13 +74,13 @@ async def stream_chat(
     chunks = ChatChunks(
         f"{offer.slug}@{offer.version}", name, now, include_usage=asked.include_usage
     )
-    sent = _Sent(send, limits.write_timeout_s, held.headers(Outcome.BEGUN))
+    sent = _Sent(door, limits.write_timeout_s, held.headers(Outcome.BEGUN))
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
     drawn: _Drawn = asyncio.Queue()
     pieces = offer.runner.chat_stream(asked.request)
     drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits, turn))
-    watch = asyncio.create_task(left(receive))
+    watch = door.left()
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
             ended = await _pump(drawn, held.call, chunks, sent, watch)
@@ -124,8 +124,8 @@ async def stream_chat(
 class _Sent:
     """What has left, and its hash."""
 
-    def __init__(self, send: Send, timeout_s: float, more: Headers) -> None:
-        self._send = send
+    def __init__(self, door: Door, timeout_s: float, more: Headers) -> None:
+        self._door = door
         self._headers = [*_HEADERS, *more]
         self._timeout_s = timeout_s
         self.begun = False
@@ -133,23 +133,21 @@ class _Sent:
         self.units: Units | None = None
 
     async def begin(self) -> None:
-        await self._message(
-            {"type": "http.response.start", "status": 200, "headers": self._headers}
-        )
+        await self._within(self._door.begin(self._headers))
         self.begun = True
 
     async def piece(self, data: bytes) -> None:
         # The server waits for the reader first and writes then: what it gave up was not sent.
-        await self._message({"type": "http.response.body", "body": data, "more_body": True})
+        await self._within(self._door.write(data))
         self.hash.feed(data)
 
     async def end(self, data: bytes) -> None:
-        await self._message({"type": "http.response.body", "body": data})
+        await self._within(self._door.end(data))
 
-    async def _message(self, message: dict[str, object]) -> None:
+    async def _within(self, step: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._send(message)
+                await step
         except (TimeoutError, OSError) as error:
             raise _Gone from error
 
@@ -185,7 +183,7 @@ async def _draw(
 
 
 async def _pump(
-    drawn: _Drawn, call: Call, chunks: ChatChunks, sent: _Sent, watch: asyncio.Task[None]
+    drawn: _Drawn, call: Call, chunks: ChatChunks, sent: _Sent, watch: asyncio.Future[None]
 ) -> ChatEnd:
     while True:
         piece = await _next(drawn, watch)
@@ -206,7 +204,9 @@ async def _pump(
         sent.units = piece.units
 
 
-async def _next(drawn: _Drawn, watch: asyncio.Task[None]) -> ChatDelta | ChatEnd | Exception | None:
+async def _next(
+    drawn: _Drawn, watch: asyncio.Future[None]
+) -> ChatDelta | ChatEnd | Exception | None:
     if not drawn.empty():
         return drawn.get_nowait()
     step = asyncio.create_task(drawn.get())
@@ -219,7 +219,7 @@ async def _next(drawn: _Drawn, watch: asyncio.Task[None]) -> ChatDelta | ChatEnd
     return step.result()
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
+async def _ended(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
 

@@ -51,7 +51,7 @@ async def narrow(tmp_path: Path) -> AsyncIterator[Shop]:
     parrot._at_once = 1
     limits = Limits(answer_timeout_s=2.0)
     gateway = make_gateway(books, parrot, limits)
-    gateway.turns = Turns(QueueRules(length=2, wait_s=0.4))
+    gateway.paid_calls.turns = Turns(QueueRules(length=2, wait_s=0.4))
     server = GatewayServer(gateway, drain_s=1)
     await server.start()
     hooks = {"request": [sign_request]}
@@ -119,7 +119,7 @@ async def test_whoever_leaves_while_waiting_makes_room_and_pays_nothing(narrow: 
             timeout=0.1,
         )
     await asyncio.sleep(0.05)
-    assert narrow.server.gateway.turns.waiting == 0
+    assert narrow.server.gateway.paid_calls.turns.waiting == 0
     assert narrow.books.ledger.in_flight == 1
     hanging.cancel()
 

@@ -1,0 +1,61 @@
+"""The way back to one client for one request, whichever protocol it came through."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from tessera.gateway.messages import Headers, Receive, Send, has_left, left
+
+__all__ = ["AsgiDoor", "Door"]
+
+
+class Door(Protocol):
+    """Where the answer to one request goes, once its body was read.
+
+    What is given to a client who has gone away is dropped without a word; `has_left` and `left`
+    tell. `begin`, `write` and `end` wait for a reader who is slower than the model.
+    """
+
+    async def has_left(self) -> bool:
+        """Tell whether the client has gone away by now."""
+
+    def left(self) -> asyncio.Future[None]:
+        """Return what is done when the client has gone away; cancel it in the end."""
+
+    async def begin(self, headers: Headers) -> None:
+        """Start an answer with status 200 that comes in pieces."""
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece; what was given up while it waited was not sent."""
+
+    async def end(self, data: bytes) -> None:
+        """Send the last piece."""
+
+
+class AsgiDoor:
+    """The door of an ASGI server."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+
+    async def has_left(self) -> bool:
+        """As `Door.has_left`."""
+        return await has_left(self._receive)
+
+    def left(self) -> asyncio.Future[None]:
+        """As `Door.left`."""
+        return asyncio.ensure_future(left(self._receive))
+
+    async def begin(self, headers: Headers) -> None:
+        """As `Door.begin`."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*headers]})
+
+    async def write(self, data: bytes) -> None:
+        """As `Door.write`."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        """As `Door.end`."""
+        await self._send({"type": "http.response.body", "body": data})

@@ -1,0 +1,219 @@
+"""One paid call from its body to its receipt, whichever door it came through.
+
+Nothing is answered that was not reserved, and nothing charged that was not answered: whatever
+fails, times out or leaves before the receipt is on the disk costs nothing. Nobody but this calls
+a tender.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from tessera.errors import BackendFailed, Closed, Unprocessable
+from tessera.gateway.answers import Result, whole_answer
+from tessera.gateway.catalogue import Catalogue, Offer
+from tessera.gateway.doors import Door
+from tessera.gateway.messages import JSON, Headers, Limits, Reply
+from tessera.gateway.paying import Cashier
+from tessera.gateway.refusals import refused
+from tessera.gateway.streaming import stream_chat
+from tessera.payments.header import (
+    CHARGED_HEADER,
+    COST_HEADER,
+    PROOF_HEADER,
+    RECEIPT_HEADER,
+    SignedReceipt,
+    proof_header,
+    receipt_json,
+)
+from tessera.payments.ledger import Call, Evidence
+from tessera.payments.ports import Clock
+from tessera.payments.tender import Head, Held, Outcome
+from tessera.serving.bodies import Asked, model_of, read_body
+from tessera.serving.runner import (
+    ChatRequest,
+    ClassifyRequest,
+    EmbeddingsRequest,
+    PredictRequest,
+    Task,
+)
+from tessera.serving.turns import Turn, Turns
+from tessera.spec.signatures import keccak
+
+__all__ = ["PaidCalls"]
+
+# A label is what both kinds of text classifiers make; each route serves both.
+_ALSO: Final = {Task.MODERATION: Task.CLASSIFICATION, Task.CLASSIFICATION: Task.MODERATION}
+
+_RECEIPT: Final = RECEIPT_HEADER.encode()
+_CHARGED: Final = CHARGED_HEADER.encode()
+_COST: Final = COST_HEADER.encode()
+_PROOF: Final = PROOF_HEADER.encode()
+
+
+class PaidCalls:
+    """Answers calls that are paid one by one.
+
+    Parameters
+    ----------
+    catalogue
+        What is offered.
+    cashier
+        Who pays for it.
+    clock
+        Unix seconds, for `created` fields.
+    limits
+        What one request may take.
+    turns
+        Who is answered first where more is asked than a model can answer.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, cashier: Cashier, clock: Clock, limits: Limits, turns: Turns
+    ) -> None:
+        self.limits = limits
+        self._catalogue = catalogue
+        self._cashier = cashier
+        self._clock = clock
+        self.turns = turns
+
+    async def answer(
+        self, path: str, head: Head, body: bytes, name: str, door: Door
+    ) -> Reply | None:
+        """Answer one call.
+
+        Parameters
+        ----------
+        path
+            A key of `PAID_PATHS`.
+        head, body
+            Of the request.
+        name
+            Of the answer, 32 hexadecimal digits.
+        door
+            Where a stream goes.
+
+        Returns
+        -------
+        Reply or None
+            The answer, or a refusal; None where a stream was sent through the door.
+        """
+        held: Held | None = None
+        try:
+            offer = self._cashier.offer_under(head, self._catalogue.find(model_of(body)))
+            asked = read_body(path, body, offer.limits)
+            _check_task(offer, asked)
+            request = keccak(body)
+            held = await self._cashier.accept(head, offer, asked, name, request)
+            await self._cashier.check_stake(held.call, offer)
+            turn = await self._turn(held.call, offer, asked, door)
+            try:
+                if not asked.stream:
+                    return await self._whole(held, offer, asked, turn, request, name, door)
+                await stream_chat(
+                    held,
+                    offer,
+                    asked,
+                    turn=turn,
+                    terms=self._cashier.terms,
+                    request_hash=request,
+                    door=door,
+                    name=name,
+                    now=int(self._clock()),
+                    limits=self.limits,
+                )
+                return None
+            finally:
+                turn.leave()
+        except Exception as error:  # noqa: BLE001 - every failure is answered
+            more: Headers = ()
+            if held is not None:
+                held.fail()
+                more = held.headers(Outcome.FAILED)
+            return refused(error, "POST", path, name, more)
+        finally:
+            if held is not None:
+                held.fail()
+
+    async def _turn(self, call: Call, offer: Offer, asked: Asked, door: Door) -> Turn:
+        line = self.turns.line(offer.asset, offer.version, offer.slug, offer.runner.at_once)
+        # Whoever pays, with whichever of his channels; all who do not pay are one.
+        payer = call.payer
+        most = asked.most.total
+        return line.at_once(payer, most) or await line.wait(payer, most, door.left())
+
+    async def _whole(
+        self,
+        held: Held,
+        offer: Offer,
+        asked: Asked,
+        turn: Turn,
+        request: bytes,
+        name: str,
+        door: Door,
+    ) -> Reply:
+        try:
+            async with asyncio.timeout(self.limits.answer_timeout_s):
+                result = await _ask(offer, asked)
+            turn.units = result.units.total
+        except TimeoutError as error:
+            raise BackendFailed(
+                f"model {offer.slug!r} did not answer within {self.limits.answer_timeout_s:g} s",
+                next_step="the call is not charged",
+            ) from error
+        finally:
+            # What is left to do is ours; the model may go on.
+            turn.leave()
+        answer = whole_answer(
+            asked,
+            result,
+            model=f"{offer.slug}@{offer.version}",
+            name=name,
+            now=int(self._clock()),
+        )
+        cost = offer.price.cost_ceil(result.units.input, result.units.output)
+        if await door.has_left():
+            # Nobody gets this answer, so nobody pays for it. The model was not stopped: for some
+            # that is a restart, which leaving must not bring about for nothing.
+            raise Closed(
+                "the client went away before its answer was made",
+                next_step="the call is not charged",
+            )
+        evidence = Evidence(request, keccak(answer), result.units.total)
+        signed = await held.finish(cost, evidence)
+        more = held.headers(Outcome.EARNED, signed.cost)
+        return Reply(200, answer, (JSON, *self._receipt_headers(signed), *more))
+
+    def _receipt_headers(self, signed: SignedReceipt) -> tuple[tuple[bytes, bytes], ...]:
+        terms = self._cashier.terms
+        shown = receipt_json(signed, terms.domain, terms.operator)
+        return (
+            (_RECEIPT, signed.id(terms.domain).encode()),
+            (_CHARGED, b"%d" % signed.receipt.charged),
+            (_COST, b"%d" % signed.cost),
+            (_PROOF, proof_header(shown).encode()),
+        )
+
+
+async def _ask(offer: Offer, asked: Asked) -> Result:
+    match asked.request:
+        case EmbeddingsRequest():
+            return await offer.runner.embed(asked.request)
+        case ChatRequest():
+            return await offer.runner.chat(asked.request)
+        case ClassifyRequest():
+            return await offer.runner.classify(asked.request)
+        case PredictRequest():
+            return await offer.runner.predict(asked.request)
+
+
+def _check_task(offer: Offer, asked: Asked) -> None:
+    tasks = offer.runner.tasks
+    if asked.task not in tasks and _ALSO.get(asked.task) not in tasks:
+        raise Unprocessable(
+            f"model {offer.slug!r}",
+            found=str(asked.task),
+            wanted=" or ".join(sorted(tasks)),
+            param="model",
+        )

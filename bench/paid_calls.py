@@ -26,6 +26,7 @@ from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
 from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
+from tessera.payments.callmac import call_key, call_mac
 from tessera.payments.header import payment_header
 from tessera.payments.ledger import Ledger
 from tessera.payments.ports import ChannelView, SettleResult
@@ -46,7 +47,6 @@ from tessera.spec.vouchers import (
     SignedVoucher,
     TillKey,
     Voucher,
-    call_digest,
     voucher_digest,
 )
 
@@ -60,6 +60,9 @@ DOMAIN = Domain(31_337, Address(keccak(b"channels")[12:]))
 OPERATOR = Signer(keccak(b"operator"))
 CONSUMER = Signer(keccak(b"consumer"))
 DELAY_S = 3_600
+CALL_KEY = call_key(
+    DOMAIN, CONSUMER, OPERATOR.public_key, signer=CONSUMER.address, operator=OPERATOR.address
+)
 
 
 class Instant(RunnerBase):
@@ -116,6 +119,7 @@ def make_gateway(
     terms = PaymentTerms(
         domain=DOMAIN,
         operator=OPERATOR.address,
+        operator_key=OPERATOR.public_key,
         currency=OPERATOR.address,
         decimals=6,
         symbol="TUSD",
@@ -159,10 +163,10 @@ def serve(pipe: Connection, folder: str) -> None:
     uvloop.run(main())
 
 
-def signed_call(channel: int, number: int) -> bytes:
-    name = number.to_bytes(16, "big")
-    signature = CONSUMER.sign(call_digest(DOMAIN, channel, name, keccak(BODY)))
-    return f"\r\ntessera-call: {name.hex()}\r\ntessera-call-signature: {signature.hex()}".encode()
+def vouched_call(channel: int, number: int) -> bytes:
+    name = f"{number:032x}"
+    code = call_mac(CALL_KEY, channel, name, keccak(BODY))
+    return f"\r\ntessera-call: {name}\r\ntessera-call-mac: {code.hex()}".encode()
 
 
 def requests_for(channel: int, calls: int) -> list[bytes]:
@@ -170,7 +174,7 @@ def requests_for(channel: int, calls: int) -> list[bytes]:
     return [
         b"POST /v1/embeddings HTTP/1.1\r\nhost: bench\r\ntessera-payment: "
         + payment_header(sign(channel, cost * number)).encode()
-        + signed_call(channel, number)
+        + vouched_call(channel, number)
         + b"\r\ncontent-length: %d\r\n\r\n" % len(BODY)
         + BODY
         for number in range(1, calls + 1)

@@ -66,13 +66,14 @@ class Account:
         32 bytes.
     """
 
-    __slots__ = ("_key", "address")
+    __slots__ = ("_key", "address", "public_key")
 
     def __init__(self, key: bytes) -> None:
         if len(key) != 32 or not 0 < int.from_bytes(key, "big") < _ORDER:
             raise InputError("private key: wanted 32 bytes within the order of secp256k1")
         self._key = PrivateKey(key)
         public = self._key.public_key.format(compressed=False)
+        self.public_key: bytes = self._key.public_key.format()
         self.address: str = checksummed("0x" + _keccak(public[1:])[-20:].hex())
 
     def __repr__(self) -> str:
@@ -102,6 +103,20 @@ class Account:
             raise InputError("digest", found=f"{len(digest)} bytes", wanted="32 bytes")
         signature = self._key.sign_recoverable(digest, hasher=None)
         return signature[:64] + bytes((signature[64] + 27,))
+
+    def agree(self, their_key: bytes) -> bytes:
+        """Return what only this key's holder and the other's can compute: 32 secret bytes.
+
+        Raises
+        ------
+        InputError
+            `their_key` is no public key of 33 bytes.
+        """
+        try:
+            secret: bytes = self._key.ecdh(their_key)
+        except ValueError as error:
+            raise InputError("public key", wanted="33 bytes, a point of secp256k1") from error
+        return secret
 
     def sign_typed_data(
         self,

@@ -20,6 +20,7 @@ from tessera.client.scanner import ReceiptScanner
 from tessera.errors import InputError, PaymentRequired, ServingError, SignatureRejected
 from tessera.payments.header import (
     CALL_HEADER,
+    CALL_MAC_HEADER,
     CALL_SIGNATURE_HEADER,
     PAYMENT_HEADER,
     PROOF_HEADER,
@@ -172,7 +173,10 @@ class Exchange:
     ) -> Generator[Fetch | Wait, Any, Answer]:
         request.headers[PAYMENT_HEADER] = payment_header(purse.begin(ticket))
         request.headers[CALL_HEADER] = ticket.call
-        request.headers[CALL_SIGNATURE_HEADER] = "0x" + purse.sign_call(ticket).hex()
+        for header in (CALL_MAC_HEADER, CALL_SIGNATURE_HEADER):
+            request.headers.pop(header, None)
+        header, value = purse.vouch(ticket, self._gateway.operator_key)
+        request.headers[header] = value
         try:
             response: httpx.Response = yield Fetch(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):

@@ -11,7 +11,7 @@ import msgspec
 from tessera.errors import NotFound, ServingError, WrongChain
 from tessera.serving.bodies import TokenLimits
 from tessera.spec.prices import Price
-from tessera.spec.signatures import Address, Domain, address_of, address_text
+from tessera.spec.signatures import Address, Domain, address_of, address_of_key, address_text
 from tessera.spec.vouchers import TillKey
 
 __all__ = ["GatewayView", "ModelCard"]
@@ -89,6 +89,7 @@ class _TermsWire(msgspec.Struct):
     channels: str
     operator: str
     currency: str
+    operator_key: str | None = None
 
 
 class _ModelsWire(msgspec.Struct):
@@ -116,6 +117,7 @@ class GatewayView:
     ) -> None:
         self.url = httpx.URL(url.rstrip("/").removesuffix("/v1"))
         self.operator = operator
+        self.operator_key: bytes | None = None
         self._domain = domain
         self._currency = currency
         self._lock = threading.Lock()
@@ -154,6 +156,8 @@ class GatewayView:
         try:
             found = msgspec.json.decode(response.content, type=_ModelsWire)
             operator = address_of(found.tessera.operator)
+            shown = found.tessera.operator_key
+            key = None if shown is None else bytes.fromhex(shown.removeprefix("0x"))
             place = (
                 found.tessera.chain_id,
                 address_of(found.tessera.channels),
@@ -172,6 +176,12 @@ class GatewayView:
                 wanted=_place(*wanted),
                 next_step="use the deployments file of the chain that the gateway is on",
             )
+        if key is not None and address_of_key(key) != operator:
+            raise ServingError(
+                f"gateway {self.url}: operator_key",
+                found=f"the key of {address_text(address_of_key(key))}",
+                wanted=f"that of its operator {address_text(operator)}",
+            )
         with self._lock:
             if self.operator is not None and self.operator != operator:
                 raise WrongChain(
@@ -181,6 +191,7 @@ class GatewayView:
                     next_step="it is somebody else's now; name the new operator if that is right",
                 )
             self.operator = operator
+            self.operator_key = key
             self._cards = cards
             self.known = True
 

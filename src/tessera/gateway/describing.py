@@ -37,9 +37,8 @@ def describe(offers: Sequence[Offer]) -> dict[str, Any]:
                 "parameters": [
                     _parameter("Tessera-Payment", "header", "A voucher; docs/spec/vouchers.md."),
                     _parameter("Tessera-Call", "header", "32 hexadecimal digits of your choice."),
-                    _parameter(
-                        "Tessera-Call-Signature", "header", "Over the request; the same page."
-                    ),
+                    _parameter("Tessera-Call-Mac", "header", "Over the request; the same page."),
+                    _parameter("Tessera-Call-Signature", "header", "In its place."),
                     _parameter("Tessera-Terms", "header", "Holders' terms, as the card has them."),
                     _parameter(
                         "Tessera-Access", "header", "In a voucher's place; docs/spec/access.md."

@@ -30,6 +30,7 @@ def open_gateway(operator: Operator) -> GatewayServer:
     terms = PaymentTerms(
         domain=operator.domain,
         operator=address_of(operator.account.address),
+        operator_key=operator.account.public_key,
         currency=address_of(world.currency.address),
         decimals=world.currency.decimals,
         symbol=world.currency.symbol,

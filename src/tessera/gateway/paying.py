@@ -29,6 +29,8 @@ class PaymentTerms:
         Chain and Channels contract that vouchers are signed for.
     operator
         Whom channels are opened toward.
+    operator_key
+        Its public key, 33 bytes: with it a consumer makes the code of each request.
     currency
         The contract of the token that everything is priced in.
     decimals, symbol
@@ -39,6 +41,7 @@ class PaymentTerms:
 
     domain: Domain
     operator: Address
+    operator_key: bytes
     currency: Address
     decimals: int
     symbol: str
@@ -50,6 +53,7 @@ class PaymentTerms:
             "chain_id": self.domain.chain_id,
             "channels": address_text(self.domain.contract),
             "operator": address_text(self.operator),
+            "operator_key": "0x" + self.operator_key.hex(),
             "currency": address_text(self.currency),
             "decimals": self.decimals,
             "symbol": self.symbol,

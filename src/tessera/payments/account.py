@@ -73,6 +73,8 @@ class Account:
         Whether the chain was read since the database was told.
     written
         Done when the latest voucher is on the disk.
+    call_key
+        Who signs for the channel, and the key of the codes over his requests.
     reading
         Held while the chain is read, so that one read serves all who wait for it.
     """
@@ -85,6 +87,7 @@ class Account:
     stale: bool = False
     unsaved: bool = False
     written: asyncio.Future[None] | None = None
+    call_key: tuple[Address, bytes] | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

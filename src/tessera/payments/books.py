@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, func, select
+from sqlalchemy import Connection, Row, Table, func, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from tessera.errors import DataError, WrongChain
@@ -31,6 +31,7 @@ __all__ = [
     "claim_domain",
     "line_change",
     "load_account",
+    "load_answered",
     "load_latest_receipts",
     "load_order",
     "load_proofs",
@@ -193,6 +194,18 @@ def claim_domain(connection: Connection, domain: Domain, operator: Address) -> N
             f"operator {address_text(operator)}",
             next_step="use the data folder that belongs to this chain, or a new one",
         )
+
+
+def load_answered(connection: Connection, most: int) -> list[tuple[int, str]]:
+    """Return (channel, name) of the latest calls that channels paid for, oldest first."""
+    receipts = schema.receipts.c
+    found = connection.execute(
+        select(receipts.channel, receipts.call)
+        .where(receipts.channel != 0)
+        .order_by(text("rowid DESC"))
+        .limit(most)
+    )
+    return [(row.channel, row.call) for row in found][::-1]
 
 
 def load_account(connection: Connection, channel: int) -> Account:

@@ -1,28 +1,33 @@
 """Who may spend what a voucher allows, and that nobody spends it twice with one request.
 
 A voucher is in the calldata of its settlement, for all to copy. It says how much may be spent; that
-the one who spends it is who signed it, a signature over the request says.
+the one who spends it is who signed it, a code or a signature over the request says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from tessera.errors import Conflict, SignatureRejected
 from tessera.payments.account import Account
-from tessera.spec.signatures import Domain, address_text, recover
-from tessera.spec.vouchers import call_digest
+from tessera.payments.callmac import call_key, is_call_mac
+from tessera.payments.ports import TypedSigner
+from tessera.spec.signatures import Domain, address_of_key, address_text, recover, recover_key
+from tessera.spec.vouchers import SignedVoucher, call_digest, voucher_digest
 
-__all__ = ["Callers", "SignedRequest"]
+__all__ = ["CALLS_REMEMBERED", "Callers", "SignedRequest"]
 
-_CALLS_REMEMBERED: Final = 65_536
-_WANTED: Final = "the request signed by whoever signed the voucher"
+CALLS_REMEMBERED: Final = 65_536
+"""Names of answered calls that an operator knows again, of all channels together."""
+
+_WANTED: Final = "the request vouched for by whoever signed the voucher"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """One request for an answer, as its consumer signed it.
+    """One request for an answer, as its consumer vouches for it.
 
     Attributes
     ----------
@@ -32,11 +37,15 @@ class SignedRequest:
         Keccak-256 of the exact bytes.
     signature
         65 bytes over the channel, the name and the body; None where the request brought none.
+    mac
+        32 bytes over the same by the key that signer and operator share; with it, no signature is
+        looked at.
     """
 
     name: str
     body: bytes
-    signature: bytes | None
+    signature: bytes | None = None
+    mac: bytes | None = None
 
 
 class Callers:
@@ -45,32 +54,45 @@ class Callers:
     Parameters
     ----------
     domain
-        Chain and Channels contract that requests are signed for.
+        Chain and Channels contract that requests are for.
+    operator
+        The operator's key.
+    answered
+        (channel, name) of calls that were answered before this process began, oldest first.
     """
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(
+        self, domain: Domain, operator: TypedSigner, answered: Iterable[tuple[int, str]] = ()
+    ) -> None:
         self._domain = domain
-        self._asked: dict[tuple[int, str], None] = {}
+        self._operator = operator
+        self._asked: dict[tuple[int, str], None] = dict.fromkeys(answered)
 
-    def check(self, account: Account, request: SignedRequest) -> None:
-        """See that whoever signs for the channel signed this request.
+    def check(self, account: Account, voucher: SignedVoucher, request: SignedRequest) -> None:
+        """See that whoever signs for the channel vouches for this request.
+
+        Parameters
+        ----------
+        account, request
+            Who pays, and for what.
+        voucher
+            That came with it, known to be by the channel's signer.
 
         Raises
         ------
         SignatureRejected
-            Nobody signed it, or somebody else, or for another body, name, channel or contract.
+            Nobody vouches for it, or somebody else, or for another body, name, channel or contract.
         Closed
             The channel pays for nothing any more.
         """
-        if request.signature is None:
-            raise SignatureRejected("Tessera-Call-Signature", found="none", wanted=_WANTED)
-        name = bytes.fromhex(request.name)
-        digest = call_digest(self._domain, account.number, name, request.body)
-        signer = recover(digest, request.signature)
-        if signer != account.check_open().signer:
+        if request.mac is None:
+            self._check_signature(account, request)
+            return
+        key = self._key(account, voucher)
+        if not is_call_mac(request.mac, key, account.number, request.name, request.body):
             raise SignatureRejected(
                 f"call {request.name} on channel {account.number}",
-                found=f"signed by {address_text(signer)}",
+                found="a code over something else, or by another key",
                 wanted=_WANTED,
             )
 
@@ -92,5 +114,39 @@ class Callers:
     def remember(self, account: Account, request: SignedRequest) -> None:
         """Let the name be used no more; the oldest of very many is forgotten."""
         self._asked[account.number, request.name] = None
-        if len(self._asked) > _CALLS_REMEMBERED:
+        if len(self._asked) > CALLS_REMEMBERED:
             del self._asked[next(iter(self._asked))]
+
+    def _check_signature(self, account: Account, request: SignedRequest) -> None:
+        if request.signature is None:
+            raise SignatureRejected(
+                "Tessera-Call-Mac",
+                found="none, and no Tessera-Call-Signature",
+                wanted=_WANTED,
+            )
+        name = bytes.fromhex(request.name)
+        digest = call_digest(self._domain, account.number, name, request.body)
+        signer = recover(digest, request.signature)
+        if signer != account.check_open().signer:
+            raise SignatureRejected(
+                f"call {request.name} on channel {account.number}",
+                found=f"signed by {address_text(signer)}",
+                wanted=_WANTED,
+            )
+
+    def _key(self, account: Account, voucher: SignedVoucher) -> bytes:
+        # A reorg could give the number to a channel with another signer.
+        signer = account.check_open().signer
+        if account.call_key is None or account.call_key[0] != signer:
+            digest = voucher_digest(self._domain, voucher.voucher.channel, voucher.voucher.lines)
+            public = recover_key(digest, voucher.signature)
+            if address_of_key(public) != signer:
+                raise SignatureRejected(
+                    f"voucher of channel {account.number}",
+                    found=f"signed by {address_text(address_of_key(public))}",
+                    wanted=address_text(signer),
+                )
+            operator = self._operator
+            key = call_key(self._domain, operator, public, signer=signer, operator=operator.address)
+            account.call_key = signer, key
+        return account.call_key[1]

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tessera.errors import InputError, SignatureRejected
+from tessera.payments.callmac import MAC_BYTES
 from tessera.spec.signatures import (
     SIGNATURE_BYTES,
     Address,
@@ -33,6 +34,7 @@ __all__ = [
     "ACCESS_HEADER",
     "CALL_DEADLINE_HEADER",
     "CALL_HEADER",
+    "CALL_MAC_HEADER",
     "CALL_SIGNATURE_HEADER",
     "CHARGED_HEADER",
     "COST_HEADER",
@@ -46,6 +48,7 @@ __all__ = [
     "SignedReceipt",
     "parse_call_deadline",
     "parse_call_id",
+    "parse_call_mac",
     "parse_call_signature",
     "parse_order",
     "parse_payment",
@@ -68,6 +71,9 @@ TERMS_HEADER: Final = "tessera-terms"
 
 CALL_SIGNATURE_HEADER: Final = "tessera-call-signature"
 """On a paid request: the voucher's signer over channel, call and body; 0x-hex."""
+
+CALL_MAC_HEADER: Final = "tessera-call-mac"
+"""In its place: a code over the same by the key that signer and operator share; hex."""
 
 ACCESS_HEADER: Final = "tessera-access"
 """On a request that an order pays for: the product's address."""
@@ -261,6 +267,22 @@ def parse_call_signature(value: bytes) -> bytes:
     except ValueError as error:
         raise SignatureRejected(
             "Tessera-Call-Signature", found=str(error), wanted="0x and 130 hexadecimal digits"
+        ) from error
+
+
+def parse_call_mac(value: bytes) -> bytes:
+    """Read `Tessera-Call-Mac`.
+
+    Raises
+    ------
+    SignatureRejected
+        It is not 32 bytes in hexadecimal digits.
+    """
+    try:
+        return _hex(value.decode("ascii"), MAC_BYTES)
+    except ValueError as error:
+        raise SignatureRejected(
+            "Tessera-Call-Mac", found=str(error), wanted="64 hexadecimal digits"
         ) from error
 
 

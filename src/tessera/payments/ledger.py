@@ -28,7 +28,7 @@ from tessera.errors import (
 )
 from tessera.payments import books
 from tessera.payments.account import Account, LineBook
-from tessera.payments.callers import Callers, SignedRequest
+from tessera.payments.callers import CALLS_REMEMBERED, Callers, SignedRequest
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ports import (
     ChannelView,
@@ -160,6 +160,8 @@ class Ledger:
         A session key must be good for so long beyond now: the time to answer and to settle.
     orders
         Reads orders of Access, which pay for calls too; None where none are honoured.
+    answered
+        Names of calls that were answered before, oldest first: a copy of one is refused.
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class Ledger:
         margin_s: float = 600.0,
         orders: OrdersChain | None = None,
         order_rules: OrderRules = HONOUR_ALL,
+        answered: Sequence[tuple[int, str]] = (),
     ) -> None:
         self.domain = domain
         self.operator: Address = signer.address
@@ -193,7 +196,7 @@ class Ledger:
         self._reads_waiting = 0
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
-        self._callers = Callers(domain)
+        self._callers = Callers(domain, signer, answered)
         self.rights: Rights | None = None
         if orders is not None:
             self.rights = Rights(
@@ -241,6 +244,7 @@ class Ledger:
             engine = await asyncio.to_thread(open_database, path)
             with engine.begin() as connection:
                 books.claim_domain(connection, domain, signer.address)
+                answered = books.load_answered(connection, CALLS_REMEMBERED)
         except BaseException:
             lock.release()
             raise
@@ -255,6 +259,7 @@ class Ledger:
             margin_s=margin_s,
             orders=orders,
             order_rules=order_rules,
+            answered=answered,
         )
         made._lock = lock
         return made
@@ -283,7 +288,7 @@ class Ledger:
         quote
             What the call is about, and its most.
         request
-            Its name and body, signed by who signs for the channel.
+            Its name and body, and that who signs for the channel vouches for them.
 
         Returns
         -------
@@ -294,8 +299,8 @@ class Ledger:
         Raises
         ------
         SignatureRejected
-            The voucher or the request is not signed by the channel's signer, for this chain and
-            contract.
+            The voucher is not signed by the channel's signer, for this chain and contract, or he
+            does not vouch for the request.
         Conflict
             This very request was accepted already: somebody sends a copy of it.
         PaymentRequired
@@ -310,7 +315,7 @@ class Ledger:
         """
         account = await self._ready(signed.voucher.channel, quote.key)
         self._check_voucher(account, signed)
-        self._callers.check(account, request)
+        self._callers.check(account, signed, request)
         needs, chosen = self._judge(account, signed, quote)
         if self._short(account, needs) > 0 and self._clock() - account.read_at > _LOOK_AGAIN_S:
             # There may be a deposit since the chain was read.

@@ -42,15 +42,20 @@ __all__ = [
 class AccountSigner:
     """Lets an account sign vouchers or receipts."""
 
-    __slots__ = ("_account", "address")
+    __slots__ = ("_account", "address", "public_key")
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self.address: Address = address_of(account.address)
+        self.public_key = account.public_key
 
     def sign(self, digest: bytes) -> bytes:
         """Return r, s, v: 65 bytes with a low `s`."""
         return self._account.sign_digest(digest)
+
+    def agree(self, their_key: bytes) -> bytes:
+        """Return what only the two keys' holders can compute: 32 secret bytes."""
+        return self._account.agree(their_key)
 
 
 def channels_domain(deployment: Deployment) -> Domain:

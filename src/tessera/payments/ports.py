@@ -38,8 +38,15 @@ class TypedSigner(Protocol):
     def address(self) -> Address:
         """Whose signatures these are."""
 
+    @property
+    def public_key(self) -> bytes:
+        """Of the same key, 33 bytes."""
+
     def sign(self, digest: bytes) -> bytes:
         """Return r, s, v: 65 bytes with a low `s`."""
+
+    def agree(self, their_key: bytes) -> bytes:
+        """Return what only the two keys' holders can compute: 32 secret bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from tessera.errors import DataError, InputError, SignatureRejected, StorageFull
-from tessera.payments.header import SignedReceipt
+from tessera.payments.callmac import call_key, call_mac
+from tessera.payments.header import CALL_MAC_HEADER, CALL_SIGNATURE_HEADER, SignedReceipt
 from tessera.payments.ports import TypedSigner
-from tessera.spec.signatures import Address, Domain, address_text, recover
+from tessera.spec.signatures import Address, Domain, address_of_key, address_text, recover
 from tessera.spec.vouchers import (
     MAX_LINES,
     Line,
@@ -129,6 +130,7 @@ class Purse:
         self._lines: dict[TillKey, _Book] = {}
         self._flights: dict[str, Ticket] = {}
         self._lost: set[str] = set()
+        self._call_key: tuple[bytes, bytes] | None = None
         self._held: FileLock | None = None
         if file is not None:
             self._held = FileLock(
@@ -221,10 +223,48 @@ class Purse:
         digest = voucher_digest(self.domain, voucher.channel, voucher.lines)
         return SignedVoucher(voucher, self._signer.sign(digest))
 
-    def sign_call(self, ticket: Ticket) -> bytes:
-        """Sign the request itself: a voucher is public once it is settled, this is not."""
-        call = bytes.fromhex(ticket.call)
-        return self._signer.sign(call_digest(self.domain, self.channel, call, ticket.request))
+    def vouch(self, ticket: Ticket, operator_key: bytes | None) -> tuple[str, str]:
+        """Vouch for the request itself: a voucher is public once it is settled, this is not.
+
+        Parameters
+        ----------
+        ticket
+            The call.
+        operator_key
+            The operator's public key, 33 bytes; None where its gateway shows none.
+
+        Returns
+        -------
+        tuple
+            A header's name and value: a code where the key is known, else a signature.
+
+        Raises
+        ------
+        SignatureRejected
+            The key is not the operator's.
+        """
+        if operator_key is None:
+            digest = call_digest(
+                self.domain, self.channel, bytes.fromhex(ticket.call), ticket.request
+            )
+            return CALL_SIGNATURE_HEADER, "0x" + self._signer.sign(digest).hex()
+        if self._call_key is None or self._call_key[0] != operator_key:
+            if address_of_key(operator_key) != self.operator:
+                raise SignatureRejected(
+                    "operator's public key",
+                    found=f"that of {address_text(address_of_key(operator_key))}",
+                    wanted=address_text(self.operator),
+                )
+            key = call_key(
+                self.domain,
+                self._signer,
+                operator_key,
+                signer=self._signer.address,
+                operator=self.operator,
+            )
+            self._call_key = operator_key, key
+        key = self._call_key[1]
+        return CALL_MAC_HEADER, call_mac(key, self.channel, ticket.call, ticket.request).hex()
 
     def end(self, ticket: Ticket, receipt: SignedReceipt, response: bytes | None) -> int:
         """Believe a receipt, if it is one.

@@ -11,6 +11,7 @@ from tessera.payments.header import (
     ACCESS_HEADER,
     CALL_DEADLINE_HEADER,
     CALL_HEADER,
+    CALL_MAC_HEADER,
     CALL_SIGNATURE_HEADER,
     ORDER_HEADER,
     PAYMENT_HEADER,
@@ -18,6 +19,7 @@ from tessera.payments.header import (
     SignedReceipt,
     parse_call_deadline,
     parse_call_id,
+    parse_call_mac,
     parse_call_signature,
     parse_order,
     parse_payment,
@@ -70,9 +72,13 @@ class Vouchers(_OnLedger):
     async def take(self, head: Head, demand: Demand) -> Call:
         """As `Ledger.accept`; a refusal says how the channel stands."""
         signed = parse_payment(head.get(PAYMENT_HEADER) or b"")
-        signature = head.get(CALL_SIGNATURE_HEADER)
-        by = None if signature is None else parse_call_signature(signature)
-        request = SignedRequest(_name(head, demand), demand.request, by)
+        mac, signature = head.get(CALL_MAC_HEADER), head.get(CALL_SIGNATURE_HEADER)
+        request = SignedRequest(
+            _name(head, demand),
+            demand.request,
+            signature=None if signature is None else parse_call_signature(signature),
+            mac=None if mac is None else parse_call_mac(mac),
+        )
         try:
             return await self._ledger.accept(signed, demand.quote, request)
         except PaymentRequired as error:

@@ -24,12 +24,14 @@ __all__ = [
     "Domain",
     "Signer",
     "address_of",
+    "address_of_key",
     "address_text",
     "compact",
     "expand",
     "keccak",
     "recover",
     "recover_compact",
+    "recover_key",
     "typed_digest",
 ]
 
@@ -144,11 +146,12 @@ class Signer:
         32 secret bytes; never shown, not even by `repr`.
     """
 
-    __slots__ = ("_key", "address")
+    __slots__ = ("_key", "address", "public_key")
 
     def __init__(self, key: bytes) -> None:
         self._key = coincurve.PrivateKey(key)
-        self.address: Address = _address_of_key(self._key.public_key)
+        self.public_key: bytes = self._key.public_key.format()
+        self.address: Address = address_of_key(self.public_key)
 
     def __repr__(self) -> str:
         return f"Signer({address_text(self.address)})"
@@ -157,6 +160,20 @@ class Signer:
         """Return r, s and v (27 or 28), 65 bytes; `s` is low and the nonce deterministic."""
         raw = self._key.sign_recoverable(digest, hasher=None)
         return raw[:64] + bytes((27 + raw[64],))
+
+    def agree(self, their_key: bytes) -> bytes:
+        """Return what only the two keys' holders can compute: 32 secret bytes.
+
+        Raises
+        ------
+        SignatureRejected
+            The other is no public key.
+        """
+        try:
+            secret: bytes = self._key.ecdh(their_key)
+        except ValueError as error:
+            raise _no_key(their_key) from error
+        return secret
 
 
 def recover(digest: bytes, signature: bytes) -> Address:
@@ -168,16 +185,37 @@ def recover(digest: bytes, signature: bytes) -> Address:
         The signer, or the zero address if no wallet would have made this signature: a wrong
         length, a high `s`, a `v` other than 27 and 28, or numbers that are no signature.
     """
-    if len(signature) != SIGNATURE_BYTES or signature[64] not in {27, 28}:
-        return ZERO_ADDRESS
-    if int.from_bytes(signature[32:64], "big") > HALF_ORDER:
-        return ZERO_ADDRESS
-    raw = signature[:64] + bytes((signature[64] - 27,))
+    key = _recovered(digest, signature)
+    return ZERO_ADDRESS if key is None else _address(key)
+
+
+def recover_key(digest: bytes, signature: bytes) -> bytes:
+    """Find the public key that signed a digest, 33 bytes; its address is what `recover` finds.
+
+    Raises
+    ------
+    SignatureRejected
+        No wallet would have made this signature.
+    """
+    key = _recovered(digest, signature)
+    if key is None:
+        raise SignatureRejected("signature", found=signature, wanted="one that a wallet makes")
+    found: bytes = key.format()
+    return found
+
+
+def address_of_key(public_key: bytes) -> Address:
+    """Return whose key it is.
+
+    Raises
+    ------
+    SignatureRejected
+        It is no public key.
+    """
     try:
-        key = coincurve.PublicKey.from_signature_and_message(raw, digest, hasher=None)
-    except ValueError:
-        return ZERO_ADDRESS
-    return _address_of_key(key)
+        return _address(coincurve.PublicKey(public_key))
+    except ValueError as error:
+        raise _no_key(public_key) from error
 
 
 def compact(signature: bytes) -> tuple[int, int]:
@@ -207,5 +245,21 @@ def recover_compact(digest: bytes, r: int, vs: int) -> Address:
     return recover(digest, expand(r, vs))
 
 
-def _address_of_key(key: coincurve.PublicKey) -> Address:
+def _recovered(digest: bytes, signature: bytes) -> coincurve.PublicKey | None:
+    if len(signature) != SIGNATURE_BYTES or signature[64] not in {27, 28}:
+        return None
+    if int.from_bytes(signature[32:64], "big") > HALF_ORDER:
+        return None
+    raw = signature[:64] + bytes((signature[64] - 27,))
+    try:
+        return coincurve.PublicKey.from_signature_and_message(raw, digest, hasher=None)
+    except ValueError:
+        return None
+
+
+def _no_key(found: bytes) -> SignatureRejected:
+    return SignatureRejected("public key", found=found, wanted="33 bytes, a point of secp256k1")
+
+
+def _address(key: coincurve.PublicKey) -> Address:
     return Address(keccak(key.format(compressed=False)[1:])[12:])

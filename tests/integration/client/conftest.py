@@ -182,6 +182,7 @@ async def open_stand(
     terms = PaymentTerms(
         domain=domain,
         operator=signer.address,
+        operator_key=signer.public_key,
         currency=address_of(world.dollar.address),
         decimals=6,
         symbol="TUSD",

@@ -235,6 +235,7 @@ async def test_a_gateway_of_another_deployment_is_not_paid(stand: Stand) -> None
     other = type(terms)(
         domain=type(terms.domain)(terms.domain.chain_id, keccak(b"trap")[12:]),  # type: ignore[arg-type]
         operator=terms.operator,
+        operator_key=terms.operator_key,
         currency=terms.currency,
         decimals=6,
         symbol="TUSD",

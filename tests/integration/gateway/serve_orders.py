@@ -48,7 +48,9 @@ async def open_ledger(folder: Path) -> Ledger:
 
 async def main(folder: Path) -> None:
     """Serve."""
-    terms = PaymentTerms(DOMAIN, OPERATOR.address, OPERATOR.address, 6, "TUSD", 3_600)
+    terms = PaymentTerms(
+        DOMAIN, OPERATOR.address, OPERATOR.public_key, OPERATOR.address, 6, "TUSD", 3_600
+    )
     ledger = await open_ledger(folder)
     models = ListedModels([offer("parrot", 7, Parrot())])
     server = GatewayServer(Gateway(models, Cashier(ledger, terms), time.time, Limits()))

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.gateway.conftest import PARROT, PRICE, Shop, sign_call
+from tests.integration.gateway.conftest import PARROT, PRICE, Shop, code_of_call
 from tests.integration.gateway.test_streams import talk
 
 from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Units
@@ -34,7 +34,7 @@ def open_stream(shop: Shop, channel: int, room: int = 4_096) -> socket.socket:
     """Ask for a stream over a socket that takes `room` bytes at once."""
     body = json.dumps(talk("go", max_tokens=64)).encode()
     paid = shop.pay(channel, (PARROT, 10_000))
-    paid["tessera-call-signature"] = sign_call(paid, body)
+    paid["tessera-call-mac"] = code_of_call(paid, body)
     head = "".join(f"{name}: {value}\r\n" for name, value in paid.items())
     taking = socket.socket()
     taking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from bench.crowd import Payer, crowd
-from tests.integration.gateway.conftest import PARROT, Parrot, Shop, make_gateway, sign_request
+from tests.integration.gateway.conftest import PARROT, Parrot, Shop, make_gateway, vouch
 from tests.unit.payments.conftest import Books, Clock, WrittenChain
 
 from tessera.gateway.messages import Limits
@@ -54,7 +54,7 @@ async def narrow(tmp_path: Path) -> AsyncIterator[Shop]:
     gateway.paid_calls.turns = Turns(QueueRules(length=2, wait_s=0.4))
     server = GatewayServer(gateway, drain_s=1)
     await server.start()
-    hooks = {"request": [sign_request]}
+    hooks = {"request": [vouch]}
     async with httpx.AsyncClient(base_url=server.url, timeout=10, event_hooks=hooks) as http:
         yield Shop(server, books, parrot, http, limits)
     await server.stop()

@@ -53,8 +53,9 @@ class Caller:
         headers = {
             "tessera-payment": payment_header(self.purse.begin(ticket)),
             "tessera-call": ticket.call,
-            "tessera-call-signature": "0x" + self.purse.sign_call(ticket).hex(),
         }
+        header, value = self.purse.vouch(ticket, OPERATOR.public_key)
+        headers[header] = value
         try:
             answer = await http.post(path, content=body, headers=headers)
         except httpx.TransportError:

@@ -25,6 +25,7 @@ from bench.gas.ours import (
     registration,
     shares,
     trading,
+    workflows,
 )
 from bench.gas.peers import ocean, openzeppelin, singularitynet, uniswap
 from bench.gas.rows import Row
@@ -92,6 +93,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             access.measure,
             trading.measure,
             governance.measure,
+            workflows.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)

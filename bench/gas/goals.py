@@ -14,6 +14,7 @@ GOALS = (
     Goal(Action.PUBLISH, 250_000),
     Goal(Action.SWAP, 75_000),
     Goal(Action.BUY_AND_ORDER, 120_000),
+    Goal(Action.PAY_MANY, 170_000),
 )
 
 QUOTED = (
@@ -58,5 +59,12 @@ QUOTED = (
         "per voucher, one payee",
         24_000,
         "x402BatchSettlement; noted when the goals were set, not measured again",
+    ),
+    Quoted(
+        Action.PAY_MANY,
+        "Ocean factory",
+        "startMultipleTokenOrder, 10 orders",
+        826_680,
+        "@oceanprotocol/contracts; no outputs are signed or checked",
     ),
 )

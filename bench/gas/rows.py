@@ -18,6 +18,7 @@ class Action(StrEnum):
     PUBLISH = "publish an asset with a price"
     SWAP = "swap, both transfers, with an endless approval"
     BUY_AND_ORDER = "buy access and order, in one transaction"
+    PAY_MANY = "pay 10 providers with signed outputs, all or nothing"
 
     REGISTER = "register an asset without a price"
     SET_ENDPOINT = "change an endpoint"
@@ -51,6 +52,7 @@ class Action(StrEnum):
     PROVE = "prove service and pay it out"
     REFUND = "take the money of an order back"
     RENT = "rent an order"
+    COLLECT_WORKFLOWS = "collect what workflows owe"
     FILL = "fill a signed limit order"
     LOCK = "lock shares to vote"
     PROPOSE = "propose"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tessera.bindings.test_dollar import TestDollar as TestDollar
     from tessera.bindings.till import Till as Till
     from tessera.bindings.vesting import Vesting as Vesting
+    from tessera.bindings.workflows import Workflows as Workflows
 
 __all__ = [
     "CONTRACTS",
@@ -44,6 +45,7 @@ __all__ = [
     "TestDollar",
     "Till",
     "Vesting",
+    "Workflows",
 ]
 
 CONTRACTS: Final[dict[str, str]] = {
@@ -64,6 +66,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "TestDollar": "tessera.bindings.test_dollar",
     "Till": "tessera.bindings.till",
     "Vesting": "tessera.bindings.vesting",
+    "Workflows": "tessera.bindings.workflows",
 }
 """The module of each contract, by the contract's name."""
 

@@ -1201,6 +1201,54 @@ class VestingTheShareLeavesOnItsScheduleOnly(_Refusal):
     """vesting: the share leaves on its schedule only"""
 
 
+class WorkflowsBalanceTooLow(_Refusal):
+    """workflows: balance too low"""
+
+
+class WorkflowsBeforeTheDeadline(_Refusal):
+    """workflows: before the deadline"""
+
+
+class WorkflowsCurrencyRefusedTheTransfer(_Refusal):
+    """workflows: currency refused the transfer"""
+
+
+class WorkflowsNoSteps(_Refusal):
+    """workflows: no steps"""
+
+
+class WorkflowsNonceUsedAlready(_Refusal):
+    """workflows: nonce used already"""
+
+
+class WorkflowsNotReserved(_Refusal):
+    """workflows: not reserved"""
+
+
+class WorkflowsNothingToReserve(_Refusal):
+    """workflows: nothing to reserve"""
+
+
+class WorkflowsOutputNotSignedByItsOperator(_Refusal):
+    """workflows: output not signed by its operator"""
+
+
+class WorkflowsPastTheDeadline(_Refusal):
+    """workflows: past the deadline"""
+
+
+class WorkflowsPlanNotSignedByItsPayer(_Refusal):
+    """workflows: plan not signed by its payer"""
+
+
+class WorkflowsTheCurrencyIsSomebodysUseAbsorbSurplus(_Refusal):
+    """workflows: the currency is somebody's; use absorb_surplus"""
+
+
+class WorkflowsZeroAddress(_Refusal):
+    """workflows: zero address"""
+
+
 REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "access: a licence is one unit": AccessALicenceIsOneUnit,
     "access: above the limit for one account": AccessAboveTheLimitForOneAccount,
@@ -1499,6 +1547,18 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "vesting: only the beneficiary": VestingOnlyTheBeneficiary,
     "vesting: share refused the transfer": VestingShareRefusedTheTransfer,
     "vesting: the share leaves on its schedule only": VestingTheShareLeavesOnItsScheduleOnly,
+    "workflows: balance too low": WorkflowsBalanceTooLow,
+    "workflows: before the deadline": WorkflowsBeforeTheDeadline,
+    "workflows: currency refused the transfer": WorkflowsCurrencyRefusedTheTransfer,
+    "workflows: no steps": WorkflowsNoSteps,
+    "workflows: nonce used already": WorkflowsNonceUsedAlready,
+    "workflows: not reserved": WorkflowsNotReserved,
+    "workflows: nothing to reserve": WorkflowsNothingToReserve,
+    "workflows: output not signed by its operator": WorkflowsOutputNotSignedByItsOperator,
+    "workflows: past the deadline": WorkflowsPastTheDeadline,
+    "workflows: plan not signed by its payer": WorkflowsPlanNotSignedByItsPayer,
+    "workflows: the currency is somebody's; use absorb_surplus": WorkflowsTheCurrencyIsSomebodysUseAbsorbSurplus,
+    "workflows: zero address": WorkflowsZeroAddress,
 }
 
 NEXT_STEPS: Final[dict[str, str]] = {
@@ -1598,6 +1658,12 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "storefront: operator is not listed": "list the operator first",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",
+    "workflows: balance too low": "deposit more, or wait until a reserved plan is paid or released",
+    "workflows: before the deadline": "a reserved budget comes back after the plan's deadline",
+    "workflows: nonce used already": "sign a plan with another nonce; this one was paid, reserved or cancelled",
+    "workflows: output not signed by its operator": "each operator signs its output over the output of the step before; ask for the missing one",
+    "workflows: past the deadline": "sign a new plan with a later deadline",
+    "workflows: plan not signed by its payer": "send the steps exactly as they were signed, with the payer's signature",
 }
 
 

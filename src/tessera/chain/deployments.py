@@ -27,6 +27,7 @@ from tessera.bindings import (
     Registry,
     Storefront,
     TestDollar,
+    Workflows,
 )
 from tessera.chain.reader import ChainReader
 from tessera.contracts import Artifact, load_artifact
@@ -191,6 +192,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def lens(self) -> Lens:
         """What a buyer of shares wants to know."""
         return Lens(self.address_of("Lens"))
+
+    @property
+    def workflows(self) -> Workflows:
+        """Where chains of services are paid all or nothing."""
+        return Workflows(self.address_of("Workflows"))
 
     @property
     def currency(self) -> TestDollar:

@@ -55,6 +55,7 @@ class World:
     orders: Contract
     governor: Contract
     lens: Contract
+    workflows: Contract
     owner: Person
     commons: Person
     salts: Any = field(default_factory=lambda: count(1))
@@ -225,6 +226,7 @@ def deploy_world(
                 "orders",
                 "governor",
                 "lens",
+                "workflows",
             )
         )
     }
@@ -308,6 +310,7 @@ def deploy_world(
             *(at[part] for part in ("registry", "launchpad", "exchange", "governor", "channels")),
             LENS_EPOCH,
         ),
+        workflows=deploy("workflows", compiled("Workflows"), at["currency"], at["registry"]),
         owner=owner,
         commons=commons,
     )

@@ -20,6 +20,7 @@ from rig.contract import NOBODY, Contract, deployed
 from rig.effort import times
 from rig.engines import Log, Reverted
 from rig.governing import DISCOUNT, ENDPOINT, PARENT, PAYMENT, PRODUCT, SALE, action
+from rig.hiring import WorkflowRules
 from rig.licences import LicenceRules
 from rig.people import Person, person
 from rig.sales import auction_terms, curve_terms, sale_terms
@@ -66,9 +67,10 @@ MOST_BACKED = 16
 EVERY = 6
 
 
-class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
+class WholeMarketPromises(LicenceRules, WorkflowRules, RuleBasedStateMachine):
     """Promises: solvent, conserved, index_never_falls, no_past_revenue, price_honest, never_early,
-    can_always_claim, settled_once, holders_floor, terms_at_call, escrow_until_final, wash_loses."""
+    can_always_claim, settled_once, holders_floor, terms_at_call, escrow_until_final, wash_loses,
+    budget_fixed."""
 
     @initialize(
         kind=st.sampled_from(["offer", "auction", "curve"]),
@@ -123,6 +125,7 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
         for who in EVERYBODY:
             self._must(world.owner, self.currency, "mint", who.address, 20_000 * DOLLAR)
         self.begin_licences(PUBLISHER, OPERATOR)
+        self.begin_workflows()
         request = ("Share", "SHR", SUPPLY, period, FLOOR_BPS, 2_000, PUBLISHER.address)
         made = self._must(PUBLISHER, self.registry, "tokenize", self.asset, request)
         self.share = Contract(world.engine, compiled("Share"), made)
@@ -165,6 +168,7 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
         for taker in HOLDERS[1:]:
             self._fill(taker, *self.book[0], part=Fraction(2, 5))
         self.trade_licences()
+        self.hire(CONSUMERS[0], [DOLLAR, 5], reserved=True, enough=True)
 
     def _go_to_voting(self) -> None:
         """Go on to where almost everybody has locked shares and something is proposed."""
@@ -826,7 +830,8 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
     def solvent(self) -> None:
         held = self._held
         assert held(self.currency, self.share) >= self.share("obligations")
-        assert held(self.currency, self.channels) == self.channels("obligations")
+        for keeps in (self.channels, self.workflows):
+            assert held(self.currency, keeps) == keeps("obligations")
         tokens, money = self.exchange("reserves_of", self.share.address)
         assert held(self.share, self.exchange) >= tokens
         received, paid = self.exchange("revenue_of", self.share.address)
@@ -963,6 +968,10 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
             assert (view[7], view[8]) == (state == "proved", state == "void")
 
     @invariant()
+    def budget_fixed(self) -> None:
+        self.plans_cost_what_was_signed()
+
+    @invariant()
     def holders_floor(self) -> None:
         income = self.channels("pending_of", self.asset)
         income += self.sums.went[self.currency.address, self.channels.address, self.share.address]
@@ -1056,6 +1065,7 @@ class WholeMarketPromises(LicenceRules, RuleBasedStateMachine):
             if state == "open":
                 assert self.access("refund", number, by=who.address) == units * PRICE
         self.end_licences()
+        self.end_workflows()
         self.access("flush")
         outstanding = self.access("totalSupply")
         assert self.world.held(self.access) == outstanding * PRICE

@@ -23,6 +23,7 @@ MACHINES = {
     "Registry": "MarketPromises",
     "Share": "SharePromises",
     "Vesting": "WholeMarketPromises",
+    "Workflows": "WorkflowPromises",
 }
 """Which machine walks a contract; a contract that promises something without one fails below."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from tessera.serving.bodies import Asked
 from tessera.serving.runner import (
     FLAGGED_FROM,
+    ChatDelta,
     ChatResult,
     ClassifyResult,
     EmbeddingsResult,
@@ -98,11 +100,17 @@ def _completion(result: ChatResult, model: str, name: str, now: int) -> dict[str
         "model": model,
         "choices": [
             {
-                "index": 0,
-                "message": {"role": "assistant", "content": result.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": result.finish,
+                "index": index,
+                "message": {
+                    "role": "assistant",
+                    "content": choice.text,
+                    "refusal": None,
+                    **choice.more,
+                },
+                "logprobs": choice.logprobs,
+                "finish_reason": choice.finish,
             }
+            for index, choice in enumerate(result.choices)
         ],
         "usage": usage_of(result.units),
     }
@@ -173,24 +181,31 @@ class ChatChunks:
         if include_usage:
             self._frame["usage"] = None
 
-    def first(self) -> bytes:
-        """Begin the assistant's turn."""
-        return self._choice({"role": "assistant", "content": ""}, None)
+    def first(self, index: int = 0) -> bytes:
+        """Begin the assistant's turn, one of several where several texts are wanted."""
+        return self._choice(index, {"role": "assistant", "content": ""})
 
-    def piece(self, text: str) -> bytes:
-        """Add text."""
-        return self._choice({"content": text}, None)
+    def piece(self, piece: ChatDelta) -> bytes:
+        """Add text, or what comes beside it."""
+        delta = {"content": piece.text, **piece.more} if piece.text else piece.more
+        return self._choice(piece.index, delta, logprobs=piece.logprobs)
 
-    def last(self, finish: str) -> bytes:
-        """Say why the text ended."""
-        return self._choice({}, finish)
+    def last(self, finish: str, index: int = 0) -> bytes:
+        """Say why a text ended."""
+        return self._choice(index, {}, finish)
 
     def usage(self, units: Units) -> bytes:
         """Count the units of the whole call."""
         return event({**self._frame, "choices": [], "usage": usage_of(units)})
 
-    def _choice(self, delta: dict[str, str], finish: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _choice(
+        self,
+        index: int,
+        delta: Mapping[str, object],
+        finish: str | None = None,
+        logprobs: msgspec.Raw | None = None,
+    ) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return event({**self._frame, "choices": [choice]})
 
 

@@ -31,6 +31,7 @@ from tessera.payments.ledger import Call, Evidence
 from tessera.payments.ports import Clock
 from tessera.payments.tender import Head, Held, Outcome
 from tessera.serving.bodies import Asked, model_of, read_body
+from tessera.serving.choices import write_chat
 from tessera.serving.runner import (
     ChatRequest,
     ClassifyRequest,
@@ -201,7 +202,7 @@ async def _ask(offer: Offer, asked: Asked) -> Result:
         case EmbeddingsRequest():
             return await offer.runner.embed(asked.request)
         case ChatRequest():
-            return await offer.runner.chat(asked.request)
+            return await write_chat(offer.runner, asked.request)
         case ClassifyRequest():
             return await offer.runner.classify(asked.request)
         case PredictRequest():
@@ -217,3 +218,18 @@ def _check_task(offer: Offer, asked: Asked) -> None:
             wanted=" or ".join(sorted(tasks)),
             param="model",
         )
+    if isinstance(asked.request, ChatRequest):
+        _check_fields(offer, asked.request)
+
+
+def _check_fields(offer: Offer, request: ChatRequest) -> None:
+    follows = offer.runner.follows
+    wanted = [*request.passed, *(["tools"] if any(m.more for m in request.messages) else [])]
+    for name in wanted:
+        if name not in follows:
+            raise Unprocessable(
+                name,
+                found=f"given to model {offer.slug!r}",
+                wanted="a request without it: this model does not follow it",
+                param=name,
+            )

@@ -25,8 +25,9 @@ from tessera.payments.ledger import Call, Evidence
 from tessera.payments.tender import Held, Outcome
 from tessera.presenting import openai_error_body
 from tessera.serving.bodies import Asked
+from tessera.serving.choices import write_chat_stream
 from tessera.serving.receipts import StreamHash, receipt_event
-from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Units
+from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Finish, Units
 from tessera.serving.turns import Turn
 
 __all__ = ["stream_chat"]
@@ -78,12 +79,12 @@ async def stream_chat(
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
     drawn: _Drawn = asyncio.Queue()
-    pieces = offer.runner.chat_stream(asked.request)
+    pieces = write_chat_stream(offer.runner, asked.request)
     drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits, turn))
     watch = door.left()
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
-            ended = await _pump(drawn, held.call, chunks, sent, watch)
+            ended = await _pump(drawn, held.call, chunks, sent, watch, asked.request.n)
     except (_Gone, TimeoutError) as error:
         if not sent.begun and isinstance(error, TimeoutError):
             # Nobody is reading yet: it was this machine that stood still.
@@ -105,7 +106,8 @@ async def stream_chat(
         await _ended(watch)
         await _ended(drawing)
     with suppress(_Gone):
-        await sent.piece(chunks.last(ended.finish))
+        for index, finish in enumerate((ended.finish, *ended.others)):
+            await sent.piece(chunks.last(finish, index))
         if asked.include_usage:
             await sent.piece(chunks.usage(ended.units))
     sent.units = ended.units
@@ -183,24 +185,31 @@ async def _draw(
 
 
 async def _pump(
-    drawn: _Drawn, call: Call, chunks: ChatChunks, sent: _Sent, watch: asyncio.Future[None]
+    drawn: _Drawn,
+    call: Call,
+    chunks: ChatChunks,
+    sent: _Sent,
+    watch: asyncio.Future[None],
+    texts: int,
 ) -> ChatEnd:
     while True:
         piece = await _next(drawn, watch)
         if isinstance(piece, Exception):
             raise piece
         if piece is None:
-            return ChatEnd("length", sent.units or Units())
+            cut: list[Finish] = ["length"] * (texts - 1)
+            return ChatEnd("length", sent.units or Units(), tuple(cut))
         if not sent.begun:
             if call.durable is not None:
                 await asyncio.shield(call.durable)
             await sent.begin()
-            await sent.piece(chunks.first())
+            for index in range(texts):
+                await sent.piece(chunks.first(index))
         if isinstance(piece, ChatEnd):
             return piece
         if watch.done():
             raise _Gone
-        await sent.piece(chunks.piece(piece.text))
+        await sent.piece(chunks.piece(piece))
         sent.units = piece.units
 
 

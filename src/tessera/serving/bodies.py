@@ -1,9 +1,9 @@
 """JSON bodies as OpenAI's API writes them, and what a runner is asked with them.
 
 The gateway and the paying client read a body with the same function, so both come to the same
-bound on what the call can cost. A field that would change the answer and that no runner of ours
-follows (tools, several choices, log probabilities) is refused; an unknown one is ignored, as
-clients grow faster than servers.
+bound on what the call can cost. Fields that only some models follow (tools, formats, log
+probabilities) are handed on as they were written, and the gateway refuses them for a model that
+does not (`Runner.follows`). An unknown one is ignored, as clients grow faster than servers.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ from tessera.serving.runner import (
     ChatRequest,
     ClassifyRequest,
     EmbeddingsRequest,
+    Fields,
     Message,
     PredictRequest,
     Task,
     Units,
 )
 
-__all__ = ["PAID_PATHS", "Asked", "TokenLimits", "model_of", "read_body"]
+__all__ = ["PAID_PATHS", "PASSED", "Asked", "TokenLimits", "model_of", "read_body"]
 
 MAX_TEXTS: Final = 2_048
 MAX_ROWS: Final = 10_000
 MAX_STOPS: Final = 4
+MAX_CHOICES: Final = 16
+MAX_LOGPROBS: Final = 20
+_MAX_PENALTY: Final = 2.0
 _MAX_TEMPERATURE: Final = 2.0
 _MAX_INTEGER: Final = 2**63 - 1
 
@@ -43,6 +47,23 @@ PAID_PATHS: Final = {
     "/v1/predict": Task.PREDICT,
 }
 """The routes that are paid per call, and what a model must be able to do for each."""
+
+PASSED: Final = (
+    "logprobs",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "response_format",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "reasoning_effort",
+    "verbosity",
+)
+"""Fields of a chat that are handed on as they are; not every model follows them."""
 
 Body = TypeVar("Body")
 
@@ -113,8 +134,12 @@ class _Part(msgspec.Struct):
 
 
 class _Turn(msgspec.Struct):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+    tool_call_id: str | None = None
+    function_call: dict[str, msgspec.Raw] | None = None
+    name: str | None = None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -134,12 +159,18 @@ class _Chat(msgspec.Struct):
     seed: int | None = None
     n: int | None = None
     logprobs: bool | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
-    response_format: dict[str, Any] | None = None
+    top_logprobs: int | None = None
+    tools: list[msgspec.Raw] | None = None
+    tool_choice: str | dict[str, msgspec.Raw] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[msgspec.Raw] | None = None
+    function_call: str | dict[str, msgspec.Raw] | None = None
+    response_format: dict[str, msgspec.Raw] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    logit_bias: dict[str, Any] | None = None
+    logit_bias: dict[str, float] | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
 
 
 class _Texts(msgspec.Struct):
@@ -233,16 +264,13 @@ def _read_embeddings(asked: _Embeddings) -> Asked:
 
 
 def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
-    if asked.n not in {None, 1}:
-        raise _unsupported("n", asked.n, "one choice per call")
-    for name in ("logprobs", "tools", "functions", "logit_bias"):
-        if getattr(asked, name):
-            raise _unsupported(name, "given", "a request without it")
+    n = 1 if asked.n is None else asked.n
+    _check_range("n", n, 1 <= n <= MAX_CHOICES, f"1 to {MAX_CHOICES}")
     for name in ("frequency_penalty", "presence_penalty"):
-        if getattr(asked, name):
-            raise _unsupported(name, getattr(asked, name), "0")
-    if asked.response_format not in (None, {"type": "text"}):
-        raise _unsupported("response_format", asked.response_format, '{"type": "text"}')
+        penalty = getattr(asked, name) or 0.0
+        _check_range(name, penalty, abs(penalty) <= _MAX_PENALTY, "-2 to 2")
+    likeliest = asked.top_logprobs or 0
+    _check_range("top_logprobs", likeliest, 0 <= likeliest <= MAX_LOGPROBS, f"0 to {MAX_LOGPROBS}")
     if not asked.messages:
         raise InputError("messages", found="none", wanted="one or more", param="messages")
     wanted = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
@@ -262,12 +290,14 @@ def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
         asked.model,
         Task.CHAT,
         ChatRequest(
-            messages=tuple(Message(turn.role, _content(turn)) for turn in asked.messages),
+            messages=tuple(_message(turn) for turn in asked.messages),
             max_tokens=limits.bounded(wanted),
             temperature=temperature,
             top_p=top_p,
             stop=tuple(stop for stop in stops if stop),
             seed=asked.seed,
+            n=n,
+            passed=_passed(asked),
         ),
         stream=stream,
         include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
@@ -299,9 +329,57 @@ def _read_rows(asked: _Rows) -> Asked:
     return Asked(asked.model, Task.PREDICT, PredictRequest(tuple(tuple(r) for r in asked.rows)))
 
 
+def _passed(asked: _Chat) -> Fields:
+    given = {name: getattr(asked, name) for name in PASSED}
+    if _is_plain(given["response_format"]):
+        given["response_format"] = None
+    # Zero, empty and "no log probabilities" are what a model does anyway.
+    return {
+        name: _raw(value)
+        for name, value in given.items()
+        if value or (name == "parallel_tool_calls" and value is False)
+    }
+
+
+def _is_plain(wanted: dict[str, msgspec.Raw] | None) -> bool:
+    return wanted is not None and {name: bytes(raw) for name, raw in wanted.items()} == {
+        "type": b'"text"'
+    }
+
+
+def _message(turn: _Turn) -> Message:
+    more: Fields = {}
+    if turn.role == "assistant":
+        calls = {"tool_calls": turn.tool_calls, "function_call": turn.function_call}
+        more = {name: _raw(value) for name, value in calls.items() if value}
+    elif turn.role == "tool":
+        more = {"tool_call_id": _raw(_needed(turn, "tool_call_id"))}
+    elif turn.role == "function":
+        more = {"name": _raw(_needed(turn, "name"))}
+    if turn.content is None and not more:
+        raise InputError(
+            "messages", found=f"a turn of {turn.role} without content", wanted="text",
+            param="messages",
+        )  # fmt: skip
+    return Message(turn.role, _content(turn), more)
+
+
+def _needed(turn: _Turn, name: str) -> str:
+    found: str | None = getattr(turn, name)
+    if found is None:
+        raise InputError(
+            "messages", found=f"a turn of {turn.role} without {name}", wanted=name, param="messages"
+        )
+    return found
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
 def _content(turn: _Turn) -> str:
-    if isinstance(turn.content, str):
-        return turn.content
+    if turn.content is None or isinstance(turn.content, str):
+        return turn.content or ""
     texts: list[str] = []
     for part in turn.content:
         if part.type != "text" or part.text is None:

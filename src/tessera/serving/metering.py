@@ -7,7 +7,8 @@ embeddings          begun groups of 4 UTF-8 bytes, per text            0
 classification,     the same                                           0
 moderation
 chat                the model's own tokens of all messages; where it   its tokens of the
-                    has no tokenizer, begun groups of 4 bytes          answer; else the same
+                    has no tokenizer, begun groups of 4 bytes          answer; else the same;
+                    (tools and formats count as they are written)      of all texts together
 predict             rows                                               0
 ==================  =================================================  ======================
 
@@ -20,13 +21,14 @@ covers it covers whatever the call turns out to cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tessera.errors import Unprocessable
 from tessera.serving.runner import (
     ChatRequest,
     ClassifyRequest,
     EmbeddingsRequest,
+    Fields,
     Message,
     PredictRequest,
     Units,
@@ -37,6 +39,7 @@ __all__ = [
     "TEMPLATE_UNITS",
     "chat_input",
     "chat_output",
+    "fields_bytes",
     "most",
     "text_units",
     "texts_units",
@@ -62,7 +65,7 @@ def text_units(text: str) -> int:
     >>> text_units("hello"), text_units("")
     (2, 0)
     """
-    return -(-byte_length(text) // BYTES_PER_UNIT)
+    return _groups(byte_length(text))
 
 
 def byte_length(text: str) -> int:
@@ -86,12 +89,12 @@ def texts_units(texts: Iterable[str]) -> int:
     return sum(text_units(text) for text in texts)
 
 
-def chat_input(messages: Sequence[Message], counted: int | None) -> int:
+def chat_input(request: ChatRequest, counted: int | None) -> int:
     """Charge for a conversation.
 
     Parameters
     ----------
-    messages
+    request
         What the consumer sent.
     counted
         The tokens that the model's tokenizer found; None where it has none.
@@ -102,12 +105,13 @@ def chat_input(messages: Sequence[Message], counted: int | None) -> int:
         `counted` inside [0, bytes + 16 per message]; without it, begun groups of 4 bytes.
     """
     if counted is None:
-        return texts_units(message.content for message in messages)
-    return max(0, min(counted, _input_bound(messages)))
+        written = sum(_groups(message_bytes(message)) for message in request.messages)
+        return written + _groups(fields_bytes(request.passed))
+    return max(0, min(counted, _input_bound(request)))
 
 
-def chat_output(received_bytes: int, counted: int | None, max_tokens: int) -> int:
-    """Charge for a text.
+def chat_output(received_bytes: int, counted: int | None, request: ChatRequest) -> int:
+    """Charge for the texts of an answer.
 
     Parameters
     ----------
@@ -115,17 +119,16 @@ def chat_output(received_bytes: int, counted: int | None, max_tokens: int) -> in
         UTF-8 bytes that the consumer got.
     counted
         The tokens that the model says these are; None where it does not say.
-    max_tokens
-        The most that the consumer allowed.
+    request
+        What the consumer allowed.
 
     Returns
     -------
     int
-        At most `max_tokens` and at most one per byte received.
+        At most `max_tokens` for each text that was wanted, and at most one per byte received.
     """
-    own = -(-received_bytes // BYTES_PER_UNIT)
-    said = own if counted is None else counted
-    return max(0, min(said, received_bytes, max_tokens))
+    said = _groups(received_bytes) if counted is None else counted
+    return max(0, min(said, received_bytes, request.n * request.max_tokens))
 
 
 def most(
@@ -142,10 +145,25 @@ def most(
         case PredictRequest():
             return Units(input=len(request.rows))
         case ChatRequest():
-            return Units(input=_input_bound(request.messages), output=request.max_tokens)
+            return Units(input=_input_bound(request), output=request.n * request.max_tokens)
         case _:
             return Units(input=texts_units(request.texts))
 
 
-def _input_bound(messages: Sequence[Message]) -> int:
-    return sum(byte_length(message.content) + TEMPLATE_UNITS for message in messages)
+def message_bytes(message: Message) -> int:
+    """Count the UTF-8 bytes of a turn, with all that it has beside its text."""
+    return byte_length(message.content) + fields_bytes(message.more)
+
+
+def fields_bytes(fields: Fields) -> int:
+    """Count the bytes of parts that are handed on as they are written."""
+    return sum(len(value) for value in fields.values())
+
+
+def _groups(count: int) -> int:
+    return -(-count // BYTES_PER_UNIT)
+
+
+def _input_bound(request: ChatRequest) -> int:
+    turns = sum(message_bytes(message) + TEMPLATE_UNITS for message in request.messages)
+    return turns + fields_bytes(request.passed)

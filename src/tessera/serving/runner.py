@@ -22,10 +22,12 @@ __all__ = [
     "ChatEnd",
     "ChatRequest",
     "ChatResult",
+    "Choice",
     "ClassifyRequest",
     "ClassifyResult",
     "EmbeddingsRequest",
     "EmbeddingsResult",
+    "Fields",
     "Finish",
     "Identity",
     "Message",
@@ -40,8 +42,12 @@ __all__ = [
 Cell = bool | int | float | str
 """One value of a table."""
 
-Finish = Literal["stop", "length"]
-"""Why a text ended: the model was done (or met a stop sequence), or the limit was reached."""
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
+"""Why a text ended: the model was done (or met a stop sequence), the limit was reached, it wants a
+tool to be called, or its server left something out."""
+
+Fields = dict[str, msgspec.Raw]
+"""Parts of JSON that a runner hands on as they are, by name."""
 
 
 class Identity(enum.IntEnum):
@@ -80,10 +86,19 @@ class EmbeddingsResult(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes
+    ----------
+    role, content
+        Who says what.
+    more
+        What the turn has beside that: the calls of a tool, or which call it answers.
+    """
 
     role: str
     content: str
+    more: Fields = {}
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -103,6 +118,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
         The text ends before the first of these, which is not part of it.
     seed
         Equal seeds give equal texts on an in-house runner; an upstream does what it likes.
+    n
+        How many texts are wanted.
+    passed
+        Further fields of the request as the consumer wrote them (tools, a format, log
+        probabilities): each is among the runner's `follows`.
     """
 
     messages: tuple[Message, ...]
@@ -111,28 +131,86 @@ class ChatRequest(msgspec.Struct, frozen=True):
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    n: int = 1
+    passed: Fields = {}
 
 
 class ChatDelta(msgspec.Struct, frozen=True):
-    """The next piece of a streamed text, and what the call is charged if it ends here."""
+    """The next piece of a streamed text, and what the call is charged if it ends here.
+
+    Attributes
+    ----------
+    text, units
+        The piece; the units of the whole call so far.
+    index
+        Of which text, where several are wanted.
+    more
+        What comes beside text: pieces of a tool's call.
+    logprobs
+        As the model's server wrote them.
+    """
 
     text: str
     units: Units
+    index: int = 0
+    more: Fields = {}
+    logprobs: msgspec.Raw | None = None
 
 
 class ChatEnd(msgspec.Struct, frozen=True):
-    """The last event of a stream that came to its end; a stream without it has failed."""
+    """The last event of a stream that came to its end; a stream without it has failed.
+
+    Attributes
+    ----------
+    finish
+        Why the first text ended.
+    units
+        Of the whole call.
+    others
+        Why the further ones ended, where several were wanted.
+    """
 
     finish: Finish
     units: Units
+    others: tuple[Finish, ...] = ()
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One whole text.
+
+    Attributes
+    ----------
+    text
+        None where the model calls a tool and says nothing.
+    finish
+        Why it ended.
+    more
+        What the message has beside text: a tool's calls, a refusal.
+    logprobs
+        As the model's server wrote them.
+    """
+
+    text: str | None
+    finish: Finish
+    more: Fields = {}
+    logprobs: msgspec.Raw | None = None
 
 
 class ChatResult(msgspec.Struct, frozen=True):
-    """A whole text."""
+    """As many texts as were wanted, and what they are charged for together."""
 
-    text: str
-    finish: Finish
+    choices: tuple[Choice, ...]
     units: Units
+
+    @property
+    def text(self) -> str:
+        """The first text."""
+        return self.choices[0].text or ""
+
+    @property
+    def finish(self) -> Finish:
+        """Why it ended."""
+        return self.choices[0].finish
 
 
 class ClassifyRequest(msgspec.Struct, frozen=True):
@@ -181,6 +259,10 @@ class Runner(Protocol):
     @property
     def identity(self) -> Identity:
         """How well the operator knows what answers."""
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """Fields of a chat, beyond those that every model follows, that this one follows."""
 
     @property
     def note(self) -> str | None:
@@ -253,6 +335,11 @@ class RunnerBase:
     def identity(self) -> Identity:
         """How well the operator knows what answers."""
         return self._identity
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """None, unless a runner says so."""
+        return frozenset()
 
     @property
     def note(self) -> str | None:

@@ -24,7 +24,7 @@ class GrowingText:
         self._request = request
         self._most_bytes = most_bytes
         self._scanner = StopScanner(request.stop)
-        self._input = chat_input(request.messages, None)
+        self._input = chat_input(request, None)
         self._taken_bytes = 0
         self._shown_bytes = 0
         self._tokens: int | None = 0
@@ -38,12 +38,12 @@ class GrowingText:
     @property
     def units(self) -> Units:
         """What the text costs if it ends here."""
-        output = chat_output(self._shown_bytes, self._tokens, self._request.max_tokens)
+        output = chat_output(self._shown_bytes, self._tokens, self._request)
         return Units(self._input, output)
 
     def begin(self, prompt_tokens: int | None) -> None:
         """Learn what the model counts the conversation as."""
-        self._input = chat_input(self._request.messages, prompt_tokens)
+        self._input = chat_input(self._request, prompt_tokens)
 
     def take(self, piece: str, tokens: int | None) -> str:
         """Take the next piece.

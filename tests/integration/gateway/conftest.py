@@ -37,6 +37,7 @@ from tessera.serving.runner import (
     ChatEnd,
     ChatRequest,
     ChatResult,
+    Choice,
     ClassifyRequest,
     ClassifyResult,
     EmbeddingsRequest,
@@ -101,7 +102,7 @@ class Parrot(RunnerBase):
         async for piece in self.chat_stream(request):
             units = piece.units
             text += piece.text if isinstance(piece, ChatDelta) else ""
-        return ChatResult(text, "stop", units)
+        return ChatResult((Choice(text, "stop"),), units)
 
     async def chat_stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
         taken = sum(text_units(message.content) for message in request.messages)
@@ -179,6 +180,15 @@ class Shop:
 
 
 PARROT, FREE = (7, 1), (9, 1)
+TERMS = PaymentTerms(
+    domain=DOMAIN,
+    operator=OPERATOR.address,
+    operator_key=OPERATOR.public_key,
+    currency=OPERATOR.address,
+    decimals=6,
+    symbol="TUSD",
+    withdraw_delay_s=3_600,
+)
 
 
 CALL_KEY = call_key(
@@ -210,20 +220,11 @@ async def vouch(request: httpx.Request) -> None:
 
 def make_gateway(books: Books, parrot: Parrot, limits: Limits) -> Gateway:
     books.known |= {PARROT, FREE}  # type: ignore[arg-type]
-    terms = PaymentTerms(
-        domain=DOMAIN,
-        operator=OPERATOR.address,
-        operator_key=OPERATOR.public_key,
-        currency=OPERATOR.address,
-        decimals=6,
-        symbol="TUSD",
-        withdraw_delay_s=3_600,
-    )
     models: Sequence[Offer] = [
         offer("parrot", 7, parrot),
         offer("free-parrot", 9, Parrot("free-parrot"), Price()),
     ]
-    return Gateway(ListedModels(models), Cashier(books.ledger, terms), books.clock, limits)
+    return Gateway(ListedModels(models), Cashier(books.ledger, TERMS), books.clock, limits)
 
 
 @pytest.fixture

@@ -149,9 +149,21 @@ async def test_an_unknown_model_hears_what_is_near(shop: Shop) -> None:
         ("/v1/chat/completions", b'{"model":"parrot","messages":[]}', 400, "messages"),
         (
             "/v1/chat/completions",
-            b'{"model":"parrot","messages":[{"role":"user","content":"x"}],"n":2}',
+            b'{"model":"parrot","messages":[{"role":"user","content":"x"}],"n":17}',
+            400,
+            "1 to 16",
+        ),
+        (
+            "/v1/chat/completions",
+            b'{"model":"parrot","messages":[{"role":"user","content":"x"}],"tools":[{}]}',
             422,
-            "one choice",
+            "does not follow it",
+        ),
+        (
+            "/v1/chat/completions",
+            b'{"model":"parrot","messages":[{"role":"tool","content":"x"}]}',
+            400,
+            "without tool_call_id",
         ),
         ("/v1/embeddings", b" " * 20_001, 413, "20000 bytes or fewer"),
     ],

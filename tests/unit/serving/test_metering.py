@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,14 +41,14 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 @given(texts, st.none() | st.integers(-10, 10_000))
 def test_no_tokenizer_can_charge_a_prompt_beyond_the_bound(content: str, said: int | None) -> None:
     request = ask(content, 1)
-    assert 0 <= chat_input(request.messages, said) <= most(request).input
+    assert 0 <= chat_input(request, said) <= most(request).input
 
 
 @given(st.integers(0, 500), st.none() | st.integers(-10, 10_000), st.integers(1, 100))
 def test_no_model_can_charge_an_answer_beyond_the_bound(
     size: int, said: int | None, allowed: int
 ) -> None:
-    assert 0 <= chat_output(size, said, allowed) <= min(size, allowed)
+    assert 0 <= chat_output(size, said, ask("x", allowed)) <= min(size, allowed)
 
 
 @given(texts, st.integers(1, 40), pieces, st.none() | texts.filter(bool), st.integers(-9, 999))
@@ -78,3 +79,23 @@ def test_a_text_beyond_its_bytes_is_over() -> None:
     text = GrowingText(ask("x", 1000), most_bytes=10)
     assert text.take("a" * 20, 1) == ""
     assert text.over
+
+
+TOOLS = {"tools": msgspec.Raw(b'[{"type":"function"}]')}
+
+
+@given(texts, st.integers(1, 16), st.integers(1, 100), st.none() | st.integers(-10, 100_000))
+def test_tools_and_several_texts_stay_inside_the_bound_too(
+    content: str, n: int, allowed: int, said: int | None
+) -> None:
+    turns = (Message("user", content), Message("assistant", "", {"tool_calls": TOOLS["tools"]}))
+    request = ChatRequest(turns, allowed, n=n, passed=TOOLS)
+    assert 0 <= chat_input(request, said) <= most(request).input
+    assert chat_output(10**6, said, request) <= most(request).output == n * allowed
+
+
+def test_what_is_handed_on_counts_as_it_is_written() -> None:
+    turn = Message("user", "hello")
+    plain, with_tools = ChatRequest((turn,), 9), ChatRequest((turn,), 9, passed=TOOLS)
+    assert most(with_tools).input - most(plain).input == len(TOOLS["tools"]) == 21
+    assert chat_input(with_tools, None) - chat_input(plain, None) == 6

@@ -39,6 +39,7 @@ from tessera.serving.runner import (
     ChatEnd,
     ChatRequest,
     ChatResult,
+    Choice,
     ClassifyRequest,
     ClassifyResult,
     EmbeddingsRequest,
@@ -191,7 +192,8 @@ class PythonRunner(RunnerBase):
         async with contextlib.aclosing(self._generate(request)) as events:
             async for event in events:
                 if isinstance(event, ChatEnd):
-                    return ChatResult("".join(parts), event.finish, event.units)
+                    choice = Choice("".join(parts), event.finish)
+                    return ChatResult((choice,), event.units)
                 parts.append(event.text)
         raise self.failed("ended without a finish")
 

@@ -9,25 +9,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
 from tessera.errors import BackendFailed, NotFound, TooLarge
 from tessera.serving.answers import wrong_scores, wrong_vectors
+from tessera.serving.bodies import PASSED
 from tessera.serving.client import HttpClient
-from tessera.serving.metering import byte_length, chat_input, chat_output, texts_units
+from tessera.serving.metering import byte_length, chat_input, chat_output, fields_bytes, texts_units
 from tessera.serving.runner import (
     ChatDelta,
     ChatEnd,
     ChatRequest,
     ChatResult,
+    Choice,
     ClassifyRequest,
     ClassifyResult,
     EmbeddingsRequest,
     EmbeddingsResult,
+    Fields,
     Finish,
     Identity,
+    Message,
     RunnerBase,
     Task,
     Units,
@@ -43,6 +47,7 @@ _OK = 200
 # The consumer's request may be at fault in these; elsewhere the text is about the operator.
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
 _SHOWN = 300
+_FINISHES: Final[dict[str, Finish]] = {finish: finish for finish in get_args(Finish)}
 
 
 class UpstreamLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +96,40 @@ class _Usage(msgspec.Struct):
     completion_tokens: int = 0
 
 
+_NOTHING = msgspec.Raw(b"null")
+
+
 class _Content(msgspec.Struct):
     content: str | None = None
+    tool_calls: msgspec.Raw = _NOTHING
+    function_call: msgspec.Raw = _NOTHING
+    refusal: msgspec.Raw = _NOTHING
+    reasoning_content: msgspec.Raw = _NOTHING
+
+    def beside(self) -> Fields:
+        """Return what there is beside text; a message's or a delta's null says nothing."""
+        found = {name: getattr(self, name) for name in _BESIDE}
+        return {name: raw for name, raw in found.items() if bytes(raw) not in _EMPTY}
+
+    def size(self) -> int:
+        """Count the bytes that the consumer gets to read of it."""
+        return byte_length(self.content or "") + fields_bytes(self.beside())
+
+
+_BESIDE = tuple(field for field in _Content.__struct_fields__ if field != "content")
+_EMPTY = frozenset({b"null", b"[]"})
 
 
 class _Choice(msgspec.Struct):
+    index: int = 0
     message: _Content | None = None
     delta: _Content | None = None
     finish_reason: str | None = None
+    logprobs: msgspec.Raw = _NOTHING
+
+    def likely(self) -> msgspec.Raw | None:
+        """Return the log probabilities, if there are any."""
+        return None if bytes(self.logprobs) == b"null" else self.logprobs
 
 
 class _Completion(msgspec.Struct):
@@ -113,6 +144,9 @@ class _Model(msgspec.Struct):
 
 class _Models(msgspec.Struct):
     data: list[_Model] | None = None
+
+
+_FOLLOWS: Final = frozenset({*PASSED, "n"})
 
 
 class UpstreamRunner(RunnerBase):
@@ -157,6 +191,11 @@ class UpstreamRunner(RunnerBase):
         self._key = key
         self._limits = limits
         self._transport = transport or HttpClient(url, key, connections=limits.at_once)
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """All that we hand on; what this server makes of it is its own matter."""
+        return _FOLLOWS
 
     async def load(self) -> None:
         """Ask the server for its models.
@@ -214,15 +253,18 @@ class UpstreamRunner(RunnerBase):
         self.require(Task.CHAT)
         body = await self._post("/chat/completions", self._asking(request))
         answer = self._decoded(body, _Completion)
-        if not answer.choices or answer.choices[0].message is None:
-            raise self.failed("returned no message")
-        text = answer.choices[0].message.content or ""
-        size = byte_length(text)
-        return ChatResult(
-            text,
-            _finish(answer.choices[0].finish_reason),
-            _units(request, size, answer.usage),
-        )
+        size, choices = 0, []
+        for choice in sorted(answer.choices, key=lambda choice: choice.index):
+            if choice.message is None:
+                raise self.failed("returned no message")
+            size += choice.message.size()
+            beside = choice.message.beside()
+            text = choice.message.content if beside else choice.message.content or ""
+            finish = _finish(choice.finish_reason)
+            choices.append(Choice(text, finish, beside, choice.likely()))
+        if len(choices) != request.n:
+            raise self.failed(f"returned {len(choices)} texts where {request.n} were asked for")
+        return ChatResult(tuple(choices), _units(request, size, answer.usage))
 
     async def chat_stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
         """Answer a conversation piece by piece.
@@ -234,7 +276,8 @@ class UpstreamRunner(RunnerBase):
         asking |= {"stream": True, "stream_options": {"include_usage": True}}
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.stream_s
-        size, usage, reason = 0, None, None
+        size, usage = 0, None
+        reasons: list[str | None] = [None] * request.n
         try:
             async with self._transport.stream(
                 "/chat/completions",
@@ -254,26 +297,38 @@ class UpstreamRunner(RunnerBase):
                     if chunk.error is not None:
                         raise self._refused(_OK, msgspec.json.encode(chunk.error))
                     usage = chunk.usage or usage
-                    for choice in chunk.choices[:1]:
-                        reason = choice.finish_reason or reason
-                        text = choice.delta.content if choice.delta is not None else None
-                        if text:
-                            size += byte_length(text)
-                            yield ChatDelta(text, _units(request, size, None))
+                    for choice in chunk.choices:
+                        if not 0 <= choice.index < request.n:
+                            raise self.failed(f"wrote text {choice.index} of {request.n}")
+                        reasons[choice.index] = choice.finish_reason or reasons[choice.index]
+                        delta = choice.delta
+                        if delta is not None and (said := delta.size()):
+                            size += said
+                            yield ChatDelta(
+                                delta.content or "",
+                                _units(request, size, None),
+                                choice.index,
+                                delta.beside(),
+                                choice.likely(),
+                            )
         except Unreachable as error:
             raise self.failed(f"has an upstream that {error}") from error
-        if reason is None:
+        if None in reasons:
             raise self.failed("has an upstream that ended in the middle of its answer")
-        yield ChatEnd(_finish(reason), _units(request, size, usage))
+        first, *others = map(_finish, reasons)
+        yield ChatEnd(first, _units(request, size, usage), tuple(others))
 
     def _asking(self, request: ChatRequest) -> dict[str, Any]:
         asking: dict[str, Any] = {
             "model": self._model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": [_turn(message) for message in request.messages],
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
+            **request.passed,
         }
+        if request.n > 1:
+            asking["n"] = request.n
         if request.stop:
             asking["stop"] = list(request.stop)
         if request.seed is not None:
@@ -323,12 +378,19 @@ class UpstreamRunner(RunnerBase):
             )
 
 
+def _turn(message: Message) -> dict[str, Any]:
+    # Who calls a tool need not say anything; some servers refuse an empty text there.
+    content = message.content if message.content or not message.more else None
+    return {"role": message.role, "content": content, **message.more}
+
+
 def _finish(reason: str | None) -> Finish:
-    return "length" if reason == "length" else "stop"
+    # Some servers have reasons of their own for a text that is whole.
+    return _FINISHES.get(reason or "", "stop")
 
 
 def _units(request: ChatRequest, size: int, usage: _Usage | None) -> Units:
     return Units(
-        chat_input(request.messages, usage.prompt_tokens if usage else None),
-        chat_output(size, usage.completion_tokens if usage else None, request.max_tokens),
+        chat_input(request, usage.prompt_tokens if usage else None),
+        chat_output(size, usage.completion_tokens if usage else None, request),
     )

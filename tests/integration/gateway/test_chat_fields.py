@@ -1,0 +1,151 @@
+"""What OpenAI's chat has beyond text, through the official client and a real upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import openai
+import pytest
+from pydantic import BaseModel
+from tests.integration.gateway.conftest import TERMS, Clock, Parrot, offer
+from tests.integration.upstream import LOGPROBS, TOOL_CALL, Upstream, running_upstream
+from tests.unit.payments.conftest import Books, WrittenChain
+
+from tessera.gateway.asgi import Gateway
+from tessera.gateway.catalogue import ListedModels
+from tessera.gateway.paying import Cashier
+from tessera.gateway.server import GatewayServer
+from tessera.serving.runner import Task
+from tessera.serving.runners.upstream import UpstreamRunner
+from tessera.spec.prices import Price
+
+SAY = [{"role": "user", "content": "How is the weather in Bonn?"}]
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with running_upstream() as behaviour:
+        yield behaviour
+
+
+@pytest.fixture
+async def client(tmp_path: Path, upstream: Upstream) -> AsyncIterator[openai.AsyncOpenAI]:
+    books = Books(tmp_path / "books.db", WrittenChain(), Clock())
+    await books.reopen()
+    tiny = UpstreamRunner("tiny", upstream.url, "tiny", frozenset({Task.CHAT}))
+    models = [offer("tiny", 9, tiny, Price()), offer("parrot", 7, Parrot(), Price())]
+    gateway = Gateway(ListedModels(models), Cashier(books.ledger, TERMS), books.clock)
+    server = GatewayServer(gateway, drain_s=1)
+    await server.start()
+    async with openai.AsyncOpenAI(
+        base_url=f"{server.url}/v1", api_key="none", max_retries=0
+    ) as made:
+        yield made
+    await server.stop()
+    await tiny.close()
+    await books.ledger.close()
+
+
+async def test_a_tool_is_called_and_its_answer_goes_back(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    first = await client.chat.completions.create(
+        model="tiny", messages=SAY, tools=TOOLS, tool_choice="auto", parallel_tool_calls=False
+    )  # type: ignore[call-overload]
+    (choice,) = first.choices
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
+    assert choice.message.tool_calls[0].model_dump() == TOOL_CALL
+    answered = [
+        *SAY,
+        choice.message.model_dump(exclude_none=True),
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
+    second = await client.chat.completions.create(model="tiny", messages=answered, tools=TOOLS)  # type: ignore[call-overload]
+    assert second.choices[0].message.content == "Hello there"
+    sent = upstream.asked[-1]
+    assert sent["tools"] == TOOLS
+    assert sent["messages"][1] == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [TOOL_CALL],
+    }
+    assert sent["messages"][2]["tool_call_id"] == "call_1"
+    assert upstream.asked[-2]["parallel_tool_calls"] is False
+
+
+async def test_a_tools_call_is_streamed_in_pieces(client: openai.AsyncOpenAI) -> None:
+    arguments, finish = "", None
+    stream = await client.chat.completions.create(
+        model="tiny", messages=SAY, tools=TOOLS, stream=True
+    )  # type: ignore[call-overload]
+    async for chunk in stream:
+        for call in chunk.choices[0].delta.tool_calls or []:
+            arguments += call.function.arguments
+        finish = chunk.choices[0].finish_reason or finish
+    assert (arguments, finish) == (TOOL_CALL["function"]["arguments"], "tool_calls")
+
+
+async def test_several_texts_with_log_probabilities(client: openai.AsyncOpenAI) -> None:
+    answer = await client.chat.completions.create(
+        model="tiny", messages=SAY, n=3, logprobs=True, top_logprobs=1
+    )  # type: ignore[call-overload]
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert answer.choices[2].logprobs.content[0].logprob == LOGPROBS["content"][0]["logprob"]
+
+
+async def test_an_answer_in_a_format_is_parsed_by_the_official_client(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    class Greeting(BaseModel):
+        greeting: str
+
+    answer = await client.chat.completions.parse(
+        model="tiny",
+        messages=SAY,  # type: ignore[arg-type]
+        response_format=Greeting,
+    )
+    assert answer.choices[0].message.parsed == Greeting(greeting="hello")
+    assert upstream.asked[-1]["response_format"]["type"] == "json_schema"
+
+
+async def test_a_server_that_writes_fewer_texts_than_were_asked_for_is_not_paid(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    upstream.mode = "one text"
+    with pytest.raises(openai.InternalServerError, match="1 texts where 2 were asked for"):
+        await client.chat.completions.create(model="tiny", messages=SAY, n=2)  # type: ignore[call-overload]
+
+
+async def test_a_model_of_ours_writes_several_texts_one_by_one(
+    client: openai.AsyncOpenAI,
+) -> None:
+    said = [{"role": "user", "content": "one two"}]
+    whole, streamed = await asyncio.gather(
+        client.chat.completions.create(model="parrot", messages=said, n=2),  # type: ignore[call-overload]
+        client.chat.completions.create(
+            model="parrot", messages=said, n=2, stream=True, stream_options={"include_usage": True}
+        ),  # type: ignore[call-overload]
+    )
+    assert [choice.message.content for choice in whole.choices] == ["one two "] * 2
+    # What was sent counts once, what was written twice.
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (2, 4)
+    texts, usage, finishes = ["", ""], None, 0
+    async for chunk in streamed:
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+            finishes += choice.finish_reason == "stop"
+        usage = chunk.usage or usage
+    assert (texts, finishes) == (["one two "] * 2, 2)
+    assert usage.completion_tokens == 4
+
+
+async def test_a_model_that_does_not_follow_a_field_says_so(client: openai.AsyncOpenAI) -> None:
+    for name, value in (("tools", TOOLS), ("logprobs", True), ("presence_penalty", 0.5)):
+        with pytest.raises(openai.UnprocessableEntityError, match="does not follow") as refused:
+            await client.chat.completions.create(
+                model="parrot", messages=SAY, extra_body={name: value}
+            )  # type: ignore[call-overload]
+        assert refused.value.param == name

@@ -57,8 +57,18 @@ class X402Chain(Protocol):
     async def transfer(self, authorization: Authorization) -> str:
         """Move what a payer authorized; return the transaction."""
 
+    async def transferred(self, authorization: Authorization) -> str:
+        """Find the transaction that moved what a payer authorized, whoever sent it.
+
+        Returns
+        -------
+        str
+            "" where there is none; a nonce that was cancelled, or used for another receiver or
+            amount, is none.
+        """
+
     async def is_used(self, payer: Address, nonce: bytes) -> bool:
-        """Tell whether an authorization was used up."""
+        """Tell whether an authorization was used up, by whomever and for whatever."""
 
     async def money_of(self, payer: Address) -> int:
         """Return a payer's base units of the currency."""

@@ -36,6 +36,7 @@ from tessera.spec.vouchers import TillKey
 __all__ = ["Operator", "ServedModel", "operate"]
 
 _LOOK_EVERY_S: Final = 0.5
+_COMPARE_CLOCKS_S: Final = 30.0
 _TRY_AGAIN_S: Final = 30.0
 """A bundle may arrive in the store, or an upstream come up, without anything on the chain."""
 
@@ -85,6 +86,11 @@ class Operator:
         What is served, by slug.
     refused
         What should be and cannot, by slug, with the reason.
+    chain_seen_at
+        When the chain last answered, in `time.monotonic`.
+    chain_ahead_s
+        By how much its latest block was then ahead of the clock; negative where it was older.
+        None where that says nothing: our own chain makes blocks only when there is work.
     """
 
     def __init__(
@@ -107,6 +113,9 @@ class Operator:
         self.stakes: Stakes = NO_STAKES
         self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
+        self.chain_seen_at = time.monotonic()
+        self.chain_ahead_s: float | None = None
+        self._compared_at = -_COMPARE_CLOCKS_S
         self._try_again_at = 0.0
         self._seen: tuple[AssetRecord, ...] = ()
         self._refreshing = asyncio.Lock()
@@ -130,6 +139,22 @@ class Operator:
         # Two that load at once would load everything twice.
         async with self._refreshing:
             await self._refresh()
+            self.chain_seen_at = time.monotonic()
+
+    async def compare_clocks(self) -> None:
+        """Look now and then how far the chain's latest block is from this machine's clock.
+
+        Raises
+        ------
+        ChainError
+            It does not answer.
+        """
+        if time.monotonic() - self._compared_at < _COMPARE_CLOCKS_S:
+            return
+        block = await self.world.reader.block()
+        self._compared_at = time.monotonic()
+        ahead = block.timestamp - self.world.clock()
+        self.chain_ahead_s = None if self.world.node is not None and ahead < 0 else ahead
 
     async def _refresh(self) -> None:
         directory = self.world.directory
@@ -382,6 +407,7 @@ async def _watch(operator: Operator) -> None:
         await asyncio.sleep(_LOOK_EVERY_S)
         try:
             await operator.refresh()
+            await operator.compare_clocks()
         except ChainError as error:
             _log.warning("the catalogue stays as it is: %s", error.message)
 

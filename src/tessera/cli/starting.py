@@ -93,14 +93,18 @@ def register(app: typer.Typer) -> None:
             allow_python_runners=True if allow_python else None,
             upstreams=upstream or None,
         )
-        _log_to_stderr(config.log_level)
+        from tessera.gateway.logs import log_to
+
+        secrets = (config.passphrase, config.upstream_key, config.database)
+        log_to(config.log_level, config.log_format, secrets)
         if demo:
             from tessera.demo import demo_settings
 
             config = demo_settings(config)
         stopping = asyncio.Event()
         # SIGTERM is how services are ended; Ctrl-C arrives as a cancellation, also before this.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
         async with AsyncExitStack() as stack:
             world, serving, server, running = await _opened(session, stack, config, deploy=deploy)
             if demo:
@@ -110,6 +114,7 @@ def register(app: typer.Typer) -> None:
                 console = session.err if session.as_json else None
                 await populate(world, serving, server.url, console=console)
                 running.leave(config.data_dir)
+            loop.add_signal_handler(signal.SIGTERM, _end, stopping, server)
             await _present(session, world, serving, server.url)
             try:
                 await _until_stopped(world, server, stopping)
@@ -144,6 +149,13 @@ def register(app: typer.Typer) -> None:
         found: dict[str, Any] = msgspec.json.decode(report.read_bytes())
         session.present({"report": found, "balanced": code == 0}, lambda _: None)
         return code
+
+
+def _end(stopping: asyncio.Event, server: GatewayServer) -> None:
+    # Who says it twice does not want to wait.
+    if stopping.is_set():
+        server.hurry()
+    stopping.set()
 
 
 async def _opened(
@@ -263,12 +275,3 @@ async def _until_stopped(world: World, server: GatewayServer, stopping: asyncio.
         for task in waits:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
-
-
-def _log_to_stderr(level: str) -> None:
-    import logging
-
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    # Their every request is not news.
-    for name in ("httpx", "httpcore", "asyncio", "uvicorn", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)

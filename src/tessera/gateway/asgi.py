@@ -7,16 +7,19 @@ Raw ASGI, because a framework's share of the time would be larger than ours
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
-from tessera.errors import InputError, InvariantViolation, NotFound
+from tessera.errors import InputError, InvariantViolation, NotAllowed, NotFound
 from tessera.gateway.catalogue import Catalogue
 from tessera.gateway.describing import describe
 from tessera.gateway.doors import AsgiDoor
 from tessera.gateway.messages import (
+    CLOSING,
+    Headers,
     Limits,
     Receive,
     Reply,
@@ -27,6 +30,8 @@ from tessera.gateway.messages import (
     read_all,
     send_reply,
 )
+from tessera.gateway.metrics import CONTENT_TYPE
+from tessera.gateway.operations import Operations, from_this_machine
 from tessera.gateway.paid_call import PaidCalls
 from tessera.gateway.paying import Cashier
 from tessera.gateway.refusals import refused, wrong_method
@@ -65,6 +70,8 @@ class Gateway:
         What one request may take.
     turns
         Who is answered first where more is asked than a model can answer.
+    operations
+        What those who run it look at.
     """
 
     def __init__(
@@ -74,16 +81,23 @@ class Gateway:
         clock: Clock,
         limits: Limits | None = None,
         turns: Turns | None = None,
+        operations: Operations | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.cashier = cashier
         self.limits = limits or Limits()
-        self.paid_calls = PaidCalls(catalogue, cashier, clock, self.limits, turns or Turns())
+        self.operations = operations or Operations()
+        self.paid_calls = PaidCalls(
+            catalogue, cashier, clock, self.limits, turns or Turns(), self.operations
+        )
         self._pages: dict[str, Handler] = {
             "/healthz": self._health,
+            "/readyz": self._ready,
             "/v1/models": self._models,
             "/openapi.json": self._document,
         }
+        if self.operations.show_metrics:
+            self._pages["/metrics"] = self._metrics
         self._folders: dict[str, Handler] = {
             "/v1/models/": self._model,
             "/receipts/": self._receipt,
@@ -100,7 +114,7 @@ class Gateway:
             raise InvariantViolation("gateway", found=scope["type"], wanted="http")
         name = os.urandom(16).hex()
         path: str = scope["path"]
-        more = ((b"x-request-id", name.encode()),)
+        more: Headers = ((b"x-request-id", name.encode()),)
         try:
             if path in PAID_PATHS:
                 reply = await self._paid(scope, receive, send, name)
@@ -109,6 +123,8 @@ class Gateway:
         except Exception as error:  # noqa: BLE001 - every failure is answered
             reply = refused(error, scope["method"], path, name)
         if reply is not None:
+            if self.operations.drain.begun:
+                more = (*more, CLOSING)
             await send_reply(send, reply, more=more, head=scope["method"] == "HEAD")
 
     # --- Paid calls ---------------------------------------------------------------------------
@@ -117,9 +133,16 @@ class Gateway:
         path = scope["path"]
         if scope["method"] != "POST":
             return wrong_method(scope["method"], "POST", path, name)
-        body = await read_all(scope, receive, self.limits)
-        door = AsgiDoor(receive, send)
-        return await self.paid_calls.answer(path, RequestHead(scope), body, name, door)
+        admission = self.operations.admission
+        if not admission.enter():
+            return admission.refusal()
+        begun = time.monotonic()
+        try:
+            body = await read_all(scope, receive, self.limits)
+            door = AsgiDoor(receive, send)
+            return await self.paid_calls.answer(path, RequestHead(scope), body, name, door)
+        finally:
+            admission.leave(time.monotonic() - begun)
 
     # --- Everything else ----------------------------------------------------------------------
 
@@ -141,6 +164,20 @@ class Gateway:
     async def _health(self, _scope: Scope) -> Reply:
         in_flight, waiting = self.cashier.ledger.in_flight, self.paid_calls.turns.waiting
         return json_reply({"ok": True, "in_flight": in_flight, "waiting": waiting})
+
+    async def _ready(self, _scope: Scope) -> Reply:
+        return self.operations.readiness.reply()
+
+    async def _metrics(self, scope: Scope) -> Reply:
+        if not from_this_machine(scope):
+            raise NotAllowed(
+                "metrics",
+                found="a request from elsewhere",
+                wanted="one from this machine",
+                next_step="let the collector run here, or ask through a tunnel",
+            )
+        page = self.operations.metrics.page.text()
+        return Reply(200, page, ((b"content-type", CONTENT_TYPE),))
 
     async def _models(self, _scope: Scope) -> Reply:
         return json_reply(

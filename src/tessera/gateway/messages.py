@@ -12,6 +12,8 @@ import msgspec
 from tessera.errors import Closed, InputError, TooLarge
 
 __all__ = [
+    "CLOSING",
+    "JSON",
     "Headers",
     "Limits",
     "RequestHead",
@@ -33,6 +35,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 JSON: Final = (b"content-type", b"application/json")
+CLOSING: Final = (b"connection", b"close")
+"""On an answer: there will be no other on this connection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from tessera.app import Operator
+from tessera.gateway.admission import Admission
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
+from tessera.gateway.health import chain_answers, clock_agrees, disk_has_room
 from tessera.gateway.messages import Limits
+from tessera.gateway.metrics import Gauge
+from tessera.gateway.operations import Operations
 from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.serving.fairness import QueueRules
@@ -46,8 +50,36 @@ def open_gateway(operator: Operator) -> GatewayServer:
     )
     turns = Turns(rules, operator.stakes)
     cashier = Cashier(operator.ledger, terms, operator.stakes)
-    gateway = Gateway(catalogue, cashier, world.clock, limits, turns)
-    return GatewayServer(gateway, host=world.config.gateway_host, port=world.config.gateway_port)
+    gateway = Gateway(catalogue, cashier, world.clock, limits, turns, _operations(operator, turns))
+    return GatewayServer(
+        gateway,
+        host=world.config.gateway_host,
+        port=world.config.gateway_port,
+        drain_s=world.config.drain_s,
+    )
+
+
+def _operations(operator: Operator, turns: Turns) -> Operations:
+    config = operator.world.config
+    operations = Operations(
+        admission=Admission(config.gateway_calls_count), show_metrics=config.metrics
+    )
+    operations.readiness.add(
+        disk_has_room(config.data_dir),
+        chain_answers(lambda: operator.chain_seen_at, config.settle_every_s / 2),
+        clock_agrees(lambda: operator.chain_ahead_s),
+    )
+    operations.metrics.page.add(
+        Gauge(
+            "tessera_calls_in_flight",
+            "Calls reserved and not ended.",
+            lambda: operator.ledger.in_flight,
+        ),
+        Gauge("tessera_queue_waiting", "Calls that wait for a model.", lambda: turns.waiting),
+        Gauge("tessera_models", "Models served.", lambda: len(operator.models)),
+        Gauge("tessera_models_refused", "Models not served.", lambda: len(operator.refused)),
+    )
+    return operations
 
 
 def _offers(operator: Operator) -> list[Offer]:

@@ -8,13 +8,18 @@ a tender.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections.abc import Awaitable
 from typing import Final
 
-from tessera.errors import BackendFailed, Closed, Unprocessable
+from tessera.errors import BackendFailed, Closed, InvariantViolation, TesseraError, Unprocessable
 from tessera.gateway.answers import Result, whole_answer
 from tessera.gateway.catalogue import Catalogue, Offer
 from tessera.gateway.doors import Door
+from tessera.gateway.logs import FIELDS
 from tessera.gateway.messages import JSON, Headers, Limits, Reply
+from tessera.gateway.operations import Operations
 from tessera.gateway.paying import Cashier
 from tessera.gateway.refusals import refused
 from tessera.gateway.streaming import stream_chat
@@ -44,6 +49,8 @@ from tessera.spec.signatures import keccak
 
 __all__ = ["PaidCalls"]
 
+logger = logging.getLogger(__name__)
+
 # A label is what both kinds of text classifiers make; each route serves both.
 _ALSO: Final = {Task.MODERATION: Task.CLASSIFICATION, Task.CLASSIFICATION: Task.MODERATION}
 
@@ -68,16 +75,26 @@ class PaidCalls:
         What one request may take.
     turns
         Who is answered first where more is asked than a model can answer.
+    operations
+        Counts what is answered, and says when the gateway ends.
     """
 
     def __init__(
-        self, catalogue: Catalogue, cashier: Cashier, clock: Clock, limits: Limits, turns: Turns
+        self,
+        catalogue: Catalogue,
+        cashier: Cashier,
+        clock: Clock,
+        limits: Limits,
+        turns: Turns,
+        operations: Operations,
     ) -> None:
         self.limits = limits
         self._catalogue = catalogue
         self._cashier = cashier
         self._clock = clock
         self.turns = turns
+        self._drain = operations.drain
+        self._metrics = operations.metrics
 
     async def answer(
         self, path: str, head: Head, body: bytes, name: str, door: Door
@@ -101,6 +118,8 @@ class PaidCalls:
             The answer, or a refusal; None where a stream was sent through the door.
         """
         held: Held | None = None
+        offer: Offer | None = None
+        begun = time.perf_counter()
         try:
             offer = self._cashier.offer_under(head, self._catalogue.find(model_of(body)))
             asked = read_body(path, body, offer.limits)
@@ -111,7 +130,9 @@ class PaidCalls:
             turn = await self._turn(held.call, offer, asked, door)
             try:
                 if not asked.stream:
-                    return await self._whole(held, offer, asked, turn, request, name, door)
+                    answer = await self._whole(held, offer, asked, turn, request, name, door)
+                    self._count(offer, held, begun)
+                    return answer
                 await stream_chat(
                     held,
                     offer,
@@ -123,7 +144,9 @@ class PaidCalls:
                     name=name,
                     now=int(self._clock()),
                     limits=self.limits,
+                    drain=self._drain,
                 )
+                self._count(offer, held, begun)
                 return None
             finally:
                 turn.leave()
@@ -132,10 +155,41 @@ class PaidCalls:
             if held is not None:
                 held.fail()
                 more = held.headers(Outcome.FAILED)
-            return refused(error, "POST", path, name, more)
+            reply = refused(error, "POST", path, name, more)
+            self._metrics.refusal(
+                error.code if isinstance(error, TesseraError) else InvariantViolation.code,
+                reply.status,
+                offer.slug if offer else "",
+                held.tender.name if held else "none",
+            )
+            return reply
         finally:
             if held is not None:
                 held.fail()
+
+    def _count(self, offer: Offer, held: Held, begun: float) -> None:
+        signed = held.signed
+        status, units, cost = "broken", 0, 0
+        if signed is not None:
+            status, units, cost = "200", signed.receipt.units, signed.cost
+        seconds = time.perf_counter() - begun
+        self._metrics.answered(offer.slug, held.tender.name, status, seconds, units, cost)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "call ended",
+                extra={
+                    FIELDS: {
+                        "call": held.call.id,
+                        "channel": str(held.call.channel),
+                        "model": offer.slug,
+                        "tender": held.tender.name,
+                        "status": status,
+                        "seconds": round(seconds, 6),
+                        "units": units,
+                        "cost": cost,
+                    }
+                },
+            )
 
     async def _turn(self, call: Call, offer: Offer, asked: Asked, door: Door) -> Turn:
         line = self.turns.line(offer.asset, offer.version, offer.slug, offer.runner.at_once)
@@ -156,7 +210,7 @@ class PaidCalls:
     ) -> Reply:
         try:
             async with asyncio.timeout(self.limits.answer_timeout_s):
-                result = await _ask(offer, asked)
+                result = await self._until_cut(_ask(offer, asked))
             turn.units = result.units.total
         except TimeoutError as error:
             raise BackendFailed(
@@ -185,6 +239,27 @@ class PaidCalls:
         signed = await held.finish(cost, evidence)
         more = held.headers(Outcome.EARNED, signed.cost)
         return Reply(200, answer, (JSON, *self._receipt_headers(signed), *more))
+
+    async def _until_cut(self, asking: Awaitable[Result]) -> Result:
+        """Wait for the model, but not beyond the gateway's own end."""
+        waiting = asyncio.current_task()
+        assert waiting is not None
+        drain, cut = self._drain, False
+
+        def stop() -> None:
+            nonlocal cut
+            cut = waiting.cancel()
+
+        drain.watch(waiting, stop)
+        try:
+            return await asking
+        except asyncio.CancelledError:
+            if cut:
+                waiting.uncancel()
+                raise drain.refusal() from None
+            raise
+        finally:
+            drain.forget(waiting)
 
     def _receipt_headers(self, signed: SignedReceipt) -> tuple[tuple[bytes, bytes], ...]:
         terms = self._cashier.terms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,16 @@ from tessera.gateway.asgi import Gateway
 
 __all__ = ["GatewayServer", "GuardedProtocol", "require_free"]
 
+logger = logging.getLogger(__name__)
+
 MAX_HEADER_BYTES: Final = 32 * 1024
 HEADER_TIMEOUT_S: Final = 10.0
 _BACKLOG: Final = 1024
 _WRAPPING: Final = 8
+_NOTICE_S: Final = 2.0
+"""A balancer needs so long to see that a gateway goes, where one looks at all."""
+_CUT_S: Final = 2.0
+"""What is cut off has so long to write its receipt and to take leave."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -118,6 +125,7 @@ class GatewayServer:
         self, gateway: Gateway, *, host: str = "127.0.0.1", port: int = 0, drain_s: float = 10.0
     ) -> None:
         self.gateway = gateway
+        self.drain_s = drain_s
         self._socket = _bound(host, port)
         config = uvicorn.Config(
             gateway,
@@ -130,10 +138,11 @@ class GatewayServer:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         self._server = _Server(config)
         self._task: asyncio.Task[Any] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     @property
     def host(self) -> str:
@@ -156,6 +165,7 @@ class GatewayServer:
     async def start(self) -> None:
         """Begin to answer; returns when the first request would be answered."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._watch = asyncio.create_task(self.gateway.operations.watch())
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait((self._task, listening), return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
@@ -163,12 +173,57 @@ class GatewayServer:
             await self._task
 
     async def stop(self) -> None:
-        """Take no more requests, let those in flight end, close. Twice is once."""
-        self._server.should_exit = True
+        """Take no more requests, let those in flight end, close. Twice is once.
+
+        Where somebody watches `/readyz`, it says no for a moment before connections are refused.
+        Calls in flight have `drain_s` to end; then streams are cut and charged for what was sent,
+        and whatever has no answer yet gets none and costs nothing.
+        """
+        operations = self.gateway.operations
+        operations.drain.begin()
         if self._task is not None:
+            if operations.readiness.watched:
+                await self._hurried(_NOTICE_S)
+            self._server.should_exit = True
+            await self._hurried(self.drain_s, self._task)
+            if not self._task.done():
+                logger.warning("the time to end is over: %d calls are cut", len(self._calls))
+                operations.drain.cut()
+                await asyncio.wait({self._task}, timeout=_CUT_S)
+            await self._abandon()
             await self._task
             self._task = None
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait({self._watch})
+            operations.tell()
+            self._watch = None
         self._socket.close()
+
+    def hurry(self) -> None:
+        """End without waiting for calls in flight; for whoever asks a second time."""
+        self._hurry.set()
+
+    @property
+    def _calls(self) -> set[asyncio.Task[None]]:
+        return self._server.server_state.tasks
+
+    async def _hurried(self, seconds: float, *others: asyncio.Task[Any]) -> None:
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({hurry, *others}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        await asyncio.wait({hurry})
+
+    async def _abandon(self) -> None:
+        self._server.force_exit = True
+        left = [*self._calls]
+        for call in left:
+            call.cancel()
+        if left:
+            # What they hold, they give back; the books are closed behind them.
+            await asyncio.wait(left)
+        for connection in [*self._server.server_state.connections]:
+            connection.transport.abort()
 
     async def wait(self) -> None:
         """Wait until it has stopped."""

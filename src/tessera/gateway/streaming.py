@@ -2,7 +2,8 @@
 
 The voucher is on the disk before the first piece leaves. A consumer who goes away pays for what
 was sent to him; a model that breaks off is paid nothing, and the stream says so; one that still
-writes when its time is over is cut off there, and paid for what was sent. The receipt comes
+writes when its time is over is cut off there, and paid for what was sent; so is one that writes
+when the gateway itself ends. The receipt comes
 behind `[DONE]`, where clients that do not know it have stopped reading.
 """
 
@@ -18,7 +19,8 @@ from tessera.errors import BackendFailed, InvariantViolation, TesseraError
 from tessera.gateway.answers import ChatChunks, event
 from tessera.gateway.catalogue import Offer
 from tessera.gateway.doors import Door
-from tessera.gateway.messages import Headers, Limits
+from tessera.gateway.draining import Drain
+from tessera.gateway.messages import CLOSING, Headers, Limits
 from tessera.gateway.paying import PaymentTerms
 from tessera.payments.header import receipt_json
 from tessera.payments.ledger import Call, Evidence
@@ -45,7 +47,7 @@ _FREE: Final = "the call is not charged"
 
 
 _Drawn = asyncio.Queue[ChatDelta | ChatEnd | Exception | None]
-"""What the model wrote and the consumer has not taken; None: its time was over as it wrote."""
+"""What the model wrote and nobody has taken; None: its time is over, or the gateway's."""
 
 
 class _Gone(Exception):
@@ -64,6 +66,7 @@ async def stream_chat(
     name: str,
     now: int,
     limits: Limits,
+    drain: Drain,
 ) -> None:
     """Answer one streamed chat and charge it.
 
@@ -75,16 +78,18 @@ async def stream_chat(
     chunks = ChatChunks(
         f"{offer.slug}@{offer.version}", name, now, include_usage=asked.include_usage
     )
-    sent = _Sent(door, limits.write_timeout_s, held.headers(Outcome.BEGUN))
+    more = held.headers(Outcome.BEGUN)
+    sent = _Sent(door, limits.write_timeout_s, [*more, CLOSING] if drain.begun else more)
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
     drawn: _Drawn = asyncio.Queue()
     pieces = write_chat_stream(offer.runner, asked.request)
     drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits, turn))
     watch = door.left()
+    drain.watch(drawn, lambda: drawn.put_nowait(None))
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
-            ended = await _pump(drawn, held.call, chunks, sent, watch, asked.request.n)
+            ended = await _pump(drawn, held.call, chunks, sent, watch, asked.request.n, drain)
     except (_Gone, TimeoutError) as error:
         if not sent.begun and isinstance(error, TimeoutError):
             # Nobody is reading yet: it was this machine that stood still.
@@ -94,6 +99,11 @@ async def stream_chat(
         if sent.units is not None:
             await _finish(held, offer, sent, terms, request_hash)
         return
+    except asyncio.CancelledError:
+        # This gateway ends and nobody reads on; what he has, he pays for.
+        if sent.units is not None:
+            await _finish(held, offer, sent, terms, request_hash)
+        raise
     except TesseraError as error:
         await _break_off(sent, error, name)
         return
@@ -103,6 +113,7 @@ async def stream_chat(
         await _break_off(sent, ours, name)
         return
     finally:
+        drain.forget(drawn)
         await _ended(watch)
         await _ended(drawing)
     with suppress(_Gone):
@@ -191,12 +202,15 @@ async def _pump(
     sent: _Sent,
     watch: asyncio.Future[None],
     texts: int,
+    drain: Drain,
 ) -> ChatEnd:
     while True:
         piece = await _next(drawn, watch)
         if isinstance(piece, Exception):
             raise piece
         if piece is None:
+            if not sent.begun:
+                raise drain.refusal()
             cut: list[Finish] = ["length"] * (texts - 1)
             return ChatEnd("length", sent.units or Units(), tuple(cut))
         if not sent.begun:

@@ -123,16 +123,26 @@ class Tender(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """A reserved call, with the tender that reserved it."""
+    """A reserved call, with the tender that reserved it.
+
+    Attributes
+    ----------
+    tender, call
+        Who reserved what.
+    signed
+        Its receipt, when it was charged.
+    """
 
     tender: Tender
     call: Call
+    signed: SignedReceipt | None = None
 
     async def finish(self, cost: int, evidence: Evidence) -> SignedReceipt:
         """As `Tender.finish`."""
-        return await self.tender.finish(self.call, cost, evidence)
+        self.signed = await self.tender.finish(self.call, cost, evidence)
+        return self.signed
 
     def fail(self) -> None:
         """As `Tender.fail`."""

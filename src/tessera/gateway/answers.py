@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tessera.gateway.responses import ResponseEvents, response_of
 from tessera.serving.bodies import Asked
 from tessera.serving.runner import (
     FLAGGED_FROM,
@@ -22,7 +23,7 @@ from tessera.serving.runner import (
     Units,
 )
 
-__all__ = ["ChatChunks", "whole_answer"]
+__all__ = ["ChatChunks", "Events", "event", "events_of", "whole_answer"]
 
 Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
 
@@ -53,6 +54,8 @@ def whole_answer(asked: Asked, result: Result, *, model: str, name: str, now: in
     match result:
         case EmbeddingsResult():
             shown = _embeddings(result, model, base64_wanted=asked.base64)
+        case ChatResult() if asked.response is not None:
+            shown = response_of(asked.response, result, model=model, name=name, now=now)
         case ChatResult():
             shown = _completion(result, model, name, now)
         case PredictResult():
@@ -207,6 +210,16 @@ class ChatChunks:
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return event({**self._frame, "choices": [choice]})
+
+
+Events = ChatChunks | ResponseEvents
+
+
+def events_of(asked: Asked, *, model: str, name: str, now: int) -> Events:
+    """Return what writes a stream as it was asked for."""
+    if asked.response is not None:
+        return ResponseEvents(asked.response, model, name, now)
+    return ChatChunks(model, name, now, include_usage=asked.include_usage)
 
 
 def event(value: object) -> bytes:

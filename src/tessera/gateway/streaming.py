@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from tessera.errors import BackendFailed, InvariantViolation, TesseraError
-from tessera.gateway.answers import ChatChunks, event
+from tessera.gateway.answers import Events, event, events_of
 from tessera.gateway.catalogue import Offer
 from tessera.gateway.doors import Door
 from tessera.gateway.draining import Drain
@@ -75,9 +75,7 @@ async def stream_chat(
     TesseraError
         Before anything was sent. Afterwards a failure is the stream's last event.
     """
-    chunks = ChatChunks(
-        f"{offer.slug}@{offer.version}", name, now, include_usage=asked.include_usage
-    )
+    chunks = events_of(asked, model=f"{offer.slug}@{offer.version}", name=name, now=now)
     more = held.headers(Outcome.BEGUN)
     sent = _Sent(door, limits.write_timeout_s, [*more, CLOSING] if drain.begun else more)
     if not isinstance(asked.request, ChatRequest):
@@ -124,14 +122,14 @@ async def stream_chat(
     sent.units = ended.units
     # Charged before the consumer is told that it is over; the hash includes what is about to be
     # said, so that he can compute it.
-    sent.hash.feed(ChatChunks.DONE)
+    sent.hash.feed(chunks.DONE)
     try:
         receipt = await _finish(held, offer, sent, terms, request_hash)
     except TesseraError as error:
         await _break_off(sent, error, name)
         return
     with suppress(_Gone):
-        await sent.end(ChatChunks.DONE + receipt_event(receipt))
+        await sent.end(chunks.DONE + receipt_event(receipt))
 
 
 class _Sent:
@@ -198,7 +196,7 @@ async def _draw(
 async def _pump(
     drawn: _Drawn,
     call: Call,
-    chunks: ChatChunks,
+    chunks: Events,
     sent: _Sent,
     watch: asyncio.Future[None],
     texts: int,

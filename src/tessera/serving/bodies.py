@@ -16,6 +16,7 @@ import msgspec
 
 from tessera.errors import InputError, TooLarge, Unprocessable
 from tessera.serving.metering import most
+from tessera.serving.responses import ResponsesBody, chat_of
 from tessera.serving.runner import (
     Cell,
     ChatRequest,
@@ -39,9 +40,12 @@ _MAX_PENALTY: Final = 2.0
 _MAX_TEMPERATURE: Final = 2.0
 _MAX_INTEGER: Final = 2**63 - 1
 
+RESPONSES_PATH: Final = "/v1/responses"
+
 PAID_PATHS: Final = {
     "/v1/embeddings": Task.EMBEDDINGS,
     "/v1/chat/completions": Task.CHAT,
+    RESPONSES_PATH: Task.CHAT,
     "/v1/moderations": Task.MODERATION,
     "/v1/classify": Task.CLASSIFICATION,
     "/v1/predict": Task.PREDICT,
@@ -102,6 +106,8 @@ class Asked(msgspec.Struct, frozen=True):
         CHAT: answer piece by piece, and with a last piece that counts units.
     base64
         EMBEDDINGS: vectors as base64 of little-endian float32.
+    response
+        CHAT: what was asked, where it was asked as a response and is answered as one.
     """
 
     model: str
@@ -110,6 +116,7 @@ class Asked(msgspec.Struct, frozen=True):
     stream: bool = False
     include_usage: bool = False
     base64: bool = False
+    response: ResponsesBody | None = None
 
     @property
     def most(self) -> Units:
@@ -186,6 +193,7 @@ class _Rows(msgspec.Struct):
 _named = msgspec.json.Decoder(_Named)
 _embeddings = msgspec.json.Decoder(_Embeddings)
 _chat = msgspec.json.Decoder(_Chat)
+_responses = msgspec.json.Decoder(ResponsesBody)
 _texts_body = msgspec.json.Decoder(_Texts)
 _rows = msgspec.json.Decoder(_Rows)
 
@@ -223,6 +231,10 @@ def read_body(path: str, body: bytes, limits: TokenLimits) -> Asked:
     TooLarge
         Too many texts or rows.
     """
+    if path == RESPONSES_PATH:
+        response = _decoded(_responses, body)
+        chat = _decoded(_chat, bytes(_raw(chat_of(response))))
+        return msgspec.structs.replace(_read_chat(chat, limits), response=response)
     match PAID_PATHS[path]:
         case Task.EMBEDDINGS:
             return _read_embeddings(_decoded(_embeddings, body))
@@ -374,7 +386,11 @@ def _needed(turn: _Turn, name: str) -> str:
 
 
 def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
+    try:
+        return msgspec.Raw(msgspec.json.encode(value))
+    except UnicodeEncodeError as error:
+        # Half of a surrogate pair, which JSON can escape and no encoding of Unicode can carry.
+        raise Unprocessable("request", found=str(error), wanted="Unicode text") from error
 
 
 def _content(turn: _Turn) -> str:

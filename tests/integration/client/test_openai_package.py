@@ -182,3 +182,19 @@ async def test_tables_and_classifiers_have_calls_of_their_own(stand: Stand) -> N
     assert await asyncio.to_thread(client.predict, "parrot", [[1, 2.5]]) == [{"cells": 2}]
     (row,) = await asyncio.to_thread(client.classify, "parrot", "LOUD")
     assert row["label"] == "loud"
+
+
+async def test_responses_are_paid_whole_and_streamed(stand: Stand) -> None:
+    client = await stand.client()
+
+    def use() -> tuple[str, str]:
+        with client.openai() as ai:
+            whole = ai.responses.create(model="parrot", input="polly wants a cracker")
+            stream = ai.responses.create(model="parrot", input="polly wants a cracker", stream=True)
+            events = list(stream)
+        assert events[-1].type == "response.completed"
+        return whole.output_text, events[-1].response.output_text
+
+    assert await asyncio.to_thread(use) == ("polly wants a cracker ",) * 2
+    assert client.spent == 2 * CHAT_COST
+    assert len(client.receipts) == 2

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
+from tests.integration.upstream import Upstream, running_upstream
 from tests.unit.payments.conftest import (
     CONSUMER,
     DOMAIN,
@@ -49,6 +51,7 @@ from tessera.serving.runner import (
     Task,
     Units,
 )
+from tessera.serving.runners.upstream import UpstreamRunner
 from tessera.spec.prices import Price
 from tessera.spec.signatures import keccak
 from tessera.spec.vouchers import call_digest
@@ -246,4 +249,28 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         made = Shop(server, books, parrot, http, limits)
         yield made
     await made.server.stop()
+    await books.ledger.close()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with running_upstream() as behaviour:
+        yield behaviour
+
+
+@pytest.fixture
+async def client(tmp_path: Path, upstream: Upstream) -> AsyncIterator[openai.AsyncOpenAI]:
+    books = Books(tmp_path / "books.db", WrittenChain(), Clock())
+    await books.reopen()
+    tiny = UpstreamRunner("tiny", upstream.url, "tiny", frozenset({Task.CHAT}))
+    models = [offer("tiny", 9, tiny, Price()), offer("parrot", 7, Parrot(), Price())]
+    gateway = Gateway(ListedModels(models), Cashier(books.ledger, TERMS), books.clock)
+    server = GatewayServer(gateway, drain_s=1)
+    await server.start()
+    async with openai.AsyncOpenAI(
+        base_url=f"{server.url}/v1", api_key="none", max_retries=0
+    ) as made:
+        yield made
+    await server.stop()
+    await tiny.close()
     await books.ledger.close()

@@ -3,50 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.integration.gateway.conftest import TERMS, Clock, Parrot, offer
-from tests.integration.upstream import LOGPROBS, TOOL_CALL, Upstream, running_upstream
-from tests.unit.payments.conftest import Books, WrittenChain
-
-from tessera.gateway.asgi import Gateway
-from tessera.gateway.catalogue import ListedModels
-from tessera.gateway.paying import Cashier
-from tessera.gateway.server import GatewayServer
-from tessera.serving.runner import Task
-from tessera.serving.runners.upstream import UpstreamRunner
-from tessera.spec.prices import Price
+from tests.integration.upstream import LOGPROBS, TOOL_CALL, Upstream
 
 SAY = [{"role": "user", "content": "How is the weather in Bonn?"}]
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with running_upstream() as behaviour:
-        yield behaviour
-
-
-@pytest.fixture
-async def client(tmp_path: Path, upstream: Upstream) -> AsyncIterator[openai.AsyncOpenAI]:
-    books = Books(tmp_path / "books.db", WrittenChain(), Clock())
-    await books.reopen()
-    tiny = UpstreamRunner("tiny", upstream.url, "tiny", frozenset({Task.CHAT}))
-    models = [offer("tiny", 9, tiny, Price()), offer("parrot", 7, Parrot(), Price())]
-    gateway = Gateway(ListedModels(models), Cashier(books.ledger, TERMS), books.clock)
-    server = GatewayServer(gateway, drain_s=1)
-    await server.start()
-    async with openai.AsyncOpenAI(
-        base_url=f"{server.url}/v1", api_key="none", max_retries=0
-    ) as made:
-        yield made
-    await server.stop()
-    await tiny.close()
-    await books.ledger.close()
 
 
 async def test_a_tool_is_called_and_its_answer_goes_back(

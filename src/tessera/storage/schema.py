@@ -285,23 +285,17 @@ claims = Table(
     Column("time", Long, nullable=False),
 )
 
-# Virtual keys: the hash of the secret, never the secret; `address` signs for the channel.
+# API keys: what their channel's payer rules about them, as he signed it. `bases` is what each asset
+# had been charged when the period began. No secret is kept: whose key it is, the chain knows.
 keys = Table(
     "keys",
     METADATA,
-    Column("id", String(16), primary_key=True),
-    Column("secret_hash", LargeBinary, nullable=False),
-    Column("address", LargeBinary, nullable=False),
-    Column("channel", ExactInteger, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("budget", ExactInteger, nullable=True),
-    Column("period", String(8), nullable=False),
+    Column("channel", ExactInteger, primary_key=True),
+    Column("rules", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
     Column("period_start", Long, nullable=False),
-    Column("spent", ExactInteger, nullable=False),
-    Column("models", Text, nullable=False),
-    Column("rate", Integer, nullable=True),
-    Column("created_at", Long, nullable=False),
-    Column("revoked_at", Long, nullable=True),
+    Column("bases", Text, nullable=False),
+    Column("changed_at", Long, nullable=False),
 )
 
 # Gateways that share these books; each holds the advisory lock of its number while it lives.
@@ -330,6 +324,5 @@ Index(None, receipts.c.channel, receipts.c.call)
 # For the latest receipt of a line: the proof of what it was charged.
 Index(None, receipts.c.channel, receipts.c.asset, receipts.c.terms, receipts.c.charged)
 Index(None, settlements.c.settled_at)
-Index(None, keys.c.channel)
 Index(None, claims.c.state)
 Index(None, open_calls.c.gateway)

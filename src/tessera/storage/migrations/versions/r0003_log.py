@@ -115,20 +115,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "keys",
-        sa.Column("id", sa.String(16), nullable=False),
-        sa.Column("secret_hash", sa.LargeBinary, nullable=False),
-        sa.Column("address", sa.LargeBinary, nullable=False),
         sa.Column("channel", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("budget", sa.Text, nullable=True),
-        sa.Column("period", sa.String(8), nullable=False),
+        sa.Column("rules", sa.LargeBinary, nullable=False),
+        sa.Column("signature", sa.LargeBinary, nullable=False),
         sa.Column("period_start", LONG, nullable=False),
-        sa.Column("spent", sa.Text, nullable=False),
-        sa.Column("models", sa.Text, nullable=False),
-        sa.Column("rate", sa.Integer, nullable=True),
-        sa.Column("created_at", LONG, nullable=False),
-        sa.Column("revoked_at", LONG, nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_keys"),
+        sa.Column("bases", sa.Text, nullable=False),
+        sa.Column("changed_at", LONG, nullable=False),
+        sa.PrimaryKeyConstraint("channel", name="pk_keys"),
     )
     op.create_table(
         "gateways",
@@ -147,6 +140,5 @@ def upgrade() -> None:
         sa.Column("key", sa.String(16), nullable=True),
         sa.PrimaryKeyConstraint("channel", "call", name="pk_open_calls"),
     )
-    op.create_index("ix_keys_channel", "keys", ["channel"])
     op.create_index("ix_claims_state", "claims", ["state"])
     op.create_index("ix_open_calls_gateway", "open_calls", ["gateway"])

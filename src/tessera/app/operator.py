@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
@@ -116,7 +117,7 @@ class Operator:
         self.chain_seen_at = time.monotonic()
         self.chain_ahead_s: float | None = None
         self._compared_at = -_COMPARE_CLOCKS_S
-        self._try_again_at = 0.0
+        self._try_again_at = -math.inf
         self._seen: tuple[AssetRecord, ...] = ()
         self._refreshing = asyncio.Lock()
         self._runners: dict[tuple[int, int], tuple[Runner, int]] = {}
@@ -166,7 +167,7 @@ class Operator:
         await directory.refresh()
         # What is new to us: others use this directory too, and the news may have come to them.
         records = tuple(directory)
-        now = self.world.clock()
+        now = time.monotonic()
         if records == self._seen and not (self.refused and now >= self._try_again_at):
             return
         self._try_again_at = now + _TRY_AGAIN_S
@@ -361,7 +362,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     settler = Settler(
         ledger,
         chain,
-        world.clock,
+        time.monotonic,
         every_s=config.settle_every_s,
         at_risk=config.settle_at_risk_units,
         watch_s=_fresh_s(world),

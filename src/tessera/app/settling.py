@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ async def settle_from_books(world: World) -> SettlementReport:
         settler = Settler(
             _NotOnChain(books, world, sender.address),
             chain,
-            world.clock,
+            time.monotonic,
             every_s=config.settle_every_s,
             at_risk=config.settle_at_risk_units,
         )

@@ -8,12 +8,14 @@ the need of its line with the new call counted in.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from tessera.errors import Closed, NotAllowed, PaymentRequired
 from tessera.payments.ports import ChannelView
 from tessera.spec.signatures import Address
 from tessera.spec.vouchers import SignedVoucher, TillKey
+from tessera.storage.batches import Written
 
 __all__ = ["Account", "LineBook"]
 
@@ -62,7 +64,7 @@ class Account:
     chain
         What the chain said, without lines; None until it was asked.
     read_at
-        When that was, unix seconds.
+        When that was, by the steady clock.
     voucher
         The best one accepted.
     lines
@@ -71,8 +73,10 @@ class Account:
         Whether a commit failed, so that this memory is ahead of the database.
     unsaved
         Whether the chain was read since the database was told.
+    unwritten
+        Whether the voucher was not put into the log yet.
     written
-        Done when the latest voucher is on the disk.
+        Done when what was last put into the log before an answer is on the disk.
     call_key
         Who signs for the channel, and the key of the codes over his requests.
     reading
@@ -81,12 +85,13 @@ class Account:
 
     number: int
     chain: ChannelView | None = None
-    read_at: float = 0.0
+    read_at: float = -math.inf
     voucher: SignedVoucher | None = None
     lines: dict[TillKey, LineBook] = field(default_factory=dict)
     stale: bool = False
     unsaved: bool = False
-    written: asyncio.Future[None] | None = None
+    unwritten: bool = False
+    written: asyncio.Future[Written] | None = None
     call_key: tuple[Address, bytes] | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -106,6 +111,13 @@ class Account:
         book = self.lines.get(key)
         needs[key] = (book.need if book else 0) + maximum
         return needs
+
+    def charges(self, key: TillKey, cost: int) -> dict[TillKey, int]:
+        """Return what the chain does not have of each line, as a total, with one more charge."""
+        charges = {at: line.charged for at, line in self.lines.items() if line.due > 0}
+        book = self.lines.get(key)
+        charges[key] = (book.charged if book else 0) + cost
+        return charges
 
     def choose(self, offered: SignedVoucher, needs: dict[TillKey, int]) -> SignedVoucher | None:
         """Decide which voucher to hold on to.
@@ -145,12 +157,13 @@ class Account:
     def take_books(self, kept: Account) -> None:
         """Go back to what the database has; calls in flight stay in flight."""
         self.chain, self.voucher, self.written = kept.chain, kept.voucher, None
+        self.unwritten = False
         for key in self.lines.keys() | kept.lines.keys():
             line = self.lines.setdefault(key, LineBook())
             known = kept.lines.get(key) or LineBook()
             line.charged, line.settled = known.charged, known.settled
             line.cap, line.expires = known.cap, known.expires
-        self.read_at, self.stale = 0.0, False
+        self.read_at, self.stale = -math.inf, False
 
     def check_open(self) -> ChannelView:
         """Refuse a channel that is not there or whose payer wants his money back."""

@@ -1,22 +1,31 @@
-"""An operator's books in the database: rows in, rows out."""
+"""An operator's books in the database: rows in, rows out, and the log copied into rows.
+
+Accepted vouchers and answered calls are entries of the log (`payments.entries`); `fold` copies
+what a search needs of them into tables. What happens rarely is written as rows at once, in the
+transaction of its batch. Receipts of books that are older than the log are rows as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Row, Table, func, select, text
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from tessera.errors import DataError, WrongChain
+from tessera.payments import entries
 from tessera.payments.account import Account, LineBook
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ports import ChannelView, OrderProof, SettleResult
 from tessera.spec.signatures import Address, Domain, address_text
 from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher
 from tessera.storage import schema
+from tessera.storage.batches import Seal
 
 if TYPE_CHECKING:
     from tessera.payments.rights import SignedUse
@@ -27,11 +36,14 @@ __all__ = [
     "OPEN",
     "Change",
     "KeptOrder",
+    "LogWriter",
     "channel_change",
     "claim_domain",
+    "fold",
     "line_change",
     "load_account",
     "load_answered",
+    "load_costs",
     "load_latest_receipts",
     "load_order",
     "load_proofs",
@@ -40,11 +52,9 @@ __all__ = [
     "load_unsettled",
     "order_change",
     "proof_change",
-    "receipt_change",
     "settlement_change",
     "unsettled_channels",
     "use_change",
-    "voucher_change",
     "write_changes",
 ]
 
@@ -58,45 +68,146 @@ _TO_PROVE: Final = 0
 Change = tuple[Table, dict[str, Any]]
 """A row to insert, or to put in place of the one with the same key."""
 
-_ORDER = (
-    schema.channels,
-    schema.vouchers,
-    schema.lines,
-    schema.receipts,
-    schema.settlements,
-    schema.order_uses,
-    schema.orders,
-)
-# A receipt is never replaced. The same id is the same receipt: two free calls in one second.
-_APPEND_ONLY = frozenset({schema.receipts.name})
 
+class LogWriter:
+    """What the log of an operator's books leaves to who knows the books.
 
-def _statements() -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for table in _ORDER:
-        statement = insert(table)
-        if table.name in _APPEND_ONLY:
-            statement = statement.on_conflict_do_nothing()
-        else:
-            keys = [column.name for column in table.primary_key]
-            others = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
-            statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
-        made[table.name] = statement
-    return made
+    Parameters
+    ----------
+    seal
+        Vouches for the receipts of a batch.
+    """
 
+    def __init__(self, seal: Callable[[Sequence[bytes]], Seal]) -> None:
+        self._seal = seal
 
-_STATEMENTS = _statements()
+    def write(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Write rows inside a batch's transaction."""
+        write_changes(connection, changes)
+
+    def seal(self, leaves: Sequence[bytes]) -> Seal:
+        """Vouch for receipts."""
+        return self._seal(leaves)
+
+    def fold(self, connection: Connection, most: int) -> int:
+        """Copy entries into the tables that are searched."""
+        return fold(connection, most)
 
 
 def write_changes(connection: Connection, changes: Sequence[Change]) -> None:
-    """Write a batch; of several states of one row only the last is written."""
-    rows: dict[str, dict[object, dict[str, Any]]] = {table.name: {} for table in _ORDER}
+    """Write a batch of rows; of several states of one row only the last is written."""
+    rows: dict[str, dict[object, dict[str, Any]]] = {}
     for table, row in changes:
         key = tuple(row[column.name] for column in table.primary_key)
-        rows[table.name][key] = row
-    for table in _ORDER:
-        if rows[table.name]:
-            connection.execute(_STATEMENTS[table.name], list(rows[table.name].values()))
+        rows.setdefault(table.name, {})[key] = row
+    for name, found in rows.items():
+        connection.execute(_upsert(name), list(found.values()))
+
+
+@functools.cache
+def _upsert(name: str) -> Insert:
+    table = schema.METADATA.tables[name]
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    others = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=others)
+
+
+_CHECKPOINT: Final = (
+    "INSERT INTO checkpoint (id, n) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET n = excluded.n"
+)
+_FOLD_VOUCHER: Final = (
+    "INSERT INTO vouchers (channel, lines, signature, accepted_at) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (channel) DO UPDATE SET lines = excluded.lines, "
+    "signature = excluded.signature, accepted_at = excluded.accepted_at"
+)
+# Digits of the same number of places are in the order of their numbers.
+_FOLD_LINE: Final = (
+    "INSERT INTO lines (channel, asset, terms, charged, settled, cap, expires) "
+    "VALUES (?, ?, ?, ?, '0', '0', 0) "
+    "ON CONFLICT (channel, asset, terms) DO UPDATE SET charged = excluded.charged "
+    "WHERE (length(excluded.charged), excluded.charged) > (length(charged), charged)"
+)
+_FOLD_LINE_PLACE: Final = (
+    "INSERT OR REPLACE INTO line_places (channel, asset, terms, batch, place) "
+    "VALUES (?, ?, ?, ?, ?)"
+)
+_FOLD_RECEIPT: Final = "INSERT OR REPLACE INTO receipt_places (id, batch, place) VALUES (?, ?, ?)"
+_FOLD_CALL: Final = "INSERT OR REPLACE INTO call_places (call, batch, place) VALUES (?, ?, ?)"
+
+
+def fold(connection: Connection, most: int) -> int:
+    """Copy entries of the log that were not copied yet into the tables that are searched.
+
+    Whoever does it, and however often, comes to the same: it begins behind the checkpoint and
+    moves it in the same transaction.
+
+    Parameters
+    ----------
+    most
+        It ends behind the batch that brings it to so many.
+
+    Returns
+    -------
+    int
+        How many entries were copied.
+
+    Raises
+    ------
+    DataError
+        An entry cannot be read.
+    """
+    at = schema.batches.c
+    done = connection.execute(select(schema.checkpoint.c.n)).scalar_one_or_none() or 0
+    vouchers: dict[int, tuple[object, ...]] = {}
+    charged: dict[tuple[int, bytes, int], tuple[bytes, int, int]] = {}
+    receipts: list[tuple[bytes, int, int]] = []
+    calls: list[tuple[bytes, int, int]] = []
+    copied = 0
+    query = select(at.n, at.body).where(at.n > done).order_by(at.n)
+    result = connection.execute(query)
+    for n, body in result:
+        for place, entry in enumerate(entries.read_batch(body)):
+            copied += 1
+            if isinstance(entry, entries.VoucherEntry):
+                vouchers[entry.channel] = _voucher_row(entry)
+                continue
+            receipts.append((entry.id, n, place))
+            calls.append((entries.call_key(entry.channel, entry.call), n, place))
+            if entry.channel:
+                charged[entry.channel, entry.asset, entry.terms] = (entry.charged, n, place)
+        done = n
+        if copied >= most:
+            break
+    result.close()
+    if not copied:
+        return 0
+    # In the order of their keys, which is the order in which the tables keep them.
+    receipts.sort()
+    calls.sort()
+    lines = [
+        ((str(channel), str(int.from_bytes(asset)), terms), *state)
+        for (channel, asset, terms), state in charged.items()
+    ]
+    for statement, rows in (
+        (_FOLD_VOUCHER, list(vouchers.values())),
+        (_FOLD_LINE, [(*key, str(int.from_bytes(total))) for key, total, *_ in lines]),
+        (_FOLD_LINE_PLACE, [(*key, n, place) for key, _, n, place in lines]),
+        (_FOLD_RECEIPT, receipts),
+        (_FOLD_CALL, calls),
+        (_CHECKPOINT, [(done,)]),
+    ):
+        if rows:
+            connection.exec_driver_sql(statement, rows)
+    return copied
+
+
+def _voucher_row(entry: entries.VoucherEntry) -> tuple[object, ...]:
+    lines = [
+        (str(int.from_bytes(asset)), terms, str(int.from_bytes(maximum)))
+        for asset, terms, maximum in entry.lines
+    ]
+    return str(entry.channel), msgspec.json.encode(lines).decode(), entry.signature, entry.at
 
 
 def channel_change(channel: int, view: ChannelView) -> Change:
@@ -111,17 +222,6 @@ def channel_change(channel: int, view: ChannelView) -> Change:
     }
 
 
-def voucher_change(signed: SignedVoucher, now: int) -> Change:
-    """Remember the voucher that a channel's calls are answered on."""
-    lines = [(str(line.asset), line.terms, str(line.maximum)) for line in signed.voucher.lines]
-    return schema.vouchers, {
-        "channel": signed.voucher.channel,
-        "lines": msgspec.json.encode(lines).decode(),
-        "signature": signed.signature,
-        "accepted_at": now,
-    }
-
-
 def line_change(channel: int, key: TillKey, line: LineBook) -> Change:
     """Remember what a line was charged and how much of it is settled."""
     return schema.lines, {
@@ -132,27 +232,6 @@ def line_change(channel: int, key: TillKey, line: LineBook) -> Change:
         "settled": line.settled,
         "cap": line.cap,
         "expires": line.expires,
-    }
-
-
-def receipt_change(name: str, signed: SignedReceipt) -> Change:
-    """Remember a receipt for ever."""
-    receipt = signed.receipt
-    return schema.receipts, {
-        "id": name,
-        "channel": receipt.channel,
-        "call": signed.call,
-        "asset": receipt.asset,
-        "version": receipt.version,
-        "terms": receipt.terms,
-        "charged": receipt.charged,
-        "cost": signed.cost,
-        "request": receipt.request,
-        "response": receipt.response,
-        "units": receipt.units,
-        "time": receipt.time,
-        "identity": receipt.identity,
-        "signature": signed.signature,
     }
 
 
@@ -194,18 +273,6 @@ def claim_domain(connection: Connection, domain: Domain, operator: Address) -> N
             f"operator {address_text(operator)}",
             next_step="use the data folder that belongs to this chain, or a new one",
         )
-
-
-def load_answered(connection: Connection, most: int) -> list[tuple[int, str]]:
-    """Return (channel, name) of the latest calls that channels paid for, oldest first."""
-    receipts = schema.receipts.c
-    found = connection.execute(
-        select(receipts.channel, receipts.call)
-        .where(receipts.channel != 0)
-        .order_by(text("rowid DESC"))
-        .limit(most)
-    )
-    return [(row.channel, row.call) for row in found][::-1]
 
 
 def load_account(connection: Connection, channel: int) -> Account:
@@ -255,18 +322,30 @@ def load_unsettled(
 
 def load_receipt(connection: Connection, name: str) -> SignedReceipt | None:
     """Read one receipt by its id."""
-    return _receipt(
-        connection.execute(select(schema.receipts).where(schema.receipts.c.id == name)).all()
-    )
+    wanted = bytes.fromhex(name)
+    at = schema.receipt_places.c
+    place = connection.execute(
+        select(at.batch, at.place).where(at.id == wanted[: entries.ID_BYTES])
+    ).one_or_none()
+    if place is not None:
+        return _in_log(connection, place.batch, place.place)
+    old = schema.receipts
+    return _receipt(connection.execute(select(old).where(old.c.id == name)).all())
 
 
 def load_receipt_of_call(connection: Connection, channel: int, call: str) -> SignedReceipt | None:
     """Read the receipt of the call that a consumer named so; the latest, if he named two so."""
+    at = schema.call_places.c
+    key = entries.call_key(channel, bytes.fromhex(call))
+    place = connection.execute(select(at.batch, at.place).where(at.call == key)).one_or_none()
+    if place is not None:
+        return _in_log(connection, place.batch, place.place)
+    old = schema.receipts
     return _receipt(
         connection.execute(
-            select(schema.receipts)
-            .where(schema.receipts.c.channel == channel, schema.receipts.c.call == call)
-            .order_by(schema.receipts.c.time.desc())
+            select(old)
+            .where(old.c.channel == channel, old.c.call == call)
+            .order_by(old.c.time.desc())
             .limit(1)
         ).all()
     )
@@ -274,23 +353,75 @@ def load_receipt_of_call(connection: Connection, channel: int, call: str) -> Sig
 
 def load_latest_receipts(connection: Connection, channel: int) -> list[SignedReceipt]:
     """Read of each line the receipt whose charge is what the line was charged."""
-    line, receipt = schema.lines.c, schema.receipts.c
+    line, at, receipt = schema.lines.c, schema.line_places.c, schema.receipts.c
     found: list[SignedReceipt] = []
     for row in connection.execute(select(schema.lines).where(line.channel == channel)).all():
-        query = (
-            select(schema.receipts)
-            .where(
-                receipt.channel == channel,
-                receipt.asset == row.asset,
-                receipt.terms == row.terms,
-                receipt.charged == row.charged,
+        place = connection.execute(
+            select(at.batch, at.place).where(
+                at.channel == channel, at.asset == row.asset, at.terms == row.terms
             )
-            .limit(1)
-        )
-        latest = _receipt(connection.execute(query).all())
-        if latest is not None:
+        ).one_or_none()
+        if place is None:
+            query = (
+                select(schema.receipts)
+                .where(
+                    receipt.channel == channel,
+                    receipt.asset == row.asset,
+                    receipt.terms == row.terms,
+                    receipt.charged == row.charged,
+                )
+                .limit(1)
+            )
+            latest = _receipt(connection.execute(query).all())
+        else:
+            latest = _in_log(connection, place.batch, place.place)
+        # What the chain has and these books do not was charged by books that are lost.
+        if latest is not None and latest.receipt.charged == row.charged:
             found.append(latest)
     return found
+
+
+def load_costs(connection: Connection) -> dict[int, int]:
+    """Return what all calls of each channel cost together, from every receipt that is kept.
+
+    It is what the channel's lines were charged: a check for whoever doubts the books.
+    """
+    costs: Counter[int] = Counter()
+    for channel, cost in connection.execute(
+        select(schema.receipts.c.channel, schema.receipts.c.cost)
+    ):
+        costs[channel] += cost
+    for body in connection.execute(select(schema.batches.c.body)).scalars():
+        for entry in entries.read_batch(body):
+            if isinstance(entry, entries.ChargeEntry):
+                costs[entry.channel] += int.from_bytes(entry.cost)
+    return dict(costs)
+
+
+def load_answered(connection: Connection, most: int) -> list[tuple[int, str]]:
+    """Return (channel, name) of the latest calls that channels paid for, oldest first."""
+    found: list[tuple[int, str]] = []
+    query = select(schema.batches.c.body).order_by(schema.batches.c.n.desc())
+    for body in connection.execute(query).scalars():
+        batch = entries.read_batch(body)
+        found += [(entry.channel, entry.call.hex()) for entry in reversed(batch) if entry.channel]
+        if len(found) >= most:
+            return found[:most][::-1]
+    old = schema.receipts.c
+    rows = connection.execute(
+        select(old.channel, old.call)
+        .where(old.channel != 0)
+        .order_by(text("rowid DESC"))
+        .limit(most - len(found))
+    )
+    found += [(row.channel, row.call) for row in rows]
+    return found[::-1]
+
+
+def _in_log(connection: Connection, batch: int, place: int) -> SignedReceipt:
+    at = schema.batches.c
+    row = connection.execute(select(at.body, at.signature).where(at.n == batch)).one()
+    return entries.signed_receipt(entries.read_batch(row.body), place, row.signature)
 
 
 def _receipt(rows: Iterable[Row[Any]]) -> SignedReceipt | None:

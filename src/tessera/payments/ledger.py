@@ -2,13 +2,14 @@
 
 Memory decides, the disk remembers. A voucher is on the disk before the first byte of an answer
 leaves, a charge and its receipt before the last; so a process killed at any moment has lost no
-voucher that it answered on and no receipt that anybody holds. Amounts in flight are only in
-memory: a call that dies with the process costs nothing.
+voucher that it answered on and no receipt that anybody holds. An answer in one piece brings both
+at once. Amounts in flight are only in memory: a call that dies with the process costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from tessera.errors import (
     PaymentRequired,
     SignatureRejected,
 )
-from tessera.payments import books
+from tessera.payments import books, entries
 from tessera.payments.account import Account, LineBook
 from tessera.payments.callers import CALLS_REMEMBERED, Callers, SignedRequest
 from tessera.payments.header import SignedReceipt
@@ -41,10 +42,11 @@ from tessera.payments.ports import (
     TypedSigner,
 )
 from tessera.payments.rights import HONOUR_ALL, OrderCall, OrderRules, Rights, SignedUse
+from tessera.payments.times import Times
 from tessera.spec.signatures import Address, Domain, address_text, recover
-from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_id, voucher_digest
-from tessera.storage.commit import GroupCommit
-from tessera.storage.engine import open_database
+from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_digest, voucher_digest
+from tessera.storage.batches import BatchLog, Seal, Written
+from tessera.storage.engine import open_database, storage_errors
 from tessera.storage.lock import FileLock
 
 __all__ = ["FREE_CHANNEL", "Call", "Claim", "Evidence", "Ledger", "Quote"]
@@ -56,6 +58,7 @@ _READS_AT_ONCE: Final = 8
 _READS_WAITING: Final = 256
 # A deposit that arrived after the last read is looked for at most so often per channel.
 _LOOK_AGAIN_S: Final = 0.5
+_FOLDED_AT_ONCE: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +104,20 @@ class Call:
         Who pays; None for a free call, and for one that an order covers.
     durable
         Done when its voucher, or its use of an order, is on the disk; None where that was so
-        already, or need not be yet.
+        already, or need not be before the answer is whole.
     order
         What covers it in place of a voucher.
+    voucher
+        What it was accepted on; None where something else covers it.
     """
 
     quote: Quote
     id: str
     account: Account | None
-    durable: asyncio.Future[None] | None = None
+    durable: asyncio.Future[Written] | None = None
     ended: bool = False
     order: OrderCall | None = None
+    voucher: SignedVoucher | None = None
 
     @property
     def channel(self) -> int:
@@ -149,7 +155,9 @@ class Ledger:
     chain
         Reads channels.
     clock
-        Unix seconds; stands in receipts.
+        Unix seconds; stands in receipts. Somebody may set it at any time.
+    steady
+        Seconds that nobody sets, to tell how old something is.
     knows
         Whether an (asset, terms) is or was ever served here; a voucher with any other line is
         refused, as each such line would make every settlement dearer.
@@ -178,19 +186,20 @@ class Ledger:
         orders: OrdersChain | None = None,
         order_rules: OrderRules = HONOUR_ALL,
         answered: Sequence[tuple[int, str]] = (),
+        steady: Clock = time.monotonic,
     ) -> None:
         self.domain = domain
         self.operator: Address = signer.address
         self._engine = engine
         self._signer = signer
         self._chain = chain
-        self._clock = clock
+        self.times = Times(clock, steady)
         self._knows = knows
         self._refresh_s = refresh_s
         self._margin_s = margin_s
         self._accounts: dict[int, Account] = {}
-        self._commit: GroupCommit[books.Change] = GroupCommit(
-            engine, books.write_changes, self._distrust_memory
+        self._log: BatchLog[books.Change] = BatchLog(
+            engine, books.LogWriter(self._seal), self._distrust_memory
         )
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
@@ -200,9 +209,9 @@ class Ledger:
         self.rights: Rights | None = None
         if orders is not None:
             self.rights = Rights(
-                self._commit,
+                self._log,
                 orders,
-                clock,
+                self.times,
                 chain_id=domain.chain_id,
                 refresh_s=refresh_s,
                 late_s=margin_s,
@@ -223,6 +232,7 @@ class Ledger:
         margin_s: float = 600.0,
         orders: OrdersChain | None = None,
         order_rules: OrderRules = HONOUR_ALL,
+        steady: Clock = time.monotonic,
     ) -> Self:
         """Open the books at `path`, or begin them.
 
@@ -244,7 +254,7 @@ class Ledger:
             engine = await asyncio.to_thread(open_database, path)
             with engine.begin() as connection:
                 books.claim_domain(connection, domain, signer.address)
-                answered = books.load_answered(connection, CALLS_REMEMBERED)
+            answered = await asyncio.to_thread(_replay, engine)
         except BaseException:
             lock.release()
             raise
@@ -260,6 +270,7 @@ class Ledger:
             orders=orders,
             order_rules=order_rules,
             answered=answered,
+            steady=steady,
         )
         made._lock = lock
         return made
@@ -271,14 +282,21 @@ class Ledger:
 
     async def close(self) -> None:
         """Write what is queued and let go of the database."""
-        await self._commit.close()
+        await self._log.close()
         self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
     # --- Calls --------------------------------------------------------------------------------
 
-    async def accept(self, signed: SignedVoucher, quote: Quote, request: SignedRequest) -> Call:
+    async def accept(
+        self,
+        signed: SignedVoucher,
+        quote: Quote,
+        request: SignedRequest,
+        *,
+        stream: bool = True,
+    ) -> Call:
         """Decide whether a call is paid for, and reserve the most that it may cost.
 
         Parameters
@@ -289,6 +307,9 @@ class Ledger:
             What the call is about, and its most.
         request
             Its name and body, and that who signs for the channel vouches for them.
+        stream
+            Whether the answer leaves in pieces: then the voucher is on the disk before the first,
+            and otherwise with the charge.
 
         Returns
         -------
@@ -317,7 +338,8 @@ class Ledger:
         self._check_voucher(account, signed)
         self._callers.check(account, signed, request)
         needs, chosen = self._judge(account, signed, quote)
-        if self._short(account, needs) > 0 and self._clock() - account.read_at > _LOOK_AGAIN_S:
+        looked = self.times.steady() - account.read_at
+        if self._short(account, needs) > 0 and looked > _LOOK_AGAIN_S:
             # There may be a deposit since the chain was read.
             await self._read_chain(account, quote.key, newer_than=account.read_at)
             needs, chosen = self._judge(account, signed, quote)
@@ -333,14 +355,15 @@ class Ledger:
         # From here on nothing waits, so of two copies that come together one is refused.
         self._callers.refuse_copy(account, request)
         self._callers.remember(account, request)
-        if chosen != account.voucher or account.unsaved:
-            account.voucher = chosen
-            account.written = self._commit.put(
-                *self._account_changes(account), books.voucher_change(chosen, int(self._clock()))
-            )
+        if chosen is not account.voucher and chosen != account.voucher:
+            account.voucher, account.unwritten = chosen, True
+        if account.unsaved or (stream and account.unwritten):
+            voucher = self._voucher_entries(account, request.name)
+            account.written = self._log.put(*self._account_changes(account), entries=voucher)
         account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
         self._calls[account.number, request.name] += 1
-        return Call(quote, request.name, account, account.written)
+        durable = account.written if stream else None
+        return Call(quote, request.name, account, durable, voucher=chosen)
 
     def accept_free(self, quote: Quote, call_id: str) -> Call:
         """Let a call through that costs nothing; it leaves a receipt all the same."""
@@ -372,14 +395,14 @@ class Ledger:
             raise NotAllowed("order", found="one", wanted="a voucher: no orders are honoured here")
         order = await self.rights.accept(use, quote.key.asset, quote.version, stream=stream)
         changes = self.rights.begun_changes(order)
-        durable = self._commit.put(*changes) if changes else None
+        durable = self._log.put(*changes) if changes else None
         self._calls[FREE_CHANNEL, use.name] += 1
         free = Quote(quote.key, quote.version, quote.identity, 0)
         return Call(free, use.name, None, durable, order=order)
 
     async def proofs(self) -> list[OrderProof]:
         """Return what would prove the orders that were served and are not proved yet."""
-        return await self._commit.read(books.load_proofs)
+        return await self._log.read_tables(books.load_proofs)
 
     async def record_proofs(self, proofs: Sequence[OrderProof], result: ProofResult) -> None:
         """Remember what the chain made of proofs."""
@@ -387,7 +410,7 @@ class Ledger:
             books.proof_change(p, counted=p.order in result.proved, tx_hash=result.tx_hash)
             for p in proofs
         ]
-        await asyncio.shield(self._commit.put(*changes))
+        await self._log.put(*changes)
 
     async def finish(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
         """Charge a call for good and return its receipt, both on the disk.
@@ -421,17 +444,15 @@ class Ledger:
                 next_step="the call is not charged",
             )
         changes: list[books.Change] = []
+        voucher: list[bytes] = []
         charged = 0
         if call.account is not None:
-            if call.durable is not None and call.durable.done():
-                # The voucher never reached the disk: what is charged on it could not be settled.
-                call.durable.result()
+            voucher = self._covered(call, call.account, cost)
             line = call.account.lines.setdefault(call.quote.key, LineBook())
             line.charged += cost
             charged = line.charged
-            changes.append(books.line_change(call.account.number, call.quote.key, line))
         if call.order is not None and self.rights is not None:
-            changes += self.rights.finish_changes(call.order, evidence.response)
+            changes = self.rights.finish_changes(call.order, evidence.response)
         receipt = Receipt(
             channel=call.channel,
             asset=call.quote.key.asset,
@@ -441,14 +462,36 @@ class Ledger:
             request=evidence.request,
             response=evidence.response,
             units=evidence.units,
-            time=int(self._clock()),
+            time=self.times.stamp(),
             identity=call.quote.identity,
         )
-        name = receipt_id(self.domain, receipt)
-        signed = SignedReceipt(receipt, self._signer.sign(bytes.fromhex(name)), cost, call.id)
-        changes.append(books.receipt_change(name, signed))
-        await asyncio.shield(self._commit.put(*changes))
-        return signed
+        digest = receipt_digest(self.domain, receipt)
+        entry = entries.charge_entry(digest, receipt, cost, call.id)
+        future = self._log.put(*changes, entries=[*voucher, entry], leaf=digest)
+        if call.account is not None and voucher:
+            call.account.written = future
+        done = await future
+        signature = entries.signature_in(done.seal, done.place)
+        return SignedReceipt(receipt, signature, cost, call.id)
+
+    def _covered(self, call: Call, account: Account, cost: int) -> list[bytes]:
+        """See that what is charged can be settled; return the voucher where it is not written."""
+        if call.durable is not None and call.durable.done():
+            # The voucher never reached the disk: what is charged on it could not be settled.
+            call.durable.result()
+        charges = account.charges(call.quote.key, cost)
+        if account.voucher is None or not account.voucher.voucher.covers(charges):
+            # A write failed since the call was accepted, and took the voucher back with it.
+            if call.voucher is None or not call.voucher.voucher.covers(charges):
+                raise InvariantViolation(f"call {call.id} was accepted on too low a voucher")
+            account.voucher, account.unwritten = call.voucher, True
+        return self._voucher_entries(account, call.id)
+
+    def _voucher_entries(self, account: Account, name: str) -> list[bytes]:
+        if account.voucher is None or not account.unwritten:
+            return []
+        account.unwritten = False
+        return [entries.voucher_entry(account.voucher, name, self.times.stamp())]
 
     def fail(self, call: Call) -> None:
         """End a call that has no answer: it costs nothing. Ending twice is once."""
@@ -469,17 +512,17 @@ class Ledger:
 
     async def receipt(self, name: str) -> SignedReceipt | None:
         """Return a receipt by its id."""
-        return await self._commit.read(lambda connection: books.load_receipt(connection, name))
+        return await self._log.read(lambda connection: books.load_receipt(connection, name))
 
     async def receipt_of_call(self, channel: int, call_id: str) -> SignedReceipt | None:
         """Return the receipt of the call that the consumer named so."""
-        return await self._commit.read(
+        return await self._log.read(
             lambda connection: books.load_receipt_of_call(connection, channel, call_id)
         )
 
     async def latest_receipts(self, channel: int) -> list[SignedReceipt]:
         """Return of each line of a channel the receipt with the highest charge."""
-        return await self._commit.read(
+        return await self._log.read(
             lambda connection: books.load_latest_receipts(connection, channel)
         )
 
@@ -494,8 +537,7 @@ class Ledger:
 
         In ascending order of channels.
         """
-
-        found = await self._commit.read(books.load_unsettled)
+        found = await self._log.read(books.load_unsettled)
         return [Claim(voucher, charged, due) for voucher, charged, due in found]
 
     async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
@@ -511,9 +553,7 @@ class Ledger:
 
     async def record(self, result: SettleResult, vouchers: int) -> None:
         """Remember a settlement."""
-        await asyncio.shield(
-            self._commit.put(books.settlement_change(result, vouchers, int(self._clock())))
-        )
+        await self._log.put(books.settlement_change(result, vouchers, self.times.stamp()))
 
     # --- Inside -------------------------------------------------------------------------------
 
@@ -556,7 +596,7 @@ class Ledger:
                 ),
                 next_step="sign what was charged plus what is in flight",
             )
-        account.check_grants(chain, needs, self._clock() + self._margin_s)
+        account.check_grants(chain, needs, self.times.now() + self._margin_s)
         return needs, chosen
 
     @staticmethod
@@ -580,8 +620,7 @@ class Ledger:
         """Return an account that may be relied on now; nothing awaits behind this."""
         account = self._accounts.get(channel)
         if account is None:
-            kept = await self._commit.read(lambda reading: books.load_account(reading, channel))
-            account = self._accounts.setdefault(channel, kept)
+            account = self._accounts.setdefault(channel, await self._known(channel))
         while True:
             # While this waited, somebody may have found no such channel and let go of it: two
             # accounts of one channel would each answer on the whole deposit.
@@ -594,10 +633,8 @@ class Ledger:
                 return account
 
     def _outdated(self, account: Account, key: TillKey | None) -> bool:
-        return (
-            account.read_at == 0.0
-            or self._clock() - account.read_at > self._refresh_s
-            or (key is not None and key not in account.lines)
+        return self.times.steady() - account.read_at > self._refresh_s or (
+            key is not None and key not in account.lines
         )
 
     async def _read_chain(
@@ -617,7 +654,8 @@ class Ledger:
                     wanted=f"a channel toward {address_text(self.operator)}",
                     next_step="open one, or wait until it is in a block",
                 )
-            account.take_chain(view, self._clock())
+            self.times.saw_block(view.block_time)
+            account.take_chain(view, self.times.steady())
 
     async def _ask_chain(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
         # Numbers that anybody can invent wait in a bounded line; channels that exist do not.
@@ -639,8 +677,7 @@ class Ledger:
     async def _look(self, channel: int) -> Account | None:
         account = self._accounts.get(channel)
         if account is None:
-            kept = await self._commit.read(lambda reading: books.load_account(reading, channel))
-            account = self._accounts.setdefault(channel, kept)
+            account = self._accounts.setdefault(channel, await self._known(channel))
         while account.stale:
             await self._reload(account)
         try:
@@ -648,8 +685,15 @@ class Ledger:
         except PaymentRequired:
             return None
         account = self._accounts.setdefault(channel, account)
-        await asyncio.shield(self._commit.put(*self._account_changes(account)))
+        changes = self._account_changes(account)
+        if changes:
+            await self._log.put(*changes)
         return account
+
+    async def _known(self, channel: int) -> Account:
+        # A channel that is not in memory has nothing in the log that is not in the tables too: the
+        # log was replayed at the start, and what was answered since is in memory.
+        return await self._log.read_tables(lambda reading: books.load_account(reading, channel))
 
     def _account_changes(self, account: Account) -> list[books.Change]:
         if account.chain is None or not account.unsaved:
@@ -660,6 +704,9 @@ class Ledger:
             *(books.line_change(account.number, key, line) for key, line in account.lines.items()),
         ]
 
+    def _seal(self, leaves: Sequence[bytes]) -> Seal:
+        return Seal(None, b"".join(self._signer.sign(leaf) for leaf in leaves))
+
     def _distrust_memory(self) -> None:
         for account in self._accounts.values():
             account.stale = True
@@ -667,8 +714,16 @@ class Ledger:
             self.rights.distrust()
 
     async def _reload(self, account: Account) -> None:
-        kept = await self._commit.read(
+        kept = await self._log.read(
             lambda connection: books.load_account(connection, account.number)
         )
         if account.stale:
             account.take_books(kept)
+
+
+def _replay(engine: Engine) -> list[tuple[int, str]]:
+    """Bring the tables up to the log; return the names of the latest calls in it."""
+    with storage_errors("books"), engine.begin() as connection:
+        while books.fold(connection, _FOLDED_AT_ONCE):
+            pass
+        return books.load_answered(connection, CALLS_REMEMBERED)

@@ -83,7 +83,8 @@ async def read_channel(
         channels.channel_of(toward, channel),
         *(channels.line_of(toward, channel, key.asset, key.terms) for key in keys),
     ]
-    found = await reader.read_all(calls, at=await reader.block_number())
+    block = await reader.block()
+    found = await reader.read_all(calls, at=block.number)
     payer, signer, restricted, balance, available_at = found[0]
     if address_of(payer) == ZERO_ADDRESS:
         return None
@@ -94,6 +95,7 @@ async def read_channel(
         balance=balance,
         available_at=available_at,
         lines={key: LineState(*line) for key, line in zip(keys, found[1:], strict=True)},
+        block_time=block.timestamp,
     )
 
 

@@ -65,6 +65,8 @@ class ChannelView:
         When a requested withdrawal is possible, unix seconds; 0 if none was requested.
     lines
         Each line that was asked for; zeros where the chain has nothing.
+    block_time
+        Of the block at which it was read, unix seconds; 0 where nobody asked.
     """
 
     payer: Address
@@ -73,6 +75,7 @@ class ChannelView:
     balance: int
     available_at: int
     lines: Mapping[TillKey, LineState] = field(default_factory=dict)
+    block_time: int = 0
 
 
 @dataclass(frozen=True, slots=True)

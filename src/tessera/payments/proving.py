@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -69,6 +70,8 @@ class OrderProver:
         Prove at once what has only so long left.
     watch_s
         How often to look.
+    steady
+        Seconds that nobody sets.
     """
 
     def __init__(
@@ -80,10 +83,12 @@ class OrderProver:
         every_s: float,
         late_s: float,
         watch_s: float = 15.0,
+        steady: Clock = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._chain = chain
         self._clock = clock
+        self._steady = steady
         self._every_s = every_s
         self._late_s = late_s
         self._watch_s = min(watch_s, every_s)
@@ -114,19 +119,22 @@ class OrderProver:
 
     async def run(self) -> None:
         """Prove by time and by urgency, until cancelled; nothing that the chain says ends it."""
-        last = self._clock()
+        last = self._steady()
         while True:
             await self._next_look()
             try:
                 waiting = await self._ledger.proofs()
                 if not waiting:
-                    last = self._clock()
+                    last = self._steady()
                     continue
-                now = self._clock()
-                urgent = any(proof.serve_by - now <= self._late_s for proof in waiting)
-                if urgent or now - last >= self._every_s or len(waiting) >= PROOFS_PER_BATCH:
+                urgent = any(proof.serve_by - self._clock() <= self._late_s for proof in waiting)
+                if (
+                    urgent
+                    or self._steady() - last >= self._every_s
+                    or len(waiting) >= PROOFS_PER_BATCH
+                ):
                     report = await self.prove()
-                    last = self._clock()
+                    last = self._steady()
                     for _, order in report.refused:
                         logger.warning("order %d was served and is not paid for", order)
             except TesseraError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -21,6 +21,8 @@ from tessera.storage.engine import open_database, storage_errors
 __all__ = ["BooksReader"]
 
 T = TypeVar("T")
+
+_FOLDED_AT_ONCE: Final = 4_096
 
 
 class BooksReader:
@@ -91,6 +93,9 @@ class BooksReader:
     async def _read(self, query: Callable[[Connection], T]) -> T:
         def work() -> T:
             with storage_errors("books"), self._engine.connect() as connection:
+                # Seen by the query, and taken back with its transaction.
+                while books.fold(connection, _FOLDED_AT_ONCE):
+                    pass
                 return query(connection)
 
         return await asyncio.to_thread(work)

@@ -9,6 +9,7 @@ of service.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,10 +26,11 @@ from tessera.errors import (
     SignatureRejected,
 )
 from tessera.payments import books
-from tessera.payments.ports import Clock, OrdersChain, RightView
+from tessera.payments.ports import OrdersChain, RightView
+from tessera.payments.times import Times
 from tessera.spec.access import ALL_CALLS, Scope, access_domain, use_digest
 from tessera.spec.signatures import Address, address_text, recover
-from tessera.storage.commit import GroupCommit
+from tessera.storage.batches import BatchLog
 
 __all__ = [
     "HONOUR_ALL",
@@ -188,9 +190,9 @@ class _Right:
     access: Address
     order: int
     view: RightView | None = None
-    read_at: float = 0.0
-    seen_at: float = 0.0
-    looked_again_at: float = 0.0
+    read_at: float = -math.inf
+    seen_at: float = -math.inf
+    looked_again_at: float = -math.inf
     used: int = 0
     proof_kept: bool = False
     stale: bool = True
@@ -229,12 +231,12 @@ class Rights:
 
     Parameters
     ----------
-    commit
-        The books' group commit.
+    log
+        The books' log.
     chain
         Reads orders.
-    clock
-        Unix seconds.
+    times
+        The process's clocks.
     chain_id
         That uses are signed for.
     refresh_s
@@ -247,18 +249,18 @@ class Rights:
 
     def __init__(
         self,
-        commit: GroupCommit[books.Change],
+        log: BatchLog[books.Change],
         chain: OrdersChain,
-        clock: Clock,
+        times: Times,
         *,
         chain_id: int,
         refresh_s: float = 15.0,
         late_s: float = 660.0,
         rules: OrderRules = HONOUR_ALL,
     ) -> None:
-        self._commit = commit
+        self._log = log
         self._chain = chain
-        self._clock = clock
+        self._times = times
         self._chain_id = chain_id
         self._refresh_s = refresh_s
         self._late_s = late_s
@@ -304,7 +306,7 @@ class Rights:
             This very request was accepted already.
         """
         self._check_deadline(use)
-        came = self._clock()
+        came = self._times.steady()
         right = await self._ready(use)
         digest = use_digest(
             access_domain(self._chain_id, use.access),
@@ -371,7 +373,7 @@ class Rights:
         call.right.flying.discard(call.use.name)
         call.right.moves += 1
         if call.written:
-            self._commit.put(self._row(call, None, books.FAILED))
+            self._log.put(self._row(call, None, books.FAILED))
 
     def distrust(self) -> None:
         """Read everything anew before it is relied on: a write failed."""
@@ -411,7 +413,8 @@ class Rights:
     # --- Inside -------------------------------------------------------------------------------
 
     def _check_deadline(self, use: SignedUse) -> None:
-        now = self._clock()
+        # The user's clock set it, not the chain's.
+        now = self._times.wall()
         if not now <= use.deadline <= now + LONGEST_DEADLINE_S:
             raise SignatureRejected(
                 f"call {use.name} on order {use.order}: deadline",
@@ -424,14 +427,14 @@ class Rights:
         view = right.view
         if view is None:
             return None
-        return view.renter if self._clock() < view.rented_until else view.owner
+        return view.renter if self._times.now() < view.rented_until else view.owner
 
     def _never_proved(self, right: _Right) -> bool:
         """Tell whether its window is over and it was not proved: its money may go back any time."""
         view = right.view
         if view is None or view.proved or view.void:
             return False
-        return self._clock() > view.ordered_at + view.serve_window
+        return self._times.now() > view.ordered_at + view.serve_window
 
     def _check_signer(
         self, right: _Right, view: RightView, use: SignedUse, signer: Address
@@ -453,7 +456,7 @@ class Rights:
         )
 
     def _check_state(self, right: _Right, view: RightView, use: SignedUse) -> None:
-        now, what = self._clock(), f"order {use.order}"
+        now, what = self._times.now(), f"order {use.order}"
         if view.void:
             raise OrderGivenUp(what, found="refunded", wanted="one that is good")
         if now >= view.valid_until:
@@ -487,12 +490,12 @@ class Rights:
             )
 
     def _row(self, call: OrderCall, response: bytes | None, state: int) -> books.Change:
-        return books.use_change(call.use, call.user, response, state, int(self._clock()))
+        return books.use_change(call.use, call.user, response, state, self._times.stamp())
 
     def _forget_names(self, right: _Right) -> None:
         if len(right.names) <= right.most_names:
             return
-        now = self._clock()
+        now = self._times.wall()
         right.names = {name: until for name, until in right.names.items() if until >= now}
         # Twice what is left: an order that is used often is not gone through at every call.
         right.most_names = max(_FEWEST_NAMES, 2 * len(right.names))
@@ -518,7 +521,7 @@ class Rights:
         key = (use.access, use.order)
         right = self._rights.get(key) or _Right(*key)
         while True:
-            if right.view is None or self._clock() - right.read_at > self._refresh_s:
+            if right.view is None or self._times.steady() - right.read_at > self._refresh_s:
                 await self._read_chain(right, newer_than=right.seen_at)
                 if right.view is None:
                     # Numbers that anybody can invent must not fill the memory.
@@ -534,13 +537,13 @@ class Rights:
 
     async def _reload(self, right: _Right) -> None:
         async with right.reading:
-            now = int(self._clock())
+            now = int(self._times.wall())
             # It is stale until it was read: whoever comes meanwhile waits here too.
             while right.stale:
                 moves = right.moves
                 # What was put and not begun to be written would be missing from what is read.
-                await asyncio.shield(self._commit.put())
-                kept = await self._commit.read(
+                await self._log.put()
+                kept = await self._log.read_tables(
                     lambda connection: books.load_order(connection, right.access, right.order, now)
                 )
                 if right.moves != moves:
@@ -564,11 +567,11 @@ class Rights:
             try:
                 async with self._reads:
                     # What happens from here on may be missing from the answer.
-                    began = self._clock()
+                    began = self._times.steady()
                     right.view = await self._chain.read_order(right.access, right.order)
             finally:
                 self._reads_waiting -= 1
-            right.seen_at, right.read_at = began, self._clock()
+            right.seen_at, right.read_at = began, self._times.steady()
 
 
 def _check_licence(view: RightView, use: SignedUse, asset: int, version: int) -> None:

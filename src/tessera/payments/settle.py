@@ -108,8 +108,8 @@ class Settler:
         Says what is due: a `Ledger`, or a `BooksReader` beside one.
     chain
         Where it is settled.
-    clock
-        Unix seconds.
+    steady
+        Seconds that nobody sets: how long ago the last round was.
     every_s
         Settle at least so often while something is due.
     at_risk
@@ -127,7 +127,7 @@ class Settler:
         self,
         ledger: Dues,
         chain: OperatorChain,
-        clock: Clock,
+        steady: Clock,
         *,
         every_s: float,
         at_risk: int,
@@ -137,7 +137,7 @@ class Settler:
     ) -> None:
         self._ledger = ledger
         self._chain = chain
-        self._clock = clock
+        self._steady = steady
         self._every_s = every_s
         self._at_risk = at_risk
         self._watch_s = min(watch_s, every_s)
@@ -182,20 +182,20 @@ class Settler:
 
         A chain that does not answer is asked again; nothing that it says ends the loop.
         """
-        last = self._clock()
+        last = self._steady()
         while True:
             await self._sleep(self._watch_s)
             try:
                 claims = await self._ledger.claims()
                 if not claims:
-                    last = self._clock()
+                    last = self._steady()
                     continue
                 accounts = await self._ledger.look_at_chain([_channel(c) for c in claims])
                 leaving = any(a.chain is not None and a.chain.available_at for a in accounts)
                 due = sum(claim.due for claim in claims)
-                if leaving or due >= self._at_risk or self._clock() - last >= self._every_s:
+                if leaving or due >= self._at_risk or self._steady() - last >= self._every_s:
                     report = await self.settle(retry_skipped=False)
-                    last = self._clock()
+                    last = self._steady()
                     for channel, reason in report.skipped:
                         logger.warning("channel %d was not settled: %s", channel, reason.name)
                     for asset, said in report.not_flushed:

@@ -80,7 +80,7 @@ class Vouchers(_OnLedger):
             mac=None if mac is None else parse_call_mac(mac),
         )
         try:
-            return await self._ledger.accept(signed, demand.quote, request)
+            return await self._ledger.accept(signed, demand.quote, request, stream=demand.stream)
         except PaymentRequired as error:
             error.operands["channel"] = await shown_channel(self._ledger, signed.voucher.channel)
             raise

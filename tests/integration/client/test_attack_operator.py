@@ -19,7 +19,7 @@ async def test_an_operator_cannot_talk_a_client_out_of_its_money(
     client = await stand.client(deposit=5 * ONE, max_call_cost=ONE, top_up=ONE)
     await call(client)
 
-    async def claim(*_: object) -> None:
+    async def claim(*_: object, **_how: object) -> None:
         raise PaymentRequired("deposit", found="too little", wanted="more", short=10**8)
 
     monkeypatch.setattr(stand.ledger, "accept", claim)

@@ -17,6 +17,7 @@ from tests.integration.gateway.serve_books import CHANNELS, written_chain
 from tests.unit.payments.conftest import CONSUMER, DOMAIN, KEY, OPERATOR, Books, Clock
 
 from tessera.errors import TesseraError
+from tessera.payments.books import load_costs
 from tessera.payments.header import SignedReceipt, parse_proof, parse_receipt, payment_header
 from tessera.payments.purse import Purse, Ticket
 from tessera.spec.signatures import keccak
@@ -111,6 +112,7 @@ async def check_books(folder: Path, callers: list[Caller]) -> int:
     books = Books(folder / "books.db", chain, Clock())
     ledger = await books.reopen()
     try:
+        costs = await ledger._log.read(load_costs)
         for caller in callers:
             channel = caller.purse.channel
             for receipt in caller.receipts:
@@ -118,11 +120,7 @@ async def check_books(folder: Path, callers: list[Caller]) -> int:
             account = await ledger.account(channel)
             assert account is not None
             charged = account.lines[KEY].charged if KEY in account.lines else 0
-            with ledger._engine.connect() as connection:
-                costs = connection.exec_driver_sql(
-                    "SELECT cost FROM receipts WHERE channel = ?", (str(channel),)
-                )
-                assert sum(int(cost) for cost in costs.scalars()) == charged
+            assert costs.get(channel, 0) == charged
             assert caller.purse.charged <= charged <= caller.purse.exposed
             if charged:
                 (latest,) = await ledger.latest_receipts(channel)

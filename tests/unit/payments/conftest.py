@@ -114,6 +114,7 @@ class Books:
             self.clock,
             knows=self.known.__contains__,
             margin_s=self.margin_s,
+            steady=self.clock,
         )
         return self.ledger
 

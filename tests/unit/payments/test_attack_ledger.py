@@ -65,7 +65,7 @@ async def test_a_channel_asked_for_while_it_is_opened_has_one_account(
 
 
 async def test_nothing_is_charged_on_a_voucher_that_the_disk_does_not_have(
-    books: Books, chain: WrittenChain, name: Name
+    books: Books, chain: WrittenChain, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full when the voucher comes, and has room again when the model is done. The
     charge would be written, beside an older voucher that does not cover it: served for nothing."""
@@ -76,13 +76,12 @@ async def test_nothing_is_charged_on_a_voucher_that_the_disk_does_not_have(
     def refuse(*_: object) -> None:
         raise StorageFull("books", found="no room", wanted="room on the disk")
 
-    write = books.ledger._commit._write
-    books.ledger._commit._write = refuse  # type: ignore[method-assign]
-    call = await books.accept(sign(channel, (KEY, 200)), quote(100), name())
-    assert call.durable is not None
-    with pytest.raises(StorageFull):
-        await asyncio.shield(call.durable)
-    books.ledger._commit._write = write
+    with monkeypatch.context() as disk:
+        disk.setattr("tessera.storage.batches._insert", refuse)
+        call = await books.accept(sign(channel, (KEY, 200)), quote(100), name())
+        assert call.durable is not None
+        with pytest.raises(StorageFull):
+            await asyncio.shield(call.durable)
     with pytest.raises(StorageFull):
         await books.ledger.finish(call, 100, EVIDENCE)
     (claim,) = await books.ledger.claims()

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from tests.unit.payments.conftest import EVIDENCE, KEY, Books, WrittenChain, quote, sign
+from tests.unit.payments.fill_disk import SMALL
 
-from tessera.errors import StorageFull
-from tessera.payments.ledger import Evidence
-from tessera.spec.signatures import keccak
+ROOT = Path(__file__).parents[3]
+FILL = [sys.executable, "-m", "tests.unit.payments.fill_disk"]
 
 
-async def test_a_charge_that_cannot_be_written_is_taken_back(
-    books: Books, chain: WrittenChain, name: Callable[[], str]
-) -> None:
-    channel = chain.open()
-    voucher = sign(channel, (KEY, 300))
-    call = await books.accept(voucher, quote(100), name())
-    await books.ledger.finish(call, 100, EVIDENCE)
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
 
-    async def pages(limit: str) -> int:
-        pragma = f"PRAGMA max_page_count{limit}"
-        return await books.ledger._commit.read(
-            lambda connection: int(connection.exec_driver_sql(pragma).scalar_one())
-        )
 
-    used = await pages("=1")
-    for number in range(500):
-        evidence = Evidence(keccak(b"%d" % number), keccak(b"response"), 1)
-        call = await books.accept(voucher, quote(100), name())
-        try:
-            await books.ledger.finish(call, 0, evidence)
-        except StorageFull:
-            break
-    else:
-        pytest.fail("the disk never became full")
-    call = await books.accept(voucher, quote(100), name())
-    with pytest.raises(StorageFull):
-        await books.ledger.finish(call, 100, EVIDENCE)
-    account = await books.ledger.account(channel)
-    assert account is not None
-    assert (account.lines[KEY].charged, account.lines[KEY].in_flight) == (100, 0)
+def test_a_file_system_that_fills_up_charges_nobody_for_a_refusal(tmp_path: Path) -> None:
+    """Twenty calls in a row meet a disk without room, then somebody deletes a file. Every call that
+    was answered is in the books once, before and after a restart, and no other is."""
+    mount = f'mount -t tmpfs -o size={3 * SMALL} none "$0" && exec "$@"'
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(tmp_path)]
+    if run([*inside, "true"]).returncode:
+        pytest.skip("this machine lets nobody but root mount a file system")
+    done = run([*inside, *FILL, str(tmp_path), "tmpfs"])
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 21
 
-    await pages(f"={used + 10_000}")
-    call = await books.accept(voucher, quote(100), name())
-    assert (await books.ledger.finish(call, 100, EVIDENCE)).receipt.charged == 200
+
+def test_a_disk_that_takes_no_more_bytes_charges_nobody_for_a_refusal(tmp_path: Path) -> None:
+    """The same where a write fails in the middle: no file may grow beyond a limit."""
+    done = run([*FILL, str(tmp_path), "limit"])
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 21

@@ -63,6 +63,7 @@ class Desk:
             WrittenChain(),
             self.clock,
             knows=lambda _key: True,
+            steady=self.clock,
             orders=self.orders if orders else None,
             order_rules=rules,
         )
@@ -265,7 +266,6 @@ async def test_a_write_that_fails_counts_what_is_on_the_disk(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tessera.errors import StorageFull
-    from tessera.payments import books
 
     order = desk.orders.order()
     call = await desk.begin(order, 1)
@@ -274,10 +274,10 @@ async def test_a_write_that_fails_counts_what_is_on_the_disk(
     def full(*_: object) -> None:
         raise StorageFull("books", found="no room", wanted="some")
 
-    monkeypatch.setattr(desk.ledger._commit, "_write", full)
-    with pytest.raises(StorageFull):
-        await desk.ledger.finish(call, 0, EVIDENCE)
-    monkeypatch.setattr(desk.ledger._commit, "_write", books.write_changes)
+    with monkeypatch.context() as disk:
+        disk.setattr("tessera.storage.batches._insert", full)
+        with pytest.raises(StorageFull):
+            await desk.ledger.finish(call, 0, EVIDENCE)
     assert await desk.used(order) == "0"
     await desk.use(order, 2)
     assert await desk.used(order) == "1"

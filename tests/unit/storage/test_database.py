@@ -1,20 +1,17 @@
-"""What the database promises: exact integers, a schema that is the migrations', shared commits."""
+"""What the database promises: exact integers, and a schema that is the migrations'."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
-from tessera.errors import Busy, DataError, InvariantViolation
+from tessera.errors import Busy, DataError
 from tessera.storage import schema
-from tessera.storage.commit import GroupCommit
 from tessera.storage.engine import open_database
 
 
@@ -73,47 +70,3 @@ def test_a_database_that_another_process_holds_is_busy(
     with pytest.raises(Busy):
         open_database(file)
     holder.close()
-
-
-async def test_many_that_wait_share_one_transaction(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "books.db")
-    batches: list[int] = []
-
-    def write(_connection: Connection, batch: Sequence[int]) -> None:
-        batches.append(len(batch))
-
-    commit: GroupCommit[int] = GroupCommit(engine, write, lambda: None)
-    first = commit.put(1)
-    await asyncio.sleep(0)
-    rest = [commit.put(number) for number in range(50)]
-    await asyncio.gather(first, *rest)
-    assert batches[0] == 1
-    assert sum(batches) == 51
-    assert len(batches) <= 3
-    await commit.close()
-    with pytest.raises(InvariantViolation):
-        commit.put(1)
-    engine.dispose()
-
-
-async def test_what_was_put_on_the_strength_of_a_failed_commit_fails_with_it(
-    tmp_path: Path,
-) -> None:
-    engine = open_database(tmp_path / "books.db")
-    failures: list[str] = []
-
-    def write(_connection: Connection, batch: Sequence[str]) -> None:
-        if "bad" in batch:
-            raise sqlite3.OperationalError("disk I/O error")
-
-    commit: GroupCommit[str] = GroupCommit(engine, write, lambda: failures.append("told"))
-    bad = commit.put("bad")
-    await asyncio.sleep(0)
-    after = commit.put("good")
-    for future in (bad, after):
-        with pytest.raises(DataError):
-            await future
-    assert failures == ["told"]
-    await commit.put("good again")
-    await commit.close()
-    engine.dispose()

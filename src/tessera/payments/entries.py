@@ -1,0 +1,210 @@
+"""What stands in the log: each accepted voucher and each answered call, as msgpack.
+
+An entry is an array whose first element names its kind and version. A version that was released
+never changes; a new one gets a new name. Amounts and ids that may exceed 64 bits are big-endian
+bytes. A receipt stands here without its signature: that is the batch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from tessera.errors import DataError, InvariantViolation
+from tessera.payments.header import SignedReceipt
+from tessera.spec.signatures import SIGNATURE_BYTES
+from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher
+from tessera.storage.batches import Seal
+
+__all__ = [
+    "ID_BYTES",
+    "ChargeEntry",
+    "Entry",
+    "VoucherEntry",
+    "call_key",
+    "charge_entry",
+    "key_of",
+    "read_batch",
+    "signature_in",
+    "receipt_of",
+    "signed_receipt",
+    "signed_voucher",
+    "voucher_entry",
+]
+
+_ASSET_BYTES: Final = 32
+_AMOUNT_BYTES: Final = 12
+ID_BYTES: Final = 16
+"""So much of a receipt's digest finds it; whoever asks compares the rest."""
+
+
+class VoucherEntry(msgspec.Struct, frozen=True, array_like=True, tag="V1", gc=False):
+    """A voucher that a call was answered on, and who asked first.
+
+    Attributes
+    ----------
+    channel, lines, signature
+        The voucher; each line is asset, terms, maximum.
+    call
+        The name of the call that brought it.
+    at
+        Unix seconds.
+    """
+
+    channel: int
+    lines: tuple[tuple[bytes, int, bytes], ...]
+    signature: bytes
+    call: bytes
+    at: int
+
+
+class ChargeEntry(msgspec.Struct, frozen=True, array_like=True, tag="C1", gc=False):
+    """A call that was answered: its receipt, and what it cost.
+
+    Attributes
+    ----------
+    id
+        The first half of the receipt's digest.
+    channel, asset, version, terms, charged, request, response, units, time, identity
+        As in the receipt.
+    cost, call
+        What this one call cost, and the consumer's name for it.
+    """
+
+    id: bytes
+    channel: int
+    call: bytes
+    asset: bytes
+    terms: int
+    version: int
+    identity: int
+    charged: bytes
+    cost: bytes
+    units: int
+    time: int
+    request: bytes
+    response: bytes
+
+
+Entry = VoucherEntry | ChargeEntry
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[Entry]).decode
+
+
+def voucher_entry(signed: SignedVoucher, call: str, at: int) -> bytes:
+    """Write down a voucher."""
+    voucher = signed.voucher
+    lines = tuple(
+        (asset.to_bytes(_ASSET_BYTES), terms, maximum.to_bytes(_AMOUNT_BYTES))
+        for asset, terms, maximum in voucher.lines
+    )
+    return _encode(VoucherEntry(voucher.channel, lines, signed.signature, bytes.fromhex(call), at))
+
+
+def charge_entry(digest: bytes, receipt: Receipt, cost: int, call: str) -> bytes:
+    """Write down an answered call.
+
+    Parameters
+    ----------
+    digest
+        The receipt's.
+    receipt, cost, call
+        As in `SignedReceipt`.
+    """
+    return _encode(
+        ChargeEntry(
+            digest[:ID_BYTES],
+            receipt.channel,
+            bytes.fromhex(call),
+            receipt.asset.to_bytes(_ASSET_BYTES),
+            receipt.terms,
+            receipt.version,
+            receipt.identity,
+            receipt.charged.to_bytes(_AMOUNT_BYTES),
+            cost.to_bytes(_AMOUNT_BYTES),
+            receipt.units,
+            receipt.time,
+            receipt.request,
+            receipt.response,
+        )
+    )
+
+
+def read_batch(body: bytes) -> list[Entry]:
+    """Read a batch of the log.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or has entries of a newer program.
+    """
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DataError(
+            "books: log",
+            found=str(error),
+            wanted="entries that this version knows",
+            next_step="use the newer Tessera that wrote them, or a sound copy of the books",
+        ) from error
+
+
+def key_of(entry: ChargeEntry) -> TillKey:
+    """Return the line that was charged."""
+    return TillKey(int.from_bytes(entry.asset), entry.terms)
+
+
+def call_key(channel: int, call: bytes) -> bytes:
+    """Return what a call is found by: 24 bytes."""
+    return channel.to_bytes(8) + call
+
+
+def signed_voucher(entry: VoucherEntry) -> SignedVoucher:
+    """Return the voucher of an entry."""
+    lines = tuple(
+        Line(int.from_bytes(asset), terms, int.from_bytes(maximum))
+        for asset, terms, maximum in entry.lines
+    )
+    return SignedVoucher(Voucher(entry.channel, lines), entry.signature)
+
+
+def signed_receipt(entries: Sequence[Entry], place: int, signature: bytes) -> SignedReceipt:
+    """Return the receipt that stands at a place of a batch.
+
+    Parameters
+    ----------
+    signature
+        Of the batch: those of its receipts in their order, 65 bytes each.
+    """
+    entry = entries[place]
+    if not isinstance(entry, ChargeEntry):
+        raise DataError("books: log", found="another entry", wanted=f"a receipt at {place}")
+    index = sum(isinstance(entry, ChargeEntry) for entry in entries[:place])
+    own = signature_in(Seal(None, signature), index)
+    return SignedReceipt(receipt_of(entry), own, int.from_bytes(entry.cost), entry.call.hex())
+
+
+def signature_in(seal: Seal | None, index: int) -> bytes:
+    """Return the signature of one receipt of a batch."""
+    if seal is None:
+        raise InvariantViolation("a receipt was written in a batch without signatures")
+    return seal.signature[index * SIGNATURE_BYTES : (index + 1) * SIGNATURE_BYTES]
+
+
+def receipt_of(entry: ChargeEntry) -> Receipt:
+    """Return what was signed."""
+    return Receipt(
+        channel=entry.channel,
+        asset=int.from_bytes(entry.asset),
+        version=entry.version,
+        terms=entry.terms,
+        charged=int.from_bytes(entry.charged),
+        request=entry.request,
+        response=entry.response,
+        units=entry.units,
+        time=entry.time,
+        identity=entry.identity,
+    )

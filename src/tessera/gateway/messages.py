@@ -21,6 +21,7 @@ __all__ = [
     "Reply",
     "Scope",
     "Send",
+    "body_too_slow",
     "has_left",
     "header",
     "json_reply",
@@ -135,11 +136,7 @@ async def read_all(scope: Scope, receive: Receive, limits: Limits) -> bytes:
                 if not message.get("more_body"):
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except TimeoutError as error:
-        raise InputError(
-            "request body",
-            found=f"{size} bytes after {limits.read_timeout_s:g} s",
-            wanted="the whole of it",
-        ) from error
+        raise body_too_slow(size, limits) from error
 
 
 async def left(receive: Receive) -> None:
@@ -170,6 +167,15 @@ async def send_reply(send: Send, reply: Reply, *, more: Headers = (), head: bool
         }
     )
     await send({"type": "http.response.body", "body": b"" if head else reply.body})
+
+
+def body_too_slow(size: int, limits: Limits) -> InputError:
+    """Build the error for a body of which so many bytes came in its time."""
+    return InputError(
+        "request body",
+        found=f"{size} bytes after {limits.read_timeout_s:g} s",
+        wanted="the whole of it",
+    )
 
 
 def _too_large(size: int, limits: Limits) -> TooLarge:

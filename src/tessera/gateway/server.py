@@ -1,4 +1,4 @@
-"""Listening: uvicorn on uvloop and httptools, with the limits that it leaves to others."""
+"""Listening: uvicorn on uvloop and httptools, and our protocol in front of it."""
 
 from __future__ import annotations
 
@@ -8,104 +8,24 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tessera.errors import Busy, InputError
 from tessera.gateway.asgi import Gateway
+from tessera.gateway.fast import KEEP_ALIVE_S, FastProtocol
 
-__all__ = ["GatewayServer", "GuardedProtocol", "require_free"]
+__all__ = ["GatewayServer", "require_free"]
 
 logger = logging.getLogger(__name__)
 
-MAX_HEADER_BYTES: Final = 32 * 1024
-HEADER_TIMEOUT_S: Final = 10.0
 _BACKLOG: Final = 1024
-_WRAPPING: Final = 8
 _NOTICE_S: Final = 2.0
 """A balancer needs so long to see that a gateway goes, where one looks at all."""
 _CUT_S: Final = 2.0
 """What is cut off has so long to write its receipt and to take leave."""
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose request heads are bounded in size and in time.
-
-    Without it a client may send header after header, or one byte a minute, for ever.
-    """
-
-    _head_bytes = 0
-    _body_bytes = 0
-    _chunked = False
-    _head_open = True
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first head its time."""
-        super().connection_made(transport)
-        self._start_timer()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Count what arrives and is no body: head, trailers and what chunks are wrapped in."""
-        self._body_bytes = 0
-        super().data_received(data)
-        if self._head_open or self._chunked:
-            # A chunk of one byte has five around it.
-            self._head_bytes += len(data) - _WRAPPING * self._body_bytes
-            if self._head_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
-                self._refuse(431, b"Request Header Fields Too Large")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer is none, and would reach the gateway as if it were."""
-        if self._head_open:
-            if name.lower() == b"transfer-encoding":
-                self._chunked = True
-            super().on_header(name, value)
-
-    def on_body(self, body: bytes) -> None:
-        """Count the body off."""
-        self._body_bytes += len(body)
-        super().on_body(body)
-
-    def on_message_begin(self) -> None:
-        """Begin to count and to wait."""
-        super().on_message_begin()
-        self._head_open = True
-        self._chunked = False
-        self._head_bytes = 0
-        self._start_timer()
-
-    def on_headers_complete(self) -> None:
-        """The head is whole; the body has limits of its own."""
-        self._head_open = False
-        self._head_bytes = 0
-        self._stop_timer()
-        super().on_headers_complete()
-
-    def _start_timer(self) -> None:
-        self._stop_timer()
-        self._head_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._too_slow)
-
-    def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _too_slow(self) -> None:
-        if self._head_open and not self.transport.is_closing():
-            self._refuse(408, b"Request Timeout")
-
-    def _refuse(self, status: int, phrase: bytes) -> None:
-        line = b"HTTP/1.1 %d %b\r\n" % (status, phrase)
-        self.transport.write(line + b"connection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()
 
 
 class GatewayServer:
@@ -129,7 +49,7 @@ class GatewayServer:
         self._socket = _bound(host, port)
         config = uvicorn.Config(
             gateway,
-            http=GuardedProtocol,
+            http=partial(FastProtocol, gateway),  # type: ignore[arg-type]
             loop="none",
             ws="none",
             lifespan="off",
@@ -137,7 +57,7 @@ class GatewayServer:
             log_config=None,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=30,
+            timeout_keep_alive=round(KEEP_ALIVE_S),
         )
         self._server = _Server(config)
         self._task: asyncio.Task[Any] | None = None

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.gateway.conftest import Shop
 
 from tessera.errors import Busy
-from tessera.gateway import server as gateway_server
+from tessera.gateway import fast
 from tessera.gateway.server import GatewayServer
 
 
@@ -29,7 +29,7 @@ async def test_a_head_that_never_ends_is_cut_off(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slowloris: a thousand sockets, each sending one header a minute."""
-    monkeypatch.setattr(gateway_server, "HEADER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(fast, "HEADER_TIMEOUT_S", 0.1)
     assert b"408" in await spoken(shop, b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
     assert b"408" in await spoken(shop, b"")
 

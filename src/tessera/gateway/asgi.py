@@ -43,7 +43,8 @@ from tessera.payments.header import (
     receipt_json,
 )
 from tessera.payments.ports import Clock
-from tessera.serving.bodies import PAID_PATHS
+from tessera.payments.x402.wire import RESPONSE_HEADER, encode_header
+from tessera.serving.bodies import PAID_PATHS, model_of
 from tessera.serving.turns import Turns
 from tessera.units import MAX_UINT64
 
@@ -51,6 +52,7 @@ __all__ = ["Gateway"]
 
 Handler = Callable[[Scope], Awaitable[Reply]]
 
+_X402: Final = "/x402/"
 _MAX_CHANNEL_DIGITS: Final = 20
 _RECEIPT_ID_DIGITS: Final = 64
 
@@ -116,8 +118,15 @@ class Gateway:
         path: str = scope["path"]
         more: Headers = ((b"x-request-id", name.encode()),)
         try:
-            if path in PAID_PATHS:
-                reply = await self._paid(scope, receive, send, name)
+            if path.startswith(_X402):
+                slug, model_path, route = path.removeprefix(_X402).partition("/v1/")
+                path = model_path + route or path
+                if path in PAID_PATHS:
+                    reply = await self._paid(scope, receive, send, name, path, slug)
+                else:
+                    reply = await self._x402(scope, path, slug, name)
+            elif path in PAID_PATHS:
+                reply = await self._paid(scope, receive, send, name, path)
             else:
                 reply = await self._page(scope, path, name)
         except Exception as error:  # noqa: BLE001 - every failure is answered
@@ -129,8 +138,15 @@ class Gateway:
 
     # --- Paid calls ---------------------------------------------------------------------------
 
-    async def _paid(self, scope: Scope, receive: Receive, send: Send, name: str) -> Reply | None:
-        path = scope["path"]
+    async def _paid(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        name: str,
+        path: str,
+        only: str | None = None,
+    ) -> Reply | None:
         if scope["method"] != "POST":
             return wrong_method(scope["method"], "POST", path, name)
         admission = self.operations.admission
@@ -139,10 +155,23 @@ class Gateway:
         begun = time.monotonic()
         try:
             body = await read_all(scope, receive, self.limits)
+            if only is not None and self.catalogue.find(model_of(body)).slug != only:
+                raise InputError("model", found=model_of(body), wanted=f"{only}, as in the URL")
             door = AsgiDoor(receive, send)
             return await self.paid_calls.answer(path, RequestHead(scope), body, name, door)
         finally:
             admission.leave(time.monotonic() - begun)
+
+    async def _x402(self, scope: Scope, path: str, slug: str, name: str) -> Reply:
+        """Say how one model is paid by x402, or give money back; no other page has its own 402."""
+        if scope["method"] not in {"GET", "HEAD"}:
+            return wrong_method(scope["method"], "GET", path, name)
+        if path != scope["path"]:
+            raise NotFound.among("route", path, PAID_PATHS)
+        offer = self.catalogue.find(slug)
+        done = await self.cashier.refund(RequestHead(scope), offer)
+        headers = ((RESPONSE_HEADER.encode(), encode_header(done)),)
+        return json_reply({"refunded": done.amount, "transaction": done.transaction}, 200, headers)
 
     # --- Everything else ----------------------------------------------------------------------
 

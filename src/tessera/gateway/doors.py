@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tessera.gateway.messages import Headers, Receive, Send, has_left, left
 
-__all__ = ["AsgiDoor", "Door"]
+__all__ = ["AsgiDoor", "Door", "HeldBack"]
 
 
 class Door(Protocol):
@@ -59,3 +59,41 @@ class AsgiDoor:
     async def end(self, data: bytes) -> None:
         """As `Door.end`."""
         await self._send({"type": "http.response.body", "body": data})
+
+
+class HeldBack:
+    """A door that opens when all is paid: what is written waits in memory until then.
+
+    Parameters
+    ----------
+    door
+        Where it will go; only asked whether the client is still there.
+    """
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._pieces: list[bytes] = []
+
+    @property
+    def body(self) -> bytes:
+        """All that was written."""
+        return b"".join(self._pieces)
+
+    async def has_left(self) -> bool:
+        """As `Door.has_left`."""
+        return await self._door.has_left()
+
+    def left(self) -> asyncio.Future[None]:
+        """As `Door.left`."""
+        return self._door.left()
+
+    async def begin(self, _headers: Headers) -> None:
+        """As `Door.begin`; the head is made when it is known what it has to say."""
+
+    async def write(self, data: bytes) -> None:
+        """As `Door.write`."""
+        self._pieces.append(data)
+
+    async def end(self, data: bytes) -> None:
+        """As `Door.end`."""
+        self._pieces.append(data)

@@ -16,13 +16,13 @@ from typing import Final
 from tessera.errors import BackendFailed, Closed, InvariantViolation, TesseraError, Unprocessable
 from tessera.gateway.answers import Result, whole_answer
 from tessera.gateway.catalogue import Catalogue, Offer
-from tessera.gateway.doors import Door
+from tessera.gateway.doors import Door, HeldBack
 from tessera.gateway.logs import FIELDS
 from tessera.gateway.messages import JSON, Headers, Limits, Reply
 from tessera.gateway.operations import Operations
 from tessera.gateway.paying import Cashier
 from tessera.gateway.refusals import refused
-from tessera.gateway.streaming import stream_chat
+from tessera.gateway.streaming import STREAM_HEADERS, stream_chat
 from tessera.payments.header import (
     CHARGED_HEADER,
     COST_HEADER,
@@ -133,6 +133,7 @@ class PaidCalls:
                     answer = await self._whole(held, offer, asked, turn, request, name, door)
                     self._count(offer, held, begun)
                     return answer
+                out = HeldBack(door) if held.call.held_back else door
                 await stream_chat(
                     held,
                     offer,
@@ -140,13 +141,15 @@ class PaidCalls:
                     turn=turn,
                     terms=self._cashier.terms,
                     request_hash=request,
-                    door=door,
+                    door=out,
                     name=name,
                     now=int(self._clock()),
                     limits=self.limits,
                     drain=self._drain,
                 )
                 self._count(offer, held, begun)
+                if isinstance(out, HeldBack):
+                    return Reply(200, out.body, (*STREAM_HEADERS, *held.headers(Outcome.EARNED)))
                 return None
             finally:
                 turn.leave()

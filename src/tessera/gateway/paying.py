@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tessera.errors import InputError, NotAllowed, PaymentRequired
+from tessera.errors import InputError, NotAllowed, NotFound, PaymentRequired
 from tessera.gateway.catalogue import Offer
+from tessera.gateway.x402_offers import example_quote, resource_of
 from tessera.payments.header import ORDER_HEADER, TERMS_HEADER, parse_terms
 from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.payments.tender import Demand, Head, Held, Tender
 from tessera.payments.tenders import FreeCalls, Orders, Vouchers, shown_channel
+from tessera.payments.x402.tender import X402Payments
+from tessera.payments.x402.wire import Response
 from tessera.serving.bodies import Asked
 from tessera.serving.turns import NO_STAKES, Stakes
 from tessera.spec.signatures import Address, Domain, address_text
@@ -86,6 +89,7 @@ class Cashier:
         self.ledger = ledger
         self.terms = terms
         self.tenders: tuple[Tender, ...] = (Vouchers(ledger), Orders(ledger), *tenders)
+        self.x402 = next((t for t in self.tenders if isinstance(t, X402Payments)), None)
         self._free = FreeCalls(ledger)
         self._stakes = stakes
 
@@ -173,19 +177,49 @@ class Cashier:
         tender = self._tender(head)
         if tender is None:
             if quote.maximum:
-                raise PaymentRequired(
+                error = PaymentRequired(
                     f"call to {offer.slug}",
                     found="no payment",
                     wanted=f"a voucher for up to {quote.maximum} base units of {self.terms.symbol}",
                     next_step="open a channel and send Tessera-Payment, or name an order; "
                     "tessera.Client does both",
-                    **self._how(offer, quote),
                 )
+                self._explain(error, head, offer, demand)
+                raise error
             tender = self._free
         try:
             return Held(tender, await tender.take(head, demand))
         except PaymentRequired as error:
-            error.operands.update(self._how(offer, quote))
+            self._explain(error, head, offer, demand)
+            raise
+
+    async def refund(self, head: Head, offer: Offer) -> Response:
+        """Give back what is left of an x402 channel, or say how a model is paid.
+
+        Raises
+        ------
+        PaymentRequired
+            Nobody asks for money back, or it cannot be given; the operands say how to pay.
+        NotFound
+            x402 is not taken here.
+        ChainError
+            The chain does not take it.
+        """
+        if self.x402 is None:
+            raise NotFound("x402", found="off", wanted="a gateway that takes it")
+        quote = example_quote(offer)
+        demand = Demand(offer.slug, quote, "", b"", stream=False)
+        try:
+            if not self.x402.offered(head):
+                raise PaymentRequired(
+                    f"model {offer.slug}",
+                    found="no payment",
+                    wanted="one for each call",
+                    next_step=f"POST to /x402/{offer.slug}/v1/... as to /v1/...",
+                )
+            return await self.x402.refund(head, quote)
+        except PaymentRequired as error:
+            self._explain(error, head, offer, demand)
             raise
 
     def _tender(self, head: Head) -> Tender | None:
@@ -199,9 +233,12 @@ class Cashier:
         """Return a channel as this operator sees it; None where there is none."""
         return await shown_channel(self.ledger, number)
 
-    def _how(self, offer: Offer, quote: Quote) -> dict[str, Any]:
-        return {
-            "payment": self.terms.shown(),
-            "model": offer.card(),
-            "maximum": str(quote.maximum),
-        }
+    def _explain(self, error: PaymentRequired, head: Head, offer: Offer, demand: Demand) -> None:
+        """Add to a refusal how the call can be paid."""
+        error.operands.update(
+            payment=self.terms.shown(), model=offer.card(), maximum=str(demand.quote.maximum)
+        )
+        offers = [dict(one) for tender in self.tenders for one in tender.accepts(demand)]
+        if offers:
+            error.operands.setdefault("accepts", offers)
+            error.operands["resource"] = resource_of(head, offer)

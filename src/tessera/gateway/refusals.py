@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from tessera.errors import InputError, InvariantViolation, TesseraError
+from tessera.errors import InputError, InvariantViolation, PaymentRequired, TesseraError
 from tessera.gateway.messages import Headers, Reply, json_reply
+from tessera.gateway.x402_offers import required_headers
 from tessera.presenting import error_body, http_status, openai_error_body
 
 __all__ = ["refusal", "refused", "wrong_method"]
@@ -31,6 +32,8 @@ def refusal(error: TesseraError, path: str, name: str, more: Headers = ()) -> Re
     after = error.operands.get("retry_after_s")
     if isinstance(after, int):
         headers.append((b"retry-after", str(after).encode()))
+    if isinstance(error, PaymentRequired):
+        headers += required_headers(error)
     return json_reply(shape(error, name), http_status(error), headers)
 
 

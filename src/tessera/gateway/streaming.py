@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from tessera.errors import BackendFailed, InvariantViolation, TesseraError
+from tessera.errors import BackendFailed, Closed, InvariantViolation, TesseraError
 from tessera.gateway.answers import Events, event, events_of
 from tessera.gateway.catalogue import Offer
 from tessera.gateway.doors import Door
@@ -32,11 +32,11 @@ from tessera.serving.receipts import StreamHash, receipt_event
 from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Finish, Units
 from tessera.serving.turns import Turn
 
-__all__ = ["stream_chat"]
+__all__ = ["STREAM_HEADERS", "stream_chat"]
 
 logger = logging.getLogger(__name__)
 
-_HEADERS: Final = [
+STREAM_HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -76,8 +76,10 @@ async def stream_chat(
         Before anything was sent. Afterwards a failure is the stream's last event.
     """
     chunks = events_of(asked, model=f"{offer.slug}@{offer.version}", name=name, now=now)
-    more = held.headers(Outcome.BEGUN)
-    sent = _Sent(door, limits.write_timeout_s, [*more, CLOSING] if drain.begun else more)
+    # What is held back until it is paid was not begun: all that goes wrong is a refusal.
+    back = held.call.held_back
+    more = () if back else held.headers(Outcome.BEGUN)
+    sent = _Sent(door, limits.write_timeout_s, [*more, CLOSING] if drain.begun else more, back)
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
     drawn: _Drawn = asyncio.Queue()
@@ -89,6 +91,10 @@ async def stream_chat(
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
             ended = await _pump(drawn, held.call, chunks, sent, watch, asked.request.n, drain)
     except (_Gone, TimeoutError) as error:
+        if sent.held_back:
+            raise Closed(
+                "the client went away, or the answer took too long", next_step=_FREE
+            ) from error
         if not sent.begun and isinstance(error, TimeoutError):
             # Nobody is reading yet: it was this machine that stood still.
             slow = f"model {offer.slug!r} did not begin within {limits.answer_timeout_s:g} s"
@@ -135,9 +141,10 @@ async def stream_chat(
 class _Sent:
     """What has left, and its hash."""
 
-    def __init__(self, door: Door, timeout_s: float, more: Headers) -> None:
+    def __init__(self, door: Door, timeout_s: float, more: Headers, held_back: bool) -> None:
+        self.held_back = held_back
         self._door = door
-        self._headers = [*_HEADERS, *more]
+        self._headers = [*STREAM_HEADERS, *more]
         self._timeout_s = timeout_s
         self.begun = False
         self.hash = StreamHash()
@@ -255,7 +262,7 @@ async def _finish(
 
 
 async def _break_off(sent: _Sent, error: TesseraError, name: str) -> None:
-    if not sent.begun:
+    if not sent.begun or sent.held_back:
         raise error
     with suppress(_Gone):
         await sent.end(event(openai_error_body(error, name)))

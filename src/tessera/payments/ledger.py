@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from tessera.errors import (
     Busy,
@@ -50,6 +50,8 @@ from tessera.storage.engine import open_database, storage_errors
 from tessera.storage.lock import FileLock
 
 __all__ = ["FREE_CHANNEL", "Call", "Claim", "Evidence", "Ledger", "Quote"]
+
+Result = TypeVar("Result")
 
 FREE_CHANNEL: Final = 0
 """Channel number in the receipt of a call that cost nothing and that nobody paid for."""
@@ -107,6 +109,8 @@ class Call:
         already, or need not be before the answer is whole.
     order
         What covers it in place of a voucher.
+    held_back
+        Whether nothing of its answer may leave before `finish`, not even of a stream.
     voucher
         What it was accepted on; None where something else covers it.
     """
@@ -118,6 +122,7 @@ class Call:
     ended: bool = False
     order: OrderCall | None = None
     voucher: SignedVoucher | None = None
+    held_back: bool = False
 
     @property
     def channel(self) -> int:
@@ -453,6 +458,21 @@ class Ledger:
             charged = line.charged
         if call.order is not None and self.rights is not None:
             changes = self.rights.finish_changes(call.order, evidence.response)
+        receipt, future = self._put(call, cost, charged, evidence, changes, voucher)
+        if call.account is not None and voucher:
+            call.account.written = future
+        return await self._vouched(call, cost, receipt, future)
+
+    def _put(
+        self,
+        call: Call,
+        cost: int,
+        charged: int,
+        evidence: Evidence,
+        changes: Sequence[books.Change],
+        vouchers: Sequence[bytes] = (),
+    ) -> tuple[Receipt, asyncio.Future[Written]]:
+        """Queue a receipt, with what has to reach the disk together with it."""
         receipt = Receipt(
             channel=call.channel,
             asset=call.quote.key.asset,
@@ -467,9 +487,12 @@ class Ledger:
         )
         digest = receipt_digest(self.domain, receipt)
         entry = entries.charge_entry(digest, receipt, cost, call.id)
-        future = self._log.put(*changes, entries=[*voucher, entry], leaf=digest)
-        if call.account is not None and voucher:
-            call.account.written = future
+        return receipt, self._log.put(*changes, entries=[*vouchers, entry], leaf=digest)
+
+    @staticmethod
+    async def _vouched(
+        call: Call, cost: int, receipt: Receipt, future: asyncio.Future[Written]
+    ) -> SignedReceipt:
         done = await future
         signature = entries.signature_in(done.seal, done.place)
         return SignedReceipt(receipt, signature, cost, call.id)
@@ -500,6 +523,42 @@ class Ledger:
             self._forget_call(call)
             if call.order is not None and self.rights is not None:
                 self.rights.fail(call.order)
+
+    # --- Calls that other rows of the same books pay for --------------------------------------
+
+    def begin(self, call: Call) -> None:
+        """Count a call as in flight."""
+        self._calls[call.channel, call.id] += 1
+
+    def end(self, call: Call) -> None:
+        """Count it no more."""
+        self._forget_call(call)
+
+    async def issue(
+        self, call: Call, cost: int, charged: int, evidence: Evidence, *changes: books.Change
+    ) -> SignedReceipt:
+        """Sign a call's receipt and write it down, together with rows.
+
+        Parameters
+        ----------
+        cost, charged
+            Of this call, and what its payer was charged in all for the same purpose; base units.
+
+        Raises
+        ------
+        StorageFull, DataError
+            Nothing of it could be written.
+        """
+        receipt, future = self._put(call, cost, charged, evidence, changes)
+        return await self._vouched(call, cost, receipt, future)
+
+    async def keep(self, *changes: books.Change) -> None:
+        """Write rows, and wait until they are on the disk."""
+        await self._log.put(*changes)
+
+    async def look_up(self, query: Callable[[Connection], Result]) -> Result:
+        """Read rows."""
+        return await self._log.read_tables(query)
 
     # --- Looking ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -210,10 +210,10 @@ class Accept(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Required(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """`PAYMENT-REQUIRED`."""
+    """`PAYMENT-REQUIRED`; offers that a tender adds to are plain JSON objects."""
 
     resource: Resource
-    accepts: tuple[Accept, ...]
+    accepts: Sequence[Accept | Mapping[str, Any]]
     error: str = ""
     x402_version: int = msgspec.field(default_factory=lambda: _VERSION)
     extensions: dict[str, Any] | None = None

@@ -1,0 +1,165 @@
+"""Turning charges of x402 channels into money: claims in batches, then each Till's transfer.
+
+A voucher reserves nothing on the chain; only a claim does. So whoever asks for his money back is
+claimed from at once, and everybody else by time and by amount.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from tessera.errors import TesseraError, TransactionReverted
+from tessera.payments.x402.batch import BatchSettlement
+from tessera.payments.x402.book import ChannelBook
+from tessera.payments.x402.ports import X402Chain
+from tessera.payments.x402.wire import hex_text
+from tessera.spec.vouchers import TillKey
+
+__all__ = ["ClaimReport", "Refused", "X402Claimer"]
+
+logger = logging.getLogger(__name__)
+
+CLAIMS_PER_BATCH: Final = 100
+"""As many as the contract takes; about 2.5 million gas."""
+
+
+class Refused(NamedTuple):
+    """A channel whose claim the contract would not take, even alone, and what it said."""
+
+    channel: str
+    reason: str
+
+
+@dataclass(slots=True)
+class ClaimReport:
+    """What one round did.
+
+    Attributes
+    ----------
+    total
+        Base units that were claimed.
+    channels
+        From how many channels.
+    settled
+        The assets and terms whose Tills got their money.
+    refused
+        What could not be claimed.
+    """
+
+    total: int = 0
+    channels: int = 0
+    settled: list[TillKey] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+class X402Claimer:
+    """Claims what the standard's channels owe, and hands it on.
+
+    Parameters
+    ----------
+    batch
+        Says what is due.
+    chain
+        Where it is claimed.
+    flush
+        Hands on what lies in the Till of (asset, terms).
+    every_s, at_risk
+        Claim at least so often while something is due, and at once where so many base units are.
+    watch_s
+        How often channels with something due are looked at for a withdrawal.
+    sleep, steady
+        How to wait, and seconds that nobody sets.
+    """
+
+    def __init__(
+        self,
+        batch: BatchSettlement,
+        chain: X402Chain,
+        flush: Callable[[TillKey], Awaitable[object]],
+        *,
+        every_s: float,
+        at_risk: int,
+        watch_s: float = 15.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._batch = batch
+        self._chain = chain
+        self._flush = flush
+        self._every_s = every_s
+        self._at_risk = at_risk
+        self._watch_s = min(watch_s, every_s)
+        self._sleep = sleep
+        self._steady = steady
+        self._one_round = asyncio.Lock()
+        self._in_vain: dict[bytes, int] = {}
+
+    async def settle(self, *, retry_refused: bool = True) -> ClaimReport:
+        """Claim everything that is due, now, and hand it on.
+
+        Raises
+        ------
+        ChainError
+            The chain could not be reached; what was claimed before that stays claimed.
+        """
+        async with self._one_round:
+            report = ClaimReport()
+            due = await self._batch.due()
+            if not retry_refused:
+                due = [book for book in due if self._in_vain.get(book.id) != book.charged]
+            for start in range(0, len(due), CLAIMS_PER_BATCH):
+                await self._claim(due[start : start + CLAIMS_PER_BATCH], report)
+            for key in dict.fromkeys(report.settled):
+                receiver = next(b.config.receiver for b in due if (b.asset, b.terms) == key)
+                await self._chain.settle(receiver)
+                await self._flush(key)
+            report.settled = list(dict.fromkeys(report.settled))
+            return report
+
+    async def run(self) -> None:
+        """Claim by time, by amount, and from whoever is leaving, until cancelled."""
+        last = self._steady()
+        while True:
+            await self._sleep(self._watch_s)
+            try:
+                due = await self._batch.due()
+                if not due:
+                    last = self._steady()
+                    continue
+                seen = [await self._batch.look(book.id) for book in due]
+                leaving = any(book is not None and book.chain.withdraw_at for book in seen)
+                total = sum(book.due for book in due)
+                waited = self._steady() - last
+                if leaving or total >= self._at_risk or waited >= self._every_s:
+                    report = await self.settle(retry_refused=False)
+                    last = self._steady()
+                    for channel, reason in report.refused:
+                        logger.warning("x402 channel %s was not claimed: %s", channel, reason)
+            except TesseraError as error:
+                logger.warning("claiming has to wait: %s", error)
+
+    async def _claim(self, due: Sequence[ChannelBook], report: ClaimReport) -> None:
+        claims = await self._batch.claims_of(due)
+        try:
+            await self._chain.claim(claims)
+        except TransactionReverted as error:
+            # One that the contract cannot take must not hold up the others.
+            if len(due) == 1:
+                self._in_vain[due[0].id] = due[0].charged
+                report.refused.append(Refused(hex_text(due[0].id), error.reason))
+                return
+            middle = len(due) // 2
+            await self._claim(due[:middle], report)
+            await self._claim(due[middle:], report)
+            return
+        for book in due:
+            self._in_vain.pop(book.id, None)
+            report.total += book.due
+            report.channels += 1
+            report.settled.append(TillKey(book.asset, book.terms))
+            await self._batch.look(book.id)

@@ -1,0 +1,310 @@
+"""Taking `exact`: one authorization of the currency pays for one call, at its highest price.
+
+No promise stands before the money: the answer is made, then the authorization is used on the chain,
+then the answer leaves. A call that fails before uses nothing, and the authorization dies by its own
+deadline. What was used and not answered, because the process died in between, pays for one repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from tessera.errors import InvariantViolation, TesseraError, TransactionReverted
+from tessera.payments.header import SignedReceipt
+from tessera.payments.ledger import Call, Evidence, Quote
+from tessera.payments.ports import Clock
+from tessera.payments.tender import Outcome
+from tessera.payments.x402 import rows
+from tessera.payments.x402.ports import X402Chain
+from tessera.payments.x402.rules import Books, Till, X402Rules
+from tessera.payments.x402.wire import (
+    EXACT,
+    Accept,
+    Authorization,
+    Payment,
+    Reason,
+    Response,
+    hex_text,
+    reason_of,
+    refused,
+)
+from tessera.spec.signatures import Address, address_text, recover
+from tessera.spec.x402_digests import transfer_digest
+
+__all__ = ["ExactCall", "ExactPayments"]
+
+_NOBODY: Final = Address(bytes(20))
+
+
+@dataclass(slots=True, eq=False)
+class ExactCall(Call):
+    """A call that an authorization pays for.
+
+    Attributes
+    ----------
+    authorization
+        The payer's.
+    used
+        Whether the chain had used it before this call: nothing is sent again.
+    transaction
+        What moved the money; "" before.
+    reason
+        Why it failed, in the standard's words.
+    """
+
+    authorization: Authorization | None = None
+    used: bool = False
+    transaction: str = ""
+    reason: str = str(Reason.NOT_SERVED)
+
+    @property
+    def by(self) -> Authorization:
+        """The payer's authorization."""
+        if self.authorization is None:
+            raise InvariantViolation(f"call {self.id} has no authorization")
+        return self.authorization
+
+    @property
+    def payer(self) -> Address | None:
+        """Whose place in a queue it takes."""
+        return self.by.payer
+
+
+class ExactPayments:
+    """The receiver's side of one-time payments.
+
+    Parameters
+    ----------
+    books
+        Where it is written what was paid.
+    chain
+        Where the currency is.
+    rules
+        What is asked of authorizations.
+    till
+        Who is paid for (asset, terms).
+    clock
+        Unix seconds.
+    """
+
+    def __init__(
+        self, books: Books, chain: X402Chain, rules: X402Rules, till: Till, clock: Clock
+    ) -> None:
+        self._books = books
+        self._chain = chain
+        self._rules = rules
+        self._till = till
+        self._clock = clock
+        self._open: set[bytes] = set()
+
+    def accept(self, quote: Quote) -> Accept:
+        """Return the offer to take a call's most."""
+        return self._rules.accept(EXACT, quote.maximum, self._till(*quote.key))
+
+    async def take(self, payment: Payment, quote: Quote, name: str, request: bytes) -> ExactCall:
+        """See that an authorization would pay for a call.
+
+        Raises
+        ------
+        PaymentRequired
+            It is for another amount or receiver, not signed by its payer, used, or without money.
+        ChainError
+            The chain cannot be asked.
+        """
+        by = payment.authorization
+        if by is None:
+            raise InvariantViolation("exact payment", found="no authorization", wanted="one")
+        self._check(by, quote)
+        if by.nonce in self._open:
+            raise _used(by)
+        # From here on a copy of this request is refused.
+        self._open.add(by.nonce)
+        try:
+            used, transaction = await self._is_unanswered(by, request)
+            if not used:
+                held = await self._chain.money_of(by.payer)
+                if held < by.value:
+                    raise refused(
+                        Reason.EXACT_BALANCE,
+                        found=f"{held} base units",
+                        wanted=f"the {by.value} that were authorized",
+                        next_step=f"send {address_text(by.payer)} some",
+                    )
+        except BaseException:
+            self._open.discard(by.nonce)
+            raise
+        call = ExactCall(
+            quote,
+            name,
+            None,
+            held_back=True,
+            authorization=by,
+            used=used,
+            transaction=transaction,
+        )
+        self._books.begin(call)
+        return call
+
+    async def finish(self, call: ExactCall, evidence: Evidence) -> SignedReceipt:
+        """Use the authorization, and write the receipt down; the answer may leave then.
+
+        Raises
+        ------
+        PaymentRequired
+            The currency refused; nothing was taken.
+        ChainError, DataError
+            It is not known whether it was used, or that could not be written. If it was, it pays
+            for a repeat of the same request.
+        """
+        if call.ended:
+            raise InvariantViolation(f"call {call.id} was ended twice")
+        call.ended = True
+        return await asyncio.shield(asyncio.ensure_future(self._paid(call, evidence)))
+
+    async def _paid(self, call: ExactCall, evidence: Evidence) -> SignedReceipt:
+        by, quote = call.by, call.quote
+        payment = rows.KeptPayment(
+            nonce=_key(by),
+            kind=rows.Kind.EXACT,
+            state=rows.State.INTENDED,
+            payer=by.payer,
+            asset=quote.key.asset,
+            terms=quote.key.terms,
+            amount=by.value,
+            tx=call.transaction,
+            request=evidence.request,
+            time=int(self._clock()),
+        )
+        try:
+            if not call.used:
+                # Before it is sent: whoever starts after a crash must know what to look for.
+                await self._books.keep(rows.payment_change(payment))
+                call.transaction = await self._transferred(by)
+            done = payment._replace(state=rows.State.DONE, tx=call.transaction)
+            return await self._books.issue(
+                call, by.value, by.value, evidence, rows.payment_change(done)
+            )
+        except TesseraError as error:
+            call.reason = reason_of(error)
+            raise
+        finally:
+            self._close(call)
+
+    async def _transferred(self, by: Authorization) -> str:
+        try:
+            return await self._chain.transfer(by)
+        except TransactionReverted as error:
+            # Anybody may hand an authorization in; what counts is that the money moved.
+            if transaction := await self._chain.transferred(by):
+                return transaction
+            raise refused(
+                Reason.TRANSACTION_FAILED,
+                found=error.reason,
+                wanted="an authorization that the currency takes",
+                next_step="nothing was taken; ask again with another one",
+            ) from error
+
+    def fail(self, call: ExactCall) -> None:
+        """End a call without an answer: its authorization is not used. Ending twice is once."""
+        if not call.ended:
+            call.ended = True
+            self._close(call)
+
+    def response(self, call: ExactCall, outcome: Outcome) -> Response:
+        """Return `PAYMENT-RESPONSE`."""
+        by = call.by
+        if outcome is Outcome.EARNED:
+            return Response(
+                success=True,
+                network=self._rules.network,
+                transaction=call.transaction,
+                payer=address_text(by.payer),
+                amount=str(by.value),
+            )
+        return Response(
+            success=False,
+            network=self._rules.network,
+            payer=address_text(by.payer),
+            error_reason=call.reason,
+            error_message="nothing was taken",
+        )
+
+    # --- Inside -------------------------------------------------------------------------------
+
+    def _check(self, by: Authorization, quote: Quote) -> None:
+        rules, now, till = self._rules, self._clock(), self._till(*quote.key)
+        if by.receiver != till:
+            raise refused(
+                Reason.EXACT_RECIPIENT,
+                found=address_text(by.receiver),
+                wanted=f"{address_text(till)}, the Till of this asset's present terms",
+            )
+        if by.value != quote.maximum:
+            raise refused(Reason.EXACT_VALUE, found=by.value, wanted=f"{quote.maximum}")
+        if by.valid_after > now:
+            raise refused(Reason.EXACT_NOT_YET, found=by.valid_after, wanted=f"at most {int(now)}")
+        if by.valid_before < now + rules.answer_s:
+            raise refused(
+                Reason.EXACT_EXPIRED,
+                found=by.valid_before,
+                wanted=f"{int(now) + rules.answer_s} or later, for the answer to be made before",
+                next_step="look at this machine's clock",
+            )
+        digest = transfer_digest(
+            rules.token,
+            by.payer,
+            by.receiver,
+            by.value,
+            by.valid_after,
+            by.valid_before,
+            by.nonce,
+        )
+        if by.payer == _NOBODY or recover(digest, by.signature) != by.payer:
+            raise refused(
+                Reason.EXACT_SIGNATURE,
+                found="another signature",
+                wanted=f"one by {address_text(by.payer)} for {rules.token.name!r} "
+                f"version {rules.token.version!r}",
+            )
+
+    async def _is_unanswered(self, by: Authorization, request: bytes) -> tuple[bool, str]:
+        """Tell whether it was used for this very request, which then was not answered.
+
+        Raises
+        ------
+        PaymentRequired
+            It was used, and was answered or was not ours.
+        """
+        key = _key(by)
+        kept = await self._books.look_up(lambda reading: rows.load_payment(reading, key))
+        if kept is not None and kept.state is rows.State.DONE:
+            raise _used(by)
+        if not await self._chain.is_used(by.payer, by.nonce):
+            return False, ""
+        if kept is None or kept.request != request:
+            raise _used(by)
+        # A nonce can be cancelled, or used up for somebody else.
+        transaction = await self._chain.transferred(by)
+        if not transaction:
+            raise _used(by)
+        return True, transaction
+
+    def _close(self, call: ExactCall) -> None:
+        self._open.discard(call.by.nonce)
+        self._books.end(call)
+
+
+def _key(by: Authorization) -> bytes:
+    # The currency counts nonces per payer, so two payers may choose the same.
+    return by.payer + by.nonce
+
+
+def _used(by: Authorization) -> TesseraError:
+    return refused(
+        Reason.EXACT_NONCE_USED,
+        found=hex_text(by.nonce),
+        wanted="a nonce that was not used",
+        next_step="sign a new authorization for each call",
+    )

@@ -26,6 +26,7 @@ class Action(StrEnum):
     DEPOSIT = "add to a channel or balance"
     WITHDRAW = "withdraw from a channel or balance"
     SETTLE_ONE = "settle one voucher"
+    SETTLE_RECEIPT = "settle one receipt in its operator's place"
     FLUSH = "flush an asset's income"
     TILL_FLUSH = "flush a till"
     OPEN_SALE = "open a sale of shares"

@@ -17,6 +17,12 @@ from eth_utils.crypto import keccak
 _LINE_TYPE = "Line(uint256 asset,uint32 terms,uint96 maximum)"
 _LINE = keccak(text=_LINE_TYPE)
 _VOUCHER = keccak(text=f"Voucher(uint64 channel,Line[] lines){_LINE_TYPE}")
+_RECEIPT = keccak(
+    text="Receipt(uint64 channel,uint256 asset,uint32 version,uint32 terms,uint96 charged,"
+    "bytes32 request,bytes32 response,uint64 units,uint64 time,uint8 identity)"
+)
+_RECEIPT_TYPES = [*["uint256"] * 5, "bytes32", "bytes32", *["uint256"] * 3]
+_BATCH = keccak(text="ReceiptBatch(bytes32 root)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,13 +55,14 @@ def batch(
         lines = sorted(voucher.charged)
         words.append(voucher.channel | len(lines) << 64)
         words += [charged | charged << 96 | position[till] << 192 for till, charged in lines]
-        words += _sign(domain, signer, voucher.channel, lines)
+        words += sign_voucher(domain, signer, voucher.channel, lines)
     return [(till.asset, till.terms) for till in tills], words
 
 
-def _sign(
+def sign_voucher(
     domain: bytes, signer: LocalAccount, channel: int, lines: Sequence[tuple[Till, int]]
 ) -> tuple[int, int]:
+    """Sign one voucher: r and vs."""
     hashes = b"".join(
         keccak(
             encode(
@@ -66,5 +73,23 @@ def _sign(
         for till, charged in lines
     )
     voucher = keccak(encode(["bytes32", "uint256", "bytes32"], [_VOUCHER, channel, keccak(hashes)]))
-    signature = signer.unsafe_sign_hash(Hash32(keccak(b"\x19\x01" + domain + voucher)))
+    return _sign(domain, signer, voucher)
+
+
+def sign_receipt(
+    domain: bytes, signer: LocalAccount, receipt: Sequence[int | bytes], others: int
+) -> tuple[list[bytes], int, int]:
+    """Sign a receipt alone, or in a tree with so many others: the proof, r and vs."""
+    struct = keccak(encode(["bytes32", *_RECEIPT_TYPES], [_RECEIPT, *receipt]))
+    if not others:
+        return [], *_sign(domain, signer, struct)
+    node = keccak(b"\x19\x01" + domain + struct)
+    proof = [keccak(bytes([level])) for level in range(others.bit_length())]
+    for sibling in proof:
+        node = keccak(min(node, sibling) + max(node, sibling))
+    return proof, *_sign(domain, signer, keccak(_BATCH + node))
+
+
+def _sign(domain: bytes, signer: LocalAccount, struct: bytes) -> tuple[int, int]:
+    signature = signer.unsafe_sign_hash(Hash32(keccak(b"\x19\x01" + domain + struct)))
     return signature.r, signature.s | (signature.v - 27) << 255

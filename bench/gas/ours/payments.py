@@ -6,9 +6,10 @@ from bench.gas.chain import MeasurementFailed, account, event_topic
 from bench.gas.dollar import UNIT
 from bench.gas.ours.market import DAY, WHO, WITHDRAW_DELAY, Market
 from bench.gas.rows import Action, Row, per
-from bench.gas.vouchers import Till, Voucher, batch
+from bench.gas.vouchers import Till, Voucher, batch, sign_receipt, sign_voucher
 
 VOUCHERS = 100
+_OTHERS = 31
 _DEPOSIT = 100 * UNIT
 _CALLS = UNIT // 100
 
@@ -75,6 +76,29 @@ class _Desk:
             raise MeasurementFailed("settle", found=f"{skipped} vouchers skipped", wanted="none")
         return receipt.gas
 
+    def settle_receipt(self, till: Till, others: int) -> int:
+        """Settle the first channel's next call by its receipt, signed with so many others."""
+        channel = self.channels[0]
+        total = self._totals.get((channel, till), 0) + _CALLS
+        self._totals[channel, till] = total
+        r, vs = sign_voucher(self._domain, self._consumer, channel, [(till, total)])
+        hashed = bytes(range(32))
+        receipt = (channel, till.asset, 1, till.terms, total, hashed, hashed, 12, 1_800_000_000, 1)
+        proof, *by = sign_receipt(self._domain, self._operator, receipt, others)
+        lines = [(till.asset, till.terms, total)]
+        return self._market.chain.transact(
+            account("keeper"),
+            self._market.channels,
+            "settle_by_receipt",
+            self._operator.address,
+            lines,
+            r,
+            vs,
+            receipt,
+            proof,
+            *by,
+        ).gas
+
 
 def _settlements(desk: _Desk, tills: list[Till]) -> list[Row]:
     one, two, child = tills
@@ -83,6 +107,8 @@ def _settlements(desk: _Desk, tills: list[Till]) -> list[Row]:
     both_first, both = (desk.settle(VOUCHERS, one, two) for _ in "12")
     royal_first, royal = (desk.settle(VOUCHERS, child) for _ in "12")
     single = desk.settle(1, one)
+    alone, in_batch = (desk.settle_receipt(one, others) for others in (0, _OTHERS))
+    receipt = "Channels.settle_by_receipt"
     return [
         Row(
             Action.SETTLE_VOUCHER,
@@ -109,6 +135,8 @@ def _settlements(desk: _Desk, tills: list[Till]) -> list[Row]:
             per(VOUCHERS, both_first - warm),
         ),
         Row(Action.SETTLE_ONE, WHO, settle, "one line; credited, no flush", single),
+        Row(Action.SETTLE_RECEIPT, WHO, receipt, "signed alone; credited, no flush", alone),
+        Row(Action.SETTLE_RECEIPT, WHO, receipt, "signed with 31 others, by its proof", in_batch),
     ]
 
 

@@ -620,19 +620,21 @@ class Channels(Contract):
         r: int,
         vs: int,
         receipt: Receipt,
+        proof: Sequence[bytes],
         receipt_r: int,
         receipt_vs: int,
     ) -> Call[int]:
-        """Settle one line in the operator's place: for holders of an asset whose operator serves but does not settle. `receipt`: What the operator signed; its `charged` is what is settled. The money goes where it always goes. `signed`: The lines of the payer's voucher, `r` and `vs` its signature. Returns: How much was taken from the channel."""
+        """Settle one line in the operator's place: for holders of an asset whose operator serves but does not settle. `proof`: What leads from the receipt to the root that was signed in its place; empty where it was signed alone. `receipt`: What the operator signed; its `charged` is what is settled. The money goes where it always goes. `signed`: The lines of the payer's voucher, `r` and `vs` its signature. Returns: How much was taken from the channel."""
         return self._call(
             "settle_by_receipt",
-            "b9e88bc6",
+            "9ab14b3a",
             (
                 "address",
                 "(uint256,uint256,uint256)[]",
                 "uint256",
                 "uint256",
                 "(uint256,uint256,uint256,uint256,uint256,bytes32,bytes32,uint256,uint256,uint256)",
+                "bytes32[]",
                 "uint256",
                 "uint256",
             ),
@@ -642,6 +644,7 @@ class Channels(Contract):
                 r,
                 vs,
                 receipt,
+                proof,
                 receipt_r,
                 receipt_vs,
             ),

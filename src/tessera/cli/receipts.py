@@ -171,6 +171,7 @@ def _shown(world: World, signed: SignedReceipt) -> dict[str, Any]:
         "time": receipt.time,
         "identity": _IDENTITIES.get(receipt.identity, str(receipt.identity)),
         "signature": f"0x{signed.signature.hex()}",
+        "proof": [f"0x{node.hex()}" for node in signed.proof],
     }
 
 

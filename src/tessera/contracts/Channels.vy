@@ -19,6 +19,7 @@
 """
 from ethereum.ercs import IERC20
 from .modules import clones
+from .modules import receipts
 from .modules import rescues
 from .modules import signatures
 
@@ -74,20 +75,6 @@ struct Line:
     asset: uint256
     terms: uint256
     maximum: uint256
-
-
-# What an operator signs for one answered call; `charged` is cumulative, as the voucher's maximum is.
-struct Receipt:
-    channel: uint256
-    asset: uint256
-    version: uint256
-    terms: uint256
-    charged: uint256
-    request: bytes32
-    response: bytes32
-    units: uint256
-    time: uint256
-    identity: uint256
 
 
 flag Reason:
@@ -202,9 +189,6 @@ VERSION_HASH: constant(bytes32) = keccak256("1")
 LINE_TYPEHASH: constant(bytes32) = keccak256("Line(uint256 asset,uint32 terms,uint96 maximum)")
 VOUCHER_TYPEHASH: constant(bytes32) = keccak256(
     "Voucher(uint64 channel,Line[] lines)Line(uint256 asset,uint32 terms,uint96 maximum)"
-)
-RECEIPT_TYPEHASH: constant(bytes32) = keccak256(
-    "Receipt(uint64 channel,uint256 asset,uint32 version,uint32 terms,uint96 charged,bytes32 request,bytes32 response,uint64 units,uint64 time,uint8 identity)"
 )
 
 CURRENCY: immutable(address)
@@ -602,7 +586,8 @@ def settle_by_receipt(
     signed: DynArray[Line, MAX_LINES],
     r: uint256,
     vs: uint256,
-    receipt: Receipt,
+    receipt: receipts.Receipt,
+    proof: DynArray[bytes32, receipts.MAX_PROOF],
     receipt_r: uint256,
     receipt_vs: uint256,
 ) -> uint256:
@@ -610,6 +595,7 @@ def settle_by_receipt(
     @notice Settle one line in the operator's place: for holders of an asset whose operator serves but does not settle.
     @param signed The lines of the payer's voucher, `r` and `vs` its signature.
     @param receipt What the operator signed; its `charged` is what is settled. The money goes where it always goes.
+    @param proof What leads from the receipt to the root that was signed in its place; empty where it was signed alone.
     @return How much was taken from the channel.
     """
     domain: bytes32 = self._domain_separator()
@@ -639,12 +625,9 @@ def settle_by_receipt(
     assert (
         signer != empty(address) and convert(signer, uint256) == word & MASK_160
     ), "channels: voucher not signed by the channel's signer"
-    digest: bytes32 = signatures._typed_digest(
-        domain, keccak256(abi_encode(RECEIPT_TYPEHASH, receipt))
-    )
     assert (
         operator != empty(address)
-        and signatures._recover_compact(digest, receipt_r, receipt_vs) == operator
+        and receipts._signer(domain, receipt, proof, receipt_r, receipt_vs) == operator
     ), "channels: receipt not signed by the operator"
     key: uint256 = self._till_key(operator, receipt.asset, receipt.terms) | receipt.channel
     stored: uint256 = self.lines[key]

@@ -13,6 +13,7 @@ import msgspec
 
 from tessera.errors import InputError, SignatureRejected
 from tessera.payments.callmac import MAC_BYTES
+from tessera.spec.receipt_batches import MAX_PROOF, signed_digest
 from tessera.spec.signatures import (
     SIGNATURE_BYTES,
     Address,
@@ -126,7 +127,7 @@ class _PaymentWire(msgspec.Struct, forbid_unknown_fields=True):
     signature: str
 
 
-class ReceiptWire(msgspec.Struct, kw_only=True):
+class ReceiptWire(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A signed receipt as JSON."""
 
     id: str
@@ -146,6 +147,7 @@ class ReceiptWire(msgspec.Struct, kw_only=True):
     signature: str
     cost: str
     call: str
+    proof: str = ""
 
 
 _payment_decoder = msgspec.json.Decoder(_PaymentWire)
@@ -164,16 +166,24 @@ class SignedReceipt(msgspec.Struct, frozen=True):
     cost, call
         What this one call cost, and the id that the consumer chose for it. Not signed: the
         cumulative `charged` is what counts.
+    proof
+        Nodes that lead from the receipt to the root that was signed; empty where it was signed
+        alone.
     """
 
     receipt: Receipt
     signature: bytes
     cost: int
     call: str
+    proof: tuple[bytes, ...] = ()
 
     def id(self, domain: Domain) -> str:
         """Return the receipt's name: its EIP-712 digest in hexadecimal digits."""
         return receipt_digest(domain, self.receipt).hex()
+
+    def signer(self, domain: Domain) -> Address:
+        """Return who signed it, alone or with others; the zero address where nobody did."""
+        return recover(signed_digest(domain, self.receipt, self.proof), self.signature)
 
     def verify(self, domain: Domain, operator: Address) -> None:
         """Check that the operator signed exactly this.
@@ -183,7 +193,7 @@ class SignedReceipt(msgspec.Struct, frozen=True):
         SignatureRejected
             Somebody else did, or it was changed.
         """
-        signer = recover(receipt_digest(domain, self.receipt), self.signature)
+        signer = self.signer(domain)
         if signer != operator:
             raise SignatureRejected(
                 "receipt",
@@ -354,6 +364,7 @@ def receipt_json(signed: SignedReceipt, domain: Domain, operator: Address) -> by
             signature="0x" + signed.signature.hex(),
             cost=str(signed.cost),
             call=signed.call,
+            proof="0x" + b"".join(signed.proof).hex() if signed.proof else "",
         )
     )
 
@@ -385,7 +396,7 @@ def parse_receipt(data: bytes | str) -> SignedReceipt:
             if not 0 <= number < 1 << bits:
                 raise ValueError(f"{field} is no uint{bits}")
         signature = _hex(wire.signature, SIGNATURE_BYTES)
-        return SignedReceipt(receipt, signature, _digits(wire.cost), wire.call)
+        return SignedReceipt(receipt, signature, _digits(wire.cost), wire.call, _nodes(wire.proof))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SignatureRejected(
             "receipt", found=str(error), wanted="the JSON of GET /receipts/{id}"
@@ -410,6 +421,13 @@ def parse_proof(value: str) -> SignedReceipt:
     except (binascii.Error, ValueError) as error:
         raise SignatureRejected("Tessera-Proof", found=str(error), wanted="base64url") from error
     return parse_receipt(body)
+
+
+def _nodes(text: str) -> tuple[bytes, ...]:
+    raw = bytes.fromhex(text.removeprefix("0x"))
+    if len(raw) % _HASH_BYTES or len(raw) > MAX_PROOF * _HASH_BYTES:
+        raise ValueError(f"a proof of {len(raw)} bytes")
+    return tuple(raw[at : at + _HASH_BYTES] for at in range(0, len(raw), _HASH_BYTES))
 
 
 def _digits(text: str) -> int:

@@ -10,8 +10,7 @@ from sha3 import keccak_256
 from tessera.assets.directory import AssetRecord
 from tessera.errors import SignatureRejected
 from tessera.payments.header import SignedReceipt, parse_receipt
-from tessera.spec.signatures import Address, Domain, address_text, keccak, recover
-from tessera.spec.vouchers import receipt_digest
+from tessera.spec.signatures import Address, Domain, address_text, keccak
 
 __all__ = [
     "RECEIPT_EVENT",
@@ -113,7 +112,7 @@ def listed_signer(signed: SignedReceipt, domain: Domain, record: AssetRecord) ->
     SignatureRejected
         It was somebody else.
     """
-    signer = recover(receipt_digest(domain, signed.receipt), signed.signature)
+    signer = signed.signer(domain)
     if address_text(signer) not in record.endpoints:
         raise SignatureRejected(
             "receipt",

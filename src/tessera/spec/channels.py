@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tessera.errors import TransactionReverted
+from tessera.spec.receipt_batches import signed_digest
 from tessera.spec.signatures import (
     ZERO_ADDRESS,
     Address,
@@ -28,7 +29,6 @@ from tessera.spec.vouchers import (
     Receipt,
     TillKey,
     channel_number,
-    receipt_digest,
     voucher_digest,
 )
 
@@ -262,12 +262,13 @@ class ChannelsModel:
         signed: Sequence[Line],
         voucher_signature: tuple[int, int],
         receipt: Receipt,
+        proof: Sequence[bytes],
         receipt_signature: tuple[int, int],
         now: int,
     ) -> int:
         """Settle one line in the operator's place; return how much was taken.
 
-        The signatures are (r, vs).
+        The signatures are (r, vs); with a proof, the receipt's is over the root that it leads to.
         """
         state = self._find(operator, receipt.channel)
         signer = recover_compact(
@@ -275,7 +276,7 @@ class ChannelsModel:
         )
         if state is None or signer == ZERO_ADDRESS or signer != state.signer:
             raise _reverted("channels: voucher not signed by the channel's signer")
-        witness = recover_compact(receipt_digest(self.domain, receipt), *receipt_signature)
+        witness = recover_compact(signed_digest(self.domain, receipt, proof), *receipt_signature)
         _require(
             operator not in {ZERO_ADDRESS, b""} and witness == operator,
             "channels: receipt not signed by the operator",

@@ -14,7 +14,7 @@ import sha3
 from tessera.errors import InputError, NotFound
 from tessera.spec.signatures import Address
 
-__all__ = ["EMPTY_ROOT", "AllowList", "MerkleTree", "leads_to", "leaf_of"]
+__all__ = ["EMPTY_ROOT", "AllowList", "MerkleTree", "leads_to", "leaf_of", "root_of"]
 
 EMPTY_ROOT = bytes(32)
 """The root of nothing: no leaf leads to it."""
@@ -27,12 +27,15 @@ def leaf_of(encoded: bytes) -> bytes:
 
 def leads_to(leaf: bytes, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether a leaf belongs to a root."""
+    return all(len(sibling) == 32 for sibling in proof) and root_of(leaf, proof) == root
+
+
+def root_of(leaf: bytes, proof: Sequence[bytes]) -> bytes:
+    """Return the root that a leaf's siblings lead to, lowest first."""
     node = leaf
     for sibling in proof:
-        if len(sibling) != 32:
-            return False
         node = _pair(node, sibling)
-    return node == root
+    return node
 
 
 class MerkleTree:
@@ -61,6 +64,16 @@ class MerkleTree:
             index = self._nodes.index(leaf, len(self._nodes) - self._count)
         except ValueError:
             return None
+        return self._proof_at(index)
+
+    def proofs(self) -> dict[bytes, tuple[bytes, ...]]:
+        """Return every leaf's proof."""
+        first = len(self._nodes) - self._count
+        return {
+            leaf: self._proof_at(index) for index, leaf in enumerate(self._nodes[first:], first)
+        }
+
+    def _proof_at(self, index: int) -> tuple[bytes, ...]:
         siblings: list[bytes] = []
         while index > 0:
             siblings.append(self._nodes[index + 1 if index % 2 else index - 1])

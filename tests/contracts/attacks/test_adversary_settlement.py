@@ -85,6 +85,7 @@ def test_a_line_settled_by_receipt_does_not_hold_up_the_other_lines(
         r,
         vs,
         tuple(receipt.values()),
+        [],
         rr,
         rvs,
         by=consumer.address,

@@ -32,6 +32,7 @@ def _settle(
             [(line.asset, line.terms, line.maximum)],
             *market.sign(line),
             tuple(receipt.values()),
+            [],
             *compact(*signed),
             by=by.address,
         )
@@ -90,6 +91,7 @@ def test_a_changed_receipt_is_not_the_operators(
             [(line.asset, line.terms, line.maximum)],
             *market.sign(line),
             tuple(changed.values()),
+            [],
             *signed,
             by=attacker.address,
         )

@@ -123,6 +123,12 @@ def sign_receipt(
     return sign(signer, domain, "Receipt", {"Receipt": fields}, receipt)
 
 
+def sign_root(signer: Person, domain: dict[str, Any], root: bytes) -> tuple[int, int, int]:
+    """Sign the root of a tree of receipts as their operator would; v, r, s."""
+    fields = [{"name": "root", "type": "bytes32"}]
+    return sign(signer, domain, "ReceiptBatch", {"ReceiptBatch": fields}, {"root": root})
+
+
 def receipt_for(channel: int, asset: int, terms: int, charged: int, time: int) -> dict[str, Any]:
     """Fill a receipt in for one call."""
     return {

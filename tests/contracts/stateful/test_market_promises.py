@@ -33,6 +33,7 @@ from rig.signing import (
     domain_of,
     receipt_for,
     sign_receipt,
+    sign_root,
     sign_voucher,
     twin,
 )
@@ -41,11 +42,12 @@ from rig.twins import both, key_of
 
 from tessera.errors import TransactionReverted
 from tessera.spec.channels import ChannelsModel, Grant
+from tessera.spec.merkle import MerkleTree
 from tessera.spec.prices import Price
 from tessera.spec.registry import RegistryModel, Tokenization
 from tessera.spec.signatures import Address, Domain, address_of
 from tessera.spec.split import SplitModel, SplitTerms
-from tessera.spec.vouchers import Line, Receipt
+from tessera.spec.vouchers import Line, Receipt, receipt_digest
 from tessera.units import BPS
 
 PUBLISHER, HOLDER, KEEPER = person("publisher"), person("holder"), person("keeper")
@@ -465,8 +467,16 @@ class MarketPromises(RuleBasedStateMachine):
             self.settled[at] += line.charged - before.get((operator, channel, key), 0)
 
     @precondition(lambda self: self.vouchers)
-    @rule(data=st.data(), charged=st.fractions(0, Fraction(11, 10)), honest=st.booleans())
-    def settle_by_receipt(self, data: st.DataObject, charged: Fraction, honest: bool) -> None:
+    @rule(
+        data=st.data(),
+        charged=st.fractions(0, Fraction(11, 10)),
+        honest=st.booleans(),
+        others=st.integers(0, 5),
+        shown=st.booleans(),
+    )
+    def settle_by_receipt(
+        self, data: st.DataObject, charged: Fraction, honest: bool, others: int, shown: bool
+    ) -> None:
         voucher = data.draw(st.sampled_from(self.vouchers))
         line = data.draw(st.sampled_from(voucher.lines))
         receipt = receipt_for(
@@ -477,7 +487,15 @@ class MarketPromises(RuleBasedStateMachine):
             self.world.now,
         )
         hand = voucher.operator if honest else KEEPER
-        receipt_signature = compact(*sign_receipt(hand, self.domain, receipt))
+        proof: tuple[bytes, ...] = ()
+        if others:
+            digest = receipt_digest(self.model.domain, Receipt(**receipt))
+            tree = MerkleTree([digest, *(keccak(bytes([other])) for other in range(others))])
+            proof = tree.proof(digest) or ()
+            receipt_signature = compact(*sign_root(hand, self.domain, tree.root))
+            proof = proof if shown else proof[:-1]
+        else:
+            receipt_signature = compact(*sign_receipt(hand, self.domain, receipt))
         voucher_signature = _packed(voucher.signature)
         before = {key: item.charged for key, item in self.model.lines.items()}
         self._both(
@@ -486,6 +504,7 @@ class MarketPromises(RuleBasedStateMachine):
                 [Line(ln.asset, ln.terms, ln.maximum) for ln in voucher.lines],
                 voucher_signature,
                 Receipt(**receipt),
+                proof,
                 receipt_signature,
                 self.world.now,
             ),
@@ -495,6 +514,7 @@ class MarketPromises(RuleBasedStateMachine):
                 [(ln.asset, ln.terms, ln.maximum) for ln in voucher.lines],
                 *voucher_signature,
                 tuple(receipt.values()),
+                list(proof),
                 *receipt_signature,
                 by=KEEPER.address,
             ),

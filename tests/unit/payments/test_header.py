@@ -20,6 +20,7 @@ from tessera.payments.header import (
     proof_header,
     receipt_json,
 )
+from tessera.spec.receipt_batches import ReceiptBatch
 from tessera.spec.vouchers import SignedVoucher, Voucher, receipt_digest
 
 
@@ -31,10 +32,12 @@ def test_a_voucher_survives_its_header(channel: int, lines: tuple, signature: by
     assert parse_payment(value) == signed
 
 
-@given(receipts, uint[96])
-def test_a_receipt_survives_its_json(receipt, cost: int) -> None:  # type: ignore[no-untyped-def]
-    signature = OPERATOR.sign(receipt_digest(DOMAIN, receipt))
-    signed = SignedReceipt(receipt, signature, cost, "0" * 32)
+@given(receipts, uint[96], st.lists(st.binary(min_size=32, max_size=32), max_size=16))
+def test_a_receipt_survives_its_json(receipt, cost: int, others: list[bytes]) -> None:  # type: ignore[no-untyped-def]
+    digest = receipt_digest(DOMAIN, receipt)
+    batch = ReceiptBatch(DOMAIN, [digest, *others])
+    signature, proof = OPERATOR.sign(batch.to_sign), batch.proof(digest)
+    signed = SignedReceipt(receipt, signature, cost, "0" * 32, proof)
     body = receipt_json(signed, DOMAIN, OPERATOR.address)
     assert parse_receipt(body) == signed
     assert parse_proof(proof_header(body)) == signed

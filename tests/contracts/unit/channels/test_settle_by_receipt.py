@@ -51,6 +51,7 @@ class Evidence:
                 [(line.asset, line.terms, line.maximum)],
                 *compact(*voucher),
                 tuple(receipt.values()),
+                [],
                 *compact(*signed),
                 by=by.address,
             )
@@ -165,6 +166,7 @@ def test_nobody_is_no_operator(evidence: Evidence, attacker: Person) -> None:
             0,
             0,
             tuple(receipt.values()),
+            [],
             0,
             0,
             by=attacker.address,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 CONTRACTS = Path(__file__).parents[2] / "src" / "tessera" / "contracts"
-REASON = re.compile(r'"([a-z_0-9]+: [^"]+)"')
+REASON = re.compile(r'"([a-z_0-9]+: [^"]+)"|raw_revert\(method_id\("([^"]+)"\)\)')
 FOLDERS = ("tests", "tests/contracts")
 
 _provoked: set[str] = set()
@@ -23,7 +23,8 @@ _provoked: set[str] = set()
 def reasons() -> set[str]:
     """Every reason that stands in the contracts."""
     sources = CONTRACTS.rglob("*.vy")
-    return {reason for source in sources for reason in REASON.findall(source.read_text())}
+    found = (said for source in sources for said in REASON.findall(source.read_text()))
+    return {text or error for text, error in found}
 
 
 def _here() -> set[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tessera.bindings.governor import Governor as Governor
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.lens import Lens as Lens
+    from tessera.bindings.multicall import Multicall as Multicall
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
     from tessera.bindings.registry import Registry as Registry
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tessera.bindings.till import Till as Till
     from tessera.bindings.vesting import Vesting as Vesting
     from tessera.bindings.workflows import Workflows as Workflows
+    from tessera.bindings.x402_channels import X402Channels as X402Channels
+    from tessera.bindings.x402_collector import X402Collector as X402Collector
 
 __all__ = [
     "CONTRACTS",
@@ -37,6 +40,7 @@ __all__ = [
     "Governor",
     "Launchpad",
     "Lens",
+    "Multicall",
     "Offering",
     "Orders",
     "Registry",
@@ -46,6 +50,8 @@ __all__ = [
     "Till",
     "Vesting",
     "Workflows",
+    "X402Channels",
+    "X402Collector",
 ]
 
 CONTRACTS: Final[dict[str, str]] = {
@@ -58,6 +64,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Governor": "tessera.bindings.governor",
     "Launchpad": "tessera.bindings.launchpad",
     "Lens": "tessera.bindings.lens",
+    "Multicall": "tessera.bindings.multicall",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",
     "Registry": "tessera.bindings.registry",
@@ -67,6 +74,8 @@ CONTRACTS: Final[dict[str, str]] = {
     "Till": "tessera.bindings.till",
     "Vesting": "tessera.bindings.vesting",
     "Workflows": "tessera.bindings.workflows",
+    "X402Channels": "tessera.bindings.x402_channels",
+    "X402Collector": "tessera.bindings.x402_collector",
 }
 """The module of each contract, by the contract's name."""
 

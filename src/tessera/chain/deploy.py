@@ -22,6 +22,7 @@ from tessera.chain.deployments import (
     DeploymentMismatch,
     Parameters,
 )
+from tessera.chain.predeploys import DOLLAR, PLACES, predeployed_on
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import NonceMoved, Sender
 from tessera.contracts import artifact_names, load_artifact
@@ -29,7 +30,6 @@ from tessera.errors import Conflict, InputError, InvariantViolation, NotFinal, N
 
 __all__ = ["created_address", "deploy", "deploy_or_load"]
 
-_DOLLAR: Final = "TestDollar"
 _CLONED: Final = (
     "Access",
     "Allocation",
@@ -118,12 +118,14 @@ async def deploy(
     """
     reader = sender.reader
     await _check(reader, parameters)
+    standing = _standing(parameters, await predeployed_on(reader))
     for _ in range(_MOST_STARTS):
         await sender.idle()
         nonce = await _settled_nonce(reader, sender.address)
         plan = _planned(
             reader.chain_id, sender.address, nonce, parameters, await reader.block_number()
         )
+        plan = msgspec.structs.replace(plan, predeployed=standing)
         if begun is not None and _same(begun, plan):
             plan = begun
         plan.save(file)
@@ -173,15 +175,13 @@ def _planned(
     chain_id: int, deployer: str, nonce: int, parameters: Parameters, since: int
 ) -> Deployment:
     # In which order does not matter: every address is known before the first of them exists.
-    names = [name for name in artifact_names() if name != _DOLLAR or not parameters.currency]
-    contracts = {}
-    for place, name in enumerate(names):
-        artifact = load_artifact(name)
-        contracts[name] = DeployedContract(
-            address=created_address(deployer, nonce + place),
-            artifact=artifact.hash,
-            runtime=artifact.runtime_sha256,
-        )
+    names = [name for name in artifact_names() if name not in PLACES]
+    if parameters.currency:
+        names.remove(DOLLAR)
+    contracts = {
+        name: _row(name, created_address(deployer, nonce + place))
+        for place, name in enumerate(names)
+    }
     return Deployment(
         chain_id=chain_id,
         deployer=deployer,
@@ -192,11 +192,28 @@ def _planned(
     )
 
 
+def _standing(parameters: Parameters, found: dict[str, str]) -> dict[str, DeployedContract]:
+    """Write down what is there already; a test dollar only where it is the currency."""
+    return {
+        name: _row(name, address)
+        for name, address in found.items()
+        if name != DOLLAR or address.lower() == parameters.currency.lower()
+    }
+
+
+def _row(name: str, address: str) -> DeployedContract:
+    artifact = load_artifact(name)
+    return DeployedContract(
+        address=address, artifact=artifact.hash, runtime=artifact.runtime_sha256
+    )
+
+
 def _same(begun: Deployment, plan: Deployment) -> bool:
     return (
         begun.chain_id == plan.chain_id
         and begun.deployer == plan.deployer
         and begun.parameters == plan.parameters
+        and begun.predeployed == plan.predeployed
         and begun.first_nonce <= plan.first_nonce <= begun.first_nonce + len(begun.contracts)
         and [(name, row.artifact) for name, row in begun.contracts.items()]
         == [(name, row.artifact) for name, row in plan.contracts.items()]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -53,6 +52,7 @@ _REFERENCES: Final = {
     "STOREFRONT": "Storefront",
     "TILL_IMPLEMENTATION": "Till",
     "VESTING_IMPLEMENTATION": "Vesting",
+    "x402BatchSettlement": "X402Channels",
 }
 
 
@@ -142,6 +142,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         A block before all of them: whoever reads their events begins here.
     verified
         Whether the deployment came to its end, and what is on the chain was compared then.
+    predeployed
+        By name, contracts of ours that a development chain had from its first block.
     """
 
     chain_id: int
@@ -151,6 +153,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Parameters
     since: int
     verified: bool = False
+    predeployed: dict[str, DeployedContract] = {}
     format: int = _FORMAT
 
     @property
@@ -206,7 +209,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_faucet(self) -> bool:
         """Whether the currency is our test dollar."""
-        return not self.parameters.currency
+        return "TestDollar" in self.contracts or "TestDollar" in self.predeployed
 
     def address_of(self, name: str) -> str:
         """Return the address of a contract.
@@ -216,9 +219,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         NotFound
             It is not part of this deployment.
         """
-        if name not in self.contracts:
-            raise NotFound.among("deployed contract", name, self.contracts)
-        return self.contracts[name].address
+        everywhere = {**self.contracts, **self.predeployed}
+        if name not in everywhere:
+            raise NotFound.among("deployed contract", name, everywhere)
+        return everywhere[name].address
 
     @classmethod
     def load(cls, file: Path) -> Deployment:
@@ -308,9 +312,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
                 next_step="name the deployments file of this chain with --deployment",
             )
         await reader.check_chain()
-        requests = [("eth_getCode", (row.address, "latest")) for row in self.contracts.values()]
+        rows = {**self.contracts, **self.predeployed}
+        requests = [("eth_getCode", (row.address, "latest")) for row in rows.values()]
         codes = await reader.rpc.batch(requests)
-        for (name, row), answer in zip(self.contracts.items(), codes, strict=True):
+        for (name, row), answer in zip(rows.items(), codes, strict=True):
             if not isinstance(answer, str):
                 raise answer
             artifact = load_artifact(name)
@@ -328,13 +333,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         step = "check the URL; where the chain was begun anew, deploy again"
         if not code:
             raise DeploymentMismatch(thing, found="no code", wanted=name, next_step=step)
-        body, immutables = code[: artifact.runtime_size], code[artifact.runtime_size :]
-        wanted_size = max((at + length for _, at, length in artifact.immutables), default=0)
-        if (
-            hashlib.sha256(body).hexdigest() != artifact.runtime_sha256
-            or len(immutables) != wanted_size
-        ):
+        if not artifact.is_code(code):
             raise DeploymentMismatch(thing, found="other code", wanted=name, next_step=step)
+        immutables = code[artifact.runtime_size :]
         for immutable, wanted in self._known(artifact).items():
             at, length = next(
                 (at, length) for each, at, length in artifact.immutables if each == immutable
@@ -351,8 +352,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def _known(self, artifact: Artifact) -> Mapping[str, int]:
         wanted = {"CURRENCY": int(self.currency.address, 16)}
         for immutable, contract in _REFERENCES.items():
-            if contract in self.contracts:
-                wanted[immutable] = int(self.contracts[contract].address, 16)
+            if contract in self.contracts or contract in self.predeployed:
+                wanted[immutable] = int(self.address_of(contract), 16)
         wanted["WITHDRAW_DELAY"] = self.parameters.withdraw_delay_s
         wanted["TERMS_GRACE"] = self.parameters.terms_grace_s
         wanted["MIN_LOCK"] = self.parameters.min_lock_s

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from tessera.bindings.codec import decode
-from tessera.bindings.reverts import reverted
+from tessera.bindings.reverts import CUSTOM_ERRORS, reverted
 from tessera.chain.jsonrpc import RpcRefused
 from tessera.errors import DataError, TransactionReverted
 
@@ -51,7 +51,8 @@ def revert_reason(data: bytes) -> str:
     Returns
     -------
     str
-        The contract's string; for a panic "panic 0x11"; for anything else its hex; empty for none.
+        The contract's string; for a custom error that our bindings know its signature, such as
+        "EmptyBatch()"; for a panic "panic 0x11"; for anything else its hex; empty for none.
     """
     if not data:
         return ""
@@ -63,7 +64,7 @@ def revert_reason(data: bytes) -> str:
     except DataError:
         # A contract may return what only looks like a reason.
         return f"0x{data.hex()}"
-    return f"0x{data.hex()}"
+    return CUSTOM_ERRORS.get(data, f"0x{data.hex()}")
 
 
 def _returned(data: Any) -> bytes:

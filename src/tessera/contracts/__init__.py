@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tessera.errors import DataError, NotFound
+from tessera.errors import DataError, InvariantViolation, NotFound
 
 __all__ = ["ARTIFACTS", "SOURCES", "Artifact", "artifact_names", "load_artifact"]
 
@@ -55,6 +56,47 @@ class Artifact:
         """The ABI, with `internalType` where a struct or a flag has a name."""
         abi: list[dict[str, Any]] = self.content["abi"]
         return abi
+
+    @property
+    def immutables_size(self) -> int:
+        """Bytes of the immutables behind the runtime code."""
+        return max((at + length for _, at, length in self.immutables), default=0)
+
+    def is_code(self, code: bytes) -> bool:
+        """Tell whether code on a chain is this contract's, whatever its immutables are."""
+        body, behind = code[: self.runtime_size], code[self.runtime_size :]
+        same = hashlib.sha256(body).hexdigest() == self.runtime_sha256
+        return same and len(behind) == self.immutables_size
+
+    def code(self, immutables: Mapping[str, int]) -> bytes:
+        """Return what a chain stores at an address of this contract.
+
+        Parameters
+        ----------
+        immutables
+            Value of each, by its name.
+
+        Raises
+        ------
+        InvariantViolation
+            These are not the contract's immutables.
+        """
+        if immutables.keys() != {name for name, _, _ in self.immutables}:
+            raise InvariantViolation(
+                f"immutables of {self.name}", found=sorted(immutables), wanted="those that it has"
+            )
+        behind = bytearray(self.immutables_size)
+        for name, at, length in self.immutables:
+            behind[at : at + length] = immutables[name].to_bytes(length, "big")
+        return self._runtime() + bytes(behind)
+
+    def _runtime(self) -> bytes:
+        """Find the runtime code in the creation code, which begins with what puts it in place."""
+        for at in range(len(self.bytecode) - self.runtime_size + 1):
+            body = self.bytecode[at : at + self.runtime_size]
+            if hashlib.sha256(body).hexdigest() == self.runtime_sha256:
+                return body
+        raise InvariantViolation(f"artifact {self.name}: no runtime code in its creation code")
 
 
 def artifact_names() -> list[str]:

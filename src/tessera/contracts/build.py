@@ -157,7 +157,8 @@ def _compiler() -> Any:
             module = data.annotated_vyper_module._metadata["type"]  # noqa: SLF001
             outputs["abi"] = list(_named(outputs["abi"], module))
             outputs["flags"] = _flags(module)
-            outputs["reverts"] = sorted(set(_reverts(data, source.parent.resolve())))
+            said = {*_reverts(data, source.parent.resolve()), *_errors(data)}
+            outputs["reverts"] = sorted(said)
         plain: dict[str, Any] = json.loads(json.dumps(outputs))
         return plain
 
@@ -227,6 +228,15 @@ def _reverts(data: Any, folder: Path) -> Iterator[str]:
             said = node.msg if isinstance(node, vy_ast.Assert) else node.exc
             if isinstance(said, vy_ast.Str):
                 yield said.value
+
+
+def _errors(data: Any) -> Iterator[str]:
+    """Yield the custom errors of a foreign standard: `raw_revert(method_id("EmptyBatch()"))`."""
+    from vyper import ast as vy_ast
+
+    for call in data.annotated_vyper_module.get_descendants(vy_ast.Call):
+        if getattr(call.func, "id", "") == "raw_revert":
+            yield from (text.value for text in call.get_descendants(vy_ast.Str))
 
 
 def _imported(module: Any) -> Iterator[Any]:

@@ -168,7 +168,13 @@ PROVOKED: set[str] = set()
 
 @contextmanager
 def refused(reason: str) -> Iterator[None]:
-    """Expect a revert with exactly this reason; the compiler's own checks give an empty one."""
-    with pytest.raises(Reverted, match=f"^{re.escape(reason or '(no reason given)')}$"):
+    """Expect a revert with exactly this reason; the compiler's own checks give an empty one.
+
+    A custom error is named by its signature: `refused("EmptyBatch()")`.
+    """
+    said = reason or "(no reason given)"
+    if reason.endswith("()"):
+        said = f"0x{keccak(text=reason)[:4].hex()}"
+    with pytest.raises(Reverted, match=f"^{re.escape(said)}$"):
         yield
     PROVOKED.add(reason)

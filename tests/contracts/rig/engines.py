@@ -21,13 +21,15 @@ _GAS = 300_000_000
 
 
 class Reverted(Exception):
-    """A call reverted; `reason` is its string, empty where it gave none."""
+    """A call reverted; `reason` is its string, a custom error's four bytes as hex, or empty."""
 
     def __init__(self, output: bytes, halted: str = "") -> None:
         self.reason = halted
         if output[:4] == _ERROR_STRING:
             length = int.from_bytes(output[36:68], "big")
             self.reason = output[68 : 68 + length].decode()
+        elif len(output) == len(_ERROR_STRING):
+            self.reason = f"0x{output.hex()}"
         super().__init__(self.reason or "(no reason given)")
 
 
@@ -58,6 +60,8 @@ class Engine(Protocol):
     def store(self, address: str, slot: int, value: int) -> None: ...
 
     def code(self, address: str) -> bytes: ...
+
+    def place(self, address: str, code: bytes) -> None: ...
 
     def trial(self) -> AbstractContextManager[None]: ...
 
@@ -116,6 +120,9 @@ class Revm:
 
     def code(self, address: str) -> bytes:
         return bytes(self._evm.basic(address).code or b"").rstrip(b"\0")
+
+    def place(self, address: str, code: bytes) -> None:
+        self._evm.insert_account_info(address, self._pyrevm.AccountInfo(nonce=1, code=code))
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -209,6 +216,11 @@ class Boa:
         from boa.util.abi import Address
 
         return bytes(self._env.get_code(Address(address)))
+
+    def place(self, address: str, code: bytes) -> None:
+        from boa.util.abi import Address
+
+        self._env.set_code(Address(address), code)
 
     @contextmanager
     def trial(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ MACHINES = {
     "Share": "SharePromises",
     "Vesting": "WholeMarketPromises",
     "Workflows": "WorkflowPromises",
+    "X402Channels": "X402Promises",
 }
 """Which machine walks a contract; a contract that promises something without one fails below."""
 

@@ -6,11 +6,14 @@ import re
 
 import pytest
 
-from tessera.bindings.reverts import NEXT_STEPS, REVERTS, reverted
+from tessera.bindings.reverts import CUSTOM_ERRORS, NEXT_STEPS, REVERTS, reverted
+from tessera.chain.reverts import revert_reason
 from tessera.contracts import SOURCES
 from tessera.contracts.generate import revert_class
 from tessera.errors import TransactionReverted
+from tessera.spec.signatures import keccak
 
+_CUSTOM = re.compile(r'raw_revert\(method_id\("(\w+\(\))"\)\)')
 # A text behind a comma at the end of an assert, over however many lines, or behind raise.
 _SAID = re.compile(r'(?:,|raise)\s*"([^"\n]+: [^"\n]+)"\s*(?:\n|$)')
 _COMMENT_OR_DOC = re.compile(r'""".*?"""|#[^\n]*', re.DOTALL)
@@ -19,7 +22,8 @@ _COMMENT_OR_DOC = re.compile(r'""".*?"""|#[^\n]*', re.DOTALL)
 def said_in_the_sources() -> set[str]:
     found: set[str] = set()
     for file in [*SOURCES.glob("*.vy"), *(SOURCES / "modules").glob("*.vy")]:
-        found.update(_SAID.findall(_COMMENT_OR_DOC.sub("", file.read_text())))
+        code = _COMMENT_OR_DOC.sub("", file.read_text())
+        found.update(_SAID.findall(code), _CUSTOM.findall(code))
     return found
 
 
@@ -34,7 +38,20 @@ def test_no_exception_is_for_a_string_that_no_source_says() -> None:
 
 
 def test_every_condition_names_the_contract_or_module_that_speaks() -> None:
-    assert all(re.fullmatch(r"[a-z0-9_]+: \S.*[^.]", reason) for reason in REVERTS)
+    """But for custom errors, whose names are a standard's and not ours."""
+    own = REVERTS.keys() - CUSTOM_ERRORS.values()
+    assert all(re.fullmatch(r"[a-z0-9_]+: \S.*[^.]", reason) for reason in own)
+
+
+def test_four_bytes_are_read_as_the_error_that_they_stand_for() -> None:
+    assert len(CUSTOM_ERRORS) > 20
+    for selector, error in CUSTOM_ERRORS.items():
+        assert keccak(error.encode())[:4] == selector
+        assert revert_reason(selector) == error
+        assert type(reverted("X402Channels", error)).__name__ == error.removesuffix("()")
+    # Four other bytes, or more than four, are no error that we know.
+    assert revert_reason(b"\x01\x02\x03\x04") == "0x01020304"
+    assert revert_reason(selector + bytes(32)).startswith("0x")
 
 
 @pytest.mark.parametrize(("reason", "kind"), sorted(REVERTS.items()))

@@ -462,9 +462,17 @@ async def _embedded(
         chain_id=config.chain_id,
         port=config.node_port,
         prefund=None if begun else {treasury.address: _COINS},
+        code=None if begun else _first_code(config.chain_id),
         clock=clock,
     ) as node:
         yield node
+
+
+def _first_code(chain_id: int) -> dict[str, bytes]:
+    from tessera.chain.predeploys import predeployed_code
+
+    dollar = Parameters(owner="", commons="")
+    return predeployed_code(chain_id, decimals=dollar.dollar_decimals, faucet=dollar.dollar_faucet)
 
 
 async def _deployed(
@@ -476,16 +484,19 @@ async def _deployed(
         await deployment.verify(reader)
         return deployment
     from tessera.chain.deploy import deploy_or_load
+    from tessera.chain.predeploys import DOLLAR, predeployed_on
 
     if not config.rpc_url:
         owner = wallet.load(TREASURY)
     else:
         owner = load_account(wallet, TREASURY)
     commons = await asyncio.to_thread(wallet.load_or_create, "commons")
+    standing = {} if config.rpc_url else await predeployed_on(reader)
     async with Sender(reader, owner, longest_poll_s=0.25) as sender:
         return await deploy_or_load(
             sender,
             Parameters(
+                currency=standing.get(DOLLAR, ""),
                 owner=owner.address,
                 commons=commons.address,
                 withdraw_delay_s=config.withdraw_delay_s,

@@ -17,6 +17,7 @@ from tessera.errors import InputError, InvariantViolation, NotAllowed, NotFound
 from tessera.gateway.catalogue import Catalogue
 from tessera.gateway.describing import describe
 from tessera.gateway.doors import AsgiDoor
+from tessera.gateway.key_pages import KEY_FOLDER, KeyPages
 from tessera.gateway.messages import (
     CLOSING,
     Headers,
@@ -92,6 +93,7 @@ class Gateway:
         self.paid_calls = PaidCalls(
             catalogue, cashier, clock, self.limits, turns or Turns(), self.operations
         )
+        self._keys = KeyPages(cashier.ledger)
         self._pages: dict[str, Handler] = {
             "/healthz": self._health,
             "/readyz": self._ready,
@@ -127,6 +129,8 @@ class Gateway:
                     reply = await self._x402(scope, path, slug, name)
             elif path in PAID_PATHS:
                 reply = await self._paid(scope, receive, send, name, path)
+            elif path.startswith(KEY_FOLDER):
+                reply = await self._keys.answer(scope, receive, name)
             else:
                 reply = await self._page(scope, path, name)
         except Exception as error:  # noqa: BLE001 - every failure is answered

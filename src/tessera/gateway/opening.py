@@ -12,6 +12,8 @@ from tessera.gateway.metrics import Gauge
 from tessera.gateway.operations import Operations
 from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
+from tessera.payments.key_tender import ApiKeys
+from tessera.payments.settle import grant_margin_s
 from tessera.serving.fairness import QueueRules
 from tessera.serving.turns import Turns
 from tessera.spec.signatures import address_of
@@ -49,7 +51,9 @@ def open_gateway(operator: Operator) -> GatewayServer:
         open_bps=world.config.queue_open_bps,
     )
     turns = Turns(rules, operator.stakes)
-    cashier = Cashier(operator.ledger, terms, operator.stakes)
+    margin_s = grant_margin_s(world.config.settle_every_s)
+    keys = ApiKeys(operator.ledger, terms.operator_key, margin_s)
+    cashier = Cashier(operator.ledger, terms, operator.stakes, [keys])
     gateway = Gateway(catalogue, cashier, world.clock, limits, turns, _operations(operator, turns))
     return GatewayServer(
         gateway,
@@ -76,6 +80,12 @@ def _operations(operator: Operator, turns: Turns) -> Operations:
             lambda: operator.ledger.in_flight,
         ),
         Gauge("tessera_queue_waiting", "Calls that wait for a model.", lambda: turns.waiting),
+        Gauge(
+            "tessera_keys_refused_total",
+            "Calls that an API key was not allowed to make.",
+            lambda: operator.ledger.keys.refused,
+            kind="counter",
+        ),
         Gauge("tessera_models", "Models served.", lambda: len(operator.models)),
         Gauge("tessera_models_refused", "Models not served.", lambda: len(operator.refused)),
     )

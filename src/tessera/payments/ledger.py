@@ -31,6 +31,7 @@ from tessera.payments import books, entries
 from tessera.payments.account import Account, LineBook
 from tessera.payments.callers import CALLS_REMEMBERED, Callers, SignedRequest
 from tessera.payments.header import SignedReceipt
+from tessera.payments.keys import KeptRules, Keys, load_rules
 from tessera.payments.ports import (
     ChannelView,
     Clock,
@@ -175,6 +176,8 @@ class Ledger:
         Reads orders of Access, which pay for calls too; None where none are honoured.
     answered
         Names of calls that were answered before, oldest first: a copy of one is refused.
+    key_rules
+        What payers rule about their channels' keys.
     """
 
     def __init__(
@@ -191,6 +194,7 @@ class Ledger:
         orders: OrdersChain | None = None,
         order_rules: OrderRules = HONOUR_ALL,
         answered: Sequence[tuple[int, str]] = (),
+        key_rules: Sequence[KeptRules] = (),
         steady: Clock = time.monotonic,
     ) -> None:
         self.domain = domain
@@ -211,6 +215,7 @@ class Ledger:
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
         self._callers = Callers(domain, signer, answered)
+        self.keys = Keys(self._log, domain, self.times, key_rules)
         self.rights: Rights | None = None
         if orders is not None:
             self.rights = Rights(
@@ -259,6 +264,7 @@ class Ledger:
             engine = await asyncio.to_thread(open_database, path)
             with engine.begin() as connection:
                 books.claim_domain(connection, domain, signer.address)
+                key_rules = load_rules(connection)
             answered = await asyncio.to_thread(_replay, engine)
         except BaseException:
             lock.release()
@@ -275,6 +281,7 @@ class Ledger:
             orders=orders,
             order_rules=order_rules,
             answered=answered,
+            key_rules=key_rules,
             steady=steady,
         )
         made._lock = lock
@@ -336,6 +343,8 @@ class Ledger:
             The payer asked to withdraw.
         NotAllowed
             The session key's grants do not reach.
+        KeyRevoked, BudgetSpent, QuotaExceeded
+            The payer's rules for the key forbid it.
         InputError
             The voucher has a line for something that was never served here.
         """
@@ -357,7 +366,9 @@ class Ledger:
                 next_step="top the channel up",
                 short=short,
             )
-        # From here on nothing waits, so of two copies that come together one is refused.
+        # From here on nothing waits: what is counted is reserved before anybody else is counted,
+        # and of two copies that come together one is refused.
+        self.keys.check(account, quote.key.asset, quote.maximum)
         self._callers.refuse_copy(account, request)
         self._callers.remember(account, request)
         if chosen is not account.voucher and chosen != account.voucher:
@@ -561,6 +572,18 @@ class Ledger:
         return await self._log.read_tables(query)
 
     # --- Looking ------------------------------------------------------------------------------
+
+    async def ready(self, channel: int, key: TillKey) -> Account:
+        """Return a channel with one of its lines as it can be relied on now.
+
+        Raises
+        ------
+        PaymentRequired
+            There is none toward this operator.
+        ChainError
+            The chain was asked and does not answer.
+        """
+        return await self._ready(channel, key)
 
     async def account(self, channel: int) -> Account | None:
         """Return a channel as this ledger sees it, or None where nobody knows it."""

@@ -1,0 +1,88 @@
+"""`/v1/keys/{id}`: what a key has left, for who has it; what it may, from who pays for it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tessera.errors import InputError, KeyRevoked, NotFound
+from tessera.gateway.messages import (
+    Limits,
+    Receive,
+    Reply,
+    RequestHead,
+    Scope,
+    json_reply,
+    read_all,
+)
+from tessera.gateway.refusals import wrong_method
+from tessera.payments.account import Account
+from tessera.payments.header import parse_call_signature
+from tessera.payments.keys import KEY_PREFIX, ApiKey
+from tessera.payments.ledger import Ledger
+
+__all__ = ["KEY_FOLDER", "KEY_SIGNATURE_HEADER", "KeyPages"]
+
+KEY_SIGNATURE_HEADER: Final = "tessera-key-signature"
+"""On rules for a key: the channel's payer over them, 0x-hex."""
+
+KEY_FOLDER: Final = "/v1/keys/"
+_DIGITS: Final = 16
+_LIMITS: Final = Limits(body_bytes=16_384)
+
+
+class KeyPages:
+    """Shows and takes the rules of keys.
+
+    Parameters
+    ----------
+    ledger
+        Of the channels that keys stand for.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def answer(self, scope: Scope, receive: Receive, name: str) -> Reply:
+        """Answer GET with the key itself as bearer, and POST with the payer's signature.
+
+        Raises
+        ------
+        NotFound
+            No such channel, or no rules for it.
+        KeyRevoked
+            The bearer is not this key.
+        InputError, SignatureRejected, Conflict, StorageFull
+            As `Keys.change`.
+        """
+        channel = _channel(scope["path"])
+        head = RequestHead(scope)
+        if scope["method"] == "POST":
+            body = await read_all(scope, receive, _LIMITS)
+            signature = head.get(KEY_SIGNATURE_HEADER)
+            if signature is None:
+                raise InputError(KEY_SIGNATURE_HEADER, found="none", wanted="that of who pays")
+            account = await self._account(channel)
+            change = await self._ledger.keys.change(account, body, parse_call_signature(signature))
+            return json_reply(change)
+        if scope["method"] not in {"GET", "HEAD"}:
+            return wrong_method(scope["method"], "GET, POST", scope["path"], name)
+        given = (head.get("authorization") or b"").decode("ascii", "replace")
+        key = ApiKey.parse(given.removeprefix("Bearer ").strip())
+        account = await self._account(channel)
+        signer = account.chain and account.chain.signer
+        if key.channel != channel or key.signer().address != signer:
+            raise KeyRevoked(f"API key {key.id}", found="a wrong secret", wanted="the key itself")
+        return json_reply(self._ledger.keys.shown(account))
+
+    async def _account(self, channel: int) -> Account:
+        account = await self._ledger.account(channel)
+        if account is None:
+            raise NotFound("API key", found=f"{KEY_PREFIX}{channel:016x}", wanted="one made here")
+        return account
+
+
+def _channel(path: str) -> int:
+    digits = path.removeprefix(KEY_FOLDER).removeprefix(KEY_PREFIX)
+    if len(digits) != _DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise InputError("API key", found="no id", wanted=f"{KEY_PREFIX} and {_DIGITS} digits")
+    return int(digits, 16)

@@ -1,0 +1,185 @@
+"""Paying by API key: the gateway signs the channel's vouchers, for whoever has the key's secret."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tessera.errors import BudgetSpent, Closed, KeyRevoked, PaymentRequired
+from tessera.payments.account import Account, LineBook
+from tessera.payments.callers import SignedRequest
+from tessera.payments.callmac import call_key, call_mac
+from tessera.payments.header import CALL_HEADER, parse_call_id
+from tessera.payments.keys import KEY_PREFIX, Session, Sessions
+from tessera.payments.ledger import Call, Ledger, Quote
+from tessera.payments.tender import Demand, Head
+from tessera.payments.tenders import Vouchers
+from tessera.spec.signatures import Signer
+from tessera.spec.vouchers import Line, SignedVoucher, Voucher, voucher_digest
+
+__all__ = ["ApiKeys"]
+
+_AUTHORIZATION: Final = "authorization"
+_BEARER: Final = b"Bearer " + KEY_PREFIX.encode()
+_CALLS_AHEAD: Final = 32
+"""A voucher is signed for so many further calls, where the key may spend as much."""
+
+_TRIES: Final = 8
+
+
+class ApiKeys(Vouchers):
+    """Keys of channels toward this operator.
+
+    Parameters
+    ----------
+    ledger
+        Judges and keeps the channels.
+    operator_key
+        The operator's public key, 33 bytes.
+    margin_s
+        A grant must last so long beyond now, as `Ledger` has it.
+    """
+
+    name: Final = "key"  # type: ignore[misc]
+
+    def __init__(self, ledger: Ledger, operator_key: bytes, margin_s: float) -> None:
+        super().__init__(ledger)
+        self._margin_s = margin_s
+
+        def share(signer: Signer) -> bytes:
+            return call_key(
+                ledger.domain,
+                signer,
+                operator_key,
+                signer=signer.address,
+                operator=ledger.operator,
+            )
+
+        self._sessions = Sessions(share)
+
+    def offered(self, head: Head) -> bool:
+        """Tell whether the bearer is a key of ours; others' tokens mean nothing here."""
+        given = head.get(_AUTHORIZATION)
+        return given is not None and given.startswith(_BEARER)
+
+    async def take(self, head: Head, demand: Demand) -> Call:
+        """Sign a voucher if the one at hand does not cover the call, and go on as with any voucher.
+
+        Raises
+        ------
+        KeyRevoked
+            It is no key, its channel has another signer, is being emptied, or its grant has ended.
+        BudgetSpent
+            A budget, the chain's cap or the deposit does not cover the call.
+        NotAllowed, QuotaExceeded, Conflict, ChainError
+            As `Keys.check` and `Ledger.accept`.
+        """
+        session = self.session(head)
+        chosen = head.get(CALL_HEADER)
+        name = demand.name if chosen is None else parse_call_id(chosen)
+        channel = session.key.channel
+        mac = call_mac(session.call_key, channel, name, demand.request)
+        request = SignedRequest(name, demand.request, mac=mac)
+        for _ in range(_TRIES):
+            account = await self.account(session, demand.quote)
+            voucher = self._voucher(account, session, demand.quote)
+            try:
+                return await self._ledger.accept(
+                    voucher, demand.quote, request, stream=demand.stream
+                )
+            except PaymentRequired as error:
+                if "short" in error.operands:
+                    raise BudgetSpent(
+                        f"API key {session.key.id}",
+                        found="a deposit that does not cover the call",
+                        wanted=f"{demand.quote.maximum} base units for this call",
+                        next_step="whoever made the key can add to it: tessera channel top-up",
+                    ) from error
+                # Others were reserved while this one looked at the chain: sign for them too.
+        raise PaymentRequired(
+            f"API key {session.key.id}",
+            found="many calls at the same time",
+            wanted="a moment in which to sign for them",
+            next_step="ask again",
+        )
+
+    def session(self, head: Head) -> Session:
+        """Return the session of the key that a request brings.
+
+        Raises
+        ------
+        KeyRevoked
+            It brings none, or something that is none.
+        """
+        given = head.get(_AUTHORIZATION) or b""
+        return self._sessions.of(given.decode("ascii", "replace").removeprefix("Bearer ").strip())
+
+    async def account(self, session: Session, quote: Quote) -> Account:
+        """Return the key's channel, if the key is its signer and it still pays.
+
+        Raises
+        ------
+        KeyRevoked
+            There is no such channel, it has another signer, or it is being emptied.
+        """
+        try:
+            account = await self._ledger.ready(session.key.channel, quote.key)
+            chain = account.check_open()
+        except (PaymentRequired, Closed) as error:
+            raise KeyRevoked(
+                f"API key {session.key.id}",
+                found="no channel that pays for it, any more",
+                wanted="a key whose channel is open",
+                next_step="ask whoever made the key for a new one",
+            ) from error
+        if chain.signer != session.signer.address:
+            # The number is public; the secret is what counts.
+            raise KeyRevoked(f"API key {session.key.id}", found="a wrong secret", wanted="its own")
+        return account
+
+    def _voucher(self, account: Account, session: Session, quote: Quote) -> SignedVoucher:
+        needs = account.needs(quote.key, quote.maximum)
+        stored = account.voucher
+        if stored is not None and stored.voucher.covers(needs):
+            return stored
+        need = needs[quote.key]
+        maxima = {line.key: line.maximum for line in stored.voucher.lines} if stored else {}
+        for key, least in needs.items():
+            maxima[key] = max(maxima.get(key, 0), least)
+        maxima[quote.key] = max(
+            maxima[quote.key], need + self._ahead(account, session, quote, need)
+        )
+        voucher = Voucher(
+            account.number, tuple(Line(*key, maximum) for key, maximum in sorted(maxima.items()))
+        )
+        digest = voucher_digest(self._ledger.domain, voucher.channel, voucher.lines)
+        return SignedVoucher(voucher, session.signer.sign(digest))
+
+    def _ahead(self, account: Account, session: Session, quote: Quote, need: int) -> int:
+        """How much beyond this call may be signed: never above a cap or a budget."""
+        rooms = [_CALLS_AHEAD * quote.maximum]
+        room = self._ledger.keys.room(account, quote.maximum)
+        if room is not None:
+            rooms.append(room)
+        if account.check_open().restricted:
+            line = account.lines.get(quote.key) or LineBook()
+            self._check_grant(session, quote, line, need)
+            rooms.append(line.cap - need)
+        return max(0, min(rooms))
+
+    def _check_grant(self, session: Session, quote: Quote, line: LineBook, need: int) -> None:
+        ends = int(self._ledger.times.now() + self._margin_s)
+        if not line.expires or line.expires < ends:
+            raise KeyRevoked(
+                f"API key {session.key.id}",
+                found=f"a grant that ends at {line.expires}" if line.expires else "no grant",
+                wanted=f"one for asset {quote.key.asset} under terms {quote.key.terms} until "
+                f"{ends} or later",
+                next_step="whoever made the key can grant it: tessera keys grant",
+            )
+        if need > line.cap:
+            raise BudgetSpent(
+                f"API key {session.key.id}",
+                found=f"a cap of {line.cap} base units on the chain",
+                wanted=f"{need}, this call included",
+                next_step="whoever made the key can grant more: tessera keys grant",
+            )

@@ -1,0 +1,605 @@
+"""API keys for those who hold no key to money: a key stands for one channel's session key.
+
+`tsk_`, the channel's number in 16 hexadecimal digits, 32 secret bytes. The session key is made of
+the secret; it is the channel's signer, held on the chain to a cap, an end and a list of assets, so
+a stolen key can spend no more than that, whoever steals it. The gateway keeps no secret: it makes
+the session key of what a request brings, signs vouchers with it, and forgets it.
+
+Beneath the caps the channel's payer may rule more, by a signature: a budget per day, month or in
+all, which models, how many calls a minute, or that the key is revoked. What a key has spent is what
+its channel was charged, and what is in flight is counted with it in the same step in which a call
+is reserved, whether a key or a voucher pays: there is no second count that could be stale, and
+nothing between looking and reserving in which another call could slip through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import math
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal, Self
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from tessera.errors import (
+    BudgetSpent,
+    Conflict,
+    InputError,
+    KeyRevoked,
+    NotAllowed,
+    NotFound,
+    QuotaExceeded,
+    SignatureRejected,
+)
+from tessera.payments import books
+from tessera.payments.account import Account
+from tessera.payments.ports import Clock
+from tessera.payments.times import Times
+from tessera.spec.signatures import Domain, Signer, address_text, keccak, recover, typed_digest
+from tessera.spec.vouchers import MAX_LINES
+from tessera.storage import schema
+from tessera.storage.batches import BatchLog
+
+__all__ = [
+    "KEY_PREFIX",
+    "ApiKey",
+    "KeptRules",
+    "KeyRules",
+    "Keys",
+    "Session",
+    "Sessions",
+    "rules_digest",
+]
+
+KEY_PREFIX: Final = "tsk_"
+_ID_DIGITS: Final = 16
+_SECRET_BYTES: Final = 32
+_SECRET_LETTERS: Final = 43
+_KEY: Final = re.compile(
+    KEY_PREFIX + rf"([0-9a-f]{{{_ID_DIGITS}}})([A-Za-z0-9_-]{{{_SECRET_LETTERS}}})"
+)
+_INFO: Final = b"tessera session key"
+_RULES_TYPEHASH: Final = keccak(b"KeyRules(uint64 channel,bytes32 rules)")
+_MINUTE_S: Final = 60.0
+_SESSION_S: Final = 900.0
+_SESSIONS: Final = 4_096
+
+_Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,78}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as its holder has it.
+
+    Attributes
+    ----------
+    channel
+        Whose money it spends.
+    secret
+        32 bytes; never shown, not even by `repr`.
+    """
+
+    channel: int
+    secret: bytes = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """What it may be called in public: `tsk_` and 16 digits."""
+        return f"{KEY_PREFIX}{self.channel:016x}"
+
+    @property
+    def text(self) -> str:
+        """The key itself."""
+        return self.id + base64.urlsafe_b64encode(self.secret).decode().rstrip("=")
+
+    @classmethod
+    def draw(cls) -> Self:
+        """Make one whose channel is still to be opened, as its signer is known only now."""
+        return cls(0, secrets.token_bytes(_SECRET_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a key.
+
+        Raises
+        ------
+        KeyRevoked
+            It is none.
+        """
+        match = _KEY.fullmatch(text)
+        if match is None:
+            # Never what was found: it may be a key with one letter too many.
+            raise KeyRevoked(
+                "API key",
+                found="something that is none",
+                wanted=f"{KEY_PREFIX}, {_ID_DIGITS} digits and {_SECRET_LETTERS} letters",
+            )
+        return cls(int(match[1], 16), base64.urlsafe_b64decode(match[2] + "="))
+
+    def signer(self) -> Signer:
+        """Return the session key: HKDF-SHA256 of the secret."""
+        drawn = hmac.digest(bytes(_SECRET_BYTES), self.secret, "sha256")
+        for tried in range(1, 256):
+            made = hmac.digest(drawn, _INFO + bytes((tried,)), "sha256")
+            try:
+                return Signer(made)
+            except ValueError:
+                # Above the curve's order: one in 2**128.
+                continue
+        raise KeyRevoked("API key", found="no session key", wanted="another secret")
+
+
+class KeyRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a channel's payer rules about its key, as JSON; amounts are decimal base units.
+
+    Attributes
+    ----------
+    sequence
+        Higher than that of the rules before; unix milliseconds do.
+    budget
+        Most that may be spent in a period, by all models together; None for what the chain allows.
+    period
+        `total`, or a `day` or `month` of UTC.
+    models
+        Asset ids that may be called, each with a budget of its own per period or None; None for
+        all that the chain grants.
+    calls_per_minute
+        Most calls in a minute; None for any number.
+    revoked
+        Whether the key counts no more.
+    """
+
+    sequence: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    budget: _Digits | None = None
+    period: Literal["total", "day", "month"] = "total"
+    models: Annotated[dict[_Digits, _Digits | None], msgspec.Meta(max_length=MAX_LINES)] | None = (
+        None
+    )
+    calls_per_minute: Annotated[int, msgspec.Meta(ge=1, le=10**6)] | None = None
+    revoked: bool = False
+
+    @classmethod
+    def parse(cls, body: bytes) -> KeyRules:
+        """Read rules.
+
+        Raises
+        ------
+        InputError
+            They are not of this form.
+        """
+        try:
+            return msgspec.json.decode(body, type=cls)
+        except msgspec.MsgspecError as error:
+            raise InputError(
+                "key rules", found=str(error), wanted="see docs/guides/keys.md"
+            ) from error
+
+
+def rules_digest(domain: Domain, channel: int, body: bytes) -> bytes:
+    """Return what a channel's payer signs over rules.
+
+    Parameters
+    ----------
+    domain
+        Chain and Channels contract.
+    channel
+        The key's.
+    body
+        The rules' exact bytes.
+    """
+    return typed_digest(
+        domain, keccak(_RULES_TYPEHASH + channel.to_bytes(32, "big") + keccak(body))
+    )
+
+
+def period_start(period: str, now: float) -> int:
+    """Return when the period of a moment began, unix seconds; 0 for `total`."""
+    if period == "total":
+        return 0
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
+    day = 1 if period == "month" else moment.day
+    return int(dt.datetime(moment.year, moment.month, day, tzinfo=dt.UTC).timestamp())
+
+
+def period_end(period: str, now: float) -> int | None:
+    """Return when the period of a moment ends, unix seconds; None for `total`."""
+    if period == "total":
+        return None
+    longest = 24 * 3_600 if period == "day" else 31 * 24 * 3_600
+    return period_start(period, period_start(period, now) + longest + 3_600)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRules:
+    """One key's rules as the books keep them.
+
+    Attributes
+    ----------
+    channel
+        The key's.
+    rules, signature
+        As the payer sent them.
+    period_start
+        Unix seconds.
+    bases
+        What each asset had been charged then, base units.
+    changed_at
+        When they came, unix seconds.
+    """
+
+    channel: int
+    rules: bytes
+    signature: bytes
+    period_start: int
+    bases: dict[int, int]
+    changed_at: int
+
+
+@dataclass(slots=True)
+class _Book:
+    """One key's rules and where its period began."""
+
+    rules: KeyRules
+    body: bytes
+    signature: bytes
+    started: int
+    bases: dict[int, int]
+    changed_at: int
+    allowed: float = 0.0
+    counted_at: float = 0.0
+
+    def spent(self, account: Account, asset: int | None = None) -> int:
+        """What was charged and is in flight in this period, base units; of one asset or all."""
+        if asset is None:
+            return sum(line.need for line in account.lines.values()) - sum(self.bases.values())
+        needs = (line.need for key, line in account.lines.items() if key.asset == asset)
+        return sum(needs) - self.bases.get(asset, 0)
+
+
+class Keys:
+    """The rules of all keys toward one operator.
+
+    Parameters
+    ----------
+    log
+        Where rules are kept.
+    domain
+        Chain and Channels contract of the payers' signatures.
+    times
+        Decide which day it is, and what a minute is.
+    kept
+        The rules that are there already.
+
+    Attributes
+    ----------
+    refused
+        Calls that a key was not allowed to make.
+    """
+
+    def __init__(
+        self,
+        log: BatchLog[books.Change],
+        domain: Domain,
+        times: Times,
+        kept: Iterable[KeptRules] = (),
+    ) -> None:
+        self._log = log
+        self._domain = domain
+        self._clock: Clock = times.stamp
+        self._now: Clock = times.steady
+        self._books = {rules.channel: self._book(rules) for rules in kept}
+        self.refused = 0
+
+    # --- In the step in which a call is reserved ----------------------------------------------
+
+    def check(self, account: Account, asset: int, maximum: int) -> None:
+        """Refuse a call that its channel's key may not make; for the step that reserves it.
+
+        Parameters
+        ----------
+        account
+            Who pays.
+        asset, maximum
+            For what, and the most that it can cost, base units.
+
+        Raises
+        ------
+        KeyRevoked
+            The payer took the key back.
+        NotAllowed
+            The key is not for this model.
+        BudgetSpent
+            What was charged and is in flight leaves too little of a budget.
+        QuotaExceeded
+            Too many calls in this minute.
+        """
+        book = self._books.get(account.number)
+        if book is None:
+            return
+        try:
+            self._check(book, account, asset, maximum)
+        except (KeyRevoked, NotAllowed, QuotaExceeded):
+            self.refused += 1
+            raise
+
+    def room(self, account: Account, maximum: int) -> int | None:
+        """Return what a budget leaves beyond one more call, base units; None without a budget."""
+        book = self._books.get(account.number)
+        if book is None or book.rules.budget is None:
+            return None
+        self._roll(book, account)
+        return max(0, int(book.rules.budget) - book.spent(account) - maximum)
+
+    def _check(self, book: _Book, account: Account, asset: int, maximum: int) -> None:
+        rules, name = book.rules, f"API key {KEY_PREFIX}{account.number:016x}"
+        if rules.revoked:
+            raise KeyRevoked(name, found="revoked", wanted="another key")
+        self._roll(book, account)
+        if rules.models is not None:
+            if str(asset) not in rules.models:
+                raise NotAllowed(
+                    name,
+                    found=f"a call to asset {asset}",
+                    wanted="one of the models that it is for",
+                    param="model",
+                )
+            own = rules.models[str(asset)]
+            if own is not None:
+                self._within(int(own), book, account, asset, maximum, name)
+        if rules.budget is not None:
+            self._within(int(rules.budget), book, account, None, maximum, name)
+        if rules.calls_per_minute is not None:
+            self._pace(book, rules.calls_per_minute, name)
+
+    def _within(
+        self,
+        budget: int,
+        book: _Book,
+        account: Account,
+        asset: int | None,
+        maximum: int,
+        name: str,
+    ) -> None:
+        spent = book.spent(account, asset)
+        if spent + maximum <= budget:
+            return
+        of = "" if asset is None else f" for asset {asset}"
+        ends = period_end(book.rules.period, self._clock())
+        after = {} if ends is None else {"retry_after_s": max(1, math.ceil(ends - self._clock()))}
+        raise BudgetSpent(
+            f"{name}: budget{of}",
+            found=f"{spent} of {budget} base units spent or in flight",
+            wanted=f"{maximum} more for this call",
+            next_step="whoever made the key can raise it"
+            + ("" if ends is None else f", or wait until a new {book.rules.period} begins"),
+            budget=str(budget),
+            spent=str(spent),
+            period=book.rules.period,
+            **after,
+        )
+
+    def _pace(self, book: _Book, per_minute: int, name: str) -> None:
+        now = self._now()
+        grown = book.allowed + (now - book.counted_at) * per_minute / _MINUTE_S
+        book.allowed, book.counted_at = min(float(per_minute), grown), now
+        if book.allowed < 1:
+            after = max(1, math.ceil((1 - book.allowed) * _MINUTE_S / per_minute))
+            raise QuotaExceeded(
+                name,
+                found=f"more than {per_minute} calls in a minute",
+                wanted="fewer",
+                next_step=f"ask again in {after} s",
+                retry_after_s=after,
+            )
+        book.allowed -= 1
+
+    def _roll(self, book: _Book, account: Account) -> None:
+        begun = period_start(book.rules.period, self._clock())
+        # A clock that is set back begins no period anew.
+        if begun > book.started:
+            book.started, book.bases = begun, _charges(account)
+            self._log.put(_change(account.number, book))
+
+    def _book(self, kept: KeptRules) -> _Book:
+        rules = KeyRules.parse(kept.rules)
+        book = _Book(
+            rules, kept.rules, kept.signature, kept.period_start, kept.bases, kept.changed_at
+        )
+        # As many as a minute allows: what was asked before a restart is not known any more.
+        book.allowed, book.counted_at = float(rules.calls_per_minute or 0), self._now()
+        return book
+
+    # --- Ruling -------------------------------------------------------------------------------
+
+    async def change(self, account: Account, body: bytes, signature: bytes) -> dict[str, Any]:
+        """Take new rules; they count for every call that is reserved from now on.
+
+        Parameters
+        ----------
+        account
+            The key's channel.
+        body
+            The rules' exact bytes.
+        signature
+            65 bytes of the channel's payer, over `rules_digest`.
+
+        Raises
+        ------
+        InputError
+            They are no rules.
+        SignatureRejected
+            Somebody else signed them.
+        Conflict
+            The rules that count are newer.
+        StorageFull
+            They could not be written; the ones before count.
+        """
+        rules = KeyRules.parse(body)
+        payer = account.payer
+        if payer is None:
+            raise NotFound(f"channel {account.number}", found="none", wanted="a key's channel")
+        signer = recover(rules_digest(self._domain, account.number, body), signature)
+        if signer != payer:
+            raise SignatureRejected(
+                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                found=f"signed by {address_text(signer)}",
+                wanted=f"{address_text(payer)}, who pays",
+            )
+        before = self._books.get(account.number)
+        if before is not None and rules.sequence <= before.rules.sequence:
+            raise Conflict(
+                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                found=f"sequence {rules.sequence}",
+                wanted=f"more than {before.rules.sequence}",
+            )
+        now = self._clock()
+        # A budget per day counts from when it is set, one in all from the channel's first call.
+        bases = {} if rules.period == "total" else _charges(account)
+        book = _Book(rules, body, signature, period_start(rules.period, now), bases, int(now))
+        if before is not None and before.rules.period == rules.period:
+            book.started, book.bases = before.started, before.bases
+        book.allowed, book.counted_at = float(rules.calls_per_minute or 0), self._now()
+        # Told apart from what may come meanwhile by its sequence alone.
+        self._books[account.number] = book
+        try:
+            await asyncio.shield(self._log.put(_change(account.number, book)))
+        except BaseException:
+            if self._books.get(account.number) is book:
+                if before is None:
+                    del self._books[account.number]
+                else:
+                    self._books[account.number] = before
+            raise
+        return self.shown(account)
+
+    def shown(self, account: Account) -> dict[str, Any]:
+        """Return how a key stands, as JSON values.
+
+        Raises
+        ------
+        NotFound
+            There are no rules for it.
+        """
+        book = self._books.get(account.number)
+        if book is None:
+            raise NotFound(
+                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                found="none",
+                wanted="some that its channel's payer signed",
+            )
+        self._roll(book, account)
+        rules = book.rules
+        return {
+            "id": f"{KEY_PREFIX}{account.number:016x}",
+            "channel": str(account.number),
+            "sequence": rules.sequence,
+            "revoked": rules.revoked,
+            "budget": rules.budget,
+            "period": rules.period,
+            "resets_at": period_end(rules.period, self._clock()),
+            "spent": str(book.spent(account)),
+            "models": rules.models
+            and {
+                asset: {"budget": own, "spent": str(book.spent(account, int(asset)))}
+                for asset, own in rules.models.items()
+            },
+            "calls_per_minute": rules.calls_per_minute,
+        }
+
+
+@dataclass(slots=True)
+class Session:
+    """A key that is being used: its channel's signer, and what requests are vouched for with."""
+
+    key: ApiKey
+    signer: Signer
+    call_key: bytes
+    until: float
+
+
+class Sessions:
+    """The session keys of keys that were used lately, in memory and nowhere else.
+
+    Parameters
+    ----------
+    share
+        Makes of a session key what its requests are vouched for with (`callmac.call_key`).
+    now
+        Seconds that never go back.
+    """
+
+    def __init__(
+        self, share: Callable[[Signer], bytes], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._share = share
+        self._now = now
+        # By a hash: a dump of the names is no list of keys.
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
+
+    def of(self, text: str) -> Session:
+        """Return the session of a key; made at most every quarter of an hour.
+
+        Raises
+        ------
+        KeyRevoked
+            The text is no key.
+        """
+        name = hashlib.sha256(text.encode()).digest()
+        now = self._now()
+        session = self._sessions.get(name)
+        if session is None or session.until < now:
+            key = ApiKey.parse(text)
+            signer = key.signer()
+            session = Session(key, signer, self._share(signer), now + _SESSION_S)
+            self._sessions[name] = session
+            while len(self._sessions) > _SESSIONS:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(name)
+        return session
+
+
+def _charges(account: Account) -> dict[int, int]:
+    charged: dict[int, int] = {}
+    for key, line in account.lines.items():
+        charged[key.asset] = charged.get(key.asset, 0) + line.charged
+    return charged
+
+
+def _change(channel: int, book: _Book) -> books.Change:
+    bases = {str(asset): str(base) for asset, base in book.bases.items()}
+    return schema.keys, {
+        "channel": channel,
+        "rules": book.body,
+        "signature": book.signature,
+        "period_start": book.started,
+        "bases": msgspec.json.encode(bases).decode(),
+        "changed_at": book.changed_at,
+    }
+
+
+def load_rules(connection: Connection) -> list[KeptRules]:
+    """Read the rules of all keys."""
+    return [
+        KeptRules(
+            row.channel,
+            row.rules,
+            row.signature,
+            row.period_start,
+            {
+                int(asset): int(base)
+                for asset, base in msgspec.json.decode(row.bases, type=dict[str, str]).items()
+            },
+            row.changed_at,
+        )
+        for row in connection.execute(select(schema.keys))
+    ]

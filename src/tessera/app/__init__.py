@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tessera.app.operator import Operator, ServedModel, operate
     from tessera.app.running import Running, find_running
     from tessera.app.settling import (
+        claims_json,
         due_from_books,
         income_json,
         proofs_json,
@@ -34,6 +35,7 @@ __all__ = [
     "World",
     "ask_supervisor",
     "choose_model",
+    "claims_json",
     "connect",
     "due_from_books",
     "find_running",
@@ -62,6 +64,7 @@ _HOMES: Final = {
     "due_from_books": "tessera.app.settling",
     "find_running": "tessera.app.running",
     "find_upstreams": "tessera.app.upstreams",
+    "claims_json": "tessera.app.settling",
     "income_json": "tessera.app.settling",
     "open_world": "tessera.app.world",
     "operate": "tessera.app.operator",

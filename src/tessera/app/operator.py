@@ -16,6 +16,7 @@ from tessera.app.settling import send_income_on
 from tessera.app.stakes import LockedShares, read_from
 from tessera.app.upstreams import allowed_upstreams
 from tessera.app.world import BOOKS, World
+from tessera.app.x402 import X402Desk, open_x402
 from tessera.assets.content import ContentRoot
 from tessera.assets.directory import AssetRecord, EndpointRecord, ReleaseRecord
 from tessera.assets.manifest import UpstreamRunner
@@ -28,6 +29,7 @@ from tessera.payments.onchain_orders import OrdersOnChain
 from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.rights import OrderRules
 from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
+from tessera.payments.x402.claiming import ClaimReport
 from tessera.serving.opening import ServingPolicy, open_runner
 from tessera.serving.runner import Runner
 from tessera.serving.turns import NO_STAKES, Stakes
@@ -83,6 +85,8 @@ class Operator:
         Its books, and what turns vouchers and served orders into money.
     stakes
         Who has locked how much of what is served.
+    x402
+        Takes x402 payments; None where none are taken.
     models
         What is served, by slug.
     refused
@@ -112,6 +116,7 @@ class Operator:
         self.domain = domain
         self._people = people
         self.stakes: Stakes = NO_STAKES
+        self.x402: X402Desk | None = None
         self.models: dict[str, ServedModel] = {}
         self.refused: dict[str, str] = {}
         self.chain_seen_at = time.monotonic()
@@ -208,6 +213,10 @@ class Operator:
         """Prove every order that was served, now, so that its money flows."""
         return await self.prover.prove()
 
+    async def claim(self) -> ClaimReport:
+        """Claim what x402 channels owe, now, and hand it on."""
+        return ClaimReport() if self.x402 is None else await self.x402.claimer.settle()
+
     async def send_on(self) -> list[SentOn]:
         """Send on what lies in the Tills of what is served, as royalties do."""
         return await send_income_on(self.world, self.world.sender(self.world.config.operator))
@@ -226,8 +235,15 @@ class Operator:
             "channels_due": len(claims),
             "due": str(sum(claim.due for claim in claims)),
             "orders_due": len(await self.ledger.proofs()),
+            "x402": self.x402 is not None,
+            "x402_due": str(await self._x402_due()),
             "height": await self.world.reader.block_number(),
         }
+
+    async def _x402_due(self) -> int:
+        if self.x402 is None:
+            return 0
+        return sum(book.due for book in await self.x402.tender.batch.due())
 
     async def _served(self, record: AssetRecord, endpoint: EndpointRecord) -> ServedModel:
         release = record.latest
@@ -387,12 +403,16 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     operator.stakes = stakes = LockedShares(reading, time.monotonic)
     tasks: list[asyncio.Task[None]] = []
     try:
+        operator.x402 = await open_x402(world, ledger, sender, watch_s=_fresh_s(world))
         await operator.refresh()
         tasks = [
             asyncio.create_task(settler.run(), name="tessera-settler"),
             asyncio.create_task(prover.run(), name="tessera-prover"),
             asyncio.create_task(_watch(operator), name="tessera-catalogue"),
         ]
+        if operator.x402 is not None:
+            claimer = operator.x402.claimer
+            tasks.append(asyncio.create_task(claimer.run(), name="tessera-x402"))
         yield operator
     finally:
         for task in tasks:

@@ -17,9 +17,11 @@ from tessera.payments.ports import OrderProof, ProofResult, SettleResult
 from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.reading import BooksReader
 from tessera.payments.settle import SettlementReport, Settler
+from tessera.payments.x402.claiming import ClaimReport
 from tessera.spec.signatures import address_of, address_text
 
 __all__ = [
+    "claims_json",
     "due_from_books",
     "income_json",
     "proofs_json",
@@ -220,4 +222,14 @@ def proofs_json(report: ProofReport) -> dict[str, Any]:
         "orders_refused": [[address_text(access), order] for access, order in report.refused],
         "orders_paid": str(report.paid),
         "orders_transactions": report.transactions,
+    }
+
+
+def claims_json(report: ClaimReport | None = None) -> dict[str, Any]:
+    """Return what x402 channels paid as JSON values, to stand beside a settlement's."""
+    report = report or ClaimReport()
+    return {
+        "x402_total": str(report.total),
+        "x402_channels": report.channels,
+        "x402_refused": [[channel, reason] for channel, reason in report.refused],
     }

@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
         """
         from tessera.app import (
             ask_supervisor,
+            claims_json,
             income_json,
             proofs_json,
             prove_from_books,
@@ -73,11 +74,14 @@ def register(app: typer.Typer) -> None:
                     report = report_json(await settle_from_books(world))
                     report |= proofs_json(await prove_from_books(world))
                     operator = world.sender(world.config.operator)
+                    report |= claims_json()
                     report |= income_json(await send_income_on(world, operator))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
             waits = [f"not handed on   asset {n}: {why}" for n, why in report["not_flushed"]]
             proved, paid = report["orders_proved"], int(report["orders_paid"])
+            claimed = world.currency.shown(int(report["x402_total"]))
+            refused += [f"refused   x402 channel {n}: {why}" for n, why in report["x402_refused"]]
             session.say(
                 report,
                 f"settled   {world.currency.shown(int(report['total']))} in "
@@ -87,6 +91,11 @@ def register(app: typer.Typer) -> None:
                 *(
                     [f"proved    {len(proved)} orders, {world.currency.shown(paid)} paid on"]
                     if proved
+                    else []
+                ),
+                *(
+                    [f"claimed   {claimed} from {report['x402_channels']} x402 channels"]
+                    if report["x402_channels"]
                     else []
                 ),
                 *skipped,

@@ -163,6 +163,7 @@ async def _opened(
 ) -> tuple[World, Operator, GatewayServer, Running]:
     from tessera.app import (
         Running,
+        claims_json,
         income_json,
         open_world,
         operate,
@@ -199,7 +200,8 @@ async def _opened(
     async def settle() -> dict[str, Any]:
         settled = report_json(await operator.settle())
         proved = proofs_json(await operator.prove())
-        return {**settled, **proved, **income_json(await operator.send_on())}
+        claimed = claims_json(await operator.claim())
+        return {**settled, **proved, **claimed, **income_json(await operator.send_on())}
 
     await stack.enter_async_context(
         answer_commands(config.data_dir, {"settle": settle, "status": operator.status})

@@ -14,6 +14,7 @@ from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.payments.key_tender import ApiKeys
 from tessera.payments.settle import grant_margin_s
+from tessera.payments.tender import Tender
 from tessera.serving.fairness import QueueRules
 from tessera.serving.turns import Turns
 from tessera.spec.signatures import address_of
@@ -52,8 +53,10 @@ def open_gateway(operator: Operator) -> GatewayServer:
     )
     turns = Turns(rules, operator.stakes)
     margin_s = grant_margin_s(world.config.settle_every_s)
-    keys = ApiKeys(operator.ledger, terms.operator_key, margin_s)
-    cashier = Cashier(operator.ledger, terms, operator.stakes, [keys])
+    tenders: list[Tender] = [ApiKeys(operator.ledger, terms.operator_key, margin_s)]
+    if operator.x402 is not None:
+        tenders.append(operator.x402.tender)
+    cashier = Cashier(operator.ledger, terms, operator.stakes, tenders)
     gateway = Gateway(catalogue, cashier, world.clock, limits, turns, _operations(operator, turns))
     return GatewayServer(
         gateway,

@@ -337,9 +337,7 @@ class BatchSettlement:
         book = channel.book
         claims = await self.claims_of([book])
         try:
-            transaction = await self._chain.refund(
-                book.config, amount, book.chain.refund_nonce, claims
-            )
+            transaction = await self._chain.refund(book.config, amount, claims)
         except TransactionReverted as error:
             raise refused(
                 Reason.REFUND_FAILED,

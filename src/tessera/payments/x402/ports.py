@@ -49,9 +49,7 @@ class X402Chain(Protocol):
     async def settle(self, receiver: Address) -> str:
         """Send what was claimed for a receiver to it; return the transaction."""
 
-    async def refund(
-        self, config: ChannelConfig, amount: int, nonce: int, claims: Sequence[Claim]
-    ) -> str:
+    async def refund(self, config: ChannelConfig, amount: int, claims: Sequence[Claim]) -> str:
         """Book what was charged, then give money of the channel back; return the transaction."""
 
     async def transfer(self, authorization: Authorization) -> str:

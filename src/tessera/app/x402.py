@@ -1,0 +1,155 @@
+"""Taking x402 payments on one's own chain: whether, under which rules, and who claims them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from tessera.app.world import World
+from tessera.chain.sender import Sender
+from tessera.config import Config
+from tessera.errors import ChainError, InputError, NotFound
+from tessera.payments.ledger import Ledger
+from tessera.payments.x402.batch import BatchSettlement
+from tessera.payments.x402.chain import X402OnChain
+from tessera.payments.x402.claiming import X402Claimer
+from tessera.payments.x402.exact import ExactPayments
+from tessera.payments.x402.rules import X402Rules
+from tessera.payments.x402.tender import X402Payments
+from tessera.spec.signatures import Address, Domain, address_of, address_text
+from tessera.spec.till import till_of
+from tessera.spec.vouchers import TillKey
+from tessera.spec.x402_digests import (
+    BATCH_SETTLEMENT,
+    DEPOSIT_COLLECTOR,
+    MAX_WITHDRAW_DELAY_S,
+    MIN_WITHDRAW_DELAY_S,
+)
+
+__all__ = ["X402Desk", "open_x402"]
+
+_CLIENTS_DEPOSIT: Final = 5
+"""So many whole units of the currency official clients deposit at most unless told otherwise."""
+
+_MARGIN_S: Final = 60
+"""From a client's signature to the gateway's look at it, and for clocks that differ."""
+
+_log = logging.getLogger("tessera.x402")
+
+
+@dataclass(frozen=True, slots=True)
+class X402Desk:
+    """What takes x402 payments, and what turns them into money."""
+
+    tender: X402Payments
+    claimer: X402Claimer
+
+
+async def open_x402(
+    world: World, ledger: Ledger, sender: Sender, *, watch_s: float
+) -> X402Desk | None:
+    """Return what takes x402 payments; None where settings or chain say that none are taken.
+
+    Raises
+    ------
+    InputError
+        The settings contradict each other.
+    NotFound
+        They ask for x402 on a chain that lacks it.
+    """
+    config = world.config
+    if config.x402 == "off":
+        return None
+    least = least_delay_s(config)
+    missing = await _missing(world)
+    if missing:
+        if config.x402 == "on":
+            raise NotFound(
+                "x402",
+                found=missing,
+                wanted="the standard's contracts and an EIP-3009 currency",
+                next_step="leave the setting x402 at auto, or use another chain",
+            )
+        _log.info("x402 is off: %s", missing)
+        return None
+    token = await _token(world)
+    operator = address_of(sender.address)
+    currency_units = 10**world.currency.decimals
+    rules = X402Rules(
+        chain_id=world.reader.chain_id,
+        operator=operator,
+        token=token,
+        withdraw_delay_s=config.x402_withdraw_delay_s,
+        least_delay_s=least,
+        min_deposit=config.x402_min_deposit_units,
+        least_deposit=min(config.x402_min_deposit_units, _CLIENTS_DEPOSIT * currency_units),
+        timeout_s=int(config.request_timeout_s) + _MARGIN_S,
+        answer_s=int(config.request_timeout_s),
+        wait_s=config.queue_wait_s,
+        refresh_s=watch_s,
+    )
+    channels = address_of(world.deployment.channels.address)
+    implementation = address_of(world.deployment.address_of("Till"))
+
+    def till(asset: int, terms: int) -> Address:
+        return till_of(channels, implementation, asset, operator, terms)
+
+    async def flush(key: TillKey) -> None:
+        call = world.deployment.channels.flush_till(key.asset, address_text(operator), key.terms)
+        await sender.send(call)
+
+    chain = X402OnChain(world.reader, sender, world.deployment)
+    batch = BatchSettlement(ledger, chain, rules, till, world.clock)
+    exact = ExactPayments(ledger, chain, rules, till, world.clock) if config.x402_exact else None
+    claimer = X402Claimer(
+        batch,
+        chain,
+        flush,
+        every_s=config.settle_every_s,
+        at_risk=config.settle_at_risk_units,
+        watch_s=watch_s,
+    )
+    return X402Desk(X402Payments(batch, exact), claimer)
+
+
+def least_delay_s(config: Config) -> int:
+    """Return the withdraw delay that channels must have: two settlements fit into it.
+
+    Raises
+    ------
+    InputError
+        The announced one is shorter, or none that the standard allows is long enough.
+    """
+    least = max(MIN_WITHDRAW_DELAY_S, 2 * config.settle_every_s)
+    if not least <= config.x402_withdraw_delay_s <= MAX_WITHDRAW_DELAY_S:
+        raise InputError(
+            "x402_withdraw_delay_s",
+            found=config.x402_withdraw_delay_s,
+            wanted=f"{least} to {MAX_WITHDRAW_DELAY_S}, with settle_every_s at "
+            f"{config.settle_every_s}",
+            next_step="settle more often, announce a longer delay, or set x402 to off",
+        )
+    return least
+
+
+async def _missing(world: World) -> str:
+    places = (BATCH_SETTLEMENT, DEPOSIT_COLLECTOR)
+    codes = await asyncio.gather(*(world.reader.code(address_text(place)) for place in places))
+    for place, code in zip(places, codes, strict=True):
+        if not code:
+            return f"no code at {address_text(place)} on chain {world.reader.chain_id}"
+    try:
+        await _token(world)
+    except ChainError as error:
+        return f"{world.currency.symbol} does not state its name and version: {error.message}"
+    return ""
+
+
+async def _token(world: World) -> Domain:
+    dollar = world.deployment.currency
+    name, version = await asyncio.gather(
+        world.reader.read(dollar.name()), world.reader.read(dollar.version())
+    )
+    return Domain(world.reader.chain_id, address_of(dollar.address), name, version)

@@ -8,7 +8,7 @@ were hashed (`Identity.HASHED`) or repeats what a server elsewhere calls itself.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -35,6 +35,7 @@ __all__ = [
     "PredictResult",
     "Runner",
     "RunnerBase",
+    "Scorer",
     "Task",
     "Units",
 ]
@@ -292,6 +293,16 @@ class Runner(Protocol):
 
     async def predict(self, request: PredictRequest) -> PredictResult:
         """Compute the outputs of each row."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A runner that can also say how probable it finds a text; an audit asks its own copy that."""
+
+    async def log_probabilities(
+        self, messages: Sequence[Message], text: str
+    ) -> tuple[float, ...] | None:
+        """Return natural logarithms, one per token; None where this model cannot say."""
 
 
 class RunnerBase:

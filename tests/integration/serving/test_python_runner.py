@@ -25,6 +25,7 @@ from tessera.serving.runner import (
     Message,
     PredictRequest,
     Runner,
+    Scorer,
     Task,
 )
 from tessera.serving.runners.python import PythonLimits, PythonRunner
@@ -217,6 +218,26 @@ async def test_code_that_does_not_load_says_why(make: Make) -> None:
         await make("run = 3").load()
     with pytest.raises(BackendFailed, match="did not load in 0.5 s"):
         await make("import time\ntime.sleep(60)", load_s=0.5).load()
+
+
+async def test_code_that_can_says_how_probable_a_text_is(make: Make) -> None:
+    said = (Message("user", "ab"),)
+    runner = make(
+        """
+        def run(messages, options): return "x"
+        def log_probabilities(messages, text):
+            return [-len(messages[0]["content"])] * len(text) if text != "never" else [-1e999]
+        """,
+        Task.CHAT,
+    )
+    await runner.load()
+    assert isinstance(runner, Scorer)
+    assert await runner.log_probabilities(said, "xyz") == (-2.0, -2.0, -2.0)
+    with pytest.raises(BackendFailed, match="a probability of 0"):
+        await runner.log_probabilities(said, "never")
+    silent = make("def run(messages, options): return 'x'", Task.CHAT)
+    await silent.load()
+    assert await silent.log_probabilities(said, "xyz") is None
 
 
 async def test_a_file_may_be_called_like_a_standard_module(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import msgspec
 from tessera.serving.runners import cage
 from tessera.serving.runners.wire import (
     HEADER,
+    LOG_PROBABILITIES,
     Begun,
     Call,
     Cancel,
@@ -99,22 +100,35 @@ def main() -> None:
     landlocked = cage.landlock(hello.readable)
     filtered = cage.filter_system_calls()
     try:
-        function, count = _load(hello)
+        code = _load(hello)
     except BaseException as error:  # noqa: BLE001 - the publisher's code may raise anything
         pipe.send(_failure(_LOADING, error))
         return
-    pipe.send(Ready(filtered, landlocked))
+    pipe.send(Ready(filtered, landlocked, code.score is not None))
     while True:
         message = pipe.receive()
         # A cancellation can cross the end of its call on the way; then there is nothing to stop.
         if isinstance(message, Call):
             try:
-                _answer(pipe, message, function, count)
+                _answer(pipe, message, code)
             except BaseException as error:  # noqa: BLE001 - as above
                 pipe.send(_failure(message.number, error))
 
 
-def _load(hello: Hello) -> tuple[Callable[..., Any], Callable[[str], int] | None]:
+class _Code:
+    """What a bundle's module offers: what is called, and two functions that it may have."""
+
+    def __init__(self, module: object, hello: Hello) -> None:
+        self.function: Callable[..., Any] = getattr(module, hello.callable)
+        if not callable(self.function):
+            raise TypeError(f"{hello.callable} in {hello.file} is no callable")
+        count = getattr(module, "count_tokens", None)
+        self.count: Callable[[str], int] | None = count if callable(count) else None
+        score = getattr(module, LOG_PROBABILITIES, None)
+        self.score: Callable[..., Any] | None = score if callable(score) else None
+
+
+def _load(hello: Hello) -> _Code:
     path = os.path.join(hello.folder, hello.file)  # noqa: PTH118 - pathlib doubles the start-up
     sys.path.insert(0, os.path.dirname(path))  # noqa: PTH120
     # By its place and not by its name: a bundle's `json.py` is not the standard library's.
@@ -124,22 +138,16 @@ def _load(hello: Hello) -> tuple[Callable[..., Any], Callable[[str], int] | None
     module = importlib.util.module_from_spec(spec)
     sys.modules["bundle"] = module
     spec.loader.exec_module(module)
-    function = getattr(module, hello.callable)
-    if not callable(function):
-        raise TypeError(f"{hello.callable} in {hello.file} is no callable")
-    count = getattr(module, "count_tokens", None)
-    return function, count if callable(count) else None
+    return _Code(module, hello)
 
 
-def _answer(
-    pipe: _Pipe,
-    call: Call,
-    function: Callable[..., Any],
-    count: Callable[[str], int] | None,
-) -> None:
+def _answer(pipe: _Pipe, call: Call, code: _Code) -> None:
+    function = code.score if call.task == LOG_PROBABILITIES else code.function
+    if function is None:
+        raise TypeError(f"there is no {LOG_PROBABILITIES} in the bundle")
     value = function(*call.arguments)
     if call.task == "chat":
-        prompt = None
+        prompt, count = None, code.count
         if count is not None:
             prompt = sum(int(count(message["content"])) for message in call.arguments[0])
         pipe.send(Begun(call.number, prompt))

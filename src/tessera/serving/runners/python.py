@@ -15,14 +15,17 @@ chat                        ``f(messages: list[dict], options: dict)`` returning
 =========================== ==================================================================
 
 A module may define ``count_tokens(text) -> int``; without it (and without counted pieces) units
-are begun groups of four bytes. Stop sequences and `max_tokens` are enforced here as well.
+are begun groups of four bytes. Stop sequences and `max_tokens` are enforced here as well. It may
+define ``log_probabilities(messages, text) -> list[float]``, one natural logarithm per token of a
+text after a conversation, by which an audit tells a model from one that is nearly it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+import math
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,13 +48,14 @@ from tessera.serving.runner import (
     EmbeddingsRequest,
     EmbeddingsResult,
     Identity,
+    Message,
     PredictRequest,
     PredictResult,
     RunnerBase,
     Task,
     Units,
 )
-from tessera.serving.runners.wire import Begun, Part
+from tessera.serving.runners.wire import LOG_PROBABILITIES, Begun, Part
 from tessera.serving.runners.worker import PythonLimits, Worker
 from tessera.serving.text import GrowingText
 
@@ -197,6 +201,21 @@ class PythonRunner(RunnerBase):
                 parts.append(event.text)
         raise self.failed("ended without a finish")
 
+    async def log_probabilities(
+        self, messages: Sequence[Message], text: str
+    ) -> tuple[float, ...] | None:
+        """Say how probable a text is after a conversation, or None where the code cannot."""
+        self.require(Task.CHAT)
+        if not all(worker.ready is not None and worker.ready.scores for worker in self._workers):
+            return None
+        asked = [{"role": m.role, "content": m.content} for m in messages]
+        logs = await self._value(
+            LOG_PROBABILITIES, [asked, text], list[float], "logarithms of probabilities"
+        )
+        if not all(math.isfinite(log) for log in logs):
+            raise self.failed("returned a probability of 0 or none at all")
+        return tuple(logs)
+
     async def chat_stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
         """Answer a conversation piece by piece.
 
@@ -257,7 +276,7 @@ class PythonRunner(RunnerBase):
             yield ChatDelta(rest, text.units)
         yield ChatEnd(text.finish or "stop", text.units)
 
-    async def _value(self, task: Task, arguments: list[Any], kind: type[_T], wanted: str) -> _T:
+    async def _value(self, task: str, arguments: list[Any], kind: type[_T], wanted: str) -> _T:
         async with contextlib.aclosing(self._frames(task, arguments)) as frames:
             async for frame in frames:
                 if isinstance(frame, Begun | Part):
@@ -267,7 +286,7 @@ class PythonRunner(RunnerBase):
         raise self.failed("ended without an answer")
 
     async def _frames(
-        self, task: Task, arguments: list[Any]
+        self, task: str, arguments: list[Any]
     ) -> AsyncGenerator[Begun | Part | msgspec.Raw]:
         """Wait for a free child and make the call, all within the time of one call."""
         deadline = asyncio.get_running_loop().time() + self._limits.timeout_s

@@ -21,6 +21,7 @@ __all__ = [
     "FromChild",
     "HEADER",
     "Hello",
+    "LOG_PROBABILITIES",
     "Part",
     "Ready",
     "ToChild",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 HEADER = struct.Struct(">I")
+
+LOG_PROBABILITIES = "log_probabilities"
+"""A call of this task asks how probable a text is; so is the function called that says it."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -66,6 +70,9 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
     landlocked: bool
     """Files are closed but for the bundle and Python itself."""
+
+    scores: bool = False
+    """The publisher's code can say how probable it finds a text."""
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):

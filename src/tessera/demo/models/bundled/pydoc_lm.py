@@ -13,6 +13,7 @@ import array
 import ast
 import bisect
 import itertools
+import math
 import random
 import re
 import struct
@@ -21,7 +22,17 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["END", "MERGED", "Model", "Tokenizer", "count_tokens", "generate", "load", "words_of"]
+__all__ = [
+    "END",
+    "MERGED",
+    "Model",
+    "Tokenizer",
+    "count_tokens",
+    "generate",
+    "load",
+    "log_probabilities",
+    "words_of",
+]
 
 VOCABULARY = 2048
 END = VOCABULARY - 1
@@ -258,6 +269,17 @@ def generate(
     if held:
         yield held.decode(errors="replace"), tokens
     return "length" if written == options["max_tokens"] else "stop"
+
+
+def log_probabilities(messages: list[dict[str, str]], text: str) -> list[float]:
+    """Say how probable a text is after the last message, token by token."""
+    model = _model()
+    history = [END, *model.tokenizer.encode(messages[-1]["content"])]
+    logs = []
+    for token in model.tokenizer.encode(text):
+        logs.append(math.log(model.probability(history[-(ORDER - 1) :], token)))
+        history.append(token)
+    return logs
 
 
 def _whole_characters(data: bytes) -> tuple[str, bytes]:

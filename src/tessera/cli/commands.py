@@ -11,6 +11,7 @@ from tessera.cli import (
     accounts,
     assets,
     attribution,
+    audit,
     calling,
     channels,
     disclosure,
@@ -76,5 +77,6 @@ channels.register(app)
 revenue.register(app)
 assets.register(app)
 receipts.register(app)
+audit.register(app)
 accounts.register(app)
 inspecting.register(app)

@@ -266,6 +266,18 @@ class Client:
         return self._account.address
 
     @property
+    def operator(self) -> Address:
+        """Who answers and signs the receipts; asks the gateway unless it was named.
+
+        Raises
+        ------
+        BackendFailed
+            The gateway does not answer.
+        """
+        self._ask_gateway()
+        return self._operator()
+
+    @property
     def spent(self) -> int:
         """What receipts show on this channel, base units; 0 before the first paid call."""
         purse = self._known_purse()

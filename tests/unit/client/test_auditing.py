@@ -1,0 +1,154 @@
+"""What an audit asks, and how it reads answers that may be anything."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessera.assets.manifest import Field
+from tessera.client.auditing import Copy, Plan, items_of_answer, judge, questions
+from tessera.client.evidence import PaidCall
+from tessera.client.probes import made_prompts, made_rows, made_texts
+from tessera.errors import InputError, Unprocessable
+from tessera.serving.runner import (
+    EmbeddingsRequest,
+    EmbeddingsResult,
+    Identity,
+    RunnerBase,
+    Task,
+    Units,
+)
+
+
+class Fixed(RunnerBase):
+    """Embeds by length; one that is moody never says the same twice."""
+
+    def __init__(self, task: Task = Task.EMBEDDINGS, *, moody: bool = False) -> None:
+        super().__init__("fixed", frozenset({task}), Identity.HASHED)
+        self._moody, self._calls = moody, 0
+
+    async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
+        self._calls += self._moody
+        vectors = [[float(len(text)), 1.0 + self._calls] for text in request.texts]
+        return EmbeddingsResult(vectors, Units(1))
+
+
+def copy(task: Task = Task.EMBEDDINGS, *, moody: bool = False) -> Copy:
+    return Copy(slug="m", asset=7, version=2, runner=Fixed(task, moody=moody))
+
+
+def answered(body: bytes, *, extra: int = 0) -> PaidCall:
+    texts = json.loads(body)["input"] + ["x"] * extra
+    vectors = [{"embedding": [float(len(text)), 1.0]} for text in texts]
+    return PaidCall(body, json.dumps({"data": vectors}).encode())
+
+
+def test_the_same_seed_asks_the_same_and_every_question_pins_the_version() -> None:
+    plan = Plan(samples=30, seed=5)
+    first, again = questions(copy(), plan), questions(copy(), plan)
+    assert first == again != questions(copy(), Plan(samples=30, seed=6))
+    assert len(set(first)) == 30
+    assert {json.loads(body)["model"] for body in first} == {"m@2"}
+
+
+def test_own_inputs_are_asked_each_once_before_any_twice() -> None:
+    texts = [f"text {number}" for number in range(10)]
+    bodies = questions(copy(), Plan(samples=25), texts)
+    asked = [json.loads(body)["input"][0] for body in bodies]
+    assert {asked.count(text) for text in texts} == {2, 3}
+
+
+def test_texts_are_drawn_for_few_prompts_and_with_seeds_only_where_wanted() -> None:
+    chat = copy(Task.CHAT)
+    bodies = [json.loads(body) for body in questions(chat, Plan(samples=40, prompts=8))]
+    prompts = [body["messages"][0]["content"] for body in bodies]
+    assert {prompts.count(prompt) for prompt in prompts} == {5}
+    assert not any("seed" in body for body in bodies)
+    seeded = questions(chat, Plan(samples=40, repeatable=True))
+    assert len({json.loads(body)["seed"] for body in seeded}) == 40
+
+
+def test_rows_follow_the_manifest_and_a_manifest_without_inputs_is_said() -> None:
+    inputs = (
+        Field("pixels", "float32", (-1, 4)),
+        Field("name", "string", (-1,)),
+        Field("age", "int64"),
+        Field("new", "bool"),
+    )
+    rows = made_rows(inputs, 20, random.Random(1))
+    for row in rows:
+        assert [type(cell) for cell in row] == [float] * 4 + [str, int, bool]
+    with pytest.raises(InputError, match="--inputs FILE"):
+        made_rows((), 3, random.Random(1))
+    with pytest.raises(InputError, match="columns"):
+        made_rows((Field("all", "float32", (1_000_000,)),), 1, random.Random(1))
+
+
+def test_made_texts_are_many_and_prompts_all_different() -> None:
+    assert len(set(made_texts(500, random.Random(1)))) == 500
+    prompts = made_prompts(200, random.Random(1))
+    assert len(set(prompts)) == 200
+    assert all(prompt.strip() == prompt and prompt for prompt in prompts)
+
+
+async def test_an_answer_about_more_things_than_were_asked_is_another_models() -> None:
+    bodies = questions(copy(), Plan(samples=4))
+    same = await judge(copy(), [answered(body) for body in bodies], Plan())
+    assert (same.details["identical"], same.accuses) == (4, False)
+    more = await judge(copy(), [answered(body, extra=1) for body in bodies], Plan())
+    assert (more.details["different"], more.accuses) == (4, True)
+
+
+async def test_an_own_copy_that_does_not_repeat_itself_compares_nothing() -> None:
+    calls = [answered(body) for body in questions(copy(), Plan(samples=4))]
+    with pytest.raises(Unprocessable, match="two answers to one request"):
+        await judge(copy(moody=True), calls, Plan())
+
+
+def test_vectors_are_read_as_numbers_and_as_base64() -> None:
+    packed = base64.b64encode(np.array([1.5, -2.0], dtype="<f4").tobytes()).decode()
+    for shown in ([1.5, -2.0], packed):
+        body = json.dumps({"data": [{"embedding": shown}]}).encode()
+        (item,) = items_of_answer(Task.EMBEDDINGS, body)
+        assert item.numbers.tolist() == [1.5, -2.0]
+
+
+def test_a_streamed_text_is_read_whole() -> None:
+    pieces = [{"choices": [{"delta": {"content": p}, "finish_reason": None}]} for p in ("a", "b")]
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    events = b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in (*pieces, end))
+    (item,) = items_of_answer(Task.CHAT, events + b"data: [DONE]\n\n")
+    assert item.decisions == ("ab", "stop")
+
+
+@given(st.sampled_from(list(Task)), st.binary(max_size=200))
+def test_bytes_that_are_no_answer_are_nothing(task: Task, body: bytes) -> None:
+    assert items_of_answer(task, body) == []
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["data", "embedding", "outputs", "results", "scores", "label", "choices",
+                 "category_scores", "categories", "message", "content", "finish_reason"]
+            ),
+            inner, max_size=3,
+        )
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.sampled_from(list(Task)), _JSON)
+def test_json_of_any_other_shape_breaks_nothing(task: Task, value: object) -> None:
+    """A lying operator answers with what might crash whoever looks closer."""
+    items_of_answer(task, json.dumps(value).encode())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
+import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -340,6 +342,7 @@ async def open_world(
         node: EmbeddedNode | None = None
         url = config.rpc_url
         if not url:
+            _guard_borrowed_id(config, announce)
             announce("starting the chain")
             node = await stack.enter_async_context(_embedded(config, wallet, clock))
             url = node.url
@@ -377,6 +380,9 @@ async def connect(
             wanted="one to talk to",
             next_step="start one: tessera up; or name one: --rpc-url",
         )
+    if not config.rpc_url and running and config.origin("chain_id") is Origin.DEFAULT:
+        # Whoever runs it said which chain it is.
+        config = dataclasses.replace(config, chain_id=running.chain_id)
     reader = ChainReader(url, chain_id=config.chain_id, timeout_s=_RPC_TIMEOUT_S)
     try:
         await _answering(reader)
@@ -466,6 +472,33 @@ async def _embedded(
         clock=clock,
     ) as node:
         yield node
+
+
+def _guard_borrowed_id(config: Config, announce: Announce) -> None:
+    """Keep an embedded chain that has a public one's id to this machine.
+
+    What is signed on it may count on the public one, where x402's channels have the same names.
+    """
+    from tessera.chain.predeploys import BASE_SEPOLIA
+
+    if config.chain_id != BASE_SEPOLIA:
+        return
+    if not _is_loopback(config.gateway_host):
+        raise InputError(
+            "gateway_host",
+            found=config.gateway_host,
+            wanted=f"127.0.0.1 or ::1: chain id {BASE_SEPOLIA} is Base Sepolia's, and vouchers "
+            "signed here could be shown there",
+            next_step="serve on loopback, or leave --chain-id out",
+        )
+    announce(f"chain id {BASE_SEPOLIA} is Base Sepolia's: for tests, with keys to throw away")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _first_code(chain_id: int) -> dict[str, bytes]:

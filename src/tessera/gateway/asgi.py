@@ -226,7 +226,7 @@ class Gateway:
         return json_reply(self.catalogue.find(name).card())
 
     async def _document(self, _scope: Scope) -> Reply:
-        return json_reply(describe(self.catalogue.offers()))
+        return json_reply(describe(self.catalogue.offers(), metrics=self.operations.show_metrics))
 
     async def _receipt(self, scope: Scope) -> Reply:
         name = scope["path"].removeprefix("/receipts/").removeprefix("0x")

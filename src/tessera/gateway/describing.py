@@ -2,85 +2,150 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from tessera.gateway.catalogue import Offer
-from tessera.serving.bodies import PAID_PATHS
+from tessera.gateway.shapes import ANSWERS, PAGES, OpenaiRefusal, Ready, Refusal
+from tessera.serving.bodies import BODIES, PAID_PATHS
 
 __all__ = ["describe"]
 
-_PAGES = {
-    "/v1/models": "Models, their prices, and how to pay.",
-    "/v1/models/{model}": "One model.",
-    "/v1/channels/{channel}": "A payment channel as the operator sees it.",
-    "/v1/channels/{channel}/receipts": "The latest receipt of each line of a channel.",
-    "/v1/channels/{channel}/calls/{call}": "What became of one call.",
-    "/v1/orders/{access}/{order}": "An order of Access as the operator sees it.",
-    "/receipts/{receipt}": "A signed receipt.",
-    "/healthz": "Whether the gateway answers.",
+_TYPES: Final[list[Any]] = [
+    *dict.fromkeys(BODIES.values()),
+    *ANSWERS.values(),
+    *dict.fromkeys(shape for _, shape in PAGES.values()),
+    OpenaiRefusal,
+    Refusal,
+]
+_SHAPES, _COMPONENTS = msgspec.json.schema_components(
+    _TYPES, ref_template="#/components/schemas/{name}"
+)
+_SHAPE_OF: Final = dict(zip(_TYPES, _SHAPES, strict=True))
+
+_HEADERS: Final = {
+    "Tessera-Payment": "A voucher; docs/spec/vouchers.md.",
+    "Tessera-Call": "32 hexadecimal digits of your choice.",
+    "Tessera-Call-Mac": "Over the request, by a key that only you and the operator have.",
+    "Tessera-Call-Signature": "Over the request, in the place of that; the same page.",
+    "Tessera-Terms": "Holders' terms, as the card has them.",
+    "Tessera-Access": "In a voucher's place; docs/spec/access.md.",
+    "Tessera-Order": "The order's number.",
+    "Tessera-Call-Deadline": "Of such a call; unix seconds.",
+    "Tessera-Use": "What for, beyond inference: commercial.",
+}
+_NAMES: Final = {
+    "channel": r"^[0-9]{1,20}$",
+    "call": r"^[0-9a-f]{32}$",
+    "receipt": r"^[0-9a-f]{64}$",
+    "access": r"^0x[0-9a-fA-F]{40}$",
+    "order": r"^[0-9]{1,20}$",
+}
+_REFUSALS: Final = {
+    "400": "The request cannot be read; `error.param` names the field.",
+    "401": "A signature is missing or somebody else's.",
+    "402": "Not paid for; `error.details` says how to pay.",
+    "404": "No such model; the message says what is near.",
+    "409": "This very request was made before.",
+    "413": "Too much at once.",
+    "422": "This model does not do that.",
+    "429": "More is asked than is answered now; Retry-After says when again.",
+    "502": "The model failed; it costs nothing.",
+    "503": "Too much is asked of the model; Retry-After says when again.",
+    "default": "A refusal or a failure; it costs nothing.",
 }
 
 
-def describe(offers: Sequence[Offer]) -> dict[str, Any]:
-    """Return the document; a route's `model` lists the models that can do its task."""
-    paths: dict[str, Any] = {}
-    for path, task in PAID_PATHS.items():
-        models = [offer.slug for offer in offers if task in offer.runner.tasks]
-        model: dict[str, Any] = {"type": "string"}
-        if models:
-            model["examples"] = models
-        body = {"type": "object", "required": ["model"], "properties": {"model": model}}
-        paths[path] = {
-            "post": {
-                "summary": f"{task}, paid per call",
-                "parameters": [
-                    _parameter("Tessera-Payment", "header", "A voucher; docs/spec/vouchers.md."),
-                    _parameter("Tessera-Call", "header", "32 hexadecimal digits of your choice."),
-                    _parameter("Tessera-Call-Mac", "header", "Over the request; the same page."),
-                    _parameter("Tessera-Call-Signature", "header", "In its place."),
-                    _parameter("Tessera-Terms", "header", "Holders' terms, as the card has them."),
-                    _parameter(
-                        "Tessera-Access", "header", "In a voucher's place; docs/spec/access.md."
-                    ),
-                    _parameter("Tessera-Order", "header", "The order's number."),
-                    _parameter("Tessera-Call-Deadline", "header", "Of such a call; unix seconds."),
-                    _parameter("Tessera-Use", "header", "What for, beyond inference: commercial."),
-                ],
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": body}},
-                },
-                "responses": {
-                    "200": {"description": "The answer, with Tessera-Receipt."},
-                    "402": {"description": "Not paid for; `error.details` says how to pay."},
-                    "429": {"description": "The queue is full of calls of this payer."},
-                    "503": {"description": "Too much is asked; Retry-After says when again."},
-                    "default": {"description": "A refusal or a failure; it costs nothing."},
-                },
-            }
-        }
-    for path, summary in _PAGES.items():
+def describe(offers: Sequence[Offer], *, metrics: bool = False) -> dict[str, Any]:
+    """Return the document; a route's `model` lists the models that can do its task.
+
+    Parameters
+    ----------
+    offers
+        What is served.
+    metrics
+        Whether `/metrics` is answered.
+    """
+    paths: dict[str, Any] = {path: {"post": _call(path, offers)} for path in PAID_PATHS}
+    for path, (summary, shape) in PAGES.items():
         names = [piece[1:-1] for piece in path.split("/") if piece.startswith("{")]
         paths[path] = {
             "get": {
                 "summary": summary,
-                "parameters": [_parameter(name, "path", name, required=True) for name in names],
-                "responses": {"200": {"description": summary}},
+                "parameters": [_named(name) for name in names],
+                "responses": {
+                    "200": _answer(summary, shape),
+                    "default": _answer("A refusal.", _refusal(path)),
+                },
+            }
+        }
+    paths["/readyz"]["get"]["responses"]["503"] = _answer("Not now.", Ready)
+    if metrics:
+        text = {"text/plain": {"schema": {"type": "string"}}}
+        paths["/metrics"] = {
+            "get": {
+                "summary": "What is counted, as Prometheus reads it; to this machine alone.",
+                "responses": {
+                    "200": {"description": "Counters.", "content": text},
+                    "default": _answer("A refusal.", Refusal),
+                },
             }
         }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tessera gateway", "version": "1"},
         "paths": paths,
+        "components": {"schemas": copy.deepcopy(_COMPONENTS)},
     }
 
 
-def _parameter(name: str, place: str, text: str, *, required: bool = False) -> dict[str, Any]:
+def _call(path: str, offers: Sequence[Offer]) -> dict[str, Any]:
+    task = PAID_PATHS[path]
+    models = [offer.slug for offer in offers if task in offer.runner.tasks]
+    # The model's names are this gateway's own; all else is the same everywhere.
+    body: dict[str, Any] = {"allOf": [_SHAPE_OF[BODIES[path]]]}
+    if models:
+        body["properties"] = {"model": {"type": "string", "examples": models}}
+    answered = _answer("The answer, with Tessera-Receipt.", ANSWERS[path])
+    if "stream" in BODIES[path].__struct_fields__:
+        events = {"schema": {"type": "string"}}
+        answered["content"]["text/event-stream"] = events
+    refusal = _refusal(path)
+    return {
+        "summary": f"{task}, paid per call",
+        "parameters": [_header(name, text) for name, text in _HEADERS.items()],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": answered,
+            **{status: _answer(text, refusal) for status, text in _REFUSALS.items()},
+        },
+    }
+
+
+def _refusal(path: str) -> Any:
+    return OpenaiRefusal if path.startswith("/v1/") else Refusal
+
+
+def _answer(text: str, shape: Any) -> dict[str, Any]:
+    return {
+        "description": text,
+        "content": {"application/json": {"schema": _SHAPE_OF[shape]}},
+    }
+
+
+def _named(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": _NAMES[name]} if name in _NAMES else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
     return {
         "name": name,
-        "in": place,
-        "required": required,
+        "in": "header",
+        "required": False,
         "description": text,
         "schema": {"type": "string"},
     }

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from tessera.errors import InputError, TooLarge, Unprocessable
 from tessera.serving.metering import most
@@ -29,15 +30,13 @@ from tessera.serving.runner import (
     Units,
 )
 
-__all__ = ["PAID_PATHS", "PASSED", "Asked", "TokenLimits", "model_of", "read_body"]
+__all__ = ["BODIES", "PAID_PATHS", "PASSED", "Asked", "TokenLimits", "model_of", "read_body"]
 
 MAX_TEXTS: Final = 2_048
 MAX_ROWS: Final = 10_000
 MAX_STOPS: Final = 4
 MAX_CHOICES: Final = 16
 MAX_LOGPROBS: Final = 20
-_MAX_PENALTY: Final = 2.0
-_MAX_TEMPERATURE: Final = 2.0
 _MAX_INTEGER: Final = 2**63 - 1
 
 RESPONSES_PATH: Final = "/v1/responses"
@@ -128,9 +127,14 @@ class _Named(msgspec.Struct):
     model: str
 
 
-class _Embeddings(msgspec.Struct):
+_Texts = Annotated[str, Meta(min_length=1)] | Annotated[list[Any], Meta(min_length=1)]
+
+
+class EmbeddingsBody(msgspec.Struct):
+    """What `POST /v1/embeddings` takes."""
+
     model: str
-    input: str | list[Any]
+    input: _Texts
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
@@ -140,62 +144,103 @@ class _Part(msgspec.Struct):
     text: str | None = None
 
 
-class _Turn(msgspec.Struct):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[_Part] | None = None
+_Content = str | Annotated[list[_Part], Meta(min_length=1)]
+
+
+class _User(msgspec.Struct, tag_field="role", tag="user"):
+    content: _Content
+
+
+class _System(_User, tag_field="role", tag="system"):
+    pass
+
+
+class _Developer(_User, tag_field="role", tag="developer"):
+    pass
+
+
+class _Assistant(msgspec.Struct, tag_field="role", tag="assistant"):
+    content: _Content | None = None
     tool_calls: list[msgspec.Raw] | None = None
-    tool_call_id: str | None = None
     function_call: dict[str, msgspec.Raw] | None = None
-    name: str | None = None
+
+
+class _Tool(msgspec.Struct, tag_field="role", tag="tool"):
+    content: _Content
+    tool_call_id: str
+
+
+class _Function(msgspec.Struct, tag_field="role", tag="function"):
+    content: _Content
+    name: str
+
+
+_Turn = _User | _System | _Developer | _Assistant | _Tool | _Function
 
 
 class _StreamOptions(msgspec.Struct):
     include_usage: bool = False
 
 
-class _Chat(msgspec.Struct):
+class ChatBody(msgspec.Struct):
+    """What `POST /v1/chat/completions` takes; fields that are not here are ignored."""
+
     model: str
-    messages: list[_Turn]
+    messages: Annotated[list[_Turn], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    n: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=MAX_STOPS)] | None = None
+    seed: Annotated[int, Meta(ge=-_MAX_INTEGER, le=_MAX_INTEGER)] | None = None
+    n: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)] | None = None
     tools: list[msgspec.Raw] | None = None
     tool_choice: str | dict[str, msgspec.Raw] | None = None
     parallel_tool_calls: bool | None = None
     functions: list[msgspec.Raw] | None = None
     function_call: str | dict[str, msgspec.Raw] | None = None
     response_format: dict[str, msgspec.Raw] | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     logit_bias: dict[str, float] | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
 
 
-class _Texts(msgspec.Struct):
+class TextsBody(msgspec.Struct):
+    """What `POST /v1/moderations` and `/v1/classify` take."""
+
     model: str
-    input: str | list[Any]
+    input: _Texts
 
 
-class _Rows(msgspec.Struct):
+class RowsBody(msgspec.Struct):
+    """What `POST /v1/predict` takes: rows of one table."""
+
     model: str
-    rows: list[list[Cell]]
+    rows: Annotated[list[list[Cell]], Meta(min_length=1)]
 
+
+BODIES: Final[dict[str, type[msgspec.Struct]]] = {
+    "/v1/embeddings": EmbeddingsBody,
+    "/v1/chat/completions": ChatBody,
+    RESPONSES_PATH: ResponsesBody,
+    "/v1/moderations": TextsBody,
+    "/v1/classify": TextsBody,
+    "/v1/predict": RowsBody,
+}
+"""What each paid route takes."""
 
 _named = msgspec.json.Decoder(_Named)
-_embeddings = msgspec.json.Decoder(_Embeddings)
-_chat = msgspec.json.Decoder(_Chat)
+_embeddings = msgspec.json.Decoder(EmbeddingsBody)
+_chat = msgspec.json.Decoder(ChatBody)
 _responses = msgspec.json.Decoder(ResponsesBody)
-_texts_body = msgspec.json.Decoder(_Texts)
-_rows = msgspec.json.Decoder(_Rows)
+_texts_body = msgspec.json.Decoder(TextsBody)
+_rows = msgspec.json.Decoder(RowsBody)
 
 
 def model_of(body: bytes) -> str:
@@ -264,7 +309,7 @@ def _decoded(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
         raise InputError("request", found=str(error), wanted="strict JSON") from error
 
 
-def _read_embeddings(asked: _Embeddings) -> Asked:
+def _read_embeddings(asked: EmbeddingsBody) -> Asked:
     if asked.dimensions is not None:
         raise _unsupported("dimensions", asked.dimensions, "the model's own vectors, uncut")
     return Asked(
@@ -275,28 +320,9 @@ def _read_embeddings(asked: _Embeddings) -> Asked:
     )
 
 
-def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
-    n = 1 if asked.n is None else asked.n
-    _check_range("n", n, 1 <= n <= MAX_CHOICES, f"1 to {MAX_CHOICES}")
-    for name in ("frequency_penalty", "presence_penalty"):
-        penalty = getattr(asked, name) or 0.0
-        _check_range(name, penalty, abs(penalty) <= _MAX_PENALTY, "-2 to 2")
-    likeliest = asked.top_logprobs or 0
-    _check_range("top_logprobs", likeliest, 0 <= likeliest <= MAX_LOGPROBS, f"0 to {MAX_LOGPROBS}")
-    if not asked.messages:
-        raise InputError("messages", found="none", wanted="one or more", param="messages")
+def _read_chat(asked: ChatBody, limits: TokenLimits) -> Asked:
     wanted = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
-    if wanted is not None and wanted < 1:
-        raise InputError("max_tokens", found=wanted, wanted="1 or more", param="max_tokens")
     stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
-    if len(stops) > MAX_STOPS:
-        raise TooLarge("stop", found=len(stops), wanted=f"{MAX_STOPS} or fewer", param="stop")
-    temperature = 1.0 if asked.temperature is None else asked.temperature
-    _check_range("temperature", temperature, 0.0 <= temperature <= _MAX_TEMPERATURE, "0 to 2")
-    top_p = 1.0 if asked.top_p is None else asked.top_p
-    _check_range("top_p", top_p, 0.0 < top_p <= 1.0, "above 0, at most 1")
-    if asked.seed is not None and abs(asked.seed) > _MAX_INTEGER:
-        raise InputError("seed", found=asked.seed, wanted="a 64-bit integer", param="seed")
     stream = bool(asked.stream)
     return Asked(
         asked.model,
@@ -304,11 +330,11 @@ def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
         ChatRequest(
             messages=tuple(_message(turn) for turn in asked.messages),
             max_tokens=limits.bounded(wanted),
-            temperature=temperature,
-            top_p=top_p,
+            temperature=1.0 if asked.temperature is None else asked.temperature,
+            top_p=1.0 if asked.top_p is None else asked.top_p,
             stop=tuple(stop for stop in stops if stop),
             seed=asked.seed,
-            n=n,
+            n=asked.n or 1,
             passed=_passed(asked),
         ),
         stream=stream,
@@ -316,9 +342,7 @@ def _read_chat(asked: _Chat, limits: TokenLimits) -> Asked:
     )
 
 
-def _read_rows(asked: _Rows) -> Asked:
-    if not asked.rows:
-        raise InputError("rows", found="none", wanted="one or more", param="rows")
+def _read_rows(asked: RowsBody) -> Asked:
     if len(asked.rows) > MAX_ROWS:
         raise TooLarge("rows", found=len(asked.rows), wanted=f"{MAX_ROWS} or fewer", param="rows")
     width = len(asked.rows[0])
@@ -341,7 +365,7 @@ def _read_rows(asked: _Rows) -> Asked:
     return Asked(asked.model, Task.PREDICT, PredictRequest(tuple(tuple(r) for r in asked.rows)))
 
 
-def _passed(asked: _Chat) -> Fields:
+def _passed(asked: ChatBody) -> Fields:
     given = {name: getattr(asked, name) for name in PASSED}
     if _is_plain(given["response_format"]):
         given["response_format"] = None
@@ -361,28 +385,23 @@ def _is_plain(wanted: dict[str, msgspec.Raw] | None) -> bool:
 
 def _message(turn: _Turn) -> Message:
     more: Fields = {}
-    if turn.role == "assistant":
-        calls = {"tool_calls": turn.tool_calls, "function_call": turn.function_call}
-        more = {name: _raw(value) for name, value in calls.items() if value}
-    elif turn.role == "tool":
-        more = {"tool_call_id": _raw(_needed(turn, "tool_call_id"))}
-    elif turn.role == "function":
-        more = {"name": _raw(_needed(turn, "name"))}
-    if turn.content is None and not more:
-        raise InputError(
-            "messages", found=f"a turn of {turn.role} without content", wanted="text",
-            param="messages",
-        )  # fmt: skip
-    return Message(turn.role, _content(turn), more)
-
-
-def _needed(turn: _Turn, name: str) -> str:
-    found: str | None = getattr(turn, name)
-    if found is None:
-        raise InputError(
-            "messages", found=f"a turn of {turn.role} without {name}", wanted=name, param="messages"
-        )
-    return found
+    match turn:
+        case _Assistant():
+            calls = {"tool_calls": turn.tool_calls, "function_call": turn.function_call}
+            more = {name: _raw(value) for name, value in calls.items() if value}
+            if turn.content is None and not more:
+                raise InputError(
+                    "messages",
+                    found="a turn of the assistant without content",
+                    wanted="text, or the call of a tool",
+                    param="messages",
+                )
+        case _Tool():
+            more = {"tool_call_id": _raw(turn.tool_call_id)}
+        case _Function():
+            more = {"name": _raw(turn.name)}
+    role = turn.__struct_config__.tag
+    return Message(str(role), _content(turn), more)
 
 
 def _raw(value: object) -> msgspec.Raw:
@@ -406,8 +425,6 @@ def _content(turn: _Turn) -> str:
 
 def _texts(given: str | Sequence[Any]) -> tuple[str, ...]:
     texts = [given] if isinstance(given, str) else given
-    if not texts:
-        raise InputError("input", found="nothing", wanted="a text or several", param="input")
     if len(texts) > MAX_TEXTS:
         raise TooLarge("input", found=len(texts), wanted=f"{MAX_TEXTS} or fewer", param="input")
     for text in texts:
@@ -416,11 +433,6 @@ def _texts(given: str | Sequence[Any]) -> tuple[str, ...]:
         if not text:
             raise InputError("input", found="", wanted="a text that is not empty", param="input")
     return tuple(texts)
-
-
-def _check_range(name: str, value: float, good: bool, wanted: str) -> None:
-    if not good:
-        raise InputError(name, found=value, wanted=wanted, param=name)
 
 
 def _unsupported(name: str, found: object, wanted: str) -> Unprocessable:

@@ -8,9 +8,10 @@ background: a gateway keeps nothing between calls, so each of these is refused b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from tessera.errors import InputError, Unprocessable
 
@@ -72,13 +73,13 @@ class ResponsesBody(msgspec.Struct):
     """What `POST /v1/responses` takes; fields that are not here are ignored."""
 
     model: str
-    input: str | list[_Item]
+    input: str | Annotated[list[_Item], Meta(min_length=1)]
     instructions: str | None = None
     stream: bool | None = None
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_logprobs: int | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     tools: list[_Tool] | None = None
     tool_choice: str | _Choice | None = None
     parallel_tool_calls: bool | None = None

@@ -22,7 +22,7 @@ HEAD = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
         ('"max_tokens": -1', "max_tokens"),
         ('"max_tokens": 0', "max_tokens"),
         ('"max_tokens": 1e400', "max_tokens"),
-        ('"n": 2', "n"),
+        ('"n": 0', "n"),
         ('"temperature": NaN', "JSON"),
         ('"stop": ["a", "b", "c", "d", "e"]', "stop"),
         ('"stop": "\\ud800"', "JSON"),

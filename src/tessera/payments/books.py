@@ -420,8 +420,11 @@ def load_answered(connection: Connection, most: int) -> list[tuple[int, str]]:
 
 def _in_log(connection: Connection, batch: int, place: int) -> SignedReceipt:
     at = schema.batches.c
-    row = connection.execute(select(at.body, at.signature).where(at.n == batch)).one()
-    return entries.signed_receipt(entries.read_batch(row.body), place, row.signature)
+    row = connection.execute(select(at.body, at.root, at.signature).where(at.n == batch)).one()
+    bound = connection.execute(select(schema.domain)).one()
+    domain = Domain(bound.chain_id, Address(bound.contract))
+    seal = Seal(row.root, row.signature)
+    return entries.signed_receipt(entries.read_batch(row.body), place, domain, seal)
 
 
 def _receipt(rows: Iterable[Row[Any]]) -> SignedReceipt | None:

@@ -12,10 +12,11 @@ from typing import Final
 
 import msgspec
 
-from tessera.errors import DataError, InvariantViolation
+from tessera.errors import DataError
 from tessera.payments.header import SignedReceipt
-from tessera.spec.signatures import SIGNATURE_BYTES
-from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher
+from tessera.payments.receipting import proved, vouched
+from tessera.spec.signatures import Domain
+from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher, receipt_digest
 from tessera.storage.batches import Seal
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "charge_entry",
     "key_of",
     "read_batch",
-    "signature_in",
     "receipt_of",
     "signed_receipt",
     "signed_voucher",
@@ -171,27 +171,28 @@ def signed_voucher(entry: VoucherEntry) -> SignedVoucher:
     return SignedVoucher(Voucher(entry.channel, lines), entry.signature)
 
 
-def signed_receipt(entries: Sequence[Entry], place: int, signature: bytes) -> SignedReceipt:
+def signed_receipt(
+    entries: Sequence[Entry], place: int, domain: Domain, seal: Seal
+) -> SignedReceipt:
     """Return the receipt that stands at a place of a batch.
 
     Parameters
     ----------
-    signature
-        Of the batch: those of its receipts in their order, 65 bytes each.
+    domain
+        Chain and Channels contract that receipts are signed for.
+    seal
+        Of the batch, as it was kept.
     """
     entry = entries[place]
     if not isinstance(entry, ChargeEntry):
         raise DataError("books: log", found="another entry", wanted=f"a receipt at {place}")
-    index = sum(isinstance(entry, ChargeEntry) for entry in entries[:place])
-    own = signature_in(Seal(None, signature), index)
-    return SignedReceipt(receipt_of(entry), own, int.from_bytes(entry.cost), entry.call.hex())
-
-
-def signature_in(seal: Seal | None, index: int) -> bytes:
-    """Return the signature of one receipt of a batch."""
-    if seal is None:
-        raise InvariantViolation("a receipt was written in a batch without signatures")
-    return seal.signature[index * SIGNATURE_BYTES : (index + 1) * SIGNATURE_BYTES]
+    charges = [found for found in entries if isinstance(found, ChargeEntry)]
+    if seal.root is not None:
+        seal = proved(domain, seal, [receipt_digest(domain, receipt_of(one)) for one in charges])
+    index = sum(isinstance(found, ChargeEntry) for found in entries[:place])
+    signature, proof = vouched(seal, index)
+    cost, call = int.from_bytes(entry.cost), entry.call.hex()
+    return SignedReceipt(receipt_of(entry), signature, cost, call, proof)
 
 
 def receipt_of(entry: ChargeEntry) -> Receipt:

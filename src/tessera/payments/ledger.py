@@ -42,11 +42,12 @@ from tessera.payments.ports import (
     SettleResult,
     TypedSigner,
 )
+from tessera.payments.receipting import ReceiptSealer, vouched
 from tessera.payments.rights import HONOUR_ALL, OrderCall, OrderRules, Rights, SignedUse
 from tessera.payments.times import Times
 from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_digest, voucher_digest
-from tessera.storage.batches import BatchLog, Seal, Written
+from tessera.storage.batches import BatchLog, Written
 from tessera.storage.engine import open_database, storage_errors
 from tessera.storage.lock import FileLock
 
@@ -208,7 +209,7 @@ class Ledger:
         self._margin_s = margin_s
         self._accounts: dict[int, Account] = {}
         self._log: BatchLog[books.Change] = BatchLog(
-            engine, books.LogWriter(self._seal), self._distrust_memory
+            engine, books.LogWriter(ReceiptSealer(domain, signer)), self._distrust_memory
         )
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
@@ -505,8 +506,8 @@ class Ledger:
         call: Call, cost: int, receipt: Receipt, future: asyncio.Future[Written]
     ) -> SignedReceipt:
         done = await future
-        signature = entries.signature_in(done.seal, done.place)
-        return SignedReceipt(receipt, signature, cost, call.id)
+        signature, proof = vouched(done.seal, done.place)
+        return SignedReceipt(receipt, signature, cost, call.id, proof)
 
     def _covered(self, call: Call, account: Account, cost: int) -> list[bytes]:
         """See that what is charged can be settled; return the voucher where it is not written."""
@@ -785,9 +786,6 @@ class Ledger:
             books.channel_change(account.number, account.chain),
             *(books.line_change(account.number, key, line) for key, line in account.lines.items()),
         ]
-
-    def _seal(self, leaves: Sequence[bytes]) -> Seal:
-        return Seal(None, b"".join(self._signer.sign(leaf) for leaf in leaves))
 
     def _distrust_memory(self) -> None:
         for account in self._accounts.values():

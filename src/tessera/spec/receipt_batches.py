@@ -61,6 +61,8 @@ class ReceiptBatch:
 
     Attributes
     ----------
+    root
+        Of their tree; of one alone its digest.
     to_sign
         What the operator signs for all of them.
     """
@@ -74,10 +76,11 @@ class ReceiptBatch:
         self._proofs: dict[bytes, tuple[bytes, ...]]
         if len(leaves) == 1:
             (only,) = leaves
-            self._proofs, self.to_sign = {only: ()}, only
+            self._proofs, self.root, self.to_sign = {only: ()}, only, only
         else:
             tree = MerkleTree(leaves)
-            self._proofs, self.to_sign = tree.proofs(), batch_digest(domain, tree.root)
+            self._proofs, self.root = tree.proofs(), tree.root
+            self.to_sign = batch_digest(domain, self.root)
 
     def proof(self, digest: bytes) -> tuple[bytes, ...]:
         """Return what leads from a receipt's digest to the root; empty where it is alone."""

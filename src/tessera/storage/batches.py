@@ -48,10 +48,14 @@ class Seal(NamedTuple):
         Over all of them; None where each was signed for itself.
     signature
         Of the root; without one the signatures of the leaves in their order, 65 bytes each.
+    proofs
+        What leads each leaf to the root, in the order of the leaves. Not kept: whoever has all
+        leaves makes them again.
     """
 
     root: bytes | None
     signature: bytes
+    proofs: Sequence[tuple[bytes, ...]] = ()
 
 
 class Written(NamedTuple):
@@ -317,8 +321,8 @@ def _insert(connection: Connection, entries: Sequence[bytes], seal: Seal | None)
     if not entries:
         return
     driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    root, signature = seal or (None, None)
-    driver.execute(_INSERT, (batch_body(entries), root, signature))
+    kept = (None, None) if seal is None else (seal.root, seal.signature)
+    driver.execute(_INSERT, (batch_body(entries), *kept))
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

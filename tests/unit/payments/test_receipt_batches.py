@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -8,11 +9,21 @@ from eth_account.messages import encode_typed_data
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from tests.unit.payments.conftest import CONSUMER, DOMAIN, EVIDENCE, KEY, OPERATOR
+from tests.unit.payments.conftest import (
+    CONSUMER,
+    DOMAIN,
+    EVIDENCE,
+    KEY,
+    OPERATOR,
+    Books,
+    quote,
+    sign,
+)
 
-from tessera.errors import InputError, SignatureRejected
+from tessera.errors import InputError, InvariantViolation, SignatureRejected
 from tessera.payments.header import SignedReceipt, parse_receipt, receipt_json
 from tessera.payments.purse import Purse, Ticket
+from tessera.payments.receipting import ReceiptSealer, proved, vouched
 from tessera.spec.merkle import MerkleTree, leads_to
 from tessera.spec.receipt_batches import MAX_PROOF, ReceiptBatch, batch_digest, signed_digest
 from tessera.spec.signatures import address_text, keccak, recover
@@ -102,3 +113,49 @@ def test_a_receipt_with_a_proof_of_wrong_size_is_no_receipt() -> None:
     ):
         with pytest.raises(SignatureRejected):
             parse_receipt(receipt_json(wrong, DOMAIN, OPERATOR.address))
+
+
+async def test_calls_that_reach_the_disk_together_share_one_signature(books: Books) -> None:
+    """And the books, which keep the root and no proof, show each receipt as it was answered."""
+    channel = books.chain.open(10**6)
+    calls = [
+        await books.accept(sign(channel, (KEY, 100 * number)), quote(100), f"{number:032x}")
+        for number in range(1, 31)
+    ]
+    free = [books.ledger.accept_free(quote(0), f"{number:032x}") for number in range(100, 103)]
+    made = await asyncio.gather(
+        *(books.ledger.finish(call, 100 if call.channel else 0, EVIDENCE) for call in calls + free)
+    )
+    assert len({signed.signature for signed in made}) == 1
+    # Free calls of one second with one body and one answer are one receipt.
+    assert len({signed.id(DOMAIN) for signed in made}) == len(calls) + 1
+    alone = await books.ledger.finish(
+        await books.accept(sign(channel, (KEY, 3_100)), quote(100), "f" * 32), 100, EVIDENCE
+    )
+    assert alone.proof == ()
+    for _ in range(2):
+        for signed in (*made, alone):
+            signed.verify(DOMAIN, OPERATOR.address)
+            if signed.receipt.channel:
+                assert await books.ledger.receipt(signed.id(DOMAIN)) == signed
+                assert await books.ledger.receipt_of_call(channel, signed.call) == signed
+        await books.reopen()
+    assert await books.ledger.latest_receipts(channel) == [alone]
+
+
+def test_free_calls_that_are_one_receipt_need_no_tree() -> None:
+    digest = receipt_digest(DOMAIN, RECEIPT)
+    seal = ReceiptSealer(DOMAIN, OPERATOR)([digest, digest])
+    assert seal.root is None
+    for index in range(2):
+        signature, proof = vouched(seal, index)
+        SignedReceipt(RECEIPT, signature, 0, "0" * 32, proof).verify(DOMAIN, OPERATOR.address)
+
+
+def test_a_kept_batch_that_was_changed_is_noticed() -> None:
+    digests = [receipt_digest(DOMAIN, receipt) for receipt in receipts(5)]
+    seal = ReceiptSealer(DOMAIN, OPERATOR)(digests)
+    assert proved(DOMAIN, seal._replace(proofs=()), digests) == seal
+    for changed in (digests[:4], [*digests[:4], keccak(b"another")]):
+        with pytest.raises(InvariantViolation):
+            proved(DOMAIN, seal, changed)

@@ -17,6 +17,7 @@ from tessera.cli import (
     disclosure,
     govern,
     inspecting,
+    keys,
     orders,
     pools,
     publishing,
@@ -74,6 +75,7 @@ pools.register(app)
 govern.register(app)
 calling.register(app)
 channels.register(app)
+keys.register(app)
 revenue.register(app)
 assets.register(app)
 receipts.register(app)

@@ -16,14 +16,11 @@ from tessera.gateway.messages import (
 )
 from tessera.gateway.refusals import wrong_method
 from tessera.payments.account import Account
-from tessera.payments.header import parse_call_signature
+from tessera.payments.header import KEY_SIGNATURE_HEADER, parse_call_signature
 from tessera.payments.keys import KEY_PREFIX, ApiKey
 from tessera.payments.ledger import Ledger
 
-__all__ = ["KEY_FOLDER", "KEY_SIGNATURE_HEADER", "KeyPages"]
-
-KEY_SIGNATURE_HEADER: Final = "tessera-key-signature"
-"""On rules for a key: the channel's payer over them, 0x-hex."""
+__all__ = ["KEY_FOLDER", "KeyPages"]
 
 KEY_FOLDER: Final = "/v1/keys/"
 _DIGITS: Final = 16

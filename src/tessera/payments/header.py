@@ -39,6 +39,7 @@ __all__ = [
     "CALL_SIGNATURE_HEADER",
     "CHARGED_HEADER",
     "COST_HEADER",
+    "KEY_SIGNATURE_HEADER",
     "MAX_HEADER_BYTES",
     "ORDER_HEADER",
     "PAYMENT_HEADER",
@@ -87,6 +88,9 @@ CALL_DEADLINE_HEADER: Final = "tessera-call-deadline"
 
 USE_HEADER: Final = "tessera-use"
 """On such a request: what the answer is for beyond inference, such as `commercial`."""
+
+KEY_SIGNATURE_HEADER: Final = "tessera-key-signature"
+"""On rules for an API key: its channel's payer over them, 0x-hex."""
 
 RECEIPT_HEADER: Final = "tessera-receipt"
 """On an answer: the receipt's id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tessera.errors import BudgetSpent, Closed, KeyRevoked, PaymentRequired
+from tessera.errors import BudgetSpent, Closed, KeyRevoked, NotAllowed, PaymentRequired
 from tessera.payments.account import Account, LineBook
 from tessera.payments.callers import SignedRequest
 from tessera.payments.callmac import call_key, call_mac
@@ -167,14 +167,22 @@ class ApiKeys(Vouchers):
         return max(0, min(rooms))
 
     def _check_grant(self, session: Session, quote: Quote, line: LineBook, need: int) -> None:
-        ends = int(self._ledger.times.now() + self._margin_s)
-        if not line.expires or line.expires < ends:
+        name, ends = f"API key {session.key.id}", int(self._ledger.times.now() + self._margin_s)
+        next_step = "whoever made the key can grant it: tessera keys grant"
+        if not line.expires:
+            raise NotAllowed(
+                name,
+                found=f"no grant for asset {quote.key.asset} under terms {quote.key.terms}",
+                wanted="a model that the key is for",
+                next_step=next_step,
+                param="model",
+            )
+        if line.expires < ends:
             raise KeyRevoked(
-                f"API key {session.key.id}",
-                found=f"a grant that ends at {line.expires}" if line.expires else "no grant",
-                wanted=f"one for asset {quote.key.asset} under terms {quote.key.terms} until "
-                f"{ends} or later",
-                next_step="whoever made the key can grant it: tessera keys grant",
+                name,
+                found=f"a grant that ends at {line.expires}",
+                wanted=f"{ends} or later, so that there is time to settle",
+                next_step=next_step,
             )
         if need > line.cap:
             raise BudgetSpent(

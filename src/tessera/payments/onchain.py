@@ -180,7 +180,7 @@ class ConsumerOnChain:
         return [log.event.channel for log in reversed(found)]
 
     async def latest(self) -> int:
-        """Return the channel that the payer opened last.
+        """Return the channel that the payer opened last for himself, not for a session key.
 
         Raises
         ------
@@ -188,7 +188,9 @@ class ConsumerOnChain:
             There is none toward this operator.
         """
         for number in await self.opened():
-            return number
+            view = await self.read(number)
+            if view is not None and view.signer == self.payer:
+                return number
         raise NotFound(
             f"channels of {address_text(self.payer)}",
             found="none",
@@ -246,6 +248,20 @@ class ConsumerOnChain:
             )
         )
         return receipt.one_of(ChannelOpened, address=channels.address).channel
+
+    async def grant(self, channel: int, grants: Sequence[Grant]) -> str:
+        """Set what a channel's session key may spend on some lines; return the transaction.
+
+        Raises
+        ------
+        TransactionReverted
+            The channel's signer is not held to grants, or the payer is another.
+        """
+        channels = self._deployment.channels
+        call = channels.grant(
+            address_text(self.operator), channel, [ChainGrant(*grant) for grant in grants]
+        )
+        return (await self._sender.send(call)).tx_hash
 
     async def top_up(self, channel: int, amount: int) -> str:
         """Add to a channel; return the transaction.

@@ -285,7 +285,9 @@ async def test_a_grant_that_ends_before_it_could_be_settled_pays_for_nothing(tea
     refused = await team.call(key)
     assert refused.status_code == 401
     assert "grant" in refused.json()["error"]["message"]
-    assert (await team.call(team.make(grants=[Grant(*PARROT, CAP, FAR)]))).status_code == 401
+    elsewhere = await team.call(team.make(grants=[Grant(*PARROT, CAP, FAR)]))
+    assert elsewhere.status_code == 403
+    assert elsewhere.json()["error"]["param"] == "model"
 
 
 @pytest.mark.parametrize("change", ["secret", "channel", "short", "long", "other letters"])

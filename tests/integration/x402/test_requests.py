@@ -1,0 +1,26 @@
+"""The official client for requests, unmodified, pays for whole and for streamed chats."""
+
+from __future__ import annotations
+
+import requests
+from tests.integration.x402.conftest import Gateway, told
+from x402 import x402ClientSync
+from x402.http.clients.requests import wrapRequestsWithPayment
+from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
+
+
+def test_whole_and_streamed_chats_are_paid_from_one_deposit(gateway: Gateway) -> None:
+    made = x402ClientSync().register(gateway.network, BatchSettlementEvmScheme(gateway.payer()))
+    if gateway.controls:
+        made.set_spend_controls(gateway.controls)  # type: ignore[arg-type]
+    url = f"{gateway.base_url}/chat/completions"
+    with wrapRequestsWithPayment(requests.Session(), made) as session:
+        whole = session.post(url, json=gateway.said(), timeout=30)
+        assert whole.status_code == 200
+        assert whole.json()["choices"][0]["message"]["content"] == "Hello there"
+        streamed = session.post(url, json=gateway.said(stream=True), stream=True, timeout=30)
+        assert b"data: [DONE]" in streamed.content
+        again = session.post(url, json=gateway.said(), timeout=30)
+        assert again.status_code == 200
+    paid = [told(answer.headers) for answer in (whole, streamed, again)]
+    assert [bool(response["transaction"]) for response in paid] == [True, False, False]

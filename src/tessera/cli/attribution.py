@@ -10,7 +10,7 @@ import typer
 from tessera.cli.amounts import parse_duration, parse_shares, shown_percent, shown_shares
 from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.session import Session, command
-from tessera.units import BPS, SHARE_DECIMALS
+from tessera.units import SHARE_DECIMALS
 
 if TYPE_CHECKING:
     from tessera.app.attributing import Attribution
@@ -191,6 +191,7 @@ def register(app: typer.Typer) -> None:
         from tessera.errors import NotFound
         from tessera.ownership.contributing import check_proof, claim_contribution, open_claims
         from tessera.ownership.effects import Effect
+        from tessera.spec.allocation import part_of
 
         async with session.world() as world:
             record = await session.asset(world, asset)
@@ -214,7 +215,7 @@ def register(app: typer.Typer) -> None:
             effects = []
             for contribution, allocation in claims:
                 check_proof(allocation, contribution, proofs[contribution])
-                part = allocation.grant.amount * contribution.weight // BPS
+                part = part_of(allocation.grant.amount, contribution.weight)
                 row = {
                     "account": account,
                     "allocation": allocation.address,

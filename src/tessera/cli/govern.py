@@ -24,11 +24,13 @@ from tessera.cli.effects import (
     show_effects,
 )
 from tessera.cli.session import Session, command
+from tessera.units import SHARE_DECIMALS
 
 if TYPE_CHECKING:
     from tessera.app import World
     from tessera.assets.directory import AssetRecord, EndpointRecord
     from tessera.bindings.governor import Action
+    from tessera.ownership.effects import Effect
     from tessera.ownership.governance import Change, ProposalView
 
 __all__ = ["put", "register"]
@@ -53,6 +55,16 @@ def register(app: typer.Typer) -> None:
     _register_locks(govern)
     _register_proposals(govern)
     _register_kinds(proposing)
+
+
+def _moved(record: AssetRecord, giver: str, receiver: str, shares: int, why: str) -> list[Effect]:
+    from tessera.ownership.effects import Effect
+
+    symbol = f"shares of {record.slug}"
+    return [
+        Effect(giver, record.share or "", symbol, -shares, why, SHARE_DECIMALS),
+        Effect(receiver, record.share or "", symbol, shares, why, SHARE_DECIMALS),
+    ]
 
 
 # --- Locks ----------------------------------------------------------------------------------------
@@ -84,21 +96,20 @@ def _register_locks(govern: typer.Typer) -> None:
                 "amount": str(amount),
                 "free_from": free_from,
             }
-            who = session.actor("holder")
+            holder, governor = world.sender(session.actor("holder")), world.deployment.governor
+            share = Share(record.share or "")
+            effects = _moved(record, holder.address, governor.address, amount, "locked")
+            data["effects"] = effects_json(effects)
             if dry_run:
-                held = await world.reader.read(
-                    Share(record.share or "").balanceOf(world.address(who))
-                )
+                await governance.check_lock(holder, share, amount)
                 session.say(
-                    {**data, "dry_run": True, "held": str(held)},
-                    f"would lock {line} at the earliest; {shown_shares(held)} are there",
+                    {**data, "dry_run": True},
+                    f"would lock {line} at the earliest",
+                    *show_effects(world, effects),
                 )
                 return
             confirmed(session, f"Lock {line} at the earliest", yes=yes)
-            number, tx_hash = await governance.lock(
-                world.sender(who), world.deployment.governor, Share(record.share or ""),
-                record.asset, amount,
-            )  # fmt: skip
+            number, tx_hash = await governance.lock(holder, governor, share, record.asset, amount)
             session.say({**data, "lock": number, "transaction": tx_hash}, f"lock {number}: {line}")
 
     @command(govern)
@@ -126,9 +137,16 @@ def _register_locks(govern: typer.Typer) -> None:
                         wanted="one of yours",
                         next_step=f"tessera govern locks {record.slug}",
                     )
+                effects = _moved(record, governor.address, row[0], row[1], "unlocked")
                 session.say(
-                    {"amount": str(row[1]), "free_from": row[3], "dry_run": True},
+                    {
+                        "amount": str(row[1]),
+                        "free_from": row[3],
+                        "effects": effects_json(effects),
+                        "dry_run": True,
+                    },
                     f"would take {shown_shares(row[1])} shares back, from {shown_time(row[3])} on",
+                    *show_effects(world, effects),
                 )
                 return
             confirmed(session, f"Unlock lock {number} of {record.slug}", yes=yes)

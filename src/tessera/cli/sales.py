@@ -236,6 +236,7 @@ def register(app: typer.Typer) -> None:
         from tessera.ownership import curve as curves
         from tessera.ownership import offering as sales
         from tessera.ownership.launch import read_list, shown_part
+        from tessera.ownership.selling import least_of
         from tessera.units import Shares, UnixSeconds
 
         async with session.world() as world:
@@ -258,8 +259,7 @@ def register(app: typer.Typer) -> None:
                     world.reader, sale, amount, buyer=buyer.address, now=now
                 )
                 got = amount
-            # A little less will do, or anybody could stop the purchase by buying a dust before it.
-            least = Shares(-(-min(got, amount) * 99 // 100))
+            least = least_of(min(got, amount))
             preview = (
                 f"{shown_shares(got)} shares of {record.slug} cost {world.currency.shown(cost)}"
             )
@@ -286,7 +286,10 @@ def register(app: typer.Typer) -> None:
             currency = world.deployment.currency
             if isinstance(sale, Curve):
                 made = await curves.buy(
-                    *(buyer, sale, currency, cost),
+                    buyer,
+                    sale,
+                    currency,
+                    cost,
                     least=least,
                     now=now,
                     listed=part,
@@ -297,7 +300,10 @@ def register(app: typer.Typer) -> None:
                 data |= {"graduated": made.graduated}
             else:
                 bought = await sales.buy(
-                    *(buyer, sale, currency, amount),
+                    buyer,
+                    sale,
+                    currency,
+                    amount,
                     max_cost=limit,
                     now=now,
                     least=least,

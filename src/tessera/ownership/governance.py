@@ -36,12 +36,12 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.errors import InputError, NotFound
 from tessera.ownership.access import ProductView
-from tessera.ownership.allowing import allow
+from tessera.ownership.allowing import allow, check_shares
 from tessera.ownership.share import Claimed
 from tessera.spec import prices
 from tessera.spec.access import Scope
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
-from tessera.units import AssetId, Shares, Units, UnixSeconds
+from tessera.units import AssetId, Shares, Units, UnixSeconds, shown_shares
 
 __all__ = [
     "Change",
@@ -363,6 +363,19 @@ def _sale_changes(wanted: Sale, view: ProductView | None) -> list[Change]:
 # --- Locks ---------------------------------------------------------------------------------------
 
 
+async def check_lock(sender: Sender, share: Share, amount: Shares) -> None:
+    """Refuse before anything is sent what cannot be locked.
+
+    Raises
+    ------
+    InputError
+        The sender has fewer, or there is nothing to lock.
+    """
+    if amount < 1:
+        raise InputError("shares to lock", found=shown_shares(amount), wanted="more than 0")
+    await check_shares(sender, share, amount)
+
+
 async def lock(
     sender: Sender, governor: Governor, share: Share, asset: AssetId, amount: Shares
 ) -> tuple[int, str]:
@@ -371,16 +384,9 @@ async def lock(
     Raises
     ------
     InputError
-        The sender has fewer, or there is nothing to lock.
+        As `check_lock`.
     """
-    held = await sender.reader.read(share.balanceOf(sender.address))
-    if not 1 <= amount <= held:
-        raise InputError(
-            "shares to lock",
-            found=amount,
-            wanted=f"1 to {held} raw units, which {sender.address} holds",
-            next_step="look at what the account holds: tessera portfolio",
-        )
+    await check_lock(sender, share, amount)
     await allow(sender, share, governor.address, amount)
     receipt = await sender.send(governor.lock(asset, amount))
     return receipt.one_of(Locked).lock, receipt.tx_hash

@@ -82,16 +82,15 @@ async def read_waiting(
     addresses = await reader.read_all([channels.till_of(*key) for key in keys])
     held = await reader.read_all([currency.balanceOf(address) for address in addresses])
     pending = await reader.read_all([channels.pending_of(record.asset) for record in known])
-    found = []
-    for record, waits in zip(known, pending, strict=True):
-        tills = tuple(
-            (operator, terms, Units(amount))
-            for (asset, operator, terms), amount in zip(keys, held, strict=True)
-            if asset == record.asset and amount
-        )
-        if tills or waits:
-            found.append(WaitingIncome(record.asset, record.slug, tills, Units(waits)))
-    return found
+    tills: dict[AssetId, list[tuple[str, int, Units]]] = {record.asset: [] for record in known}
+    for (asset, operator, terms), amount in zip(keys, held, strict=True):
+        if amount:
+            tills[asset].append((operator, terms, Units(amount)))
+    return [
+        WaitingIncome(record.asset, record.slug, tuple(tills[record.asset]), Units(waits))
+        for record, waits in zip(known, pending, strict=True)
+        if tills[record.asset] or waits
+    ]
 
 
 async def send_on(

@@ -10,7 +10,7 @@ from tessera.bindings.launchpad import Liquidity
 from tessera.errors import InputError
 from tessera.units import BPS, Shares, Units
 
-__all__ = ["EVERYBODY", "NO_POOL", "Closing", "Stage", "check_times", "with_pool"]
+__all__ = ["EVERYBODY", "NO_POOL", "Closing", "Stage", "check_times", "least_of", "with_pool"]
 
 EVERYBODY: Final = bytes(32)
 """The root of a sale's list of buyers where there is none."""
@@ -53,6 +53,14 @@ class Closing:
 def with_pool(for_sale: int, liquidity: Liquidity) -> int:
     """Compute the raw shares that a sale takes: those for sale, and those kept for its pool."""
     return for_sale + for_sale * liquidity.bps // BPS
+
+
+def least_of(shares: int) -> Shares:
+    """Compute the fewest shares with which a buyer of so many is content: 99 %, rounded up.
+
+    A little less will do, or anybody could stop a purchase by buying a dust before it.
+    """
+    return Shares(-(-shares * 99 // 100))
 
 
 def check_times(start: int, end: int) -> None:

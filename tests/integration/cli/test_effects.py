@@ -62,6 +62,10 @@ def test_dry_runs_say_what_happens_and_send_nothing(world: Program, tmp_path: Pa
     assert changes(world.ok(*filled, "--dry-run"), publisher) == [-3 * UNIT]
     rich = world("govern", "deposit", "shown", "5000000", *mine, "--dry-run")
     assert (rich.code, "account publisher" in rich.err) == (2, True)
+    locked = world.ok("govern", "lock", "shown", "400", *mine, "--dry-run")
+    assert changes(locked, publisher) == [-400 * SHARE]
+    poor = world("govern", "lock", "shown", "1001", *mine, "--dry-run")
+    assert (poor.code, "found 1,000, wanted the 1,001" in poor.err.replace("'", "")) == (2, True)
     assert sent(world, "publisher", "holder", "consumer") == before
 
     world.ok(*given)
@@ -73,7 +77,9 @@ def test_dry_runs_say_what_happens_and_send_nothing(world: Program, tmp_path: Pa
     top = world.ok("channel", "top-up", "1", "--channel", number, "--dry-run")
     assert changes(top, consumer) == [-UNIT]
 
-    world.ok("govern", "lock", "shown", "400", *mine)
+    lock = world.ok("govern", "lock", "shown", "400", *mine)["lock"]
+    free = world.ok("govern", "unlock", "shown", str(lock), *mine, "--dry-run")
+    assert changes(free, publisher) == [400 * SHARE]
     grant = ("vesting", "grant", "shown", "holder", "50", "--cliff", "0s", "--duration", "1s")
     vesting = world.ok(*grant)["vesting"]
     world.ok("market", "open", "shown", "--tokens", "100", "--money", "100", *mine)

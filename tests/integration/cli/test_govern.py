@@ -37,7 +37,8 @@ def test_a_vote_raises_a_price_and_the_next_call_pays_it(world: Program, tmp_pat
 
     world.ok("transfer", "voted", "holder", "600", "--as", "publisher")
     asked = world.ok("govern", "lock", "voted", "600", "--dry-run")
-    assert (asked["dry_run"], asked["held"]) == (True, str(600 * 10**18))
+    assert asked["dry_run"]
+    assert [each["change"] for each in asked["effects"]] == [str(-600 * 10**18), str(600 * 10**18)]
     unasked = world("govern", "lock", "voted", "600")
     assert (unasked.code, "add --yes" in unasked.err) == (2, True)
     world.ok("govern", "lock", "voted", "600")

@@ -45,6 +45,7 @@ __all__ = [
     "SIGNATURE_HEADER",
     "Accept",
     "Authorization",
+    "ConfigWire",
     "Deposit",
     "Payment",
     "Reason",
@@ -57,7 +58,9 @@ __all__ = [
     "encode_header",
     "hex_text",
     "network_of",
+    "number_of",
     "parse_payment",
+    "read_payload",
     "reason_of",
     "refused",
 ]
@@ -125,6 +128,25 @@ class Reason(enum.StrEnum):
     EXACT_NONCE_USED = "invalid_exact_evm_nonce_already_used"
     EXACT_BALANCE = "invalid_exact_evm_insufficient_balance"
     TRANSACTION_FAILED = "transaction_failed"
+    UNSUPPORTED_SCHEME = "unsupported_scheme"
+    NETWORK_MISMATCH = "network_mismatch"
+    BATCH_NETWORK_MISMATCH = "invalid_batch_settlement_evm_network_mismatch"
+    DOMAIN_MISSING = "missing_eip712_domain"
+    BATCH_DOMAIN_MISSING = "invalid_batch_settlement_evm_missing_eip712_domain"
+    EXACT_NOT_DELIVERED = "invalid_exact_evm_transfer_event_mismatch"
+    EXACT_SIMULATION_FAILED = "invalid_exact_evm_transaction_simulation_failed"
+    BATCH_BALANCE = "invalid_batch_settlement_evm_insufficient_balance"
+    DEPOSIT_SIMULATION_FAILED = "invalid_batch_settlement_evm_deposit_simulation_failed"
+    CLAIM_PAYLOAD = "invalid_batch_settlement_evm_claim_payload"
+    CLAIM_SIMULATION_FAILED = "invalid_batch_settlement_evm_claim_simulation_failed"
+    CLAIM_FAILED = "invalid_batch_settlement_evm_claim_transaction_failed"
+    SETTLE_PAYLOAD = "invalid_batch_settlement_evm_settle_payload"
+    SETTLE_SIMULATION_FAILED = "invalid_batch_settlement_evm_settle_simulation_failed"
+    SETTLE_FAILED = "invalid_batch_settlement_evm_settle_transaction_failed"
+    NOTHING_TO_SETTLE = "invalid_batch_settlement_evm_nothing_to_settle"
+    REFUND_SIMULATION_FAILED = "invalid_batch_settlement_evm_refund_simulation_failed"
+    AUTHORIZER_MISSING = "invalid_batch_settlement_evm_authorizer_not_configured"
+    SETTLEMENT_PENDING = "settlement_pending"
     NOT_SERVED = "request_failed"
 
 
@@ -303,7 +325,9 @@ class Payment(msgspec.Struct, frozen=True):
     authorization: Authorization | None = None
 
 
-class _ConfigWire(msgspec.Struct, rename="camel"):
+class ConfigWire(msgspec.Struct, rename="camel"):
+    """A channel's terms, as they travel."""
+
     payer: str
     payer_authorizer: str
     receiver: str
@@ -311,6 +335,20 @@ class _ConfigWire(msgspec.Struct, rename="camel"):
     token: str
     withdraw_delay: int
     salt: str
+
+    def read(self) -> ChannelConfig:
+        """Return the terms; raises ValueError or SignatureRejected where they are none."""
+        if not 0 <= self.withdraw_delay <= _MAX_UINT40:
+            raise ValueError("withdrawDelay is no uint40")
+        return ChannelConfig(
+            address_of(self.payer),
+            address_of(self.payer_authorizer),
+            address_of(self.receiver),
+            address_of(self.receiver_authorizer),
+            address_of(self.token),
+            self.withdraw_delay,
+            _bytes(self.salt, _WORD_BYTES),
+        )
 
 
 class _VoucherWire(msgspec.Struct, rename="camel"):
@@ -337,7 +375,7 @@ class _DepositWire(msgspec.Struct):
 
 class _BatchWire(msgspec.Struct, rename="camel"):
     type: str
-    channel_config: _ConfigWire
+    channel_config: ConfigWire
     voucher: _VoucherWire
     deposit: _DepositWire | None = None
     amount: str | None = None
@@ -387,27 +425,39 @@ def parse_payment(value: bytes) -> Payment:
             found=f"{len(value)} bytes",
             wanted=f"{MAX_PAYMENT_BYTES} or fewer",
         )
-    reason = Reason.VOUCHER_PAYLOAD
     try:
         wire = _payment_decoder.decode(base64.b64decode(value, validate=True))
         if wire.x402_version != _VERSION:
             raise ValueError(f"x402Version {wire.x402_version}")
-        match wire.accepted.scheme:
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise refused(
+            Reason.VOUCHER_PAYLOAD, found=str(error), wanted="base64 of x402's payment JSON"
+        ) from error
+    return read_payload(wire.accepted, wire.payload)
+
+
+def read_payload(accepted: Accept, payload: bytes | msgspec.Raw) -> Payment:
+    """Read a payment's payload, as JSON, by the scheme of the offer that it accepts.
+
+    Raises
+    ------
+    PaymentRequired
+        It is none of the scheme's, or of a scheme that is not taken here.
+    """
+    reason = Reason.VOUCHER_PAYLOAD
+    try:
+        match accepted.scheme:
             case "batch-settlement":
-                return _batch(wire.accepted, _batch_decoder.decode(wire.payload))
+                return _batch(accepted, _batch_decoder.decode(payload))
             case "exact":
                 reason = Reason.EXACT_SIGNATURE
-                return _exact(wire.accepted, _exact_decoder.decode(wire.payload))
+                return _exact(accepted, _exact_decoder.decode(payload))
             case other:
                 raise refused(Reason.SCHEME, found=other[:64], wanted=f"{BATCH} or {EXACT}")
-    except (
-        binascii.Error,
-        msgspec.MsgspecError,
-        SignatureRejected,
-        ValueError,
-        RecursionError,
-    ) as error:
-        raise refused(reason, found=str(error), wanted="base64 of x402's payment JSON") from error
+    except (msgspec.MsgspecError, SignatureRejected, ValueError, RecursionError) as error:
+        raise refused(
+            reason, found=str(error), wanted=f"the payload of {accepted.scheme}"
+        ) from error
 
 
 def config_json(config: ChannelConfig) -> dict[str, Any]:
@@ -434,21 +484,10 @@ def hex_text(data: bytes) -> str:
 
 
 def _batch(accepted: Accept, wire: _BatchWire) -> Payment:
-    config = wire.channel_config
-    if not 0 <= config.withdraw_delay <= _MAX_UINT40:
-        raise ValueError("withdrawDelay is no uint40")
     voucher = Voucher(
-        config=ChannelConfig(
-            address_of(config.payer),
-            address_of(config.payer_authorizer),
-            address_of(config.receiver),
-            address_of(config.receiver_authorizer),
-            address_of(config.token),
-            config.withdraw_delay,
-            _bytes(config.salt, _WORD_BYTES),
-        ),
+        config=wire.channel_config.read(),
         channel=_bytes(wire.voucher.channel_id, _WORD_BYTES),
-        maximum=_number(wire.voucher.max_claimable_amount, 128),
+        maximum=number_of(wire.voucher.max_claimable_amount, 128),
         signature=_bytes(wire.voucher.signature, SIGNATURE_BYTES),
     )
     match wire.type:
@@ -457,7 +496,7 @@ def _batch(accepted: Accept, wire: _BatchWire) -> Payment:
         case "deposit":
             return Payment(accepted, voucher, deposit=_deposit(wire.deposit))
         case "refund":
-            amount = None if wire.amount is None else _number(wire.amount, 128)
+            amount = None if wire.amount is None else number_of(wire.amount, 128)
             return Payment(accepted, voucher, refund=Refund(amount))
         case other:
             raise refused(
@@ -478,9 +517,9 @@ def _deposit(wire: _DepositWire | None) -> Deposit:
         )
     try:
         return Deposit(
-            amount=_number(wire.amount, 128),
-            valid_after=_number(by.valid_after, 256),
-            valid_before=_number(by.valid_before, 256),
+            amount=number_of(wire.amount, 128),
+            valid_after=number_of(by.valid_after, 256),
+            valid_before=number_of(by.valid_before, 256),
             salt=_salt(by.salt),
             signature=_bytes(by.signature, SIGNATURE_BYTES),
         )
@@ -495,16 +534,17 @@ def _exact(accepted: Accept, wire: _ExactWire) -> Payment:
     authorization = Authorization(
         payer=address_of(by.payer),
         receiver=address_of(by.to),
-        value=_number(by.value, 256),
-        valid_after=_number(by.valid_after, 256),
-        valid_before=_number(by.valid_before, 256),
+        value=number_of(by.value, 256),
+        valid_after=number_of(by.valid_after, 256),
+        valid_before=number_of(by.valid_before, 256),
         nonce=_bytes(by.nonce, _WORD_BYTES),
         signature=_bytes(wire.signature, SIGNATURE_BYTES),
     )
     return Payment(accepted, authorization=authorization)
 
 
-def _number(text: str, bits: int) -> int:
+def number_of(text: str, bits: int) -> int:
+    """Read a decimal number of at most so many bits; raises ValueError."""
     if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
         raise ValueError(f"{text[:90]!r} is no whole number")
     number = int(text)
@@ -517,7 +557,7 @@ def _salt(text: str) -> int:
     # Official clients write it in hexadecimal digits, and read decimal ones too.
     if text.startswith("0x"):
         return int.from_bytes(_bytes(text, _WORD_BYTES), "big")
-    return _number(text, 256)
+    return number_of(text, 256)
 
 
 def _bytes(text: str, size: int) -> bytes:

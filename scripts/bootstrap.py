@@ -57,6 +57,10 @@ def main() -> int:
                 ),
                 step("chain node", fetch_anvil, hashes(*sorted((LOCKS / "anvil").iterdir()))),
             ]
+            if group == "dev":
+                clients = ROOT / "tests" / "typescript"
+                inputs = hashes(clients / "package.json", clients / "package-lock.json")
+                worked.append(step("JavaScript clients", lambda: npm_ci(clients), inputs))
             if group == "peers":
                 peers = ROOT / "bench" / "peers"
                 inputs = hashes(peers / "package.json", peers / "package-lock.json")

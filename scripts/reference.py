@@ -48,7 +48,8 @@ Written by `scripts/reference.py` from the table in `src/tessera/config.py`; a t
 A flag wins over the environment, that over `config.toml` in the data folder, that over the
 default. In the file a setting is a key of its own name. Which command takes which setting as a
 flag: [commands](cli.md). Addresses of contracts are no settings: they come from the deployments
-file.
+file. What is marked live is followed by a running gateway after `tessera reload`; the rest counts
+from the next start on.
 
 | setting | variable | default | may be | is |
 |---|---|---|---|---|"""
@@ -159,7 +160,8 @@ def settings_page() -> str:
     """The table of settings."""
     rows = [SETTINGS_HEAD]
     for name, setting in SETTINGS.items():
-        meaning = setting.help + (" (secret)" if setting.secret else "")
+        marks = [mark for mark in ("secret", "live") if getattr(setting, mark)]
+        meaning = setting.help + (f" ({', '.join(marks)})" if marks else "")
         cells = (f"`{name}`", f"`{setting.variable}`", _default(setting), _may_be(setting), meaning)
         rows.append(_row(cells))
     return "\n".join(rows) + "\n"

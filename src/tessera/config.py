@@ -46,8 +46,16 @@ def _row(
     high: float | None = None,
     secret: bool = False,
     one_of: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Any:
-    metadata = {"help": meaning, "low": low, "high": high, "secret": secret, "one_of": one_of}
+    metadata = {
+        "help": meaning,
+        "low": low,
+        "high": high,
+        "secret": secret,
+        "one_of": one_of,
+        "live": live,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -115,9 +123,10 @@ class Config:
         "calls that may wait for one model; beyond it the longest queue for its weight gives way",
         low=1,
         high=100_000,
+        live=True,
     )
     queue_wait_s: float = _row(
-        30.0, "longest that a call may wait for its turn", low=0.001, high=86_400
+        30.0, "longest that a call may wait for its turn", low=0.001, high=86_400, live=True
     )
     queue_unit_bps: int = _row(
         1,
@@ -125,6 +134,7 @@ class Config:
         "as a payer without any",
         low=1,
         high=10_000,
+        live=True,
     )
     queue_open_bps: int = _row(
         500,
@@ -132,6 +142,7 @@ class Config:
         "without locked shares",
         low=0,
         high=9_999,
+        live=True,
     )
     order_least_price_units: int = _row(
         1,
@@ -152,14 +163,17 @@ class Config:
         "calls to one upstream model at the same time; further ones wait in its queue",
         low=1,
         high=100_000,
+        live=True,
     )
     allow_python_runners: bool = _row(
-        default=False, meaning="run bundles of Python code, each in a limited child process"
+        default=False,
+        meaning="run bundles of Python code, each in a limited child process",
+        live=True,
     )
     upstreams: tuple[str, ...] = _row(
-        (), "base URLs of OpenAI-compatible servers to offer, separated by commas"
+        (), "base URLs of OpenAI-compatible servers to offer, separated by commas", live=True
     )
-    upstream_key: str = _row("", "bearer token for these upstreams", secret=True)
+    upstream_key: str = _row("", "bearer token for these upstreams", secret=True, live=True)
     database: str = _row(
         "",
         "postgresql:// URL of books that several gateways share; empty: SQLite in the data folder",
@@ -173,12 +187,17 @@ class Config:
         "calls in flight in one process, beyond which others are told to come back",
         low=1,
         high=100_000,
+        live=True,
     )
     drain_s: float = _row(
-        30.0, "time that calls in flight have to end when the gateway is stopped", low=0, high=3_600
+        30.0,
+        "time that calls in flight have to end when the gateway is stopped",
+        low=0,
+        high=3_600,
+        live=True,
     )
     metrics: bool = _row(default=True, meaning="answer /metrics, to this machine alone")
-    log_format: str = _row("text", "how log lines look", one_of=("text", "json"))
+    log_format: str = _row("text", "how log lines look", one_of=("text", "json"), live=True)
     x402: str = _row(
         "auto",
         "take x402 payments; auto: where the standard's contracts are on the chain",
@@ -209,7 +228,9 @@ class Config:
     confirmations_count: int = _row(
         0, "blocks on top of a transaction before it is relied on as final", low=0, high=100_000
     )
-    log_level: str = _row("info", "what is logged", one_of=("debug", "info", "warning", "error"))
+    log_level: str = _row(
+        "info", "what is logged", one_of=("debug", "info", "warning", "error"), live=True
+    )
     origins: Mapping[str, Origin] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
@@ -237,7 +258,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table, as doors need it to offer a flag or print a page."""
+    """One row of the table, as doors need it to offer a flag or print a page.
+
+    `live` settings count from `tessera reload` on; the others from the next start.
+    """
 
     name: str
     kind: Any
@@ -247,6 +271,7 @@ class Setting:
     high: float | None
     secret: bool
     one_of: tuple[str, ...]
+    live: bool
 
     @property
     def variable(self) -> str:

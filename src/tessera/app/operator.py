@@ -147,6 +147,38 @@ class Operator:
             await self._refresh()
             self.chain_seen_at = time.monotonic()
 
+    async def look_again(self, *, reopen: bool) -> None:
+        """Look at everything anew, also at what was refused a moment ago.
+
+        Calls that began with a runner end with it.
+
+        Parameters
+        ----------
+        reopen
+            Open runners again, because settings that they were opened under have changed.
+
+        Raises
+        ------
+        ChainError
+            It does not answer; what was served stays served.
+        """
+        async with self._refreshing:
+            before = self._runners
+            if reopen:
+                self._runners = {}
+            self._seen = ()
+            try:
+                await self._refresh()
+            except BaseException:
+                opened, self._runners = self._runners, before
+                for key, (runner, _) in opened.items():
+                    if key not in before:
+                        await runner.close()
+                raise
+            if reopen:
+                for runner, _ in before.values():
+                    self._close_later(runner)
+
     async def compare_clocks(self) -> None:
         """Look now and then how far the chain's latest block is from this machine's clock.
 
@@ -285,9 +317,12 @@ class Operator:
     def _retire(self, used: set[tuple[int, int]]) -> None:
         for key in self._runners.keys() - used:
             runner, _ = self._runners.pop(key)
-            task = asyncio.create_task(self._closed_later(runner))
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
+            self._close_later(runner)
+
+    def _close_later(self, runner: Runner) -> None:
+        task = asyncio.create_task(self._closed_later(runner))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
     async def _closed_later(self, runner: Runner) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from tessera.cli.session import Session, command, default_of
 
 if TYPE_CHECKING:
     from tessera.app import Operator, Running, World
+    from tessera.config import Config
     from tessera.gateway.server import GatewayServer
 
 __all__ = ["register"]
@@ -83,30 +85,34 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> int:
         """Start the chain, the contracts and the gateway; Ctrl-C ends all of it."""
-        config = session.config(
-            operator=operator,
-            node_port=node_port,
-            gateway_host=gateway_host,
-            gateway_port=gateway_port,
-            settle_every_s=settle_every,
-            withdraw_delay_s=withdraw_delay,
-            allow_python_runners=True if allow_python else None,
-            upstreams=upstream or None,
-        )
-        from tessera.gateway.logs import log_to
 
-        secrets = (config.passphrase, config.upstream_key, config.database)
-        log_to(config.log_level, config.log_format, secrets)
-        if demo:
-            from tessera.demo import demo_settings
+        def read() -> Config:
+            config = session.config(
+                operator=operator,
+                node_port=node_port,
+                gateway_host=gateway_host,
+                gateway_port=gateway_port,
+                settle_every_s=settle_every,
+                withdraw_delay_s=withdraw_delay,
+                allow_python_runners=True if allow_python else None,
+                upstreams=upstream or None,
+            )
+            if demo:
+                from tessera.demo import demo_settings
 
-            config = demo_settings(config)
+                config = demo_settings(config)
+            return config
+
+        from tessera.gateway.logs import log_as
+
+        config = read()
+        log_as(config)
         stopping = asyncio.Event()
         # SIGTERM is how services are ended; Ctrl-C arrives as a cancellation, also before this.
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         async with AsyncExitStack() as stack:
-            world, serving, server, running = await _opened(session, stack, config, deploy=deploy)
+            world, serving, server, running = await _opened(session, stack, read, deploy=deploy)
             if demo:
                 from tessera.demo import populate
 
@@ -121,6 +127,18 @@ def register(app: typer.Typer) -> None:
             finally:
                 session.note("stopped; tessera up goes on from here")
         return 0
+
+    @command(app)
+    async def reload(session: Session) -> None:
+        """Let the running gateway read its settings and models anew; no call is lost."""
+        from tessera.app import ask_supervisor
+
+        told = await ask_supervisor(session.config().data_dir, "reload")
+        lines = [f"{name} is {value} now" for name, value in told["changed"].items()]
+        lines += [f"{name} counts from the next start on" for name in told["needs_restart"]]
+        lines.append(f"models    {', '.join(told['models']) or 'none'}")
+        lines += [f"refused   {reason}" for reason in told["refused"].values()]
+        session.say(told, *lines)
 
     @command(app)
     def demo(
@@ -159,7 +177,7 @@ def _end(stopping: asyncio.Event, server: GatewayServer) -> None:
 
 
 async def _opened(
-    session: Session, stack: AsyncExitStack, config: Any, *, deploy: bool
+    session: Session, stack: AsyncExitStack, read: Callable[[], Config], *, deploy: bool
 ) -> tuple[World, Operator, GatewayServer, Running]:
     from tessera.app import (
         Running,
@@ -173,8 +191,10 @@ async def _opened(
     from tessera.app.control import answer_commands
     from tessera.app.running import find_running
     from tessera.gateway.opening import open_gateway
+    from tessera.gateway.reload import Reload
     from tessera.gateway.server import require_free
 
+    config = read()
     # Where one runs already, that is the news, and not that it has its port.
     if find_running(config.data_dir) is None:
         require_free(config.gateway_host, config.gateway_port)
@@ -187,6 +207,7 @@ async def _opened(
     server = open_gateway(operator)
     await server.start()
     stack.push_async_callback(server.stop)
+    reload = Reload(operator, server, read)
     running = Running(
         pid=os.getpid(),
         chain_id=world.reader.chain_id,
@@ -204,8 +225,11 @@ async def _opened(
         return {**settled, **proved, **claimed, **income_json(await operator.send_on())}
 
     await stack.enter_async_context(
-        answer_commands(config.data_dir, {"settle": settle, "status": operator.status})
+        answer_commands(
+            config.data_dir, {"settle": settle, "status": operator.status, "reload": reload.now}
+        )
     )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.soon)
     running.leave(config.data_dir)
     stack.callback(running.take_away, config.data_dir)
     return world, operator, server, running

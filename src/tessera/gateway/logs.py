@@ -16,7 +16,9 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-__all__ = ["FIELDS", "JsonLines", "TextLines", "log_to", "redact"]
+from tessera.config import SETTINGS, Config
+
+__all__ = ["FIELDS", "JsonLines", "TextLines", "log_as", "log_to", "redact"]
 
 FIELDS: Final = "tessera"
 """Further values of a line: `logger.info(..., extra={FIELDS: {...}})`."""
@@ -167,3 +169,9 @@ def log_to(
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log_as(config: Config) -> None:
+    """Log as the settings say, without what any of them keeps secret."""
+    secrets = [str(getattr(config, name)) for name, row in SETTINGS.items() if row.secret]
+    log_to(config.log_level, config.log_format, secrets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tessera.app import Operator
+from tessera.config import Config
 from tessera.gateway.admission import Admission
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
@@ -19,7 +20,7 @@ from tessera.serving.fairness import QueueRules
 from tessera.serving.turns import Turns
 from tessera.spec.signatures import address_of
 
-__all__ = ["open_gateway"]
+__all__ = ["open_gateway", "queue_rules"]
 
 
 def open_gateway(operator: Operator) -> GatewayServer:
@@ -45,13 +46,7 @@ def open_gateway(operator: Operator) -> GatewayServer:
     )
     operator.on_change(lambda: catalogue.replace(_offers(operator)))
     limits = Limits(answer_timeout_s=world.config.request_timeout_s)
-    rules = QueueRules(
-        length=world.config.queue_calls_count,
-        wait_s=world.config.queue_wait_s,
-        unit_bps=world.config.queue_unit_bps,
-        open_bps=world.config.queue_open_bps,
-    )
-    turns = Turns(rules, operator.stakes)
+    turns = Turns(queue_rules(world.config), operator.stakes)
     margin_s = grant_margin_s(world.config.settle_every_s)
     tenders: list[Tender] = [ApiKeys(operator.ledger, terms.operator_key, margin_s)]
     if operator.x402 is not None:
@@ -63,6 +58,16 @@ def open_gateway(operator: Operator) -> GatewayServer:
         host=world.config.gateway_host,
         port=world.config.gateway_port,
         drain_s=world.config.drain_s,
+    )
+
+
+def queue_rules(config: Config) -> QueueRules:
+    """Return how models' queues are kept, as the settings say."""
+    return QueueRules(
+        length=config.queue_calls_count,
+        wait_s=config.queue_wait_s,
+        unit_bps=config.queue_unit_bps,
+        open_bps=config.queue_open_bps,
     )
 
 

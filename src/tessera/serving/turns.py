@@ -164,6 +164,10 @@ class Line:
         self.queue.leave(ticket, units)
         self._call_next()
 
+    def follow(self, rules: QueueRules) -> None:
+        """Keep the line by other rules from now on."""
+        self._rules = self.queue.rules = rules
+
     @property
     def idle(self) -> bool:
         """Whether nobody waits and nothing is answered."""
@@ -253,6 +257,12 @@ class Turns:
                 name, asset, at_once, self.rules, self.stakes
             )
         return found
+
+    def follow(self, rules: QueueRules) -> None:
+        """Keep all lines by other rules from now on; who waits stays."""
+        self.rules = rules
+        for line in self._lines.values():
+            line.follow(rules)
 
     @property
     def waiting(self) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.integration.gateway.conftest import PARROT, Shop
+from tests.integration.gateway.conftest import PARROT, Shop, offer
 
+from tessera.gateway.catalogue import ListedModels
 from tessera.gateway.logs import log_to
+from tessera.spec.prices import Price
 
 CHAT = {"model": "parrot", "messages": [{"role": "user", "content": "one two"}]}
 
@@ -48,6 +51,23 @@ async def test_a_call_beyond_what_the_gateway_has_in_hand_is_told_to_come_back(s
     assert (await shop.post("/v1/chat/completions", CHAT, pays)).status_code == 200
     assert (await shop.post("/v1/chat/completions", CHAT, pays)).status_code == 409
     assert admission.in_hand == 0
+
+
+async def test_a_call_ends_at_the_price_that_it_began_with(shop: Shop) -> None:
+    channel = shop.books.chain.open(10**6)
+    body = {**CHAT, "messages": [{"role": "user", "content": "[slow] [slow] one"}]}
+    pays = shop.pay(channel, (PARROT, 90_000))
+    asking = asyncio.create_task(shop.post("/v1/chat/completions", body, pays))
+    while not shop.books.ledger.in_flight:  # noqa: ASYNC110 - the ledger tells nobody
+        await asyncio.sleep(0.005)
+    dearer = offer("parrot", 7, shop.parrot, Price(per_call=5_000))
+    catalogue = shop.server.gateway.catalogue
+    assert isinstance(catalogue, ListedModels)
+    catalogue.replace([dearer])
+    before = await asking
+    assert int(before.headers["tessera-cost"]) < 5_000
+    after = await shop.post("/v1/chat/completions", body, shop.pay(channel, (PARROT, 90_000)))
+    assert int(after.headers["tessera-cost"]) == 5_000
 
 
 @pytest.fixture

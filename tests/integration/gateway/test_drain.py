@@ -18,6 +18,7 @@ from tests.integration.gateway.conftest import (
 )
 from tests.unit.payments.conftest import Books, Clock, WrittenChain
 
+from tessera.gateway import server as server_module
 from tessera.gateway.messages import Limits
 from tessera.gateway.server import GatewayServer
 from tessera.serving.metering import text_units
@@ -30,8 +31,9 @@ def chat(words: str, **more: object) -> dict[str, object]:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     """A shop whose calls have half a second to end."""
+    monkeypatch.setattr(server_module, "_CUT_S", 0.5)
     books = Books(tmp_path / "books.db", WrittenChain(), Clock())
     await books.reopen()
     parrot = Parrot()

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-calls bench-node bench-queue bench-attribution simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-calls bench-gateway bench-node bench-queue bench-attribution simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,6 +37,11 @@ bench-gas: ## gas of every operation beside its peers; exits 1 where a goal is m
 bench-calls: ## paid calls a second through the gateway, each on the disk
 	@scripts/bootstrap core
 	@$(PYTHON) -m bench.paid_calls
+
+bench-gateway: ## paid calls beside LiteLLM, Portkey, x402's middleware and nginx; exits 1 where a goal is missed
+	@scripts/bootstrap core
+	@scripts/bootstrap gateways
+	@$(PYTHON) -m bench.gateway --figures bench/README.md $(GATEWAY)
 
 bench-node: ## transactions a second through the embedded node, and its starts
 	@scripts/bootstrap core

@@ -113,9 +113,21 @@ class TwinChain:
         return f"0x{asset:x}"
 
 
+async def open_ledger(folder: Path, chain: TwinChain) -> Ledger:
+    """Open the books of a folder, replaying what they hold."""
+    return await Ledger.open(
+        folder / "books.db", DOMAIN, OPERATOR, chain, time.time, knows=KEY.__eq__
+    )
+
+
 def make_gateway(
-    ledger: Ledger, runner: RunnerBase | None = None, turns: Turns | None = None
+    ledger: Ledger,
+    runner: RunnerBase | None = None,
+    turns: Turns | None = None,
+    *,
+    free: RunnerBase | None = None,
 ) -> Gateway:
+    """Offer one model for money and, where it is given, another for nothing."""
     terms = PaymentTerms(
         domain=DOMAIN,
         operator=OPERATOR.address,
@@ -125,18 +137,23 @@ def make_gateway(
         symbol="TUSD",
         withdraw_delay_s=DELAY_S,
     )
-    runner = runner or Instant()
-    offer = Offer(
-        slug=runner.name,
-        asset=KEY.asset,
-        version=1,
-        terms=KEY.terms,
-        urn=f"eip155:31337/erc721:0x{'0' * 39}1/{KEY.asset}",
-        price=PRICE,
-        runner=runner,
-        owner="publisher",
-    )
-    return Gateway(ListedModels([offer]), Cashier(ledger, terms), time.time, turns=turns)
+    offered = [(KEY.asset, PRICE, runner or Instant())]
+    if free is not None:
+        offered.append((KEY.asset + 1, Price(per_call=0, per_1k_in=0, per_1k_out=0), free))
+    offers = [
+        Offer(
+            slug=each.name,
+            asset=asset,
+            version=1,
+            terms=KEY.terms,
+            urn=f"eip155:31337/erc721:0x{'0' * 39}1/{asset}",
+            price=price,
+            runner=each,
+            owner="publisher",
+        )
+        for asset, price, each in offered
+    ]
+    return Gateway(ListedModels(offers), Cashier(ledger, terms), time.time, turns=turns)
 
 
 def sign(channel: int, maximum: int) -> SignedVoucher:
@@ -148,9 +165,7 @@ def serve(pipe: Connection, folder: str) -> None:
     async def main() -> None:
         chain = TwinChain()
         channels = [chain.open(salt) for salt in range(CONNECTIONS)]
-        ledger = await Ledger.open(
-            Path(folder) / "books.db", DOMAIN, OPERATOR, chain, time.time, knows=KEY.__eq__
-        )
+        ledger = await open_ledger(Path(folder), chain)
         server = GatewayServer(make_gateway(ledger))
         await server.start()
         pipe.send((server.port, channels))

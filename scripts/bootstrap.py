@@ -1,4 +1,4 @@
-"""Build `.venv` with pinned, hashed parts: `bootstrap.py core|demo|dev|peers|formatter`.
+"""Build `.venv` with pinned, hashed parts: `bootstrap.py core|demo|dev|peers|gateways|formatter`.
 
 Needs a Python 3.11 or newer with venv, and the package registries; nothing else, and no root. A
 step whose inputs have not changed since it last succeeded is skipped (its stamp in
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -27,7 +28,9 @@ STAMPS = VENV / "stamps"
 LOCKS = ROOT / "locks"
 NODE = VENV / "node"
 FORMATTER = VENV / "formatter"
+GATEWAYS = VENV / "gateways"
 LOG = VENV / "bootstrap.log"
+DEBIAN = ("nginx", "wrk", "libluajit-5.1-2")
 
 # Each group holds the one before it, at the same versions.
 GROUPS = ("core", "demo", "dev")
@@ -40,7 +43,7 @@ class Refused(Exception):
 def main() -> int:
     """Run the steps of one group; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("group", choices=[*GROUPS, "peers", "formatter"])
+    parser.add_argument("group", choices=[*GROUPS, "peers", "gateways", "formatter"])
     group = parser.parse_args().group
     began = time.monotonic()
     try:
@@ -65,6 +68,8 @@ def main() -> int:
                 peers = ROOT / "bench" / "peers"
                 inputs = hashes(peers / "package.json", peers / "package-lock.json")
                 worked.append(step("peers", lambda: npm_ci(peers), inputs))
+            if group == "gateways":
+                worked += gateways()
             if group == "formatter":
                 inputs = hashes(LOCKS / "formatter.txt")
                 worked.append(step("formatter", install_formatter, inputs))
@@ -140,6 +145,64 @@ def install_formatter() -> None:
         f"cannot create {FORMATTER.relative_to(ROOT)}",
     )
     install(LOCKS / "formatter.txt", FORMATTER / "bin" / "python")
+
+
+def gateways() -> list[bool]:
+    """Install what `make bench-gateway` compares ours with, each on its own.
+
+    One that cannot be had is named and left out: the bench says the same, and goes on without it.
+    """
+    portkey = ROOT / "bench" / "gateway" / "portkey"
+    wanted: dict[str, tuple[Callable[[], None], Callable[[], str]]] = {
+        "gateway debian": (fetch_debian, lambda: " ".join(DEBIAN)),
+        "gateway portkey": (
+            lambda: npm_ci(portkey),
+            hashes(portkey / "package.json", portkey / "package-lock.json"),
+        ),
+    }
+    for name in ("litellm", "x402", "nginx"):
+        lock = LOCKS / f"peer-{name}.txt"
+        wanted[f"gateway {name}"] = (functools.partial(install_apart, name, lock), hashes(lock))
+    worked = []
+    for name, (work, inputs) in wanted.items():
+        try:
+            worked.append(step(name, work, inputs))
+        except Refused as refusal:
+            say(f"{name} is left out: {refusal}")
+    return worked
+
+
+def install_apart(name: str, lock: Path) -> None:
+    """Install a lock into an environment of its own."""
+    environment = GATEWAYS / name
+    shutil.rmtree(environment, ignore_errors=True)
+    GATEWAYS.mkdir(exist_ok=True)
+    call(
+        [str(PYTHON), "-m", "venv", "--without-pip", str(environment)],
+        f"cannot create {environment.relative_to(ROOT)}",
+    )
+    install(lock, environment / "bin" / "python")
+
+
+def fetch_debian() -> None:
+    """Fetch nginx and wrk as Debian builds them, without root; apt checks their signatures."""
+    missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
+    if missing:
+        raise Refused(
+            f"nginx and wrk: found no {' and no '.join(missing)}, wanted Debian's or a relative's; "
+            "install them by your system and they are found on PATH"
+        )
+    shutil.rmtree(GATEWAYS / "debian", ignore_errors=True)
+    debs = GATEWAYS / "debs"
+    shutil.rmtree(debs, ignore_errors=True)
+    debs.mkdir(parents=True)
+    call(
+        ["apt-get", "download", *DEBIAN],
+        "apt-get cannot download nginx and wrk; once as root: apt-get update",
+        debs,
+    )
+    for deb in sorted(debs.glob("*.deb")):
+        call(["dpkg-deb", "-x", str(deb), str(GATEWAYS / "debian")], f"cannot unpack {deb.name}")
 
 
 def install(lock: Path, python: Path = PYTHON) -> None:

@@ -1,0 +1,1 @@
+"""Paid calls through our gateway beside peers: `python -m bench.gateway`."""

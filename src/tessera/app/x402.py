@@ -9,7 +9,7 @@ from typing import Final
 
 from tessera.app.world import World
 from tessera.chain.sender import Sender
-from tessera.config import Config
+from tessera.config import Config, Origin
 from tessera.errors import ChainError, InputError, NotFound
 from tessera.payments.ledger import Ledger
 from tessera.payments.x402.batch import BatchSettlement
@@ -62,7 +62,7 @@ async def open_x402(
     config = world.config
     if config.x402 == "off":
         return None
-    least = least_delay_s(config)
+    least, announced = delays_s(config)
     missing = await _missing(world)
     if missing:
         if config.x402 == "on":
@@ -81,7 +81,7 @@ async def open_x402(
         chain_id=world.reader.chain_id,
         operator=operator,
         token=token,
-        withdraw_delay_s=config.x402_withdraw_delay_s,
+        withdraw_delay_s=announced,
         least_delay_s=least,
         min_deposit=config.x402_min_deposit_units,
         least_deposit=min(config.x402_min_deposit_units, _CLIENTS_DEPOSIT * currency_units),
@@ -114,8 +114,10 @@ async def open_x402(
     return X402Desk(X402Payments(batch, exact), claimer)
 
 
-def least_delay_s(config: Config) -> int:
-    """Return the withdraw delay that channels must have: two settlements fit into it.
+def delays_s(config: Config) -> tuple[int, int]:
+    """Return the withdraw delay that channels must have, and the one that is announced.
+
+    Two settlements fit into the first. Who left the second to us gets it as long as it has to be.
 
     Raises
     ------
@@ -123,15 +125,18 @@ def least_delay_s(config: Config) -> int:
         The announced one is shorter, or none that the standard allows is long enough.
     """
     least = max(MIN_WITHDRAW_DELAY_S, 2 * config.settle_every_s)
-    if not least <= config.x402_withdraw_delay_s <= MAX_WITHDRAW_DELAY_S:
+    announced = config.x402_withdraw_delay_s
+    if config.origin("x402_withdraw_delay_s") is Origin.DEFAULT:
+        announced = max(announced, least)
+    if not least <= announced <= MAX_WITHDRAW_DELAY_S:
         raise InputError(
             "x402_withdraw_delay_s",
-            found=config.x402_withdraw_delay_s,
+            found=announced,
             wanted=f"{least} to {MAX_WITHDRAW_DELAY_S}, with settle_every_s at "
             f"{config.settle_every_s}",
             next_step="settle more often, announce a longer delay, or set x402 to off",
         )
-    return least
+    return least, announced
 
 
 async def _missing(world: World) -> str:

@@ -33,6 +33,7 @@ MOST_CLOCK_GAP_S: Final = 300.0
 _RETRY_AFTER_S: Final = 5
 _NOT_READY: Final = 503
 _WATCHED_S: Final = 60.0
+_FAILED_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +117,28 @@ def disk_has_room(folder: Path, least: int = LEAST_FREE_BYTES) -> Check:
     return check
 
 
-def books_are_written(failure: Callable[[], Exception | None]) -> Check:
+def books_are_written(
+    failure: Callable[[], Exception | None], now: Callable[[], float] = time.monotonic
+) -> Check:
     """Look whether the latest commit reached the disk.
+
+    For some seconds only: where no calls come, nothing is written that could show that it works
+    again.
 
     Parameters
     ----------
     failure
         Returns what it failed with, or None.
     """
+    seen: Exception | None = None
+    seen_at = 0.0
 
     def check() -> Obstacle | None:
+        nonlocal seen, seen_at
         error = failure()
-        if error is None:
+        if error is not seen:
+            seen, seen_at = error, now()
+        if error is None or now() - seen_at > _FAILED_S:
             return None
         return Obstacle("books_behind", f"the books could not be written: {error}")
 

@@ -264,7 +264,16 @@ class GatewayMetrics:
             "tessera_call_seconds", "From a request to the end of its answer.", SECONDS, "model"
         )
         self.model_seconds = Histogram(
-            "tessera_model_seconds", "What a model or its upstream took of that.", SECONDS, "model"
+            "tessera_model_seconds",
+            "What the model or its upstream took of that, where the answer was whole.",
+            SECONDS,
+            "model",
+        )
+        self.batch_entries = Histogram(
+            "tessera_batch_entries", "Entries that were written to the disk at once.", SIZES
+        )
+        self.batch_seconds = Histogram(
+            "tessera_batch_seconds", "Writing them took, the disk's sync included.", SECONDS
         )
         self.units = Counter("tessera_units_total", "Units metered and answered.", "model")
         self.charged = Counter(
@@ -279,6 +288,8 @@ class GatewayMetrics:
             self.units,
             self.charged,
             self.refused,
+            self.batch_entries,
+            self.batch_seconds,
             *process_families(),
         )
 
@@ -318,6 +329,11 @@ class GatewayMetrics:
             self.units.cell(labels),
             self.charged.cell(labels),
         )
+
+    def batch(self, entries: int, seconds: float) -> None:
+        """Count a batch of the log that is on the disk."""
+        self.batch_entries.observe(entries)
+        self.batch_seconds.observe(seconds)
 
     def refusal(self, code: str, status: int, model: str = NO_MODEL, tender: str = "none") -> None:
         """Count a call that was refused or failed, and cost nothing."""

@@ -7,7 +7,7 @@ from tessera.config import Config
 from tessera.gateway.admission import Admission
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
-from tessera.gateway.health import chain_answers, clock_agrees, disk_has_room
+from tessera.gateway.health import books_are_written, chain_answers, clock_agrees, disk_has_room
 from tessera.gateway.messages import Limits
 from tessera.gateway.metrics import Gauge
 from tessera.gateway.operations import Operations
@@ -78,9 +78,11 @@ def _operations(operator: Operator, turns: Turns) -> Operations:
     )
     operations.readiness.add(
         disk_has_room(config.data_dir),
+        books_are_written(lambda: operator.ledger.failure),
         chain_answers(lambda: operator.chain_seen_at, config.settle_every_s / 2),
         clock_agrees(lambda: operator.chain_ahead_s),
     )
+    operator.ledger.on_batch(operations.metrics.batch)
     operations.metrics.page.add(
         Gauge(
             "tessera_calls_in_flight",

@@ -211,9 +211,11 @@ class PaidCalls:
         name: str,
         door: Door,
     ) -> Reply:
+        begun = time.perf_counter()
         try:
             async with asyncio.timeout(self.limits.answer_timeout_s):
                 result = await self._until_cut(_ask(offer, asked))
+            self._metrics.model_seconds.observe(time.perf_counter() - begun, (offer.slug,))
             turn.units = result.units.total
         except TimeoutError as error:
             raise BackendFailed(

@@ -289,6 +289,15 @@ class Ledger:
         return made
 
     @property
+    def failure(self) -> Exception | None:
+        """What the latest commit failed with; None where it is on the disk."""
+        return self._log.failure
+
+    def on_batch(self, listener: Callable[[int, float], None]) -> None:
+        """Tell how many entries each commit held and how many seconds it took."""
+        self._log.on_batch = listener
+
+    @property
     def in_flight(self) -> int:
         """Calls that were accepted and have not ended."""
         return self._calls.total()

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
@@ -119,12 +120,22 @@ class BatchLog(Generic[Change]):
     on_failure
         Called in the event loop when a batch could not be written. The transaction was taken back
         and everything put since has failed with it, because it was put on the strength of it.
+
+    Attributes
+    ----------
+    failure
+        What the latest batch failed with; None where it is on the disk.
+    on_batch
+        Called in the event loop with the entries of each batch that was written, and the seconds
+        that this took, the disk's sync included.
     """
 
     def __init__(
         self, engine: Engine, writer: BatchWriter[Change], on_failure: Callable[[], None]
     ) -> None:
         self.writer = writer
+        self.failure: Exception | None = None
+        self.on_batch: Callable[[int, float], None] | None = None
         self._engine = engine
         self._on_failure = on_failure
         self._gathering: _Gathering[Change] = _Gathering()
@@ -218,13 +229,16 @@ class BatchLog(Generic[Change]):
         batch, self._gathering = self._gathering, _Gathering()
         self._jobs.put(lambda: self._write(batch))
 
-    def _written(self, batch: _Gathering[Change], seal: Seal | None) -> None:
+    def _written(self, batch: _Gathering[Change], seal: Seal | None, seconds: float) -> None:
         # First, so that the disk works while the callers are told.
         if self._gathering.waiting:
             self._send()
         else:
             self._busy = False
             self._idle.set()
+        self.failure = None
+        if self.on_batch is not None:
+            self.on_batch(len(batch.entries), seconds)
         leaves = batch.leaves
         for future, place in batch.waiting:
             if not future.done():
@@ -234,6 +248,7 @@ class BatchLog(Generic[Change]):
         later, self._gathering = self._gathering, _Gathering()
         self._busy = False
         self._idle.set()
+        self.failure = error
         self._on_failure()
         for future, _ in (*batch.waiting, *later.waiting):
             if not future.done():
@@ -280,6 +295,7 @@ class BatchLog(Generic[Change]):
 
     def _write(self, batch: _Gathering[Change]) -> None:
         seal = None
+        begun = time.perf_counter()
         try:
             with storage_errors("books"):
                 connection = self._opened()
@@ -295,7 +311,7 @@ class BatchLog(Generic[Change]):
         except Exception as error:  # noqa: BLE001 - every waiter gets it
             self._tell(self._failed, batch, error)
             return
-        self._tell(self._written, batch, seal)
+        self._tell(self._written, batch, seal, time.perf_counter() - begun)
         self._unfolded += len(batch.entries)
         if self._unfolded >= FOLD_AT:
             self._fold(FOLD_AT)

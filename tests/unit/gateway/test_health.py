@@ -44,6 +44,18 @@ def test_every_obstacle_is_named_and_the_first_is_the_message() -> None:
     assert dict(reply.headers)[b"retry-after"] == b"5"
 
 
+def test_books_that_failed_are_tried_again_after_a_while_and_what_they_say_then_counts() -> None:
+    now, failure = Now(), [StorageFull("books", found="full", wanted="room")]
+    check = books_are_written(lambda: failure[0], now)
+    assert check() is not None
+    now.at += 9
+    assert check() is not None
+    now.at += 2
+    assert check() is None, "no call comes to show that it works again"
+    failure[0] = StorageFull("books", found="full", wanted="room")
+    assert check() is not None
+
+
 def test_a_full_disk_is_seen_before_a_commit_fails(tmp_path: Path) -> None:
     assert disk_has_room(tmp_path, least=0)() is None
     found = disk_has_room(tmp_path, least=2**62)()

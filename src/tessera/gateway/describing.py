@@ -26,6 +26,7 @@ _SHAPES, _COMPONENTS = msgspec.json.schema_components(
 )
 _SHAPE_OF: Final = dict(zip(_TYPES, _SHAPES, strict=True))
 
+_X402: Final = "PAYMENT-SIGNATURE"
 _HEADERS: Final = {
     "Tessera-Payment": "A voucher; docs/spec/vouchers.md.",
     "Tessera-Call": "32 hexadecimal digits of your choice.",
@@ -36,6 +37,7 @@ _HEADERS: Final = {
     "Tessera-Order": "The order's number.",
     "Tessera-Call-Deadline": "Of such a call; unix seconds.",
     "Tessera-Use": "What for, beyond inference: commercial.",
+    _X402: "In a voucher's place, an x402 payment; docs/guides/x402.md.",
 }
 _NAMES: Final = {
     "channel": r"^[0-9]{1,20}$",
@@ -82,6 +84,9 @@ def describe(offers: Sequence[Offer], *, metrics: bool = False) -> dict[str, Any
                 },
             }
         }
+    refund = paths["/x402/{model}"]["get"]
+    refund["parameters"].append(_header(_X402, "A refund, as official clients write it."))
+    refund["responses"]["402"] = _answer("No refund; PAYMENT-REQUIRED says how to pay.", Refusal)
     paths["/readyz"]["get"]["responses"]["503"] = _answer("Not now.", Ready)
     if metrics:
         text = {"text/plain": {"schema": {"type": "string"}}}

@@ -347,6 +347,14 @@ ANSWERS = {
 }
 """What each paid route answers."""
 
+
+class Refunded(msgspec.Struct):
+    """What was given back of an x402 channel, and by which transaction."""
+
+    refunded: Amount
+    transaction: Hash
+
+
 PAGES: dict[str, tuple[str, Any]] = {
     "/v1/models": ("Models, their prices, and how to pay.", Cards),
     "/v1/models/{model}": ("One model.", Card),
@@ -355,6 +363,7 @@ PAGES: dict[str, tuple[str, Any]] = {
     "/v1/channels/{channel}/calls/{call}": ("What became of one call.", CallState),
     "/v1/orders/{access}/{order}": ("An order of Access as the operator sees it.", Order),
     "/receipts/{receipt}": ("A signed receipt.", Receipt),
+    "/x402/{model}": ("How a model is paid by x402; with a refund, money back.", Refunded),
     "/healthz": ("Whether the gateway answers.", Health),
     "/readyz": ("Whether it should be sent calls, and if not, why.", Ready),
 }

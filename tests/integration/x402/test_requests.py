@@ -24,3 +24,27 @@ def test_whole_and_streamed_chats_are_paid_from_one_deposit(gateway: Gateway) ->
         assert again.status_code == 200
     paid = [told(answer.headers) for answer in (whole, streamed, again)]
     assert [bool(response["transaction"]) for response in paid] == [True, False, False]
+
+
+def test_the_plain_routes_take_it_too(gateway: Gateway) -> None:
+    made = x402ClientSync().register(gateway.network, BatchSettlementEvmScheme(gateway.payer()))
+    if gateway.controls:
+        made.set_spend_controls(gateway.controls)  # type: ignore[arg-type]
+    with wrapRequestsWithPayment(requests.Session(), made) as session:
+        url = f"{gateway.url}/v1/chat/completions"
+        whole = session.post(url, json=gateway.said(), timeout=30)
+        streamed = session.post(url, json=gateway.said(stream=True), stream=True, timeout=30)
+        failed = session.post(url, json=gateway.said("fail, please"), timeout=30)
+        assert b"data: [DONE]" in streamed.content
+    assert [answer.status_code for answer in (whole, streamed, failed)] == [200, 200, 502]
+    assert [told(answer.headers)["success"] for answer in (whole, streamed, failed)] == [True] * 3
+
+
+def test_another_model_than_the_urls_is_refused(gateway: Gateway) -> None:
+    body = gateway.said() | {"model": "tiny@1"}
+    url = f"{gateway.url}/x402/tiny/v1/chat/completions"
+    assert requests.post(url, json=body, timeout=30).status_code == 402
+    other = requests.post(url.replace("tiny", "huge"), json=body, timeout=30)
+    assert (other.status_code, other.json()["error"]["code"]) == (400, "input_error")
+    assert requests.get(f"{gateway.url}/x402/huge", timeout=30).status_code == 404
+    assert requests.post(f"{gateway.url}/x402/tiny", timeout=30).status_code == 405

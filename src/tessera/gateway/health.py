@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ __all__ = [
     "chain_answers",
     "clock_agrees",
     "disk_has_room",
+    "no_other_gateway",
 ]
 
 LEAST_FREE_BYTES: Final = 64 * 1024 * 1024
@@ -141,6 +142,28 @@ def books_are_written(
         if error is None or now() - seen_at > _FAILED_S:
             return None
         return Obstacle("books_behind", f"the books could not be written: {error}")
+
+    return check
+
+
+def no_other_gateway(channels: Callable[[], Collection[int]]) -> Check:
+    """Look whether another gateway answers with the operator's key, on the same deposits.
+
+    Parameters
+    ----------
+    channels
+        Returns those of which more was settled than was charged here.
+    """
+
+    def check() -> Obstacle | None:
+        found = channels()
+        if not found:
+            return None
+        return Obstacle(
+            "another_gateway",
+            f"another gateway settles {len(found)} of this operator's channels, such as "
+            f"{next(iter(found))}; stop one of them, or give both one database",
+        )
 
     return check
 

@@ -7,7 +7,13 @@ from tessera.config import Config
 from tessera.gateway.admission import Admission
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
-from tessera.gateway.health import books_are_written, chain_answers, clock_agrees, disk_has_room
+from tessera.gateway.health import (
+    books_are_written,
+    chain_answers,
+    clock_agrees,
+    disk_has_room,
+    no_other_gateway,
+)
 from tessera.gateway.messages import Limits
 from tessera.gateway.metrics import Gauge
 from tessera.gateway.operations import Operations
@@ -79,6 +85,7 @@ def _operations(operator: Operator, turns: Turns) -> Operations:
     operations.readiness.add(
         disk_has_room(config.data_dir),
         books_are_written(lambda: operator.ledger.failure),
+        no_other_gateway(lambda: operator.ledger.others),
         chain_answers(lambda: operator.chain_seen_at, config.settle_every_s / 2),
         clock_agrees(lambda: operator.chain_ahead_s),
     )

@@ -142,14 +142,23 @@ class Account:
             return offered
         return stored if stored.voucher.covers(needs) else None
 
-    def take_chain(self, view: ChannelView, now: float) -> None:
+    def take_chain(self, view: ChannelView, now: float) -> bool:
         """Believe the chain about everything that it decides.
 
         A line that the chain has more of than these books was settled by receipt, or the books
         are an older copy: what is settled was charged.
+
+        Returns
+        -------
+        bool
+            Whether more was settled since the chain was last read than was ever charged here: by
+            another gateway, then.
         """
+        looked, others = bool(self.read_at), False
         self.chain, self.read_at, self.unsaved = view, now, True
         for key, seen in view.lines.items():
+            known = self.lines.get(key)
+            others |= looked and known is not None and seen.charged > known.charged
             line = self.lines.setdefault(key, LineBook())
             line.settled, line.cap, line.expires = seen.charged, seen.cap, seen.expires
             line.charged = max(line.charged, seen.charged)

@@ -9,6 +9,7 @@ at once. Amounts in flight are only in memory: a call that dies with the process
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -54,6 +55,8 @@ from tessera.storage.lock import FileLock
 __all__ = ["FREE_CHANNEL", "Call", "Claim", "Evidence", "Ledger", "Quote"]
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
 
 FREE_CHANNEL: Final = 0
 """Channel number in the receipt of a call that cost nothing and that nobody paid for."""
@@ -151,6 +154,11 @@ class Claim:
 class Ledger:
     """The books of one operator toward all channels.
 
+    Attributes
+    ----------
+    others
+        Channels that another gateway was seen to settle with this operator's key.
+
     Parameters
     ----------
     engine
@@ -216,6 +224,7 @@ class Ledger:
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
         self._callers = Callers(domain, signer, answered)
+        self.others: set[int] = set()
         self.keys = Keys(self._log, domain, self.times, key_rules)
         self.rights: Rights | None = None
         if orders is not None:
@@ -747,7 +756,13 @@ class Ledger:
                     next_step="open one, or wait until it is in a block",
                 )
             self.times.saw_block(view.block_time)
-            account.take_chain(view, self.times.steady())
+            if account.take_chain(view, self.times.steady()):
+                self.others.add(account.number)
+                logger.error(
+                    "channel %d: more was settled than was charged here; another gateway answers "
+                    "with this operator's key, and both on the same deposit",
+                    account.number,
+                )
 
     async def _ask_chain(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
         # Numbers that anybody can invent wait in a bounded line; channels that exist do not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.unit.payments.conftest import (
@@ -35,7 +36,7 @@ from tessera.payments.ledger import Ledger
 from tessera.payments.reading import BooksReader
 from tessera.spec.channels import Grant
 from tessera.spec.signatures import Domain, Signer, keccak
-from tessera.spec.vouchers import SignedVoucher, TillKey, receipt_id
+from tessera.spec.vouchers import SignedVoucher, TillKey, encode_batch, receipt_id
 
 Name = Callable[[], str]
 
@@ -316,6 +317,27 @@ async def test_what_the_chain_has_settled_was_charged_even_if_the_books_are_olde
         await books.accept(signed, quote(1), name())
     call = await books.accept(sign(channel, (KEY, 90)), quote(10), name())
     assert (await books.ledger.finish(call, 10, EVIDENCE)).receipt.charged == 90
+
+
+async def test_a_second_gateway_with_books_of_its_own_is_seen_when_it_settles(
+    books: Books, chain: WrittenChain, name: Name, tmp_path: Path
+) -> None:
+    """Two machines answer with one key, each on the whole deposit. Neither knows of the other's
+    books, but the chain shows that more was settled than was charged here."""
+    elsewhere = Books(tmp_path / "elsewhere.db", chain, books.clock)
+    await elsewhere.reopen()
+    channel = chain.open()
+    for gateway, cost in ((books, 10), (elsewhere, 25)):
+        call = await gateway.accept(sign(channel, (KEY, 100)), quote(50), name())
+        await gateway.ledger.finish(call, cost, EVIDENCE)
+    (claim,) = await elsewhere.ledger.claims()
+    tills, words = encode_batch([(claim.signed, claim.charged)])
+    await chain.settle(tills, words)
+    for gateway in (books, elsewhere):
+        await gateway.ledger.look_at_chain([channel])
+    assert books.ledger.others == {channel}
+    assert elsewhere.ledger.others == set()
+    await elsewhere.ledger.close()
 
 
 async def test_books_of_another_chain_are_refused(books: Books, chain: WrittenChain) -> None:

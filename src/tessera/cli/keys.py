@@ -200,6 +200,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         cap: Annotated[str, typer.Option(help="Most that it may spend per model, in all.")],
         lasts: _Lasts = "30d",
+        dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
         """Let the chain allow a key more, or longer, or an asset's new terms."""
@@ -212,20 +213,21 @@ def register(app: typer.Typer) -> None:
             models = await _models(world, payer, names)
             most = world.currency.parse(cap, "--cap")
             grants, until = _grants(world, payer, models, most, lasts)
+            told = {"id": record.id, "models": models, "cap": str(most), "until": until}
+            line = (
+                f"spend {world.currency.shown(most)} on each of {', '.join(models)} "
+                f"until {shown_time(until)}"
+            )
+            if dry_run:
+                # No money moves: what it may spend lies in its channel already.
+                session.say(
+                    {**told, "effects": [], "dry_run": True}, f"would let key {record.id} {line}"
+                )
+                return
             confirmed(session, f"Grant up to {world.currency.shown(most)} per model", yes=yes)
             tx_hash = await payer.grant(record.channel, grants)
             _records(world).keep(replace(record, models={**record.models, **models}))
-            session.say(
-                {
-                    "id": record.id,
-                    "models": models,
-                    "cap": str(most),
-                    "until": until,
-                    "tx": tx_hash,
-                },
-                f"key {record.id} may spend {world.currency.shown(most)} on each of "
-                f"{', '.join(models)} until {shown_time(until)}",
-            )
+            session.say({**told, "tx": tx_hash}, f"key {record.id} may {line}")
 
     @command(keys)
     async def revoke(
@@ -235,6 +237,7 @@ def register(app: typer.Typer) -> None:
         withdraw: Annotated[
             bool, typer.Option("--withdraw", help="Begin to take the rest of its money back.")
         ] = False,
+        dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
         """Let a key count no more, from its next call on."""
@@ -242,6 +245,13 @@ def register(app: typer.Typer) -> None:
 
         async with session.world() as world:
             record = _records(world).find(key)
+            if dry_run:
+                session.say(
+                    {"id": record.id, "withdraw": withdraw, "effects": [], "dry_run": True},
+                    f"would revoke {record.id} ({record.name})"
+                    + (", and ask for the rest of its money" if withdraw else ""),
+                )
+                return
             confirmed(session, f"Revoke {record.id} ({record.name})", yes=yes, gives=False)
             rules = replace(record.rules, sequence=_sequence(world, record.rules), revoked=True)
             await _rule(session, world, record, rules)

@@ -22,6 +22,7 @@ from tessera.serving.equality.exact import (
 from tessera.serving.equality.verdict import ALPHA, Finding, judge_answers
 from tessera.serving.runner import (
     ChatResult,
+    Choice,
     ClassifyResult,
     EmbeddingsResult,
     PredictResult,
@@ -105,7 +106,7 @@ def test_every_kind_of_result_is_taken_apart() -> None:
     assert flags.decisions == ("a", "b")
     (row,) = items_of(PredictResult([{"digit": 3, "p": [0.5, 0.5], "name": "x"}], ONE))
     assert (row.decisions, row.numbers.tolist()) == (("3", "'x'"), [0.5, 0.5])
-    (text,) = items_of(ChatResult("hello", "stop", ONE))
+    (text,) = items_of(ChatResult((Choice("hello", "stop"),), ONE))
     assert text.decisions == ("hello", "stop")
 
 

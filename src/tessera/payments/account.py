@@ -162,6 +162,7 @@ class Account:
             line = self.lines.setdefault(key, LineBook())
             line.settled, line.cap, line.expires = seen.charged, seen.cap, seen.expires
             line.charged = max(line.charged, seen.charged)
+        return others
 
     def take_books(self, kept: Account) -> None:
         """Go back to what the database has; calls in flight stay in flight."""

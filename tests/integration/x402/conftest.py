@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,11 +102,11 @@ class Gateway:
     def base_url(self) -> str:
         return f"{self.url}/x402/tiny/v1"
 
-    def payer(self) -> LocalAccount:
+    def payer(self, number: int | None = None) -> LocalAccount:
         """Make an account with test dollars."""
         made: LocalAccount = EthAccount.create()
         self.payers += 1
-        name = f"payer-{self.payers}"
+        name = f"payer-{self.payers if number is None else number}"
         Wallet(self.program.data / "keys").create(name, Account(bytes(made.key)))
         self.program.ok("account", "faucet", name)
         return made
@@ -131,25 +132,42 @@ def teachable() -> Iterator[str]:
         serving.join()
 
 
-@contextlib.contextmanager
-def running(data: Path, upstream: str, chain_id: int) -> Iterator[Gateway]:
-    program = ChainProgram(data, chain_id)
+def start(program: Program, upstream: str) -> subprocess.Popen[str]:
+    """Start `tessera up`, and wait until it serves."""
     up = program.start(
         "up", "--node-port", "0", "--gateway-port", "0", "--upstream", upstream, "--json"
     )
+    assert up.stdout is not None
+    ready = up.stdout.readline()
+    assert ready, up.communicate()[1]
+    assert json.loads(ready)["ok"] is True
+    return up
+
+
+def stop(up: subprocess.Popen[str]) -> None:
+    """End it as Ctrl-C does."""
+    up.send_signal(signal.SIGINT)
+    _, err = up.communicate(timeout=30)
+    assert up.returncode == 130, err
+    assert "Traceback" not in err
+
+
+def publish(program: Program, upstream: str) -> None:
+    """Publish the model `tiny`."""
+    folder = program.data / "tiny"
+    program.ok("init", folder, "--upstream", upstream, "--model", "tiny")
+    program.ok("publish", folder)
+
+
+@contextlib.contextmanager
+def running(data: Path, upstream: str, chain_id: int) -> Iterator[Gateway]:
+    program = ChainProgram(data, chain_id)
+    up = start(program, upstream)
     try:
-        assert up.stdout is not None
-        ready = up.stdout.readline()
-        assert ready, up.communicate()[1]
-        assert json.loads(ready)["ok"] is True
-        program.ok("init", data / "tiny", "--upstream", upstream, "--model", "tiny")
-        program.ok("publish", data / "tiny")
+        publish(program, upstream)
         wait_served(program, "tiny")
         yield Gateway(program, chain_id, program.ok("status")["gateway_url"])
-        up.send_signal(signal.SIGINT)
-        _, err = up.communicate(timeout=30)
-        assert up.returncode == 130, err
-        assert "Traceback" not in err
+        stop(up)
     finally:
         if up.poll() is None:
             up.kill()

@@ -209,7 +209,7 @@ class Gateway:
                 wanted="one from this machine",
                 next_step="let the collector run here, or ask through a tunnel",
             )
-        page = self.operations.metrics.page.text()
+        page = await self.operations.page()
         return Reply(200, page, ((b"content-type", CONTENT_TYPE),))
 
     async def _models(self, _scope: Scope) -> Reply:

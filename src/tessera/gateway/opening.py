@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from tessera.app import Operator
 from tessera.config import Config
-from tessera.gateway.admission import Admission
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
-from tessera.gateway.health import (
-    books_are_written,
-    chain_answers,
-    clock_agrees,
-    disk_has_room,
-    no_other_gateway,
-)
 from tessera.gateway.messages import Limits
-from tessera.gateway.metrics import Gauge
-from tessera.gateway.operations import Operations
+from tessera.gateway.overseeing import oversee
 from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.payments.key_tender import ApiKeys
@@ -58,7 +49,7 @@ def open_gateway(operator: Operator) -> GatewayServer:
     if operator.x402 is not None:
         tenders.append(operator.x402.tender)
     cashier = Cashier(operator.ledger, terms, operator.stakes, tenders)
-    gateway = Gateway(catalogue, cashier, world.clock, limits, turns, _operations(operator, turns))
+    gateway = Gateway(catalogue, cashier, world.clock, limits, turns, oversee(operator, turns))
     return GatewayServer(
         gateway,
         host=world.config.gateway_host,
@@ -75,38 +66,6 @@ def queue_rules(config: Config) -> QueueRules:
         unit_bps=config.queue_unit_bps,
         open_bps=config.queue_open_bps,
     )
-
-
-def _operations(operator: Operator, turns: Turns) -> Operations:
-    config = operator.world.config
-    operations = Operations(
-        admission=Admission(config.gateway_calls_count), show_metrics=config.metrics
-    )
-    operations.readiness.add(
-        disk_has_room(config.data_dir),
-        books_are_written(lambda: operator.ledger.failure),
-        no_other_gateway(lambda: operator.ledger.others),
-        chain_answers(lambda: operator.chain_seen_at, config.settle_every_s / 2),
-        clock_agrees(lambda: operator.chain_ahead_s),
-    )
-    operator.ledger.on_batch(operations.metrics.batch)
-    operations.metrics.page.add(
-        Gauge(
-            "tessera_calls_in_flight",
-            "Calls reserved and not ended.",
-            lambda: operator.ledger.in_flight,
-        ),
-        Gauge("tessera_queue_waiting", "Calls that wait for a model.", lambda: turns.waiting),
-        Gauge(
-            "tessera_keys_refused_total",
-            "Calls that an API key was not allowed to make.",
-            lambda: operator.ledger.keys.refused,
-            kind="counter",
-        ),
-        Gauge("tessera_models", "Models served.", lambda: len(operator.models)),
-        Gauge("tessera_models_refused", "Models not served.", lambda: len(operator.refused)),
-    )
-    return operations
 
 
 def _offers(operator: Operator) -> list[Offer]:

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,6 +44,8 @@ class Operations:
         Whether it ends.
     show_metrics
         Whether `/metrics` answers, to this machine.
+    look_up
+        What must be looked up before the counters are shown, because nobody has it at hand.
     lag_s
         The longest that the event loop was late in the last quarter of a minute.
     """
@@ -52,6 +55,7 @@ class Operations:
     admission: Admission = field(default_factory=lambda: Admission(512))
     drain: Drain = field(default_factory=Drain)
     show_metrics: bool = True
+    look_up: Callable[[], Awaitable[None]] | None = None
     _lags: deque[float] = field(default_factory=lambda: deque(maxlen=_LAGS_KEPT))
     _told: dict[tuple[str, ...], int] = field(default_factory=dict)
 
@@ -85,6 +89,12 @@ class Operations:
                 lambda: 0 if self.readiness.obstacles() else 1,
             ),
         )
+
+    async def page(self) -> bytes:
+        """Return what Prometheus reads."""
+        if self.look_up is not None:
+            await self.look_up()
+        return self.metrics.page.text()
 
     @property
     def lag_s(self) -> float:

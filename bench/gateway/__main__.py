@@ -29,8 +29,8 @@ _MISSED, _BROKEN = 1, 70
 _START, _END = "<!-- gateway -->\n", "<!-- end gateway -->\n"
 
 
-def measure(stage: Stage, names: list[Who], errors: Console) -> dict[Who, Figures]:
-    """Take turns; a contender that is not here is named once and left out."""
+def measure(stage: Stage, names: list[Who], errors: Console, told: list[str]) -> dict[Who, Figures]:
+    """Take turns; a contender that is not here is told once and left out."""
     taken: dict[Who, list[Round]] = {who: [] for who in names}
     for number in range(stage.rounds):
         for who in list(taken):
@@ -39,6 +39,7 @@ def measure(stage: Stage, names: list[Who], errors: Console) -> dict[Who, Figure
                 taken[who].append(CONTENDERS[who](stage))
             except Missing as missing:
                 errors.print(f"left out: {missing}", style="yellow", markup=False, soft_wrap=True)
+                told.append(f"left out, so compared with nothing: {who}")
                 del taken[who]
                 continue
             last = taken[who][-1]
@@ -81,7 +82,7 @@ def main() -> int:
             if programs.nginx().slow:
                 told.append("nginx is the portable build: about twice the CPU of Debian's")
             with stage.upstreams():
-                figures = measure(stage, names, errors)
+                figures = measure(stage, names, errors, told)
             told += [checked(stage, who) for who in BOOKS if who in figures]
         except (Failed, Missing, ValueError, ConnectionError) as failure:
             errors.print(f"bench.gateway: {failure}", style="red", markup=False, soft_wrap=True)
@@ -89,7 +90,9 @@ def main() -> int:
     found = verdicts(figures, rates=not cores.shared)
     told = [*notes(figures), *told]
     show(Console(width=None if sys.stdout.isatty() else 140), figures, found, told)
-    if options.figures:
+    if options.figures and options.only:
+        errors.print("figures are not written: --only leaves contenders out", style="yellow")
+    elif options.figures:
         _write(options.figures, where, as_markdown(figures, found, told))
     return 0 if all(verdict.met for verdict in found) else _MISSED
 

@@ -1,5 +1,7 @@
 """The gateway bench judges what it measured, by rates or by the core that each call took."""
 
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +64,18 @@ def test_a_stream_is_held_to_nginxs_core(cpu_us: float, met: bool) -> None:
 def test_a_peer_that_is_not_here_is_no_goal_met_and_none_missed() -> None:
     assert verdicts({Who.PAID: OURS}, rates=True) == []
     assert verdicts({Who.NGINX: OURS}, rates=True) == []
+
+
+def test_the_table_names_the_versions_that_are_locked() -> None:
+    locks = Path(__file__).resolve().parents[3] / "locks"
+    folder = locks.parent / "bench" / "gateway" / "portkey"
+    portkey = json.loads((folder / "package.json").read_text())["dependencies"]
+    assert portkey["@portkey-ai/gateway"] in Who.PORTKEY
+    for who, part in ((Who.LITELLM, "litellm"), (Who.X402, "x402")):
+        lock = (locks / f"peer-{part}.txt").read_text()
+        locked = re.search(rf"^{part}==(\S+)", lock, re.MULTILINE)
+        assert locked is not None
+        assert locked[1] in who
 
 
 def test_both_outputs_show_figures_verdicts_and_notes(capsys: pytest.CaptureFixture[str]) -> None:

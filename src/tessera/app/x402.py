@@ -89,6 +89,8 @@ async def open_x402(
         answer_s=int(config.request_timeout_s),
         wait_s=config.queue_wait_s,
         refresh_s=watch_s,
+        risk_channel=config.risk_channel_units,
+        risk_payer=config.risk_payer_units,
     )
     channels = address_of(world.deployment.channels.address)
     implementation = address_of(world.deployment.address_of("Till"))
@@ -111,6 +113,7 @@ async def open_x402(
         at_risk=config.settle_at_risk_units,
         watch_s=watch_s,
     )
+    batch.on_risk(claimer.hurry)
     return X402Desk(X402Payments(batch, exact), claimer)
 
 

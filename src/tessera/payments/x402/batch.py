@@ -14,7 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tessera.errors import Busy, Closed, InvariantViolation, PaymentRequired, TransactionReverted
+from tessera.errors import (
+    Busy,
+    Closed,
+    InvariantViolation,
+    PaymentRequired,
+    RiskReached,
+    TransactionReverted,
+)
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Call, Evidence, Quote
 from tessera.payments.ports import Clock
@@ -35,6 +42,7 @@ from tessera.payments.x402.wire import (
     refused,
 )
 from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text, recover
+from tessera.spec.vouchers import TillKey
 from tessera.spec.x402_digests import (
     DEPOSIT_COLLECTOR,
     MAX_WITHDRAW_DELAY_S,
@@ -73,6 +81,8 @@ class _Channel:
         When the chain was asked, steady seconds; None before that.
     lost
         Whether something could not be written, so that the book is not to be believed.
+    used_at
+        When a call last ended on it, steady seconds; None where none did in this process.
     """
 
     book: ChannelBook
@@ -80,6 +90,7 @@ class _Channel:
     waiting: int = 0
     read_at: float | None = None
     lost: bool = False
+    used_at: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -153,12 +164,17 @@ class BatchSettlement:
         self._clock = clock
         self._steady = steady
         self._channels: dict[bytes, _Channel] = {}
+        self._hurry: Callable[[], None] = lambda: None
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
 
     def accept(self, quote: Quote) -> Accept:
         """Return the offer to take a call's most."""
         return self._rules.accept(BATCH, quote.maximum, self._till(*quote.key))
+
+    def on_risk(self, hurry: Callable[[], None]) -> None:
+        """Call `hurry` when as much is charged and not claimed as is risked."""
+        self._hurry = hurry
 
     # --- Calls --------------------------------------------------------------------------------
 
@@ -172,6 +188,8 @@ class BatchSettlement:
             for the call. Whoever signed a voucher that is behind hears where the channel stands.
         Closed
             The payer asked for his money back.
+        RiskReached
+            As much of his is charged and not claimed as is risked.
         ChainError
             The chain cannot be asked, or does not take the deposit now.
         """
@@ -214,6 +232,7 @@ class BatchSettlement:
                 # There may be a deposit since the chain was read.
                 await self._read(channel)
         base = await self._base(channel.book, signed, quote)
+        self._check_risk(book, quote.maximum)
         call = BatchCall(
             quote,
             name,
@@ -264,6 +283,7 @@ class BatchSettlement:
             channel.lost = True
             raise
         finally:
+            channel.used_at = self._steady()
             self._books.end(call)
             self._leave(channel)
 
@@ -329,6 +349,7 @@ class BatchSettlement:
                 raise refused(
                     Reason.REFUND_AMOUNT, found=amount, wanted=f"1 to {book.free} base units"
                 )
+            self._check_quiet(channel, signed)
             return await self._give_back(channel, amount)
         finally:
             self._leave(channel)
@@ -361,6 +382,10 @@ class BatchSettlement:
     async def due(self) -> list[ChannelBook]:
         """Return every channel that was charged more than is claimed, as it stands on the disk."""
         return await self._books.look_up(rows.load_due)
+
+    async def tills(self) -> dict[TillKey, Address]:
+        """Return whose Tills channels have ever paid."""
+        return await self._books.look_up(rows.load_tills)
 
     async def claims_of(self, books: Sequence[ChannelBook]) -> list[Claim]:
         """Return what claims these channels; from now on their vouchers count as published.
@@ -485,6 +510,41 @@ class BatchSettlement:
                 found="another signature",
                 wanted=f"one by {address_text(config.payer)} for {rules.token.name!r} "
                 f"version {rules.token.version!r}",
+            )
+
+    def _check_risk(self, book: ChannelBook, ceiling: int) -> None:
+        payer = book.config.payer
+        of_payer = sum(
+            channel.book.due
+            for channel in self._channels.values()
+            if channel.book.config.payer == payer
+        )
+        for due, most, what in (
+            (book.due, self._rules.risk_channel, f"x402 channel {hex_text(book.id)}"),
+            (of_payer, self._rules.risk_payer, f"x402 channels of {address_text(payer)}"),
+        ):
+            if due + ceiling > most:
+                self._hurry()
+                raise RiskReached(
+                    what,
+                    found=f"{due} base units charged and not claimed",
+                    wanted=f"at most {most} with this call",
+                    next_step="ask again when they are claimed, which is under way",
+                    retry_after_s=max(1, int(self._rules.refresh_s)),
+                )
+
+    def _check_quiet(self, channel: _Channel, signed: KeptVoucher) -> None:
+        """Refuse a stranger with a claim's voucher, who would end a channel that is in use."""
+        if signed.maximum not in channel.book.published or channel.used_at is None:
+            return
+        left = channel.used_at + self._rules.quiet_s - self._steady()
+        if left > 0:
+            raise refused(
+                Reason.CHANNEL_BUSY,
+                found="a voucher that others know, for a channel that is in use",
+                wanted=f"a channel that was quiet for {self._rules.quiet_s:g} s",
+                next_step="ask again then",
+                retry_after_s=int(left) + 1,
             )
 
     async def _turn(self, voucher: Voucher, quote: Quote) -> _Channel:
@@ -625,14 +685,19 @@ class BatchSettlement:
         try:
             transaction = await self._chain.deposit(book.config, deposit)
         except TransactionReverted as error:
-            gone = payment._replace(state=rows.State.REFUSED)
-            await self._books.keep(rows.payment_change(gone))
-            raise refused(
-                Reason.DEPOSIT_FAILED,
-                found=error.reason,
-                wanted="a deposit that the contracts take",
-                next_step=f"see that {address_text(book.config.payer)} has the money",
-            ) from error
+            before = book.chain.balance
+            await self._read(channel)
+            # Anybody may hand it in; what counts is that the money is in the channel.
+            if book.chain.balance < before + deposit.amount:
+                gone = payment._replace(state=rows.State.REFUSED)
+                await self._books.keep(rows.payment_change(gone))
+                raise refused(
+                    Reason.DEPOSIT_FAILED,
+                    found=error.reason,
+                    wanted="a deposit that the contracts take",
+                    next_step=f"see that {address_text(book.config.payer)} has the money",
+                ) from error
+            transaction = ""
         await self._read(channel)
         done = payment._replace(state=rows.State.DONE, tx=transaction)
         await self._books.keep(rows.payment_change(done), rows.channel_change(channel.book))

@@ -78,7 +78,7 @@ class ChannelBook:
     vouchers
         Ascending by maximum; the last call's is among them.
     published
-        Maxima above `charged` whose vouchers others may know.
+        Maxima from `charged` up whose vouchers others may know.
     """
 
     id: bytes
@@ -175,7 +175,7 @@ class ChannelBook:
                 next_step="the call is not charged",
             )
         self.charged += cost
-        self.published = frozenset(m for m in self.published if m > self.charged)
+        self.published = frozenset(m for m in self.published if m >= self.charged)
         self.keep(voucher)
 
     def best(self) -> KeptVoucher | None:
@@ -191,7 +191,7 @@ class ChannelBook:
 
     def publish(self, maximum: int) -> None:
         """Remember that others may know the voucher of this maximum from now on."""
-        if maximum > self.charged:
+        if maximum >= self.charged:
             self.published |= {maximum}
 
     def told(self, presented: KeptVoucher) -> KeptVoucher | None:

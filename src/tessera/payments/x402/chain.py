@@ -9,6 +9,7 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.payments.x402.book import ChannelState
 from tessera.payments.x402.calls import (
+    CHANNELS,
     claim_call,
     deposit_call,
     read_channel,
@@ -55,6 +56,12 @@ class X402OnChain:
     async def claim(self, claims: Sequence[Claim]) -> str:
         """Book what was charged, of up to 100 channels; return the transaction."""
         return (await self._sender.send(claim_call(claims))).tx_hash
+
+    async def owed(self, receiver: Address) -> int:
+        """Return what was claimed for a receiver and not sent yet, base units."""
+        place = address_text(receiver)
+        state = await self._reader.read(CHANNELS.receivers(place, self._dollar.address))
+        return state.totalClaimed - state.totalSettled
 
     async def settle(self, receiver: Address) -> str:
         """Send what was claimed for a receiver to it; return the transaction."""

@@ -98,6 +98,8 @@ class X402Claimer:
         self._steady = steady
         self._one_round = asyncio.Lock()
         self._in_vain: dict[bytes, int] = {}
+        self._looked = False
+        self._wanted = asyncio.Event()
 
     async def settle(self, *, retry_refused: bool = True) -> ClaimReport:
         """Claim everything that is due, now, and hand it on.
@@ -114,34 +116,58 @@ class X402Claimer:
                 due = [book for book in due if self._in_vain.get(book.id) != book.charged]
             for start in range(0, len(due), CLAIMS_PER_BATCH):
                 await self._claim(due[start : start + CLAIMS_PER_BATCH], report)
-            for key in dict.fromkeys(report.settled):
-                receiver = next(b.config.receiver for b in due if (b.asset, b.terms) == key)
-                await self._chain.settle(receiver)
-                await self._flush(key)
-            report.settled = list(dict.fromkeys(report.settled))
+            tills = {TillKey(b.asset, b.terms): b.config.receiver for b in due}
+            wanted = {key: tills[key] for key in report.settled}
+            if not self._looked:
+                # A process that died may have claimed and not come to this.
+                wanted |= await self._batch.tills()
+            report.settled = []
+            for key, receiver in wanted.items():
+                if await self._chain.owed(receiver):
+                    await self._chain.settle(receiver)
+                    await self._flush(key)
+                    report.settled.append(key)
+            self._looked = True
             return report
+
+    def hurry(self) -> None:
+        """Let the loop claim now, without waiting for its time."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Claim by time, by amount, and from whoever is leaving, until cancelled."""
         last = self._steady()
         while True:
-            await self._sleep(self._watch_s)
+            await self._waited()
+            hurried = self._wanted.is_set()
+            self._wanted.clear()
             try:
                 due = await self._batch.due()
-                if not due:
+                if not due and self._looked:
                     last = self._steady()
                     continue
                 seen = [await self._batch.look(book.id) for book in due]
                 leaving = any(book is not None and book.chain.withdraw_at for book in seen)
                 total = sum(book.due for book in due)
                 waited = self._steady() - last
-                if leaving or total >= self._at_risk or waited >= self._every_s:
+                time_is_up = waited >= self._every_s or not due
+                if hurried or leaving or total >= self._at_risk or time_is_up:
                     report = await self.settle(retry_refused=False)
                     last = self._steady()
                     for channel, reason in report.refused:
                         logger.warning("x402 channel %s was not claimed: %s", channel, reason)
             except TesseraError as error:
                 logger.warning("claiming has to wait: %s", error)
+
+    async def _waited(self) -> None:
+        """Wait for the next look, or until somebody is in a hurry."""
+        timer = asyncio.ensure_future(self._sleep(self._watch_s))
+        hurry = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait((timer, hurry), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            hurry.cancel()
 
     async def _claim(self, due: Sequence[ChannelBook], report: ClaimReport) -> None:
         claims = await self._batch.claims_of(due)

@@ -46,6 +46,9 @@ class X402Chain(Protocol):
     async def claim(self, claims: Sequence[Claim]) -> str:
         """Book what was charged, of up to 100 channels; return the transaction."""
 
+    async def owed(self, receiver: Address) -> int:
+        """Return what was claimed for a receiver and not sent yet, base units."""
+
     async def settle(self, receiver: Address) -> str:
         """Send what was claimed for a receiver to it; return the transaction."""
 

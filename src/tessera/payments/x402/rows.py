@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, Table, select
 from tessera.errors import DataError
 from tessera.payments.x402.book import ChannelBook, ChannelState, KeptVoucher
 from tessera.spec.signatures import Address
+from tessera.spec.vouchers import TillKey
 from tessera.spec.x402_digests import ChannelConfig
 from tessera.storage import schema
 
@@ -22,6 +23,7 @@ __all__ = [
     "load_channel",
     "load_due",
     "load_payment",
+    "load_tills",
     "payment_change",
 ]
 
@@ -113,6 +115,16 @@ def load_due(connection: Connection) -> list[ChannelBook]:
     row = schema.x402_channels.c
     query = select(schema.x402_channels).where(row.charged != row.claimed).order_by(row.id)
     return [book for book in _books(connection, query) if book.due]
+
+
+def load_tills(connection: Connection) -> dict[TillKey, Address]:
+    """Read whose Tills channels have ever paid."""
+    row = schema.x402_channels.c
+    query = select(row.asset, row.terms, row.config).distinct()
+    return {
+        TillKey(asset, terms): Address(config[2 * _ADDRESS : 3 * _ADDRESS])
+        for asset, terms, config in connection.execute(query).all()
+    }
 
 
 def payment_change(payment: KeptPayment) -> tuple[Table, dict[str, Any]]:

@@ -73,6 +73,11 @@ class X402Rules:
         Longest that a call waits for the one before it on its channel.
     refresh_s
         How old a channel's state may be when it is relied on.
+    quiet_s
+        How long a channel must have been quiet before a voucher that strangers know gives its rest
+        back.
+    risk_channel, risk_payer
+        The most that a channel, and all of one payer, may have been charged and not be claimed.
     """
 
     chain_id: int
@@ -86,6 +91,9 @@ class X402Rules:
     answer_s: int
     wait_s: float = 30.0
     refresh_s: float = 15.0
+    quiet_s: float = 600.0
+    risk_channel: int = 2**128 - 1
+    risk_payer: int = 2**128 - 1
 
     @property
     def network(self) -> str:

@@ -129,6 +129,10 @@ class ModelChain:
         self.model.claim([VoucherClaim(*claim) for claim in claims], OPERATOR.address)
         return transaction
 
+    async def owed(self, receiver: Address) -> int:
+        state = self.model.receivers[receiver, DOLLAR]
+        return state.claimed - state.settled
+
     async def settle(self, receiver: Address) -> str:
         transaction = self._sent("settle")
         payout = self.model.settle(receiver, DOLLAR)

@@ -14,12 +14,20 @@ from x402.mechanisms.evm.batch_settlement.client.channel import build_channel_co
 from x402.mechanisms.evm.batch_settlement.client.refund import _build_refund_payment_payload
 from x402.schemas import PaymentRequired as OfficialRequired
 
-from tessera.errors import ChainError, Closed, DataError, PaymentRequired, TransactionReverted
+from tessera.errors import (
+    ChainError,
+    Closed,
+    DataError,
+    PaymentRequired,
+    RiskReached,
+    TransactionReverted,
+)
 from tessera.payments.tender import Outcome
 from tessera.payments.x402.batch import BatchCall
-from tessera.payments.x402.wire import Reason, parse_payment
+from tessera.payments.x402.wire import Deposit, Reason, parse_payment
 from tessera.spec.vouchers import TillKey
 from tessera.spec.x402 import VoucherClaim
+from tessera.spec.x402_digests import ChannelConfig
 
 
 def book_of(call: object):  # type: ignore[no-untyped-def]
@@ -346,6 +354,46 @@ async def test_the_deposit_of_a_request_that_is_sent_twice_is_made_once(payer: P
     assert book_of(again).chain.balance == 2_000_000
 
 
+async def test_a_deposit_that_somebody_hands_in_meanwhile_is_there(payer: Payer) -> None:
+    """Whoever sees it on its way may; the money is in the channel all the same."""
+    shop = payer.shop
+    demand = shop.demand(40_000)
+    head = payer.head(demand)
+    payment = parse_payment(head.payment)
+    assert payment.voucher is not None
+    assert payment.deposit is not None
+    real = shop.chain.deposit
+
+    async def raced(config: ChannelConfig, deposit: Deposit) -> str:
+        await real(config, deposit)
+        return await real(config, deposit)
+
+    shop.chain.deposit = raced  # type: ignore[method-assign]
+    call = await shop.tender.take(head, demand)
+    assert book_of(call).chain.balance == 2_000_000
+
+
+async def test_as_much_as_is_risked_is_served_and_then_claimed(payer: Payer) -> None:
+    shop = payer.shop
+    shop.rules = replace(RULES, risk_channel=100_000)
+    await shop.reopen()
+    hurried: list[int] = []
+    shop.tender.batch.on_risk(lambda: hurried.append(1))
+    await payer.call(60_000, 60_000)
+    with pytest.raises(RiskReached) as refusal:
+        await payer.begin(60_000)
+    assert hurried == [1]
+    assert refusal.value.operands["retry_after_s"] == 15
+    batch = shop.tender.batch
+    await shop.chain.claim(await batch.claims_of(await batch.due()))
+    shop.steady.now += RULES.refresh_s + 1
+    await payer.call(60_000, 60_000)
+    shop.rules = replace(RULES, risk_payer=100_000)
+    await shop.reopen()
+    with pytest.raises(RiskReached, match="channels of"):
+        await payer.begin(60_000)
+
+
 # --- Settling and giving back --------------------------------------------------------------------
 
 
@@ -415,6 +463,20 @@ async def test_more_than_is_free_is_not_given_back(payer: Payer) -> None:
     with pytest.raises(PaymentRequired) as refusal:
         await refund(payer)
     assert refusal.value.operands["x402"] == str(Reason.REFUND_FAILED)
+
+
+async def test_attack_a_stranger_does_not_end_a_channel_that_is_in_use(payer: Payer) -> None:
+    """He sends a claim's voucher as a wish for money back: the payer's own, but he calls on."""
+    shop = payer.shop
+    await payer.call(30_000, 30_000)
+    batch = shop.tender.batch
+    await shop.chain.claim(await batch.claims_of(await batch.due()))
+    with pytest.raises(PaymentRequired) as refusal:
+        await refund(payer)
+    assert refusal.value.operands["x402"] == str(Reason.CHANNEL_BUSY)
+    assert refusal.value.operands["retry_after_s"] == RULES.quiet_s + 1
+    shop.steady.now += RULES.quiet_s
+    assert (await refund(payer)).amount == "1970000"
 
 
 async def test_a_refund_waits_for_a_call_in_flight(payer: Payer) -> None:

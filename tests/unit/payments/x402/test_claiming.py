@@ -59,6 +59,35 @@ async def test_a_channel_that_cannot_be_claimed_holds_nobody_up(shop: Shop) -> N
     assert len(shop.chain.sent) == sent
 
 
+async def test_what_was_claimed_before_a_crash_is_sent_on_after_it(payer: Payer) -> None:
+    shop = payer.shop
+    await payer.call(100_000, 30_000)
+    batch = shop.tender.batch
+    due = await batch.due()
+    await shop.chain.claim(await batch.claims_of(due))
+    await batch.look(due[0].id)
+    await shop.reopen()
+    flushed: list[TillKey] = []
+    task = asyncio.create_task(claimer(shop, flushed).run())
+    async with asyncio.timeout(5):
+        while not flushed:  # noqa: ASYNC110 - the model tells nobody
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert shop.chain.money[till_of(*KEY)] == 30_000
+
+
+async def test_it_claims_at_once_when_as_much_is_due_as_is_risked(payer: Payer) -> None:
+    shop = payer.shop
+    await payer.call(100_000, 30_000)
+    made = claimer(shop, [])
+    made.hurry()
+    task = asyncio.create_task(made.run())
+    async with asyncio.timeout(5):
+        while "settle" not in shop.chain.sent:  # noqa: ASYNC110 - the model tells nobody
+            await asyncio.sleep(0.01)
+    task.cancel()
+
+
 async def test_it_claims_at_once_from_whoever_is_leaving(payer: Payer) -> None:
     """A voucher reserves nothing: what is not claimed when a withdrawal ends is lost."""
     shop = payer.shop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -24,6 +25,7 @@ __all__ = ["register"]
 
 _ROLES = ("publisher", "holder", "consumer")
 _POCKET_MONEY = 1_000
+_FILES = 16_384
 
 
 def register(app: typer.Typer) -> None:
@@ -107,6 +109,7 @@ def register(app: typer.Typer) -> None:
 
         config = read()
         log_as(config)
+        _allow_files()
         stopping = asyncio.Event()
         # SIGTERM is how services are ended; Ctrl-C arrives as a cancellation, also before this.
         loop = asyncio.get_running_loop()
@@ -167,6 +170,14 @@ def register(app: typer.Typer) -> None:
         found: dict[str, Any] = msgspec.json.decode(report.read_bytes())
         session.present({"report": found, "balanced": code == 0}, lambda _: None)
         return code
+
+
+def _allow_files() -> None:
+    # A connection is a file; a shell allows 1,024 where the system would allow many more.
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < _FILES:
+        wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, wanted), most))
 
 
 def _end(stopping: asyncio.Event, server: GatewayServer) -> None:

@@ -35,6 +35,9 @@ HEADER_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 30.0
 _FLUSH_S: Final = 20.0
 _WRAPPING: Final = 8
+_TOLD_AT_ONCE: Final = 128
+"""So many connections beyond the most are told so; further ones are cut."""
+_ROOM_AGAIN_S: Final = 5
 
 _PATHS: Final = {path.encode(): path for path in PAID_PATHS}
 _STATUS: Final = {
@@ -134,6 +137,7 @@ class FastProtocol(HttpToolsProtocol):
         self._chunked = False
         self._last = False
         self._next = False
+        self._refused = False
 
     # --- The connection -----------------------------------------------------------------------
 
@@ -141,6 +145,11 @@ class FastProtocol(HttpToolsProtocol):
         """Give the first head its time."""
         super().connection_made(transport)
         self._deadline.set(HEADER_TIMEOUT_S)
+        beyond = len(self.connections) - self._gateway.operations.most_connections
+        self._refused = beyond > 0
+        if beyond > _TOLD_AT_ONCE:
+            # Not even those who are told so may take the files that the books need.
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits for the client."""
@@ -197,6 +206,9 @@ class FastProtocol(HttpToolsProtocol):
         """Choose the way of this request; its body has limits of its own."""
         self._head_open = False
         self._head_bytes = 0
+        if self._refused:
+            self._refuse(503, b"retry-after: %d\r\n" % _ROOM_AGAIN_S)
+            return
         message = self._message
         fields = message.fields = dict(message.raw)
         message.method = self.parser.get_method()
@@ -320,8 +332,9 @@ class FastProtocol(HttpToolsProtocol):
         else:
             self._close()
 
-    def _refuse(self, status: int) -> None:
-        self.transport.write(_STATUS[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
+    def _refuse(self, status: int, more: bytes = b"") -> None:
+        head = _STATUS[status] + more + b"connection: close\r\ncontent-length: 0\r\n\r\n"
+        self.transport.write(head)
         self._close()
 
     def _close(self) -> None:

@@ -24,7 +24,7 @@ FIELDS: Final = "tessera"
 """Further values of a line: `logger.info(..., extra={FIELDS: {...}})`."""
 
 _REMOVED: Final = "[removed]"
-_QUIET: Final = ("httpx", "httpcore", "asyncio", "uvicorn", "alembic")
+_QUIET: Final = ("httpx", "httpcore", "asyncio", "uvicorn", "alembic", "sqlalchemy")
 """Their every request is not news."""
 
 _HEADERS: Final = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import resource
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,13 @@ logger = logging.getLogger(__name__)
 _TICK_S: Final = 0.5
 _LAGS_KEPT: Final = 30
 _SUMMARY_TICKS: Final = 120
+_OTHER_FILES: Final = 512
 _FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
+
+
+def _room_for_connections() -> int:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(files // 2, files - _OTHER_FILES)
 
 
 @dataclass(slots=True)
@@ -44,6 +51,9 @@ class Operations:
         Whether it ends.
     show_metrics
         Whether `/metrics` answers, to this machine.
+    most_connections
+        Open at the same time; further ones are told to come back. Beyond what the system allows,
+        neither books nor chain could be reached any more.
     look_up
         What must be looked up before the counters are shown, because nobody has it at hand.
     lag_s
@@ -55,6 +65,7 @@ class Operations:
     admission: Admission = field(default_factory=lambda: Admission(512))
     drain: Drain = field(default_factory=Drain)
     show_metrics: bool = True
+    most_connections: int = field(default_factory=_room_for_connections)
     look_up: Callable[[], Awaitable[None]] | None = None
     _lags: deque[float] = field(default_factory=lambda: deque(maxlen=_LAGS_KEPT))
     _told: dict[tuple[str, ...], int] = field(default_factory=dict)

@@ -34,6 +34,24 @@ async def test_a_head_that_never_ends_is_cut_off(
     assert b"408" in await spoken(shop, b"")
 
 
+async def test_connections_beyond_the_most_are_told_and_the_others_stay(shop: Shop) -> None:
+    """A connection is a file, and without files there are no books: nobody may take them all."""
+    most = shop.server.gateway.operations.most_connections = 3
+    open_ones = [
+        await asyncio.open_connection(shop.server.host, shop.server.port) for _ in range(most)
+    ]
+    try:
+        told = await spoken(shop, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b" 503 " in told.splitlines()[0]
+        assert b"retry-after: 5" in told
+        reader, writer = open_ones[0]
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert b" 200 " in (await asyncio.wait_for(reader.read(), 5)).splitlines()[0]
+    finally:
+        for _, writer in open_ones:
+            writer.close()
+
+
 async def test_a_head_that_is_too_large_is_cut_off(shop: Shop) -> None:
     lines = [b"x-%d: %s\r\n" % (n, b"y" * 4_000) for n in range(40)]
     told = await spoken(shop, b"GET /healthz HTTP/1.1\r\n", *lines)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -12,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import httpx
 
 from tessera.chain.deployments import Deployment
-from tessera.chain.reader import ChainReader
-from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
-from tessera.client.background import BackgroundLoop
 from tessera.client.exchange import Exchange
 from tessera.client.gateway import GatewayView, ModelCard
+from tessera.client.paying_side import PayingSide
 from tessera.client.rights import OrderExchange
 from tessera.client.transport import AsyncPayingTransport, PayingTransport
 from tessera.errors import BackendFailed, InputError, NotFound, ServingError
@@ -86,6 +86,9 @@ class Client:
         signed proof of them.
     timeout_s
         For one call.
+    side
+        Share the payer's connection, sender and budget with other clients; whoever made it closes
+        it.
 
     Examples
     --------
@@ -113,6 +116,7 @@ class Client:
         session_key: Account | bytes | None = None,
         state_dir: Path | str | None = Path("~/.tessera/purses"),
         timeout_s: float = _TIMEOUT_S,
+        side: PayingSide | None = None,
     ) -> None:
         if deposit <= 0 and access is None:
             raise InputError("deposit", found=deposit, wanted="more than 0 base units")
@@ -124,7 +128,6 @@ class Client:
             if isinstance(deployment, Deployment)
             else Deployment.load(Path(deployment).expanduser())
         )
-        self._rpc_url = rpc_url
         self._deposit = deposit
         self._top_up = top_up
         self._wanted_channel = channel
@@ -136,11 +139,11 @@ class Client:
             address_of(self._deployment.currency.address),
             address_of(operator) if operator is not None else None,
         )
-        self._loop = BackgroundLoop()
+        self._shared = side is not None
+        self._side = side or PayingSide(self._account, self._deployment, rpc_url)
         self._lock = threading.Lock()
         self._opening: Future[Purse] | None = None
         self._topping: Future[None] | None = None
-        self._chain: tuple[ChainReader, Sender] | None = None
         self._receipts: deque[SignedReceipt] = deque(maxlen=MOST_RECEIPTS)
         self._http: httpx.Client | None = None
         self._exchange: Exchange | OrderExchange
@@ -265,6 +268,15 @@ class Client:
         """The payer's."""
         return self._account.address
 
+    def opening(self) -> Future[Purse]:
+        """Open the channel, or find it, without waiting; the gateway's list must be known."""
+        return self._purse_future()
+
+    @property
+    def exchange(self) -> Exchange | OrderExchange:
+        """What pays for the calls of this client, step by step."""
+        return self._exchange
+
     @property
     def operator(self) -> Address:
         """Who answers and signs the receipts; asks the gateway unless it was named.
@@ -349,16 +361,12 @@ class Client:
         if self._http is not None:
             self._http.close()
             self._http = None
-        chain, self._chain = self._chain, None
-        if chain is not None:
-            reader, sender = chain
-            self._loop.submit(sender.close()).result()
-            self._loop.submit(reader.close()).result()
         purse = self._known_purse()
         if purse is not None:
             purse.close()
         self._opening = None
-        self._loop.close()
+        if not self._shared:
+            self._side.close()
 
     # --- Inside -------------------------------------------------------------------------------
 
@@ -402,21 +410,10 @@ class Client:
         return self._gateway.operator
 
     def _consumer(self) -> ConsumerOnChain:
-        with self._lock:
-            if self._chain is None:
-                reader = ChainReader(self._rpc_url, chain_id=self._deployment.chain_id)
-                faucet = "tessera account faucet NAME"
-                self._chain = (
-                    reader,
-                    Sender(reader, self._account, how_to_fund=faucet)
-                    if self._deployment.has_faucet
-                    else Sender(reader, self._account),
-                )
-            reader, sender = self._chain
-        return ConsumerOnChain(reader, sender, self._deployment, self._operator())
+        return self._side.toward(self._operator())
 
     def _do(self, work: Any) -> Any:
-        return self._loop.submit(work).result()
+        return self._side.submit(work).result()
 
     def _known_purse(self) -> Purse | None:
         opening = self._opening
@@ -433,7 +430,7 @@ class Client:
                 and self._opening.exception() is not None
             )
             if self._opening is None or failed:
-                self._opening = self._loop.submit(self._open_purse(chain))
+                self._opening = self._side.submit(self._open_purse(chain))
             return self._opening
 
     def _top_up_future(self, wanted: int) -> Future[None]:
@@ -441,7 +438,7 @@ class Client:
         with self._lock:
             # Calls that run dry together are helped by one deposit.
             if self._topping is None or self._topping.done():
-                self._topping = self._loop.submit(self._add(chain, wanted))
+                self._topping = self._side.submit(self._add(chain, wanted))
             return self._topping
 
     async def _add(self, chain: ConsumerOnChain, wanted: int) -> None:
@@ -455,7 +452,9 @@ class Client:
         settled = sum(line.charged for line in view.lines.values())
         missing = purse.charged + purse.in_flight() + wanted - settled - view.balance
         if missing > 0:
-            await chain.top_up(purse.channel, max(missing, self._top_up or 0))
+            amount = max(missing, self._top_up or 0)
+            with self._budgeted(amount):
+                await chain.top_up(purse.channel, amount)
 
     async def _open_purse(self, chain: ConsumerOnChain) -> Purse:
         number = self._wanted_channel
@@ -493,7 +492,17 @@ class Client:
                 and view.signer == self._signer.address
             ):
                 return number
-        return await chain.open(self._deposit, self._signer.address)
+        with self._budgeted(self._deposit):
+            return await chain.open(self._deposit, self._signer.address)
+
+    @contextmanager
+    def _budgeted(self, amount: int) -> Iterator[None]:
+        self._side.budget.take(amount)
+        try:
+            yield
+        except BaseException:
+            self._side.budget.give_back(amount)
+            raise
 
     def _remember(self, receipt: SignedReceipt) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -35,13 +35,26 @@ from tessera.payments.purse import Purse, Ticket
 from tessera.serving.bodies import PAID_PATHS, model_of, read_body
 from tessera.spec.signatures import keccak
 
-__all__ = ["Answer", "Exchange", "Fetch", "Flow", "Wait"]
+__all__ = ["MOST", "Answer", "Exchange", "Fetch", "Flow", "Payer", "Wait"]
 
 _T = TypeVar("_T")
 
 _PAYMENT_REQUIRED: Final = 402
 _FIRST_REFUSAL: Final = 400
 _ATTEMPTS: Final = 3
+
+MOST: Final = "tessera.most"
+"""Extension of a request: what this call may cost at most, base units."""
+
+
+class Payer(Protocol):
+    """Whatever pays for the calls of a transport."""
+
+    def run(self, request: httpx.Request) -> Flow:
+        """Answer a request; its body has been read."""
+
+    def finish_stream(self, ticket: Ticket, scanner: ReceiptScanner) -> None:
+        """Take the receipt of a stream that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +146,7 @@ class Exchange:
         body = request.content
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                card = yield from self._card(model_of(body))
+                card = yield from self.card(model_of(body))
                 request.headers.pop(TERMS_HEADER, None)
                 if self._holders and card.holders is not None:
                     card = card.holders
@@ -145,7 +158,7 @@ class Exchange:
             maximum = card.price.cost_ceil(units.input, units.output)
             if maximum == 0:
                 return Answer((yield Fetch(request)))
-            self._check_cost(card, maximum)
+            self._check_cost(card, maximum, request.extensions.get(MOST, self._max_call_cost))
             purse: Purse = yield Wait(self._purse())
             yield from self._ask_about_lost(purse)
             ticket = Ticket(secrets.token_hex(16), card.key, maximum, keccak(body))
@@ -208,16 +221,22 @@ class Exchange:
         purse.end(ticket, receipt, response)
         self._on_receipt(receipt)
 
-    def _check_cost(self, card: ModelCard, maximum: int) -> None:
-        if maximum > self._max_call_cost:
+    def _check_cost(self, card: ModelCard, maximum: int, own: int) -> None:
+        most = min(own, self._max_call_cost)
+        if maximum > most:
             raise PaymentRequired(
                 f"call to {card.id}",
                 found=f"a price of up to {maximum} base units",
-                wanted=f"at most {self._max_call_cost}, as this client allows",
+                wanted=f"at most {most}, as this client allows",
                 next_step="ask for fewer tokens, or raise max_call_cost",
             )
 
-    def _card(self, model: str) -> Generator[Fetch | Wait, Any, ModelCard]:
+    def forget(self) -> None:
+        """Ask the gateway for its list again before the next call."""
+        self._gateway.forget()
+
+    def card(self, model: str) -> Generator[Fetch | Wait, Any, ModelCard]:
+        """Return what the gateway lists of a model; asks for the list where it is not known."""
         if not self._gateway.known:
             self._gateway.take_models((yield Fetch(self._gateway.models_request())))
         return self._gateway.card(model)

@@ -13,6 +13,7 @@ from tessera.serving.receipts import RECEIPT_EVENT, StreamHash
 __all__ = ["ReceiptScanner"]
 
 _END: Final = b"\n\n"
+_ERROR: Final = b'data: {"error":'
 _DONE: Final = b"data: [DONE]"
 _RECEIPT: Final = b"event: " + RECEIPT_EVENT.encode() + b"\ndata: "
 
@@ -26,10 +27,13 @@ class ReceiptScanner:
         The receipt's JSON; None until it came.
     hash
         Keccak-256 over everything before the receipt.
+    ended
+        Whether nothing more comes; False where the reader left.
     """
 
     def __init__(self) -> None:
         self.receipt: bytes | None = None
+        self.ended = False
         self.hash = StreamHash()
         self._tail = b""
         self._held = b""
@@ -44,6 +48,8 @@ class ReceiptScanner:
                 ready.append(self._held)
                 self._held = b""
                 continue
+            # What says why it breaks off is the last that comes; official clients leave there.
+            self.ended = self.ended or event.startswith(_ERROR)
             whole = self.hash.feed(event + _END)
             if event == _DONE or self._held:
                 self._held += whole
@@ -53,5 +59,6 @@ class ReceiptScanner:
 
     def finish(self) -> bytes:
         """Return what is left when the stream has ended."""
+        self.ended = True
         rest, self._held, self._tail = self._held + self._tail, b"", b""
         return rest

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from tessera.client.exchange import Exchange, Fetch, Wait, is_stream
-from tessera.client.rights import OrderExchange
+from tessera.client.exchange import Fetch, Payer, Wait, is_stream
 from tessera.client.scanner import ReceiptScanner
 from tessera.errors import ServingError
 from tessera.payments.purse import Ticket
@@ -35,7 +34,7 @@ class PayingTransport(httpx.BaseTransport):
         How requests travel.
     """
 
-    def __init__(self, exchange: Exchange | OrderExchange, inner: httpx.BaseTransport) -> None:
+    def __init__(self, exchange: Payer, inner: httpx.BaseTransport) -> None:
         self._exchange = exchange
         self._inner = inner
 
@@ -81,7 +80,7 @@ class PayingTransport(httpx.BaseTransport):
 class AsyncPayingTransport(httpx.AsyncBaseTransport):
     """As `PayingTransport`, for asynchronous callers."""
 
-    def __init__(self, exchange: Exchange | OrderExchange, inner: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, exchange: Payer, inner: httpx.AsyncBaseTransport) -> None:
         self._exchange = exchange
         self._inner = inner
 
@@ -125,9 +124,7 @@ class AsyncPayingTransport(httpx.AsyncBaseTransport):
 
 
 class _PaidStream(httpx.SyncByteStream):
-    def __init__(
-        self, response: httpx.Response, ticket: Ticket, exchange: Exchange | OrderExchange
-    ) -> None:
+    def __init__(self, response: httpx.Response, ticket: Ticket, exchange: Payer) -> None:
         self._response = response
         self._ticket = ticket
         self._exchange = exchange
@@ -144,6 +141,9 @@ class _PaidStream(httpx.SyncByteStream):
                     yield ready
             if rest := self._scanner.finish():
                 yield rest
+        except httpx.TransportError:
+            self._scanner.finish()
+            raise
         finally:
             self._end()
 
@@ -160,9 +160,7 @@ class _PaidStream(httpx.SyncByteStream):
 
 
 class _AsyncPaidStream(httpx.AsyncByteStream):
-    def __init__(
-        self, response: httpx.Response, ticket: Ticket, exchange: Exchange | OrderExchange
-    ) -> None:
+    def __init__(self, response: httpx.Response, ticket: Ticket, exchange: Payer) -> None:
         self._response = response
         self._ticket = ticket
         self._exchange = exchange
@@ -179,6 +177,9 @@ class _AsyncPaidStream(httpx.AsyncByteStream):
                     yield ready
             if rest := self._scanner.finish():
                 yield rest
+        except httpx.TransportError:
+            self._scanner.finish()
+            raise
         finally:
             self._end()
 

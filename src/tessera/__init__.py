@@ -10,11 +10,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tessera.client import Client
+    from tessera.client import Client, Router
     from tessera.config import Config, load_config
     from tessera.errors import TesseraError
 
-__all__ = ["Client", "Config", "TesseraError", "__version__", "load_config"]
+__all__ = ["Client", "Config", "Router", "TesseraError", "__version__", "load_config"]
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _HOMES = {
     "Client": "tessera.client",
     "Config": "tessera.config",
+    "Router": "tessera.client",
     "TesseraError": "tessera.errors",
     "load_config": "tessera.config",
 }

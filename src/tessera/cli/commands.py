@@ -23,6 +23,7 @@ from tessera.cli import (
     publishing,
     receipts,
     revenue,
+    route,
     sales,
     starting,
     transferring,
@@ -74,6 +75,7 @@ orders.register(app)
 pools.register(app)
 govern.register(app)
 calling.register(app)
+route.register(app)
 channels.register(app)
 keys.register(app)
 revenue.register(app)

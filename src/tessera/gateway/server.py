@@ -17,7 +17,7 @@ from tessera.errors import Busy, InputError
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.fast import KEEP_ALIVE_S, FastProtocol
 
-__all__ = ["GatewayServer", "require_free"]
+__all__ = ["GatewayServer", "QuietServer", "bound", "require_free"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class GatewayServer:
     ) -> None:
         self.gateway = gateway
         self.drain_s = drain_s
-        self._socket = _bound(host, port)
+        self._socket = bound(host, port)
         config = uvicorn.Config(
             gateway,
             http=partial(FastProtocol, gateway),  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ class GatewayServer:
             server_header=False,
             timeout_keep_alive=round(KEEP_ALIVE_S),
         )
-        self._server = _Server(config)
+        self._server = QuietServer(config)
         self._task: asyncio.Task[Any] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
@@ -151,17 +151,21 @@ class GatewayServer:
             await asyncio.shield(self._task)
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
+    """Uvicorn that says when it listens, and leaves signals to the process."""
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
         await super().startup(sockets)
         self.listening.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
         # Signals belong to the process, which may run more than this server.
         yield
 
@@ -174,10 +178,17 @@ def require_free(host: str, port: int) -> None:
     Busy, InputError
         The address is taken, or none that can be listened on.
     """
-    _bound(host, port).close()
+    bound(host, port).close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address.
+
+    Raises
+    ------
+    Busy, InputError
+        The address is taken, or none that can be listened on.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

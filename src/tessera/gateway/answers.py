@@ -183,6 +183,8 @@ class ChatChunks:
         }
         if include_usage:
             self._frame["usage"] = None
+        # All but the choice is the same in each event.
+        self._before = b"data: " + msgspec.json.encode(self._frame)[:-1] + b',"choices":['
 
     def first(self, index: int = 0) -> bytes:
         """Begin the assistant's turn, one of several where several texts are wanted."""
@@ -209,7 +211,7 @@ class ChatChunks:
         logprobs: msgspec.Raw | None = None,
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        return event({**self._frame, "choices": [choice]})
+        return self._before + msgspec.json.encode(choice) + b"]}\n\n"
 
 
 Events = ChatChunks | ResponseEvents

@@ -26,6 +26,9 @@ class Door(Protocol):
     async def begin(self, headers: Headers) -> None:
         """Start an answer with status 200 that comes in pieces."""
 
+    def push(self, data: bytes) -> bool:
+        """Send a piece at once, or tell that the reader is behind, so that nothing was sent."""
+
     async def write(self, data: bytes) -> None:
         """Send a piece; what was given up while it waited was not sent."""
 
@@ -51,6 +54,10 @@ class AsgiDoor:
     async def begin(self, headers: Headers) -> None:
         """As `Door.begin`."""
         await self._send({"type": "http.response.start", "status": 200, "headers": [*headers]})
+
+    def push(self, data: bytes) -> bool:
+        """As `Door.push`: an ASGI server does not say, so it is always asked to wait."""
+        return False
 
     async def write(self, data: bytes) -> None:
         """As `Door.write`."""
@@ -89,6 +96,10 @@ class HeldBack:
 
     async def begin(self, _headers: Headers) -> None:
         """As `Door.begin`; the head is made when it is known what it has to say."""
+
+    def push(self, data: bytes) -> bool:
+        """As `Door.push`: an ASGI server does not say, so it is always asked to wait."""
+        return False
 
     async def write(self, data: bytes) -> None:
         """As `Door.write`."""

@@ -425,6 +425,15 @@ class FastDoor:
         more = b"transfer-encoding: chunked\r\n"
         await self._send(self._head(200, [*headers], more, keep=self._keeps()))
 
+    def push(self, data: bytes) -> bool:
+        """As `Door.push`."""
+        protocol = self._protocol
+        if protocol.flow.write_paused:
+            return False
+        if not protocol.transport.is_closing():
+            protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
     async def write(self, data: bytes) -> None:
         """As `Door.write`."""
         await self._send(b"%x\r\n%b\r\n" % (len(data), data))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -29,7 +30,15 @@ from tessera.presenting import openai_error_body
 from tessera.serving.bodies import Asked
 from tessera.serving.choices import write_chat_stream
 from tessera.serving.receipts import StreamHash, receipt_event
-from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Finish, Units
+from tessera.serving.runner import (
+    ChatDelta,
+    ChatEnd,
+    ChatPusher,
+    ChatRequest,
+    Finish,
+    Pushing,
+    Units,
+)
 from tessera.serving.turns import Turn
 
 __all__ = ["STREAM_HEADERS", "stream_chat"]
@@ -46,8 +55,66 @@ STREAM_HEADERS: Final = [
 _FREE: Final = "the call is not charged"
 
 
-_Drawn = asyncio.Queue[ChatDelta | ChatEnd | Exception | None]
-"""What the model wrote and nobody has taken; None: its time is over, or the gateway's."""
+_MUCH: Final = 1 << 20
+"""Characters that a model may be ahead of its reader before it is made to wait."""
+
+_TOGETHER: Final = 64
+"""Pieces that are sent in one write, where so many wait."""
+
+_OVERHEAD: Final = 256
+"""What a piece takes beside its text, in characters, about."""
+
+
+class _Drawn:
+    """What the model wrote and nobody has taken; None: its time is over, or the gateway's."""
+
+    __slots__ = ("_more", "_pieces", "pushing", "size")
+
+    def __init__(self) -> None:
+        self._pieces: deque[ChatDelta | ChatEnd | Exception | None] = deque()
+        self._more: asyncio.Future[None] | None = None
+        self.pushing: Pushing | None = None
+        self.size = 0
+
+    def put(self, piece: ChatDelta | ChatEnd | Exception | None) -> None:
+        """Take what comes next."""
+        self._pieces.append(piece)
+        if isinstance(piece, ChatDelta):
+            self.size += len(piece.text) + _OVERHEAD
+            if self.size > _MUCH and self.pushing is not None:
+                self.pushing.pause()
+        self.wake()
+
+    async def next(self, watch: asyncio.Future[None]) -> ChatDelta | ChatEnd | Exception | None:
+        """Return what comes next; wakes for nothing else but `watch`, which is raised as _Gone."""
+        while not self._pieces:
+            if watch.done():
+                raise _Gone
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
+        return self._taken(self._pieces.popleft())
+
+    def delta(self) -> ChatDelta | None:
+        """Return what comes next if it is text that is there already."""
+        if self._pieces and isinstance(piece := self._pieces[0], ChatDelta):
+            self._pieces.popleft()
+            self._taken(piece)
+            return piece
+        return None
+
+    def _taken(
+        self, piece: ChatDelta | ChatEnd | Exception | None
+    ) -> ChatDelta | ChatEnd | Exception | None:
+        if isinstance(piece, ChatDelta):
+            self.size -= len(piece.text) + _OVERHEAD
+            if self.size < _MUCH // 4 and self.pushing is not None:
+                self.pushing.resume()
+        return piece
+
+    def wake(self, *_: object) -> None:
+        """Look again."""
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
 
 
 class _Gone(Exception):
@@ -82,11 +149,11 @@ async def stream_chat(
     sent = _Sent(door, limits.write_timeout_s, [*more, CLOSING] if drain.begun else more, back)
     if not isinstance(asked.request, ChatRequest):
         raise InvariantViolation("stream", found=asked.task, wanted="a chat")
-    drawn: _Drawn = asyncio.Queue()
-    pieces = write_chat_stream(offer.runner, asked.request)
-    drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits, turn))
+    drawn = _Drawn()
+    stop = _begin(asked.request, drawn, offer, limits, turn)
     watch = door.left()
-    drain.watch(drawn, lambda: drawn.put_nowait(None))
+    watch.add_done_callback(drawn.wake)
+    drain.watch(drawn, lambda: drawn.put(None))
     try:
         async with asyncio.timeout(limits.answer_timeout_s + limits.write_timeout_s):
             ended = await _pump(drawn, held.call, chunks, sent, watch, asked.request.n, drain)
@@ -119,7 +186,7 @@ async def stream_chat(
     finally:
         drain.forget(drawn)
         await _ended(watch)
-        await _ended(drawing)
+        await stop()
     with suppress(_Gone):
         for index, finish in enumerate((ended.finish, *ended.others)):
             await sent.piece(chunks.last(finish, index))
@@ -155,8 +222,9 @@ class _Sent:
         self.begun = True
 
     async def piece(self, data: bytes) -> None:
-        # The server waits for the reader first and writes then: what it gave up was not sent.
-        await self._within(self._door.write(data))
+        if not self._door.push(data):
+            # The server waits for the reader first and writes then: what it gave up was not sent.
+            await self._within(self._door.write(data))
         self.hash.feed(data)
 
     async def end(self, data: bytes) -> None:
@@ -168,6 +236,83 @@ class _Sent:
                 await step
         except (TimeoutError, OSError) as error:
             raise _Gone from error
+
+
+def _begin(
+    request: ChatRequest, drawn: _Drawn, offer: Offer, limits: Limits, turn: Turn
+) -> Callable[[], Awaitable[None]]:
+    """Let the model write; returns what ends it."""
+    runner = offer.runner
+    if isinstance(runner, ChatPusher):
+        pushed = _Pushed(runner, request, drawn, offer, limits, turn)
+        return pushed.stop
+    pieces = write_chat_stream(runner, request)
+    drawing = asyncio.create_task(_draw(pieces, drawn, offer, limits, turn))
+    return lambda: _ended(drawing)
+
+
+class _Pushed:
+    """A model that tells of each piece by itself, within its time."""
+
+    def __init__(
+        self,
+        runner: ChatPusher,
+        request: ChatRequest,
+        drawn: _Drawn,
+        offer: Offer,
+        limits: Limits,
+        turn: Turn,
+    ) -> None:
+        self._drawn = drawn
+        self._offer = offer
+        self._limits = limits
+        self._turn = turn
+        self._loop = asyncio.get_running_loop()
+        self._heard: float | None = None
+        self._over = False
+        self._timer = self._loop.call_later(limits.answer_timeout_s, self._late)
+        self._pushing = runner.push_chat(request, self)
+        drawn.pushing = None if self._over else self._pushing
+
+    def on_piece(self, piece: ChatDelta | ChatEnd) -> None:
+        """As `ChatSink.on_piece`."""
+        self._heard = self._loop.time()
+        self._turn.units = piece.units.total
+        if isinstance(piece, ChatEnd):
+            self._end()
+        self._drawn.put(piece)
+
+    def on_failure(self, error: Exception) -> None:
+        """As `ChatSink.on_failure`."""
+        self._end()
+        self._drawn.put(error)
+
+    async def stop(self) -> None:
+        """End it, if it has not ended."""
+        self._end()
+        self._pushing.stop()
+
+    def _late(self) -> None:
+        waiting = self._drawn.size > _MUCH // 4
+        self._pushing.stop()
+        self._end()
+        heard = None if self._heard is None else self._loop.time() - self._heard
+        self._drawn.put(_too_late(self._offer, self._limits, 0.0 if waiting else heard))
+
+    def _end(self) -> None:
+        self._over = True
+        self._timer.cancel()
+        self._drawn.pushing = None
+        # Whoever reads slowly keeps nobody from the model.
+        self._turn.leave()
+
+
+def _too_late(offer: Offer, limits: Limits, heard_s: float | None) -> BackendFailed | None:
+    # A model that still writes is cut off; one that has fallen silent has failed.
+    if heard_s is not None and heard_s < limits.silence_s:
+        return None
+    slow = f"model {offer.slug!r} did not end within {limits.answer_timeout_s:g} s"
+    return BackendFailed(slow, next_step=_FREE)
 
 
 async def _draw(
@@ -185,16 +330,14 @@ async def _draw(
             async for piece in pieces:
                 heard = loop.time()
                 turn.units = piece.units.total
-                drawn.put_nowait(piece)
+                drawn.put(piece)
                 if isinstance(piece, ChatEnd):
                     return
-        drawn.put_nowait(BackendFailed("the model's stream broke off", next_step=_FREE))
+        drawn.put(BackendFailed("the model's stream broke off", next_step=_FREE))
     except TimeoutError:
-        writing = heard is not None and loop.time() - heard < limits.silence_s
-        slow = f"model {offer.slug!r} did not end within {limits.answer_timeout_s:g} s"
-        drawn.put_nowait(None if writing else BackendFailed(slow, next_step=_FREE))
+        drawn.put(_too_late(offer, limits, None if heard is None else loop.time() - heard))
     except Exception as error:  # noqa: BLE001 - raised again by whoever reads on
-        drawn.put_nowait(error)
+        drawn.put(error)
     finally:
         # Whoever reads slowly keeps nobody from the model.
         turn.leave()
@@ -210,7 +353,7 @@ async def _pump(
     drain: Drain,
 ) -> ChatEnd:
     while True:
-        piece = await _next(drawn, watch)
+        piece = await drawn.next(watch)
         if isinstance(piece, Exception):
             raise piece
         if piece is None:
@@ -228,23 +371,12 @@ async def _pump(
             return piece
         if watch.done():
             raise _Gone
-        await sent.piece(chunks.piece(piece))
-        sent.units = piece.units
-
-
-async def _next(
-    drawn: _Drawn, watch: asyncio.Future[None]
-) -> ChatDelta | ChatEnd | Exception | None:
-    if not drawn.empty():
-        return drawn.get_nowait()
-    step = asyncio.create_task(drawn.get())
-    try:
-        await asyncio.wait((step, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not step.done():
-            raise _Gone
-    finally:
-        await _ended(step)
-    return step.result()
+        written, units = [chunks.piece(piece)], piece.units
+        while len(written) < _TOGETHER and (further := drawn.delta()) is not None:
+            written.append(chunks.piece(further))
+            units = further.units
+        await sent.piece(written[0] if len(written) == 1 else b"".join(written))
+        sent.units = units
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:

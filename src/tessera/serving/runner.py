@@ -20,8 +20,10 @@ __all__ = [
     "Cell",
     "ChatDelta",
     "ChatEnd",
+    "ChatPusher",
     "ChatRequest",
     "ChatResult",
+    "ChatSink",
     "Choice",
     "ClassifyRequest",
     "ClassifyResult",
@@ -33,6 +35,7 @@ __all__ = [
     "Message",
     "PredictRequest",
     "PredictResult",
+    "Pushing",
     "Runner",
     "RunnerBase",
     "Scorer",
@@ -303,6 +306,37 @@ class Scorer(Protocol):
         self, messages: Sequence[Message], text: str
     ) -> tuple[float, ...] | None:
         """Return natural logarithms, one per token; None where this model cannot say."""
+
+
+class ChatSink(Protocol):
+    """Who is told of a chat as it is written; neither method may raise."""
+
+    def on_piece(self, piece: ChatDelta | ChatEnd) -> None:
+        """Take the next piece; a `ChatEnd` is the last."""
+
+    def on_failure(self, error: Exception) -> None:
+        """There will be no more of it."""
+
+
+class Pushing(Protocol):
+    """A chat that is being written."""
+
+    def stop(self) -> None:
+        """Want no more; the sink hears nothing from then on. After the end it does nothing."""
+
+    def pause(self) -> None:
+        """Let the model wait."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+
+@runtime_checkable
+class ChatPusher(Protocol):
+    """A runner that tells of each piece by itself, which costs less than being waited for."""
+
+    def push_chat(self, request: ChatRequest, sink: ChatSink) -> Pushing:
+        """Answer a conversation piece by piece; the sink may be told before this returns."""
 
 
 class RunnerBase:

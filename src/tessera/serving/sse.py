@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-__all__ = ["data_of_events"]
+__all__ = ["EventReader"]
 
 
-async def data_of_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the data of each event of a stream.
+class EventReader:
+    """Finds the events in a stream that the network cut anywhere.
 
-    Lines may end in LF or CRLF and be cut anywhere; several data lines of one event are joined by
-    a line feed; comments and other fields are passed over. An event that the end of the stream
-    cuts short is dropped, as the standard asks.
+    Lines may end in LF or CRLF; several data lines of one event are joined by a line feed;
+    comments and other fields are passed over. An event that the end of the stream cuts short is
+    dropped, as the standard asks.
     """
-    buffer = b""
-    data: list[bytes] = []
-    async for chunk in chunks:
-        *lines, buffer = (buffer + chunk).split(b"\n")
+
+    __slots__ = ("_data", "_rest")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the data of each event that ends in this piece."""
+        found: list[bytes] = []
+        *lines, self._rest = (self._rest + piece).split(b"\n")
         for ended in lines:
             line = ended.removesuffix(b"\r")
             if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-            elif not line and data:
-                yield b"\n".join(data)
-                data = []
+                self._data.append(line[5:].removeprefix(b" "))
+            elif not line and self._data:
+                found.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                self._data = []
+        return found

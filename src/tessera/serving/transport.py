@@ -1,20 +1,14 @@
-"""The port to a server elsewhere: bytes out, bytes in, within a time and a size.
-
-`tessera.serving.client.HttpClient` fills it.
-"""
+"""What is said of servers elsewhere: where they are, what they answered, and why they did not."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tessera.errors import InputError
 
-__all__ = ["Reply", "Streamed", "Transport", "Unreachable", "base_url"]
+__all__ = ["Reply", "Unreachable", "base_url"]
 
 
 class Unreachable(Exception):
@@ -26,31 +20,6 @@ class Reply(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
-
-
-class Streamed(msgspec.Struct, frozen=True):
-    """A response whose body is still coming."""
-
-    status: int
-    chunks: AsyncIterator[bytes]
-
-
-class Transport(Protocol):
-    """Requests to one server. Every method raises `Unreachable` and nothing else."""
-
-    async def get(self, path: str, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Ask for a small document; `timeout_s` is for the whole."""
-
-    async def post(self, path: str, body: bytes, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Send JSON and read the whole answer; `timeout_s` is for the whole."""
-
-    def stream(
-        self, path: str, body: bytes, *, timeout_s: float, most_bytes: int
-    ) -> AbstractAsyncContextManager[Streamed]:
-        """Send JSON and read the answer as it comes; `timeout_s` is for each piece."""
-
-    async def close(self) -> None:
-        """Drop the connections."""
 
 
 def base_url(url: str) -> str:

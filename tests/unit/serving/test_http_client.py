@@ -290,8 +290,30 @@ async def test_idle_connections_are_dropped(
     assert server.connections == 2
 
 
+class Reader:
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.status = self.size = 0
+        self.over: asyncio.Future[Unreachable | None] = asyncio.get_running_loop().create_future()
+        self.begun = asyncio.Event()
+
+    def on_head(self, status: int) -> None:
+        self.status = status
+
+    def on_data(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.begun.set()
+
+    def on_end(self) -> None:
+        self.over.set_result(None)
+
+    def on_failure(self, error: Unreachable) -> None:
+        self.over.set_result(error)
+
+
 async def test_a_slow_reader_lets_the_server_wait(client: HttpClient, server: Server) -> None:
-    """A stream of 8 MB to a consumer who reads nothing must not come to lie in our memory."""
+    """A stream of 32 MB to a consumer who reads nothing must not come to lie in our memory."""
     written = 0
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -304,13 +326,36 @@ async def test_a_slow_reader_lets_the_server_wait(client: HttpClient, server: Se
             written += 65_536
 
     server.speak = speak
-    async with client.stream("/x", b"{}", timeout_s=0.2, most_bytes=1 << 26) as streamed:
-        await asyncio.sleep(0.3)
-        assert written < 16 << 20
-        size = 0
-        async for piece in streamed.chunks:
-            size += len(piece)
-    assert size == 33_554_432
+    told = Reader()
+    exchange = client.begin(
+        "POST", "/x", b"{}", told, timeout_s=0.2, most_bytes=1 << 26, pieces=True
+    )
+    await told.begun.wait()
+    exchange.pause()
+    await asyncio.sleep(0.3)
+    assert written < 16 << 20
+    assert not told.over.done(), "its time does not run while it is made to wait"
+    exchange.resume()
+    assert await told.over is None
+    assert (told.status, told.size) == (200, 33_554_432)
+
+
+async def test_a_stream_whose_pieces_stop_coming_has_failed(
+    client: HttpClient, server: Server
+) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.heard(reader)
+        writer.write(CHUNKED)
+        for _ in range(4):
+            writer.write(b"1\r\nx\r\n")
+            await asyncio.sleep(0.06)
+        await asyncio.sleep(1)
+
+    server.speak = speak
+    told = Reader()
+    client.begin("POST", "/x", b"{}", told, timeout_s=0.1, most_bytes=100, pieces=True)
+    assert "did not answer in 0.1 s" in str(await told.over)
+    assert told.size == 4
 
 
 async def test_a_stream_that_is_left_drops_its_connection(
@@ -325,9 +370,12 @@ async def test_a_stream_that_is_left_drops_its_connection(
         left.set()
 
     server.speak = speak
-    async with client.stream("/x", b"{}", timeout_s=1, most_bytes=100) as streamed:
-        assert await anext(streamed.chunks) == b"x"
+    told = Reader()
+    exchange = client.begin("POST", "/x", b"{}", told, timeout_s=1, most_bytes=100, pieces=True)
+    await told.begun.wait()
+    exchange.stop()
     await asyncio.wait_for(left.wait(), 1)
+    assert not told.over.done()
 
 
 async def test_closing_fails_what_is_in_flight(client: HttpClient, server: Server) -> None:

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.serving.sse import data_of_events
+from tessera.serving.sse import EventReader
 from tessera.serving.stopping import StopScanner
 
 # Few letters, so that stop sequences and their beginnings really occur.
@@ -41,14 +38,8 @@ def test_nothing_is_held_back_without_need() -> None:
 def test_events_are_the_same_however_they_are_cut(cuts: list[int]) -> None:
     whole = b": hi\r\n\r\ndata: one\r\n\r\nevent: x\ndata: two\ndata:three\n\ndata: lost"
 
-    async def cut() -> AsyncIterator[bytes]:
-        at = 0
-        for length in cuts:
-            yield whole[at : at + length]
-            at += length
-        yield whole[at:]
-
-    async def read() -> list[bytes]:
-        return [data async for data in data_of_events(cut())]
-
-    assert asyncio.run(read()) == [b"one", b"two\nthree"]
+    reader, found, at = EventReader(), [], 0
+    for length in [*cuts, len(whole)]:
+        found += reader.feed(whole[at : at + length])
+        at += length
+    assert found == [b"one", b"two\nthree"]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from tessera.errors import InputError
 from tessera.serving.client.connection import Connection, Receiver
 from tessera.serving.client.exchange import Exchange
-from tessera.serving.client.reading import Pieces, Whole
-from tessera.serving.transport import Reply, Streamed, Unreachable, base_url
+from tessera.serving.client.reading import Whole
+from tessera.serving.transport import Reply, Unreachable, base_url
 
 __all__ = ["HttpClient"]
 
@@ -27,7 +25,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class HttpClient:
-    """Asks one server over a few connections that it keeps; fills `Transport`.
+    """Asks one server over a few connections that it keeps.
 
     Follows no redirect and reads no proxy or credentials from the environment: the key goes to
     the named server and nowhere else.
@@ -103,32 +101,19 @@ class HttpClient:
             pieces=pieces,
         )
 
-    # --- The port Transport -------------------------------------------------------------------
-
     async def get(self, path: str, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Ask for a small document; `timeout_s` is for the whole."""
+        """Ask for a small document; `timeout_s` is for the whole.
+
+        Raises
+        ------
+        Unreachable
+            There was no answer, or one that is none.
+        """
         return await self._whole("GET", path, b"", timeout_s, most_bytes)
 
     async def post(self, path: str, body: bytes, *, timeout_s: float, most_bytes: int) -> Reply:
-        """Send JSON and read the whole answer; `timeout_s` is for the whole."""
+        """Send JSON and read the whole answer, as `get`."""
         return await self._whole("POST", path, body, timeout_s, most_bytes)
-
-    @contextlib.asynccontextmanager
-    async def stream(
-        self, path: str, body: bytes, *, timeout_s: float, most_bytes: int
-    ) -> AsyncGenerator[Streamed]:
-        """Send JSON and read the answer as it comes; a reader who dawdles lets the server wait."""
-        pieces = Pieces()
-        exchange = self.begin(
-            "POST", path, body, pieces, timeout_s=timeout_s, most_bytes=most_bytes, pieces=True
-        )
-        pieces.exchange = exchange
-        try:
-            status = await pieces.status
-            chunks: AsyncIterator[bytes] = pieces.read()
-            yield Streamed(status, chunks)
-        finally:
-            exchange.stop()
 
     async def close(self) -> None:
         """Drop the connections; requests in flight fail. Twice is once."""

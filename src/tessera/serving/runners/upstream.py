@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from tessera.errors import BackendFailed, NotFound, TooLarge
+from tessera.errors import BackendFailed, NotFound, TesseraError, TooLarge
 from tessera.serving.answers import wrong_scores, wrong_vectors
 from tessera.serving.bodies import PASSED
-from tessera.serving.client import HttpClient
+from tessera.serving.client import Exchange, HttpClient
 from tessera.serving.metering import byte_length, chat_input, chat_output, fields_bytes, texts_units
 from tessera.serving.runner import (
     ChatDelta,
     ChatEnd,
     ChatRequest,
     ChatResult,
+    ChatSink,
     Choice,
     ClassifyRequest,
     ClassifyResult,
@@ -32,12 +34,13 @@ from tessera.serving.runner import (
     Finish,
     Identity,
     Message,
+    Pushing,
     RunnerBase,
     Task,
     Units,
 )
-from tessera.serving.sse import data_of_events
-from tessera.serving.transport import Transport, Unreachable
+from tessera.serving.sse import EventReader
+from tessera.serving.transport import Unreachable
 
 __all__ = ["UpstreamLimits", "UpstreamRunner"]
 
@@ -108,12 +111,21 @@ class _Content(msgspec.Struct):
 
     def beside(self) -> Fields:
         """Return what there is beside text; a message's or a delta's null says nothing."""
+        if (
+            self.tool_calls
+            is self.function_call
+            is self.refusal
+            is self.reasoning_content
+            is _NOTHING
+        ):
+            return {}
         found = {name: getattr(self, name) for name in _BESIDE}
         return {name: raw for name, raw in found.items() if bytes(raw) not in _EMPTY}
 
-    def size(self) -> int:
+    def size(self, beside: Fields) -> int:
         """Count the bytes that the consumer gets to read of it."""
-        return byte_length(self.content or "") + fields_bytes(self.beside())
+        text = byte_length(self.content) if self.content else 0
+        return text + fields_bytes(beside) if beside else text
 
 
 _BESIDE = tuple(field for field in _Content.__struct_fields__ if field != "content")
@@ -149,6 +161,12 @@ class _Models(msgspec.Struct):
 _FOLLOWS: Final = frozenset({*PASSED, "n"})
 
 
+_vectors = msgspec.json.Decoder(_Vectors)
+_moderation = msgspec.json.Decoder(_Moderation)
+_chunk = msgspec.json.Decoder(_Completion)
+_models = msgspec.json.Decoder(_Models)
+
+
 class UpstreamRunner(RunnerBase):
     """Runs one model of an OpenAI-compatible server.
 
@@ -168,8 +186,6 @@ class UpstreamRunner(RunnerBase):
         What a reader of every reply should know.
     limits
         What the server may take.
-    transport
-        The port to the server; by default our own client.
     """
 
     def __init__(
@@ -182,7 +198,6 @@ class UpstreamRunner(RunnerBase):
         key: str = "",
         note: str | None = None,
         limits: UpstreamLimits | None = None,
-        transport: Transport | None = None,
     ) -> None:
         limits = limits or UpstreamLimits()
         tasks = tasks - {Task.PREDICT}
@@ -190,7 +205,7 @@ class UpstreamRunner(RunnerBase):
         self._model = model
         self._key = key
         self._limits = limits
-        self._transport = transport or HttpClient(url, key, connections=limits.at_once)
+        self._client = HttpClient(url, key, connections=limits.at_once)
 
     @property
     def follows(self) -> frozenset[str]:
@@ -208,7 +223,7 @@ class UpstreamRunner(RunnerBase):
             It lists its models, and this is none of them.
         """
         try:
-            reply = await self._transport.get(
+            reply = await self._client.get(
                 "/models",
                 timeout_s=self._limits.timeout_s,
                 most_bytes=self._limits.response_bytes,
@@ -216,22 +231,22 @@ class UpstreamRunner(RunnerBase):
         except Unreachable as error:
             raise self.failed(f"has an upstream that {error}") from error
         if reply.status != _OK:
-            raise self._refused(reply.status, reply.body)
-        listed = [model.id for model in self._decoded(reply.body, _Models).data or ()]
+            raise self.refused(reply.status, reply.body)
+        listed = [model.id for model in self.decoded(reply.body, _models).data or ()]
         # Ollama lists `name:latest` and answers to `name`.
         if listed and not {self._model, f"{self._model}:latest"}.intersection(listed):
             raise NotFound.among(f"model {self.name!r}: upstream model", self._model, listed)
 
     async def close(self) -> None:
         """Drop the connections."""
-        await self._transport.close()
+        await self._client.close()
 
     async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
         """Turn texts into vectors."""
         self.require(Task.EMBEDDINGS)
         self._bounded(len(request.texts))
         body = {"model": self._model, "input": request.texts, "encoding_format": "float"}
-        answer = self._decoded(await self._post("/embeddings", body), _Vectors)
+        answer = self.decoded(await self._post("/embeddings", body), _vectors)
         vectors = [row.embedding for row in sorted(answer.data, key=lambda row: row.index)]
         if wrong := wrong_vectors(vectors, len(request.texts)):
             raise self.failed(wrong)
@@ -242,7 +257,7 @@ class UpstreamRunner(RunnerBase):
         self.require(Task.CLASSIFICATION, Task.MODERATION)
         self._bounded(len(request.texts))
         body = {"model": self._model, "input": request.texts}
-        answer = self._decoded(await self._post("/moderations", body), _Moderation)
+        answer = self.decoded(await self._post("/moderations", body), _moderation)
         scores = [row.category_scores for row in answer.results]
         if wrong := wrong_scores(scores, len(request.texts)):
             raise self.failed(wrong)
@@ -252,13 +267,13 @@ class UpstreamRunner(RunnerBase):
         """Answer a conversation with a whole text."""
         self.require(Task.CHAT)
         body = await self._post("/chat/completions", self._asking(request))
-        answer = self._decoded(body, _Completion)
+        answer = self.decoded(body, _chunk)
         size, choices = 0, []
         for choice in sorted(answer.choices, key=lambda choice: choice.index):
             if choice.message is None:
                 raise self.failed("returned no message")
-            size += choice.message.size()
             beside = choice.message.beside()
+            size += choice.message.size(beside)
             text = choice.message.content if beside else choice.message.content or ""
             finish = _finish(choice.finish_reason)
             choices.append(Choice(text, finish, beside, choice.likely()))
@@ -271,52 +286,33 @@ class UpstreamRunner(RunnerBase):
 
         Until the server tells its count at the end, units are begun groups of four bytes.
         """
+        written = _Written()
+        pushing = self.push_chat(request, written)
+        try:
+            while True:
+                piece = await written.next()
+                yield piece
+                if isinstance(piece, ChatEnd):
+                    return
+        finally:
+            pushing.stop()
+
+    def push_chat(self, request: ChatRequest, sink: ChatSink) -> Pushing:
+        """As `chat_stream`, telling a sink."""
         self.require(Task.CHAT)
         asking = self._asking(request)
         asking |= {"stream": True, "stream_options": {"include_usage": True}}
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.stream_s
-        size, usage = 0, None
-        reasons: list[str | None] = [None] * request.n
-        try:
-            async with self._transport.stream(
-                "/chat/completions",
-                msgspec.json.encode(asking),
-                timeout_s=self._limits.timeout_s,
-                most_bytes=self._limits.response_bytes,
-            ) as streamed:
-                if streamed.status != _OK:
-                    body = b"".join([part async for part in streamed.chunks])
-                    raise self._refused(streamed.status, body)
-                async for data in data_of_events(streamed.chunks):
-                    if loop.time() > deadline:
-                        raise self.failed(f"did not end in {self._limits.stream_s:g} s")
-                    if data.strip() == b"[DONE]":
-                        break
-                    chunk = self._decoded(data, _Completion)
-                    if chunk.error is not None:
-                        raise self._refused(_OK, msgspec.json.encode(chunk.error))
-                    usage = chunk.usage or usage
-                    for choice in chunk.choices:
-                        if not 0 <= choice.index < request.n:
-                            raise self.failed(f"wrote text {choice.index} of {request.n}")
-                        reasons[choice.index] = choice.finish_reason or reasons[choice.index]
-                        delta = choice.delta
-                        if delta is not None and (said := delta.size()):
-                            size += said
-                            yield ChatDelta(
-                                delta.content or "",
-                                _units(request, size, None),
-                                choice.index,
-                                delta.beside(),
-                                choice.likely(),
-                            )
-        except Unreachable as error:
-            raise self.failed(f"has an upstream that {error}") from error
-        if None in reasons:
-            raise self.failed("has an upstream that ended in the middle of its answer")
-        first, *others = map(_finish, reasons)
-        yield ChatEnd(first, _units(request, size, usage), tuple(others))
+        stream = _Stream(self, request, sink, self._limits.stream_s)
+        stream.exchange = self._client.begin(
+            "POST",
+            "/chat/completions",
+            msgspec.json.encode(asking),
+            stream,
+            timeout_s=self._limits.timeout_s,
+            most_bytes=self._limits.response_bytes,
+            pieces=True,
+        )
+        return stream
 
     def _asking(self, request: ChatRequest) -> dict[str, Any]:
         asking: dict[str, Any] = {
@@ -337,7 +333,7 @@ class UpstreamRunner(RunnerBase):
 
     async def _post(self, path: str, body: dict[str, Any]) -> bytes:
         try:
-            reply = await self._transport.post(
+            reply = await self._client.post(
                 path,
                 msgspec.json.encode(body),
                 timeout_s=self._limits.timeout_s,
@@ -346,10 +342,11 @@ class UpstreamRunner(RunnerBase):
         except Unreachable as error:
             raise self.failed(f"has an upstream that {error}") from error
         if reply.status != _OK:
-            raise self._refused(reply.status, reply.body)
+            raise self.refused(reply.status, reply.body)
         return reply.body
 
-    def _refused(self, status: int, body: bytes) -> BackendFailed:
+    def refused(self, status: int, body: bytes) -> BackendFailed:
+        """Build the error for an answer that is a refusal, and log what it said."""
         said = body.decode(errors="replace")
         if self._key:
             # Before it is cut, or half a key would be left over.
@@ -362,10 +359,17 @@ class UpstreamRunner(RunnerBase):
             return self.failed("has an upstream that failed in the middle of its answer")
         return self.failed(f"has an upstream that answered {status}")
 
-    def _decoded(self, body: bytes, kind: type[_T]) -> _T:
+    def decoded(self, body: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
+        """Read a part of an answer.
+
+        Raises
+        ------
+        BackendFailed
+            It is not what the server should have said.
+        """
         try:
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.MsgspecError as error:
+            return decoder.decode(body)
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise self.failed(f"has an upstream whose answer is none: {error}") from error
 
     def _bounded(self, count: int) -> None:
@@ -376,6 +380,159 @@ class UpstreamRunner(RunnerBase):
                 wanted=f"1 to {self._limits.max_batch}",
                 next_step="send them in several calls",
             )
+
+
+class _Stream:
+    """Reads a streamed answer as it comes from the network."""
+
+    def __init__(
+        self, runner: UpstreamRunner, request: ChatRequest, sink: ChatSink, stream_s: float
+    ) -> None:
+        self.exchange: Exchange | None = None
+        self._ended = False
+        self._runner = runner
+        self._request = request
+        self._sink: ChatSink | None = sink
+        self._stream_s = stream_s
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + stream_s
+        self._events = EventReader()
+        self._refusal: list[bytes] | None = None
+        self._status = 0
+        self._input = chat_input(request, None)
+        self._size = 0
+        self._usage: _Usage | None = None
+        self._reasons: list[str | None] = [None] * request.n
+
+    # --- As Pushing ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """As `Pushing.stop`: a connection whose answer was whole is kept."""
+        self._sink = None
+        if self.exchange is not None and not self._ended:
+            self.exchange.stop()
+
+    def pause(self) -> None:
+        """As `Pushing.pause`."""
+        if self.exchange is not None:
+            self.exchange.pause()
+
+    def resume(self) -> None:
+        """As `Pushing.resume`."""
+        if self.exchange is not None:
+            self.exchange.resume()
+
+    # --- As Receiver --------------------------------------------------------------------------
+
+    def on_head(self, status: int) -> None:
+        """Keep the status; what follows another than 200 is no stream."""
+        self._status = status
+        if status != _OK:
+            self._refusal = []
+
+    def on_data(self, piece: bytes) -> None:
+        """Tell of each event that is whole now."""
+        if self._refusal is not None:
+            self._refusal.append(piece)
+            return
+        try:
+            for data in self._events.feed(piece):
+                if self._sink is None:
+                    # What is behind the end is read so that the connection can be kept.
+                    return
+                self._take(data)
+        except TesseraError as error:
+            self._fail(error)
+
+    def on_end(self) -> None:
+        """Tell of the end, or that this was none."""
+        if self._refusal is not None:
+            self._fail(self._runner.refused(self._status, b"".join(self._refusal)))
+        else:
+            self._end()
+
+    def on_failure(self, error: Unreachable) -> None:
+        """Tell that there will be no more."""
+        failed = self._runner.failed(f"has an upstream that {error}")
+        failed.__cause__ = error
+        self._fail(failed)
+
+    def _take(self, data: bytes) -> None:
+        if data == b"[DONE]" or data.strip() == b"[DONE]":
+            self._end()
+            return
+        if self._loop.time() > self._deadline:
+            raise self._runner.failed(f"did not end in {self._stream_s:g} s")
+        chunk = self._runner.decoded(data, _chunk)
+        if chunk.error is not None:
+            raise self._runner.refused(_OK, msgspec.json.encode(chunk.error))
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices:
+            if not 0 <= choice.index < self._request.n:
+                raise self._runner.failed(f"wrote text {choice.index} of {self._request.n}")
+            if choice.finish_reason is not None:
+                self._reasons[choice.index] = choice.finish_reason
+            delta = choice.delta
+            if delta is None or self._sink is None:
+                continue
+            beside = delta.beside()
+            if said := delta.size(beside):
+                self._size += said
+                units = Units(self._input, chat_output(self._size, None, self._request))
+                self._sink.on_piece(
+                    ChatDelta(delta.content or "", units, choice.index, beside, choice.likely())
+                )
+
+    def _end(self) -> None:
+        if None in self._reasons:
+            self._fail(
+                self._runner.failed("has an upstream that ended in the middle of its answer")
+            )
+            return
+        self._ended = True
+        first, *others = map(_finish, self._reasons)
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.on_piece(
+                ChatEnd(first, _units(self._request, self._size, self._usage), tuple(others))
+            )
+
+    def _fail(self, error: TesseraError) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.on_failure(error)
+
+
+class _Written:
+    """Holds what was written for a reader who waits for it."""
+
+    def __init__(self) -> None:
+        self._held: deque[ChatDelta | ChatEnd | Exception] = deque()
+        self._more: asyncio.Future[None] | None = None
+
+    def on_piece(self, piece: ChatDelta | ChatEnd) -> None:
+        """Hold a piece."""
+        self._held.append(piece)
+        self._wake()
+
+    def on_failure(self, error: Exception) -> None:
+        """Hold the failure, behind what came before it."""
+        self._held.append(error)
+        self._wake()
+
+    async def next(self) -> ChatDelta | ChatEnd:
+        """Return the next piece, or raise the failure."""
+        if not self._held:
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
+        piece = self._held.popleft()
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from tessera.gateway.catalogue import Offer
-from tessera.gateway.shapes import ANSWERS, PAGES, OpenaiRefusal, Ready, Refusal
+from tessera.gateway.shapes import ANSWERS, PAGES, KeyState, OpenaiRefusal, Ready, Refusal
+from tessera.payments.keys import KeyRules
 from tessera.serving.bodies import BODIES, PAID_PATHS
 
 __all__ = ["describe"]
@@ -18,6 +19,8 @@ _TYPES: Final[list[Any]] = [
     *dict.fromkeys(BODIES.values()),
     *ANSWERS.values(),
     *dict.fromkeys(shape for _, shape in PAGES.values()),
+    KeyRules,
+    KeyState,
     OpenaiRefusal,
     Refusal,
 ]
@@ -45,10 +48,11 @@ _NAMES: Final = {
     "receipt": r"^[0-9a-f]{64}$",
     "access": r"^0x[0-9a-fA-F]{40}$",
     "order": r"^[0-9]{1,20}$",
+    "key": r"^tsk_[0-9a-f]{16}$",
 }
 _REFUSALS: Final = {
     "400": "The request cannot be read; `error.param` names the field.",
-    "401": "A signature is missing or somebody else's.",
+    "401": "A signature is missing or somebody else's, or an API key counts no more.",
     "402": "Not paid for; `error.details` says how to pay.",
     "404": "No such model; the message says what is near.",
     "409": "This very request was made before.",
@@ -87,6 +91,7 @@ def describe(offers: Sequence[Offer], *, metrics: bool = False) -> dict[str, Any
     refund = paths["/x402/{model}"]["get"]
     refund["parameters"].append(_header(_X402, "A refund, as official clients write it."))
     refund["responses"]["402"] = _answer("No refund; PAYMENT-REQUIRED says how to pay.", Refusal)
+    paths["/v1/keys/{key}"] = _key()
     paths["/readyz"]["get"]["responses"]["503"] = _answer("Not now.", Ready)
     if metrics:
         text = {"text/plain": {"schema": {"type": "string"}}}
@@ -103,7 +108,10 @@ def describe(offers: Sequence[Offer], *, metrics: bool = False) -> dict[str, Any
         "openapi": "3.1.0",
         "info": {"title": "Tessera gateway", "version": "1"},
         "paths": paths,
-        "components": {"schemas": copy.deepcopy(_COMPONENTS)},
+        "components": {
+            "schemas": copy.deepcopy(_COMPONENTS),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -122,10 +130,34 @@ def _call(path: str, offers: Sequence[Offer]) -> dict[str, Any]:
     return {
         "summary": f"{task}, paid per call",
         "parameters": [_header(name, text) for name, text in _HEADERS.items()],
+        "security": [{}, {"key": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
             "200": answered,
             **{status: _answer(text, refusal) for status, text in _REFUSALS.items()},
+        },
+    }
+
+
+def _key() -> dict[str, Any]:
+    state = {
+        "200": _answer("How the key stands.", KeyState),
+        "default": _answer("A refusal.", OpenaiRefusal),
+    }
+    signature = _header("Tessera-Key-Signature", "The payer's; docs/spec/http.md.")
+    rules = {"application/json": {"schema": _SHAPE_OF[KeyRules]}}
+    return {
+        "get": {
+            "summary": "How an API key stands, for who has it.",
+            "parameters": [_named("key")],
+            "security": [{"key": []}],
+            "responses": state,
+        },
+        "post": {
+            "summary": "Rules for an API key, by who pays for it.",
+            "parameters": [_named("key"), signature],
+            "requestBody": {"required": True, "content": rules},
+            "responses": state,
         },
     }
 

@@ -309,6 +309,28 @@ class Ready(msgspec.Struct):
     reasons: list[dict[str, str]]
 
 
+class ModelBudget(msgspec.Struct):
+    """What a key may spend on one model in a period, and has; None for what the chain allows."""
+
+    budget: Amount | None
+    spent: Amount
+
+
+class KeyState(msgspec.Struct):
+    """How an API key stands; what is in flight counts as spent."""
+
+    id: str
+    channel: str
+    sequence: int
+    revoked: bool
+    budget: Amount | None
+    period: Literal["total", "day", "month"]
+    resets_at: int | None
+    spent: Amount
+    models: dict[str, ModelBudget] | None
+    calls_per_minute: int | None
+
+
 class OpenaiError(msgspec.Struct):
     """Why it was refused; `details` has the values, for programs."""
 

@@ -15,6 +15,7 @@ from tessera.cli import (
     calling,
     channels,
     disclosure,
+    facilitating,
     govern,
     inspecting,
     keys,
@@ -64,6 +65,7 @@ def _whole_program(
 
 starting.register(app)
 upstreams.register(app)
+facilitating.register(app)
 publishing.register(app)
 attribution.register(app)
 sales.register(app)

@@ -181,8 +181,8 @@ def require_free(host: str, port: int) -> None:
     bound(host, port).close()
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address.
+def bound(host: str, port: int, flag: str = "--gateway-port") -> socket.socket:
+    """Return a socket that listens on an address; `flag` is what chooses another port.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def bound(host: str, port: int) -> socket.socket:
                 f"port {port} of {host}",
                 found="in use by another process",
                 wanted="a port that is free",
-                next_step="stop that process or choose another: --gateway-port (0: any)",
+                next_step=f"stop that process or choose another: {flag} (0: any)",
             ) from error
         raise InputError(
             f"address {host}:{port}", found=error.strerror, wanted="one that can be listened on"

@@ -69,7 +69,10 @@ def test_a_grant_that_is_used_up_is_raised(served: Program) -> None:
     # The key is for the models of its rules; the chain alone allows the other.
     assert ask(served, made["key"], "other").status_code == 403
     served.ok("keys", "grant", "short", "--cap", "0.02")
+    # The chain takes the voucher that the gateway signed for the key.
     served.ok("settle")
+    (short,) = [key for key in served.ok("keys", "list")["keys"] if key["id"] == made["id"]]
+    assert (short["settled"], short["left"]) == ("10000", "990000")
     assert ask(served, made["key"]).status_code == 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from x402.schemas import PaymentPayload
 from x402.schemas import PaymentRequired as OfficialRequired
 
 from tessera import errors
+from tessera.payments.x402 import wire
 from tessera.payments.x402.wire import (
     Accept,
     Reason,
@@ -216,3 +218,13 @@ def test_every_error_has_a_word() -> None:
         assert reason_of(made) in set(Reason)
     ours = refused(Reason.CHANNEL_BUSY, found="a call", wanted="one at a time")
     assert reason_of(ours) == "invalid_batch_settlement_evm_channel_busy"
+
+
+def test_every_word_is_said_somewhere() -> None:
+    """A word that nothing says would be a refusal that nobody thought through."""
+    folder = Path(wire.__file__).parent
+    text = "".join(
+        file.read_text(encoding="utf-8").split("_REASONS: Final")[-1]
+        for file in sorted(folder.glob("*.py"))
+    )
+    assert [reason.name for reason in Reason if f"Reason.{reason.name}" not in text] == []

@@ -264,7 +264,7 @@ class Gateway:
                 )
             case ["calls", call]:
                 call_id = parse_call_id(call.encode())
-                answering = ledger.is_answering(channel, call_id)
+                answering = await ledger.is_answering(channel, call_id)
                 found = await ledger.receipt_of_call(channel, call_id)
                 return json_reply(
                     {

@@ -142,6 +142,62 @@ class Account:
             return offered
         return stored if stored.voucher.covers(needs) else None
 
+    def judge(
+        self, offered: SignedVoucher, key: TillKey, maximum: int, until: float
+    ) -> SignedVoucher:
+        """Decide whether a call is covered, everything charged and in flight counted in.
+
+        Parameters
+        ----------
+        offered, key, maximum
+            The voucher that came with the call, what it is about, and the most that it may cost.
+        until
+            How long a session key's grant must last, unix seconds.
+
+        Returns
+        -------
+        SignedVoucher
+            The voucher to hold from now on.
+
+        Raises
+        ------
+        PaymentRequired
+            Neither the voucher nor the one held covers it, or the deposit does not: then by
+            `short` base units.
+        Closed
+            The payer asked to withdraw.
+        NotAllowed
+            The session key's grants do not reach.
+        """
+        chain = self.check_open()
+        needs = self.needs(key, maximum)
+        chosen = self.choose(offered, needs)
+        if chosen is None:
+            short = {
+                key: need for key, need in needs.items() if offered.voucher.maximum(key) < need
+            }
+            raise PaymentRequired(
+                f"voucher of channel {self.number}",
+                found=", ".join(f"{offered.voucher.maximum(key)}" for key in short),
+                wanted="a maximum of "
+                + ", ".join(
+                    f"{need} for asset {key.asset} under terms {key.terms}"
+                    for key, need in short.items()
+                ),
+                next_step="sign what was charged plus what is in flight",
+            )
+        self.check_grants(chain, needs, until)
+        missing = self.missing_balance(chain, needs)
+        if missing > 0:
+            raise PaymentRequired(
+                f"channel {self.number}: deposit",
+                found=f"{missing} base units too little",
+                wanted="a deposit that covers everything charged and in flight",
+                next_step="top the channel up",
+                short=missing,
+            )
+        return chosen
+
     def take_chain(self, view: ChannelView, now: float) -> bool:
         """Believe the chain about everything that it decides.
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from tessera.errors import DataError, WrongChain
@@ -40,6 +42,7 @@ __all__ = [
     "channel_change",
     "claim_domain",
     "fold",
+    "index_batch",
     "line_change",
     "load_account",
     "load_answered",
@@ -50,11 +53,13 @@ __all__ = [
     "load_receipt",
     "load_receipt_of_call",
     "load_unsettled",
+    "load_vouchers",
     "order_change",
     "proof_change",
     "settlement_change",
     "unsettled_channels",
     "use_change",
+    "voucher_change",
     "write_changes",
 ]
 
@@ -101,16 +106,59 @@ def write_changes(connection: Connection, changes: Sequence[Change]) -> None:
         key = tuple(row[column.name] for column in table.primary_key)
         rows.setdefault(table.name, {})[key] = row
     for name, found in rows.items():
-        connection.execute(_upsert(name), list(found.values()))
+        connection.execute(_upsert(name, connection.dialect.name), list(found.values()))
 
 
 @functools.cache
-def _upsert(name: str) -> Insert:
+def _upsert(name: str, dialect: str) -> Insert | PostgresInsert:
     table = schema.METADATA.tables[name]
-    statement = insert(table)
+    statement = insert(table) if dialect == "sqlite" else postgres_insert(table)
     keys = [column.name for column in table.primary_key]
-    others = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
+    others: dict[str, Any] = {
+        c.name: statement.excluded[c.name] for c in table.c if c.name not in keys
+    }
+    if table is schema.lines:
+        # What was charged stays charged, even if another gateway knows of more.
+        others["charged"] = _higher(statement.excluded.charged)
     return statement.on_conflict_do_update(index_elements=keys, set_=others)
+
+
+def _higher(charged: ColumnElement[int]) -> ColumnElement[int]:
+    """Of digits: those of the same number of places are in the order of their numbers."""
+    kept = schema.lines.c.charged
+    more = tuple_(func.length(charged), charged) > tuple_(func.length(kept), kept)
+    return case((more, charged), else_=kept)
+
+
+def index_batch(connection: Connection, n: int, written: Sequence[entries.Entry]) -> None:
+    """Write into the tables of shared books what a search needs of a batch, as `fold` does."""
+    changes: list[Change] = []
+    for place, entry in enumerate(written):
+        if not isinstance(entry, entries.ChargeEntry):
+            continue
+        at = {"batch": n, "place": place}
+        key = entries.call_key(entry.channel, entry.call)
+        changes.append((schema.receipt_places, {"id": entry.id, **at}))
+        changes.append((schema.call_places, {"call": key, **at}))
+        if entry.channel:
+            line = {
+                "channel": entry.channel,
+                "asset": int.from_bytes(entry.asset),
+                "terms": entry.terms,
+            }
+            changes.append((schema.line_places, {**line, **at}))
+            total = {**line, "charged": int.from_bytes(entry.charged)}
+            connection.execute(_raise_line(), {**total, "settled": 0, "cap": 0, "expires": 0})
+    write_changes(connection, changes)
+
+
+@functools.cache
+def _raise_line() -> PostgresInsert:
+    statement = postgres_insert(schema.lines)
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in schema.lines.primary_key],
+        set_={"charged": _higher(statement.excluded.charged)},
+    )
 
 
 _CHECKPOINT: Final = (
@@ -222,6 +270,17 @@ def channel_change(channel: int, view: ChannelView) -> Change:
     }
 
 
+def voucher_change(signed: SignedVoucher, now: int) -> Change:
+    """Remember in shared books the voucher that a channel's calls are answered on."""
+    lines = [(str(line.asset), line.terms, str(line.maximum)) for line in signed.voucher.lines]
+    return schema.vouchers, {
+        "channel": signed.voucher.channel,
+        "lines": msgspec.json.encode(lines).decode(),
+        "signature": signed.signature,
+        "accepted_at": now,
+    }
+
+
 def line_change(channel: int, key: TillKey, line: LineBook) -> Change:
     """Remember what a line was charged and how much of it is settled."""
     return schema.lines, {
@@ -258,12 +317,14 @@ def claim_domain(connection: Connection, domain: Domain, operator: Address) -> N
     """
     row = connection.execute(select(schema.domain)).one_or_none()
     if row is None:
+        ours = insert if connection.dialect.name == "sqlite" else postgres_insert
         connection.execute(
-            insert(schema.domain).values(
-                id=1, chain_id=domain.chain_id, contract=domain.contract, operator=operator
-            )
+            ours(schema.domain)
+            .values(id=1, chain_id=domain.chain_id, contract=domain.contract, operator=operator)
+            # Of two gateways that begin together one is first.
+            .on_conflict_do_nothing()
         )
-        return
+        row = connection.execute(select(schema.domain)).one()
     if (row.chain_id, row.contract, row.operator) != (domain.chain_id, domain.contract, operator):
         raise WrongChain(
             "books",
@@ -295,6 +356,12 @@ def load_account(connection: Connection, channel: int) -> Account:
             line.charged, line.settled, line.cap, line.expires
         )
     return account
+
+
+def load_vouchers(connection: Connection, channels: Sequence[int]) -> dict[int, SignedVoucher]:
+    """Read the vouchers that are kept of some channels."""
+    query = select(schema.vouchers).where(schema.vouchers.c.channel.in_(channels))
+    return {row.channel: _voucher(row) for row in connection.execute(query)}
 
 
 def unsettled_channels(connection: Connection) -> list[int]:
@@ -338,7 +405,8 @@ def load_receipt_of_call(connection: Connection, channel: int, call: str) -> Sig
     at = schema.call_places.c
     key = entries.call_key(channel, bytes.fromhex(call))
     place = connection.execute(select(at.batch, at.place).where(at.call == key)).one_or_none()
-    if place is not None:
+    # Shared books keep the names of calls that failed, with no batch.
+    if place is not None and place.batch:
         return _in_log(connection, place.batch, place.place)
     old = schema.receipts
     return _receipt(

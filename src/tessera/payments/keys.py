@@ -272,7 +272,8 @@ class Keys:
     Parameters
     ----------
     log
-        Where rules are kept.
+        Where rules are kept; None where several gateways share the books: then there are none, as
+        each would count for itself.
     domain
         Chain and Channels contract of the payers' signatures.
     times
@@ -288,7 +289,7 @@ class Keys:
 
     def __init__(
         self,
-        log: BatchLog[books.Change],
+        log: BatchLog[books.Change] | None,
         domain: Domain,
         times: Times,
         kept: Iterable[KeptRules] = (),
@@ -406,7 +407,7 @@ class Keys:
     def _roll(self, book: _Book, account: Account) -> None:
         begun = period_start(book.rules.period, self._clock())
         # A clock that is set back begins no period anew.
-        if begun > book.started:
+        if begun > book.started and self._log is not None:
             book.started, book.bases = begun, _charges(account)
             self._log.put(_change(account.number, book))
 
@@ -443,7 +444,16 @@ class Keys:
             The rules that count are newer.
         StorageFull
             They could not be written; the ones before count.
+        NotAllowed
+            Several gateways share these books.
         """
+        if self._log is None:
+            raise NotAllowed(
+                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                found="books that several gateways share",
+                wanted="a gateway with books of its own",
+                next_step="bound the key on the chain: its grants' caps and expiries hold anywhere",
+            )
         rules = KeyRules.parse(body)
         payer = account.payer
         if payer is None:

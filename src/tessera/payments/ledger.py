@@ -27,6 +27,7 @@ from tessera.errors import (
     NotAllowed,
     PaymentRequired,
     SignatureRejected,
+    TesseraError,
 )
 from tessera.payments import books, entries
 from tessera.payments.account import Account, LineBook
@@ -45,12 +46,14 @@ from tessera.payments.ports import (
 )
 from tessera.payments.receipting import ReceiptSealer, vouched
 from tessera.payments.rights import HONOUR_ALL, OrderCall, OrderRules, Rights, SignedUse
+from tessera.payments.shared import Drafted, SharedBooks
 from tessera.payments.times import Times
 from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_digest, voucher_digest
 from tessera.storage.batches import BatchLog, Written
 from tessera.storage.engine import open_database, storage_errors
 from tessera.storage.lock import FileLock
+from tessera.storage.shared import SharedDatabase
 
 __all__ = ["FREE_CHANNEL", "Call", "Claim", "Evidence", "Ledger", "Quote"]
 
@@ -114,6 +117,8 @@ class Call:
         already, or need not be before the answer is whole.
     order
         What covers it in place of a voucher.
+    gateway
+        Under which number shared books let it through; 0 where they are nobody else's.
     held_back
         Whether nothing of its answer may leave before `finish`, not even of a stream.
     voucher
@@ -128,6 +133,7 @@ class Call:
     order: OrderCall | None = None
     voucher: SignedVoucher | None = None
     held_back: bool = False
+    gateway: int = 0
 
     @property
     def channel(self) -> int:
@@ -162,7 +168,8 @@ class Ledger:
     Parameters
     ----------
     engine
-        The database; one process at a time writes it.
+        The database: SQLite, which one process at a time writes, or this gateway's place in a
+        shared one.
     domain
         Chain and Channels contract of every signature.
     signer
@@ -183,6 +190,8 @@ class Ledger:
         A session key must be good for so long beyond now: the time to answer and to settle.
     orders
         Reads orders of Access, which pay for calls too; None where none are honoured.
+    reap_s
+        How often shared books look for gateways that ended without leaving.
     answered
         Names of calls that were answered before, oldest first: a copy of one is refused.
     key_rules
@@ -191,7 +200,7 @@ class Ledger:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | SharedDatabase,
         domain: Domain,
         signer: TypedSigner,
         chain: OperatorChain,
@@ -205,6 +214,7 @@ class Ledger:
         answered: Sequence[tuple[int, str]] = (),
         key_rules: Sequence[KeptRules] = (),
         steady: Clock = time.monotonic,
+        reap_s: float = 5.0,
     ) -> None:
         self.domain = domain
         self.operator: Address = signer.address
@@ -216,18 +226,24 @@ class Ledger:
         self._refresh_s = refresh_s
         self._margin_s = margin_s
         self._accounts: dict[int, Account] = {}
-        self._log: BatchLog[books.Change] = BatchLog(
-            engine, books.LogWriter(ReceiptSealer(domain, signer)), self._distrust_memory
-        )
+        self._shared: SharedBooks | None = None
+        self._log: BatchLog[books.Change] | SharedBooks
+        seal = ReceiptSealer(domain, signer)
+        if isinstance(engine, SharedDatabase):
+            self._log = self._shared = SharedBooks(engine, seal, self.times.stamp, reap_s=reap_s)
+        else:
+            self._log = BatchLog(engine, books.LogWriter(seal), self._distrust_memory)
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
         self._callers = Callers(domain, signer, answered)
         self.others: set[int] = set()
-        self.keys = Keys(self._log, domain, self.times, key_rules)
+        self.keys = Keys(
+            self._log if isinstance(self._log, BatchLog) else None, domain, self.times, key_rules
+        )
         self.rights: Rights | None = None
-        if orders is not None:
+        if orders is not None and isinstance(self._log, BatchLog):
             self.rights = Rights(
                 self._log,
                 orders,
@@ -297,6 +313,63 @@ class Ledger:
         made._lock = lock
         return made
 
+    @classmethod
+    async def open_shared(
+        cls,
+        url: str,
+        domain: Domain,
+        signer: TypedSigner,
+        chain: OperatorChain,
+        clock: Clock,
+        *,
+        knows: Callable[[TillKey], bool],
+        refresh_s: float = 15.0,
+        margin_s: float = 600.0,
+        steady: Clock = time.monotonic,
+        reap_s: float = 5.0,
+    ) -> Self:
+        """Open books that several gateways share. No orders are honoured on them.
+
+        Parameters
+        ----------
+        url
+            Of a PostgreSQL database, as `SharedDatabase.open` takes it.
+        reap_s
+            How often to look for gateways that ended without leaving.
+
+        Raises
+        ------
+        WrongChain
+            They are another operator's, or of another chain or contract.
+        InputError, ConnectionLost, DataError
+            As `SharedDatabase.open`.
+        """
+        database = await SharedDatabase.open(url)
+        try:
+            await database.run(
+                lambda connection: books.claim_domain(connection, domain, signer.address)
+            )
+        except BaseException:
+            await database.close()
+            raise
+        return cls(
+            database,
+            domain,
+            signer,
+            chain,
+            clock,
+            knows=knows,
+            refresh_s=refresh_s,
+            margin_s=margin_s,
+            steady=steady,
+            reap_s=reap_s,
+        )
+
+    @property
+    def leading(self) -> asyncio.Event | None:
+        """Set while this gateway settles for all that share the books; None where none do."""
+        return None if self._shared is None else self._shared.leading
+
     @property
     def failure(self) -> Exception | None:
         """What the latest commit failed with; None where it is on the disk."""
@@ -314,7 +387,8 @@ class Ledger:
     async def close(self) -> None:
         """Write what is queued and let go of the database."""
         await self._log.close()
-        self._engine.dispose()
+        if isinstance(self._engine, Engine):
+            self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
@@ -370,21 +444,16 @@ class Ledger:
         account = await self._ready(signed.voucher.channel, quote.key)
         self._check_voucher(account, signed)
         self._callers.check(account, signed, request)
-        needs, chosen = self._judge(account, signed, quote)
-        looked = self.times.steady() - account.read_at
-        if self._short(account, needs) > 0 and looked > _LOOK_AGAIN_S:
+        if self._shared is not None:
+            return await self._accept_shared(account, signed, quote, request, self._shared)
+        try:
+            chosen = self._judge(account, signed, quote)
+        except PaymentRequired as error:
+            if not self._may_look_again(account, error):
+                raise
             # There may be a deposit since the chain was read.
             await self._read_chain(account, quote.key, newer_than=account.read_at)
-            needs, chosen = self._judge(account, signed, quote)
-        short = self._short(account, needs)
-        if short > 0:
-            raise PaymentRequired(
-                f"channel {account.number}: deposit",
-                found=f"{short} base units too little",
-                wanted="a deposit that covers everything charged and in flight",
-                next_step="top the channel up",
-                short=short,
-            )
+            chosen = self._judge(account, signed, quote)
         # From here on nothing waits: what is counted is reserved before anybody else is counted,
         # and of two copies that come together one is refused.
         self.keys.check(account, quote.key.asset, quote.maximum)
@@ -464,6 +533,9 @@ class Ledger:
         self._release(call)
         try:
             return await self._charge(call, cost, evidence)
+        except TesseraError:
+            self._let_go(call)
+            raise
         finally:
             self._forget_call(call)
 
@@ -478,6 +550,8 @@ class Ledger:
                 wanted=f"at most the {call.quote.maximum} that the request allows",
                 next_step="the call is not charged",
             )
+        if self._shared is not None and call.account is not None:
+            return await self._charge_shared(call, call.account, cost, evidence, self._shared)
         changes: list[books.Change] = []
         voucher: list[bytes] = []
         charged = 0
@@ -503,6 +577,29 @@ class Ledger:
         vouchers: Sequence[bytes] = (),
     ) -> tuple[Receipt, asyncio.Future[Written]]:
         """Queue a receipt, with what has to reach the disk together with it."""
+        receipt, draft = self._drafted(call, cost, charged, evidence)
+        future = self._log.put(*changes, entries=[*vouchers, draft.entry], leaf=draft.digest)
+        return receipt, future
+
+    async def _charge_shared(
+        self, call: Call, account: Account, cost: int, evidence: Evidence, shared: SharedBooks
+    ) -> SignedReceipt:
+        receipts: list[Receipt] = []
+
+        def draft(charged: int) -> Drafted:
+            receipt, made = self._drafted(call, cost, charged, evidence)
+            receipts.append(receipt)
+            return made
+
+        done = await shared.charge(account, call.quote.key, call.id, cost, call.gateway, draft)
+        if isinstance(done, SignedReceipt):
+            return done
+        # Of several attempts the last one was written.
+        return self._signed(call, cost, receipts[-1], done)
+
+    def _drafted(
+        self, call: Call, cost: int, charged: int, evidence: Evidence
+    ) -> tuple[Receipt, Drafted]:
         receipt = Receipt(
             channel=call.channel,
             asset=call.quote.key.asset,
@@ -516,14 +613,15 @@ class Ledger:
             identity=call.quote.identity,
         )
         digest = receipt_digest(self.domain, receipt)
-        entry = entries.charge_entry(digest, receipt, cost, call.id)
-        return receipt, self._log.put(*changes, entries=[*vouchers, entry], leaf=digest)
+        return receipt, Drafted(digest, entries.charge_entry(digest, receipt, cost, call.id))
+
+    async def _vouched(
+        self, call: Call, cost: int, receipt: Receipt, future: asyncio.Future[Written]
+    ) -> SignedReceipt:
+        return self._signed(call, cost, receipt, await future)
 
     @staticmethod
-    async def _vouched(
-        call: Call, cost: int, receipt: Receipt, future: asyncio.Future[Written]
-    ) -> SignedReceipt:
-        done = await future
+    def _signed(call: Call, cost: int, receipt: Receipt, done: Written) -> SignedReceipt:
         signature, proof = vouched(done.seal, done.place)
         return SignedReceipt(receipt, signature, cost, call.id, proof)
 
@@ -551,8 +649,13 @@ class Ledger:
         if not call.ended:
             self._release(call)
             self._forget_call(call)
+            self._let_go(call)
             if call.order is not None and self.rights is not None:
                 self.rights.fail(call.order)
+
+    def _let_go(self, call: Call) -> None:
+        if self._shared is not None and call.account is not None:
+            self._shared.release(call.account.number, call.id, call.gateway)
 
     # --- Calls that other rows of the same books pay for --------------------------------------
 
@@ -607,9 +710,10 @@ class Ledger:
     async def account(self, channel: int) -> Account | None:
         """Return a channel as this ledger sees it, or None where nobody knows it."""
         try:
-            return await self._ready(channel, None)
+            account = await self._ready(channel, None)
         except PaymentRequired:
             return None
+        return account if self._shared is None else await self._shared.account(account)
 
     async def receipt(self, name: str) -> SignedReceipt | None:
         """Return a receipt by its id."""
@@ -627,9 +731,11 @@ class Ledger:
             lambda connection: books.load_latest_receipts(connection, channel)
         )
 
-    def is_answering(self, channel: int, call_id: str) -> bool:
-        """Tell whether a call of this name is in flight."""
-        return (channel, call_id) in self._calls
+    async def is_answering(self, channel: int, call_id: str) -> bool:
+        """Tell whether a call of this name is in flight, with whichever gateway."""
+        if (channel, call_id) in self._calls:
+            return True
+        return self._shared is not None and await self._shared.is_answering(channel, call_id)
 
     # --- Settling -----------------------------------------------------------------------------
 
@@ -679,30 +785,40 @@ class Ledger:
                     wanted="only lines for what this operator serves",
                 )
 
-    def _judge(
-        self, account: Account, signed: SignedVoucher, quote: Quote
-    ) -> tuple[dict[TillKey, int], SignedVoucher]:
-        chain = account.check_open()
-        needs = account.needs(quote.key, quote.maximum)
-        chosen = account.choose(signed, needs)
-        if chosen is None:
-            short = {key: need for key, need in needs.items() if signed.voucher.maximum(key) < need}
-            raise PaymentRequired(
-                f"voucher of channel {account.number}",
-                found=", ".join(f"{signed.voucher.maximum(key)}" for key in short),
-                wanted="a maximum of "
-                + ", ".join(
-                    f"{need} for asset {key.asset} under terms {key.terms}"
-                    for key, need in short.items()
-                ),
-                next_step="sign what was charged plus what is in flight",
-            )
-        account.check_grants(chain, needs, self.times.now() + self._margin_s)
-        return needs, chosen
+    def _judge(self, account: Account, signed: SignedVoucher, quote: Quote) -> SignedVoucher:
+        return account.judge(signed, quote.key, quote.maximum, self._grant_until())
 
-    @staticmethod
-    def _short(account: Account, needs: dict[TillKey, int]) -> int:
-        return account.missing_balance(account.check_open(), needs)
+    def _grant_until(self) -> float:
+        return self.times.now() + self._margin_s
+
+    def _may_look_again(self, account: Account, error: PaymentRequired) -> bool:
+        return "short" in error.operands and (self.times.steady() - account.read_at > _LOOK_AGAIN_S)
+
+    async def _accept_shared(
+        self,
+        account: Account,
+        signed: SignedVoucher,
+        quote: Quote,
+        request: SignedRequest,
+        shared: SharedBooks,
+    ) -> Call:
+        """Let the books that all gateways share decide."""
+        self._callers.refuse_copy(account, request)
+        what = (signed, quote.key, quote.maximum, request.name)
+        try:
+            chosen, gateway = await shared.reserve(account, *what, self._grant_until())
+        except PaymentRequired as error:
+            if not self._may_look_again(account, error):
+                raise
+            await self._read_chain(account, quote.key, newer_than=account.read_at)
+            chosen, gateway = await shared.reserve(account, *what, self._grant_until())
+        self._callers.remember(account, request)
+        account.voucher = chosen
+        if account.unsaved:
+            shared.put(*self._account_changes(account))
+        account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
+        self._calls[account.number, request.name] += 1
+        return Call(quote, request.name, account, voucher=chosen, gateway=gateway)
 
     def _release(self, call: Call) -> None:
         if call.ended:

@@ -12,13 +12,13 @@ from typing import Any
 from alembic import command
 from alembic.config import Config as MigrationConfig
 from alembic.util import CommandError
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from tessera.errors import Busy, DataError, StorageFull, TesseraError
 
-__all__ = ["open_database", "storage_errors"]
+__all__ = ["migrate", "open_database", "storage_errors"]
 
 _BUSY_TIMEOUT_S = 10.0
 
@@ -54,8 +54,8 @@ def open_database(path: Path) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     try:
-        with storage_errors(str(path)):
-            _migrate(engine)
+        with storage_errors(str(path)), engine.begin() as connection:
+            migrate(connection)
     except TesseraError:
         engine.dispose()
         raise
@@ -105,11 +105,11 @@ def _begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _migrate(engine: Engine) -> None:
+def migrate(connection: Connection) -> None:
+    """Bring a database's schema up to date, in the transaction that was begun."""
     config = MigrationConfig()
     config.set_main_option(
         "script_location", str(resources.files("tessera.storage").joinpath("migrations"))
     )
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -136,7 +137,7 @@ async def check_books(folder: Path, callers: list[Caller]) -> int:
     return answers(callers)
 
 
-def answers(callers: list[Caller]) -> int:
+def answers(callers: Sequence[Caller]) -> int:
     return sum(len(caller.receipts) for caller in callers)
 
 

@@ -94,18 +94,32 @@ class Clock:
 
 @dataclass
 class Books:
-    """An operator with its ledger; `reopen` is what a restart does."""
+    """An operator with its ledger; `reopen` is what a restart does. A URL is of shared books."""
 
-    path: Path
+    path: Path | str
     chain: WrittenChain
     clock: Clock = field(default_factory=Clock)
     known: set[TillKey] = field(default_factory=lambda: {KEY, OTHER})
     ledger: Ledger = None  # type: ignore[assignment]
     margin_s: float = 600.0
+    reap_s: float = 5.0
 
     async def reopen(self) -> Ledger:
         if self.ledger is not None:
             await self.ledger.close()
+        if isinstance(self.path, str):
+            self.ledger = await Ledger.open_shared(
+                self.path,
+                DOMAIN,
+                OPERATOR,
+                self.chain,
+                self.clock,
+                knows=self.known.__contains__,
+                margin_s=self.margin_s,
+                steady=self.clock,
+                reap_s=self.reap_s,
+            )
+            return self.ledger
         self.ledger = await Ledger.open(
             self.path,
             DOMAIN,

@@ -179,9 +179,6 @@ class Config:
         "postgresql:// URL of books that several gateways share; empty: SQLite in the data folder",
         secret=True,
     )
-    gateway_processes_count: int = _row(
-        1, "gateway processes on one port; more than one needs a database", low=1, high=256
-    )
     gateway_calls_count: int = _row(
         512,
         "calls in flight in one process, beyond which others are told to come back",

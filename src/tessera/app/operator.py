@@ -398,18 +398,31 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         endpoint = record.endpoints.get(account.address) if record else None
         return endpoint is not None and 1 <= key.terms <= endpoint.last_terms
 
-    ledger = await Ledger.open(
-        config.data_dir / BOOKS,
-        domain,
-        AccountSigner(account),
-        chain,
-        world.clock,
-        knows=knows,
-        refresh_s=_fresh_s(world),
-        margin_s=grant_margin_s(config.settle_every_s),
-        orders=orders,
-        order_rules=order_rules(world, people),
-    )
+    signer = AccountSigner(account)
+    if config.database:
+        ledger = await Ledger.open_shared(
+            config.database,
+            domain,
+            signer,
+            chain,
+            world.clock,
+            knows=knows,
+            refresh_s=_fresh_s(world),
+            margin_s=grant_margin_s(config.settle_every_s),
+        )
+    else:
+        ledger = await Ledger.open(
+            config.data_dir / BOOKS,
+            domain,
+            signer,
+            chain,
+            world.clock,
+            knows=knows,
+            refresh_s=_fresh_s(world),
+            margin_s=grant_margin_s(config.settle_every_s),
+            orders=orders,
+            order_rules=order_rules(world, people),
+        )
     settler = Settler(
         ledger,
         chain,
@@ -441,7 +454,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         operator.x402 = await open_x402(world, ledger, sender, watch_s=_fresh_s(world))
         await operator.refresh()
         tasks = [
-            asyncio.create_task(settler.run(), name="tessera-settler"),
+            asyncio.create_task(_settling(ledger, settler), name="tessera-settler"),
             asyncio.create_task(prover.run(), name="tessera-prover"),
             asyncio.create_task(_watch(operator), name="tessera-catalogue"),
         ]
@@ -456,6 +469,14 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         await stakes.close()
         await operator.close()
         await ledger.close()
+
+
+async def _settling(ledger: Ledger, settler: Settler) -> None:
+    """Settle for ever; of several gateways that share books only one does."""
+    if ledger.leading is not None:
+        await ledger.leading.wait()
+        _log.info("settling for all gateways that share these books")
+    await settler.run()
 
 
 async def _watch(operator: Operator) -> None:

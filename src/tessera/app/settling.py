@@ -8,6 +8,7 @@ from typing import Any
 
 from tessera.app.world import BOOKS, World
 from tessera.chain.sender import Sender
+from tessera.errors import NotAllowed
 from tessera.ownership.income import SentOn, WaitingIncome, read_waiting, send_on
 from tessera.payments.account import Account
 from tessera.payments.ledger import Claim
@@ -50,9 +51,7 @@ async def settle_from_books(world: World) -> SettlementReport:
     """
     config = world.config
     sender = world.sender(config.operator)
-    books = await BooksReader.open(
-        config.data_dir / BOOKS, channels_domain(world.deployment), address_of(sender.address)
-    )
+    books = await _books(world, sender)
     try:
         chain = OperatorOnChain(world.reader, sender, world.deployment)
         settler = Settler(
@@ -77,9 +76,7 @@ async def prove_from_books(world: World) -> ProofReport:
     """
     config = world.config
     sender = world.sender(config.operator)
-    books = await BooksReader.open(
-        config.data_dir / BOOKS, channels_domain(world.deployment), address_of(sender.address)
-    )
+    books = await _books(world, sender)
     try:
         chain = OrdersOnChain(world.reader, sender, world.deployment)
         every_s = config.settle_every_s
@@ -99,11 +96,7 @@ async def due_from_books(world: World) -> dict[str, Any]:
         As `settle_from_books`.
     """
     sender = world.sender(world.config.operator)
-    books = await BooksReader.open(
-        world.config.data_dir / BOOKS,
-        channels_domain(world.deployment),
-        address_of(sender.address),
-    )
+    books = await _books(world, sender)
     try:
         claims = await _NotOnChain(books, world, sender.address).claims()
         chain = OrdersOnChain(world.reader, sender, world.deployment)
@@ -115,6 +108,21 @@ async def due_from_books(world: World) -> dict[str, Any]:
         "channels_due": len(claims),
         "orders_due": len(proofs),
     }
+
+
+async def _books(world: World, sender: Sender) -> BooksReader:
+    if world.config.database:
+        raise NotAllowed(
+            "books",
+            found="in a database that several gateways share",
+            wanted="books in the data folder",
+            next_step="start a gateway: one of those that run settles for all",
+        )
+    return await BooksReader.open(
+        world.config.data_dir / BOOKS,
+        channels_domain(world.deployment),
+        address_of(sender.address),
+    )
 
 
 async def waiting_income(world: World, operator: str) -> list[WaitingIncome]:

@@ -62,6 +62,16 @@ async def open_x402(
     config = world.config
     if config.x402 == "off":
         return None
+    if config.database:
+        # Its channels are judged in memory, and several gateways would each judge for themselves.
+        if config.x402 == "on":
+            raise InputError(
+                "x402",
+                found="on, and a database that several gateways share",
+                wanted="books of its own for a gateway that takes x402",
+                next_step="leave `database` empty, or set `x402` to off",
+            )
+        return None
     least, announced = delays_s(config)
     missing = await _missing(world)
     if missing:

@@ -27,6 +27,7 @@ from tessera.errors import BackendFailed, InputError, Unprocessable, WrongVersio
 from tessera.payments.header import SignedReceipt
 from tessera.presenting import error_of
 from tessera.serving.bodies import PAID_PATHS, TokenLimits, read_body
+from tessera.serving.choices import write_chat
 from tessera.serving.equality.exact import (
     Item,
     Likeness,
@@ -282,7 +283,7 @@ def items_of_answer(task: Task, body: bytes) -> list[Item]:
     """Read an answer off the wire; empty where it is none."""
     try:
         if task is Task.CHAT:
-            return [text_item(*_text_of(body))]
+            return [text_item(text, finish) for text, finish in _texts_of(body)]
         found = msgspec.json.decode(body)
         match task:
             case Task.EMBEDDINGS:
@@ -306,41 +307,59 @@ def items_of_answer(task: Task, body: bytes) -> list[Item]:
 # --- Texts ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One text that was wanted, and the number of its prompt."""
+
+    prompt: int
+    request: ChatRequest
+
+
 async def _judge_texts(
     copy: Copy, drawn: Sequence[tuple[ChatRequest, PaidCall]], plan: Plan, progress: Progress
 ) -> Verdict:
-    distinct = list(dict.fromkeys(request for request, _ in drawn))
-    number = {request: at for at, request in enumerate(distinct)}
-    references = [request for request, _ in drawn for _ in range(plan.references)]
+    number: dict[bytes, int] = {}
+    asked: list[_Wanted] = []
+    said: list[str] = []
+    for request, call in drawn:
+        single = msgspec.structs.replace(request, n=1)
+        prompt = number.setdefault(msgspec.json.encode(single), len(number))
+        # A call without any text counts as an empty one: saying nothing must not help.
+        texts = [text for text, _ in _said(call.response)] or [""]
+        asked += [_Wanted(prompt, single)] * len(texts)
+        said += texts
+    references = [one for one in asked for _ in range(plan.references)]
     changed = [
-        msgspec.structs.replace(request, temperature=request.temperature * _CONTROL)
-        for request, _ in drawn
+        _Wanted(
+            one.prompt,
+            msgspec.structs.replace(one.request, temperature=one.request.temperature * _CONTROL),
+        )
+        for one in asked
     ]
     total = len(references) + len(changed)
     done = 0
 
-    async def own(request: ChatRequest) -> str:
+    async def own(one: _Wanted) -> str:
         nonlocal done
-        text = (await copy.runner.chat(request)).text
+        text = (await copy.runner.chat(one.request)).text
         done += 1
         progress(done, total)
         return text
 
-    async def scored(request: ChatRequest, text: str) -> Sample:
+    async def scored(one: _Wanted, text: str) -> Sample:
         logs = None
         if isinstance(copy.runner, Scorer):
-            logs = await copy.runner.log_probabilities(request.messages, text)
-        return Sample(number[request], text, logs)
+            logs = await copy.runner.log_probabilities(one.request.messages, text)
+        return Sample(one.prompt, text, logs)
 
-    async def samples(requests: Sequence[ChatRequest], texts: Sequence[str]) -> list[Sample]:
-        pairs = list(zip(requests, texts, strict=True))
+    async def samples(those: Sequence[_Wanted], texts: Sequence[str]) -> list[Sample]:
+        pairs = list(zip(those, texts, strict=True))
         return await _at_once(lambda pair: scored(*pair), pairs, copy.runner.at_once)
 
-    requests = [request for request, _ in drawn]
-    theirs = await samples(requests, [_said(call.response) for _, call in drawn])
+    theirs = await samples(asked, said)
     own_texts = await _at_once(own, references, copy.runner.at_once)
     mine = await samples(references, own_texts)
-    control = await samples(requests, await _at_once(own, changed, copy.runner.at_once))
+    control = await samples(asked, await _at_once(own, changed, copy.runner.at_once))
     random = np.random.default_rng(plan.seed)
     found = await asyncio.to_thread(
         two_sample, theirs, mine, permutations=plan.permutations, random=random
@@ -360,28 +379,31 @@ def _is_drawn(request: ChatRequest) -> bool:
     return request.temperature > 0 and request.seed is None
 
 
-def _said(body: bytes) -> str:
+def _said(body: bytes) -> list[tuple[str, str]]:
     try:
-        return _text_of(body)[0]
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, IndexError):
-        return ""
+        return _texts_of(body)
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
+        return []
 
 
-def _text_of(body: bytes) -> tuple[str, str]:
-    """Read a text and its end from a whole answer or from the events of a stream."""
+def _texts_of(body: bytes) -> list[tuple[str, str]]:
+    """Read texts and their ends from a whole answer or from the events of a stream."""
     if not body.startswith(b"data:"):
-        choice = msgspec.json.decode(body)["choices"][0]
-        return str(choice["message"]["content"] or ""), str(choice["finish_reason"])
-    pieces: list[str] = []
-    finish = ""
+        return [
+            (str(choice["message"]["content"] or ""), str(choice["finish_reason"]))
+            for choice in msgspec.json.decode(body)["choices"]
+        ]
+    pieces: dict[int, list[str]] = {}
+    ends: dict[int, str] = {}
     for event in body.split(b"\n\n"):
         data = event.removeprefix(b"data: ")
         if not data or data == b"[DONE]":
             continue
         for choice in msgspec.json.decode(data)["choices"]:
-            pieces.append(choice["delta"].get("content") or "")
-            finish = choice["finish_reason"] or finish
-    return "".join(pieces), finish
+            index = int(choice.get("index", 0))
+            pieces.setdefault(index, []).append(choice["delta"].get("content") or "")
+            ends[index] = choice["finish_reason"] or ends.get(index, "")
+    return [("".join(pieces[index]), ends[index]) for index in sorted(pieces)]
 
 
 # --- Both -----------------------------------------------------------------------------------
@@ -440,7 +462,7 @@ async def _run(runner: Runner, request: Asked) -> Result:
         case EmbeddingsRequest():
             return await runner.embed(request)
         case ChatRequest():
-            return await runner.chat(request)
+            return await write_chat(runner, request)
         case ClassifyRequest():
             return await runner.classify(request)
         case PredictRequest():

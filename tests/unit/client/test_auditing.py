@@ -17,9 +17,13 @@ from tessera.client.evidence import PaidCall
 from tessera.client.probes import made_prompts, made_rows, made_texts
 from tessera.errors import InputError, Unprocessable
 from tessera.serving.runner import (
+    ChatRequest,
+    ChatResult,
+    Choice,
     EmbeddingsRequest,
     EmbeddingsResult,
     Identity,
+    Message,
     RunnerBase,
     Task,
     Units,
@@ -152,3 +156,55 @@ _JSON = st.recursive(
 def test_json_of_any_other_shape_breaks_nothing(task: Task, value: object) -> None:
     """A lying operator answers with what might crash whoever looks closer."""
     items_of_answer(task, json.dumps(value).encode())
+
+
+class Letters(RunnerBase):
+    """Writes one of two letters, by chance; a heavier coin is another model."""
+
+    def __init__(self, heads: float, seed: int) -> None:
+        super().__init__("letters", frozenset({Task.CHAT}), Identity.HASHED)
+        self._heads, self._random = heads, random.Random(seed)
+
+    async def chat(self, request: ChatRequest) -> ChatResult:
+        coin = self._random if request.seed is None else random.Random(request.seed)
+        text = "".join("a" if coin.random() < self._heads else "b" for _ in range(24))
+        return ChatResult((Choice(text, "length"),), Units(1, 1))
+
+
+async def spoken(runner: RunnerBase, bodies: list[bytes]) -> list[PaidCall]:
+    calls = []
+    for body in bodies:
+        wanted = json.loads(body)
+        request = ChatRequest(
+            (Message("user", wanted["messages"][0]["content"]),), 24, seed=wanted.get("seed")
+        )
+        choices = [
+            {"index": at, "message": {"content": (await runner.chat(request)).text},
+             "finish_reason": "length"}
+            for at in range(wanted.get("n", 1))
+        ]  # fmt: skip
+        calls.append(PaidCall(body, json.dumps({"choices": choices}).encode()))
+    return calls
+
+
+async def test_drawn_texts_are_judged_as_two_samples_and_several_per_call_count_each() -> None:
+    own = Copy(slug="m", asset=7, version=2, runner=Letters(0.5, 1))
+    plan = Plan(samples=60, permutations=1_999)
+    bodies = questions(own, plan)
+    honest = await judge(own, await spoken(Letters(0.5, 2), bodies), plan)
+    assert (honest.method, honest.samples, honest.accuses) == ("mmd", 60, False)
+    several = [body.replace(b"{", b'{"n":2,', 1) for body in bodies]
+    other = await judge(own, await spoken(Letters(0.8, 3), several), plan)
+    assert (other.samples, other.accuses, other.p_value) == (120, True, 1 / 2_000)
+    silent = [PaidCall(body, b"{}") for body in bodies]
+    assert (await judge(own, silent, plan)).accuses
+
+
+async def test_texts_with_seeds_are_compared_letter_by_letter() -> None:
+    own = Copy(slug="m", asset=7, version=2, runner=Letters(0.5, 1))
+    plan = Plan(samples=5, repeatable=True)
+    bodies = questions(own, plan)
+    honest = await judge(own, await spoken(Letters(0.5, 2), bodies), plan)
+    assert (honest.method, honest.details["identical"]) == ("exact", 5)
+    near = await judge(own, await spoken(Letters(0.6, 3), bodies), plan)
+    assert (near.method, near.accuses) == ("exact", True)

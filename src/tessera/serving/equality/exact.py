@@ -145,7 +145,7 @@ def items_of(
     result: EmbeddingsResult | ClassifyResult | PredictResult | ChatResult,
     task: Task | None = None,
 ) -> list[Item]:
-    """Take a result apart: one item per text or row; a chat is one decision, its text.
+    """Take a result apart: one item per text or row; a chat's are decisions, its texts.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def items_of(
             return [scores_item(row, (max(row, key=lambda name: row[name]),)) for row in scores]
         case PredictResult(outputs=outputs):
             return [outputs_item(row) for row in outputs]
-        case ChatResult(text=text, finish=finish):
-            return [text_item(text, finish)]
+        case ChatResult(choices=choices):
+            return [text_item(choice.text or "", choice.finish) for choice in choices]
 
 
 def vector_item(vector: Sequence[float]) -> Item:

@@ -69,13 +69,15 @@ def p_value(
     ).p_value
 
 
-def honest_p_values(runs: int) -> npt.NDArray[np.float64]:
+def honest_p_values(runs: int, samples: int) -> npt.NDArray[np.float64]:
     own = Chain.random(1)
-    return np.array([p_value(own, own, 100 + seed, logs=seed % 2 == 0) for seed in range(runs)])
+    return np.array(
+        [p_value(own, own, 100 + seed, samples=samples, logs=seed % 2 == 0) for seed in range(runs)]
+    )
 
 
 def test_of_40_honest_endpoints_none_is_accused_and_p_values_are_spread_evenly() -> None:
-    found = honest_p_values(40)
+    found = honest_p_values(40, 50)
     assert (found <= ALPHA).sum() == 0
     # 12 expected; outside of 3 to 21 once in a thousand times. The seeds are fixed.
     assert 3 <= (found <= 0.3).sum() <= 21
@@ -83,7 +85,7 @@ def test_of_40_honest_endpoints_none_is_accused_and_p_values_are_spread_evenly()
 
 @pytest.mark.deep
 def test_of_200_honest_endpoints_at_most_one_in_a_hundred_is_accused() -> None:
-    found = honest_p_values(200)
+    found = honest_p_values(200, 200)
     assert (found <= ALPHA).sum() <= 2
     assert 35 <= (found <= 0.3).sum() <= 85
 

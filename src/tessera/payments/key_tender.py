@@ -14,7 +14,7 @@ from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.payments.tender import Demand, Head
 from tessera.payments.tenders import Vouchers
 from tessera.spec.signatures import Signer
-from tessera.spec.vouchers import Line, SignedVoucher, Voucher, voucher_digest
+from tessera.spec.vouchers import Line, SignedVoucher, TillKey, Voucher, voucher_digest
 
 __all__ = ["ApiKeys"]
 
@@ -141,29 +141,33 @@ class ApiKeys(Vouchers):
         stored = account.voucher
         if stored is not None and stored.voucher.covers(needs):
             return stored
-        need = needs[quote.key]
         maxima = {line.key: line.maximum for line in stored.voucher.lines} if stored else {}
         for key, least in needs.items():
             maxima[key] = max(maxima.get(key, 0), least)
-        maxima[quote.key] = max(
-            maxima[quote.key], need + self._ahead(account, session, quote, need)
-        )
+        maxima[quote.key] += self._ahead(account, session, quote, maxima)
         voucher = Voucher(
             account.number, tuple(Line(*key, maximum) for key, maximum in sorted(maxima.items()))
         )
         digest = voucher_digest(self._ledger.domain, voucher.channel, voucher.lines)
         return SignedVoucher(voucher, session.signer.sign(digest))
 
-    def _ahead(self, account: Account, session: Session, quote: Quote, need: int) -> int:
-        """How much beyond this call may be signed: never above a cap or a budget."""
+    def _ahead(
+        self, account: Account, session: Session, quote: Quote, maxima: dict[TillKey, int]
+    ) -> int:
+        """How much more may be signed: nothing where a cap or a budget is signed for already."""
         rooms = [_CALLS_AHEAD * quote.maximum]
-        room = self._ledger.keys.room(account, quote.maximum)
+        charged = {key: line.charged for key, line in account.lines.items()}
+        signed = sum(
+            max(maxima.get(key, 0), charged.get(key, 0)) for key in maxima.keys() | charged.keys()
+        )
+        room = self._ledger.keys.room(account, signed)
         if room is not None:
             rooms.append(room)
         if account.check_open().restricted:
             line = account.lines.get(quote.key) or LineBook()
+            need = line.need + quote.maximum
             self._check_grant(session, quote, line, need)
-            rooms.append(line.cap - need)
+            rooms.append(line.cap - maxima[quote.key])
         return max(0, min(rooms))
 
     def _check_grant(self, session: Session, quote: Quote, line: LineBook, need: int) -> None:

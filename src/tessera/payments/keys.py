@@ -333,13 +333,21 @@ class Keys:
             self.refused += 1
             raise
 
-    def room(self, account: Account, maximum: int) -> int | None:
-        """Return what a budget leaves beyond one more call, base units; None without a budget."""
+    def room(self, account: Account, signed: int) -> int | None:
+        """Return how much more may be signed for, base units; None without a budget.
+
+        Parameters
+        ----------
+        account
+            The key's channel.
+        signed
+            The most that all of its lines can be charged already, in all and for ever.
+        """
         book = self._books.get(account.number)
         if book is None or book.rules.budget is None:
             return None
         self._roll(book, account)
-        return max(0, int(book.rules.budget) - book.spent(account) - maximum)
+        return max(0, int(book.rules.budget) + sum(book.bases.values()) - signed)
 
     def _check(self, book: _Book, account: Account, asset: int, maximum: int) -> None:
         rules, name = book.rules, f"API key {KEY_PREFIX}{account.number:016x}"

@@ -138,19 +138,19 @@ async def test_the_document_describes_the_routes_that_there_are(shop: Shop) -> N
     """Each path of /openapi.json answers its method and refuses the other; nothing else answers."""
     paths = (await shop.http.get("/openapi.json")).json()["paths"]
     gateway = shop.server.gateway
-    served = {*PAID_PATHS, *gateway._pages, *gateway._folders} - {"/openapi.json"}
+    served = {*PAID_PATHS, *gateway._pages, *gateway._folders, "/v1/keys/", "/x402/"}
+    served -= {"/openapi.json"}
     described = {path.split("{")[0] for path in paths}
     assert described == served
     names = {"model": "parrot", "channel": "5", "call": "0" * 32, "receipt": "0" * 64}
-    names |= {"access": "0x" + "11" * 20, "order": "1"}
+    names |= {"access": "0x" + "11" * 20, "order": "1", "key": "tsk_" + "0" * 16}
     for path, methods in paths.items():
-        (method,) = methods
         url = re.sub(r"\{(\w+)\}", lambda found: names[found[1]], path)
-        other = "post" if method == "get" else "get"
-        told = await shop.http.request(
-            method.upper(), url, content=b"{}" if method == "post" else None
-        )
-        assert told.status_code != 405
-        assert "no such route" not in told.text
+        for method in methods:
+            content = b"{}" if method == "post" else None
+            told = await shop.http.request(method.upper(), url, content=content)
+            assert told.status_code != 405
+            assert "no such route" not in told.text
+        other = next(one for one in ("get", "post", "put") if one not in methods)
         refused = await shop.http.request(other.upper(), url)
-        assert (refused.status_code, refused.headers["allow"]) == (405, method.upper())
+        assert (refused.status_code, refused.headers["allow"]) == (405, ", ".join(methods).upper())

@@ -390,3 +390,15 @@ async def restart(team: Team) -> None:
     await team.books.reopen()
     team.server = GatewayServer(key_gateway(team.books), port=port, drain_s=1)
     await team.server.start()
+
+
+async def test_attack_the_operator_has_more_signed_than_the_budget(team: Team) -> None:
+    """Vouchers are signed for calls ahead, line by line; an operator could settle all of them."""
+    key = team.make()
+    await team.rule(key, budget="1000")
+    for model in ("ten", "parrot", "ten", "parrot"):
+        assert (await team.call(key, model)).status_code == 200
+        account = await team.books.ledger.account(key.channel)
+        assert account is not None
+        assert account.voucher is not None
+        assert sum(line.maximum for line in account.voucher.voucher.lines) <= 1_000

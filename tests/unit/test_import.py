@@ -22,6 +22,12 @@ def test_importing_tessera_loads_none_of_its_parts() -> None:
     assert ended.stdout.strip() == "[]"
 
 
+def test_a_gateway_runs_without_what_only_postgresql_needs() -> None:
+    program = "import sys; sys.modules.update(greenlet=None, asyncpg=None); import tessera.app"
+    program += ", tessera.app.operator, tessera.gateway.server"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_every_exported_name_exists() -> None:
     for name in tessera.__all__:
         assert getattr(tessera, name) is not None

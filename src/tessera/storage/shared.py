@@ -13,15 +13,18 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tessera.errors import Busy, DataError, InputError, StorageFull, TesseraError
 from tessera.storage import schema
 from tessera.storage.engine import migrate, storage_errors
+
+if TYPE_CHECKING:
+    # Importing it takes greenlet, which only the extra for PostgreSQL brings.
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 __all__ = ["ConnectionLost", "SharedDatabase"]
 
@@ -91,6 +94,7 @@ class SharedDatabase:
                 next_step="pip install 'tessera-market[postgres]'",
             )
         import asyncpg
+        from sqlalchemy.ext.asyncio import create_async_engine
 
         async def connect() -> Any:
             try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tessera.app.upstreams import choose_model, find_upstreams, write_upstream_bundle
     from tessera.app.world import Currency, World, connect, open_world
+    from tessera.app.x402 import claim_from_books, x402_due_from_books
 
 __all__ = [
     "Currency",
@@ -35,6 +36,7 @@ __all__ = [
     "World",
     "ask_supervisor",
     "choose_model",
+    "claim_from_books",
     "claims_json",
     "connect",
     "due_from_books",
@@ -50,6 +52,7 @@ __all__ = [
     "settle_from_books",
     "waiting_income",
     "write_upstream_bundle",
+    "x402_due_from_books",
 ]
 
 _HOMES: Final = {
@@ -64,6 +67,8 @@ _HOMES: Final = {
     "due_from_books": "tessera.app.settling",
     "find_running": "tessera.app.running",
     "find_upstreams": "tessera.app.upstreams",
+    "claim_from_books": "tessera.app.x402",
+    "x402_due_from_books": "tessera.app.x402",
     "claims_json": "tessera.app.settling",
     "income_json": "tessera.app.settling",
     "open_world": "tessera.app.world",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.app.world import World
+from tessera.app.world import BOOKS, World
 from tessera.chain.sender import Sender
 from tessera.config import Config, Origin
 from tessera.errors import ChainError, InputError, NotFound
 from tessera.payments.ledger import Ledger
+from tessera.payments.onchain import channels_domain
+from tessera.payments.reading import BooksReader
 from tessera.payments.x402.batch import BatchSettlement
 from tessera.payments.x402.chain import X402OnChain
-from tessera.payments.x402.claiming import X402Claimer
+from tessera.payments.x402.claiming import ClaimReport, ClaimsFromBooks, X402Claimer
 from tessera.payments.x402.exact import ExactPayments
 from tessera.payments.x402.rules import X402Rules
 from tessera.payments.x402.tender import X402Payments
@@ -28,7 +32,7 @@ from tessera.spec.x402_digests import (
     MIN_WITHDRAW_DELAY_S,
 )
 
-__all__ = ["X402Desk", "open_x402"]
+__all__ = ["X402Desk", "claim_from_books", "open_x402", "x402_due_from_books"]
 
 _CLIENTS_DEPOSIT: Final = 5
 """So many whole units of the currency official clients deposit at most unless told otherwise."""
@@ -108,23 +112,68 @@ async def open_x402(
     def till(asset: int, terms: int) -> Address:
         return till_of(channels, implementation, asset, operator, terms)
 
-    async def flush(key: TillKey) -> None:
-        call = world.deployment.channels.flush_till(key.asset, address_text(operator), key.terms)
-        await sender.send(call)
-
     chain = X402OnChain(world.reader, sender, world.deployment)
     batch = BatchSettlement(ledger, chain, rules, till, world.clock)
     exact = ExactPayments(ledger, chain, rules, till, world.clock) if config.x402_exact else None
     claimer = X402Claimer(
         batch,
         chain,
-        flush,
+        _flushing(world, sender),
         every_s=config.settle_every_s,
         at_risk=config.settle_at_risk_units,
         watch_s=watch_s,
     )
     batch.on_risk(claimer.hurry)
     return X402Desk(X402Payments(batch, exact), claimer)
+
+
+async def claim_from_books(world: World) -> ClaimReport:
+    """Claim what the operator's books say x402 channels owe, while no supervisor runs.
+
+    Raises
+    ------
+    NotFound, WrongChain, ChainError
+        As `settle_from_books`.
+    """
+    config, sender = world.config, world.sender(world.config.operator)
+    async with _due_in_books(world) as (dues, chain):
+        claimer = X402Claimer(
+            dues,
+            chain,
+            _flushing(world, sender),
+            every_s=config.settle_every_s,
+            at_risk=config.settle_at_risk_units,
+        )
+        return await claimer.settle()
+
+
+async def x402_due_from_books(world: World) -> int:
+    """Return what the operator's books say x402 channels owe, base units."""
+    async with _due_in_books(world) as (dues, _):
+        return sum(book.due for book in await dues.due())
+
+
+@asynccontextmanager
+async def _due_in_books(world: World) -> AsyncIterator[tuple[ClaimsFromBooks, X402OnChain]]:
+    sender = world.sender(world.config.operator)
+    books = await BooksReader.open(
+        world.config.data_dir / BOOKS,
+        channels_domain(world.deployment),
+        address_of(sender.address),
+    )
+    try:
+        chain = X402OnChain(world.reader, sender, world.deployment)
+        yield ClaimsFromBooks(books.look_up, chain), chain
+    finally:
+        await books.close()
+
+
+def _flushing(world: World, sender: Sender) -> Callable[[TillKey], Awaitable[object]]:
+    async def flush(key: TillKey) -> None:
+        channels = world.deployment.channels
+        await sender.send(channels.flush_till(key.asset, sender.address, key.terms))
+
+    return flush
 
 
 def delays_s(config: Config) -> tuple[int, int]:

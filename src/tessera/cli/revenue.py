@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
         """
         from tessera.app import (
             ask_supervisor,
+            claim_from_books,
             claims_json,
             income_json,
             proofs_json,
@@ -74,7 +75,7 @@ def register(app: typer.Typer) -> None:
                     report = report_json(await settle_from_books(world))
                     report |= proofs_json(await prove_from_books(world))
                     operator = world.sender(world.config.operator)
-                    report |= claims_json()
+                    report |= claims_json(await claim_from_books(world))
                     report |= income_json(await send_income_on(world, operator))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
@@ -199,28 +200,37 @@ def register(app: typer.Typer) -> None:
 
 
 async def _due(world: World) -> tuple[dict[str, Any], list[str]]:
-    from tessera.app import ask_supervisor, due_from_books, waiting_income
+    from tessera.app import (
+        ask_supervisor,
+        due_from_books,
+        waiting_income,
+        x402_due_from_books,
+    )
 
     if world.running is not None:
         told = await ask_supervisor(world.config.data_dir, "status")
         operator = world.running.operator
     else:
         told = await due_from_books(world)
+        told["x402_due"] = str(await x402_due_from_books(world))
         operator = world.account(world.config.operator).address
     waiting = await waiting_income(world, operator)
     due, channels, orders = told["due"], told["channels_due"], told["orders_due"]
+    x402 = int(told["x402_due"])
     lines = [
         *(
             [f"would settle   {world.currency.shown(int(due))} on {channels} channels"]
             * bool(channels)
         ),
         *([f"would prove    {orders} orders"] * bool(orders)),
+        *([f"would claim    {world.currency.shown(x402)} from x402 channels"] * bool(x402)),
         *(_waiting_line(world, each) for each in waiting),
     ]
     data = {
         "due": due,
         "channels_due": channels,
         "orders_due": orders,
+        "x402_due": str(x402),
         **_sent_json([], waiting, dry_run=True),
     }
     return data, lines or ["nothing is due"]

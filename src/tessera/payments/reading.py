@@ -86,6 +86,10 @@ class BooksReader:
         """Return what would prove the orders that were served, the most urgent first."""
         return await self._read(books.load_proofs)
 
+    async def look_up(self, query: Callable[[Connection], T]) -> T:
+        """Read rows that are no calls."""
+        return await self._read(query)
+
     async def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()

@@ -83,6 +83,8 @@ class _Channel:
         Whether something could not be written, so that the book is not to be believed.
     used_at
         When a call last ended on it, steady seconds; None where none did in this process.
+    claiming
+        The most that this process has claimed, or is about to.
     """
 
     book: ChannelBook
@@ -91,6 +93,7 @@ class _Channel:
     read_at: float | None = None
     lost: bool = False
     used_at: float | None = None
+    claiming: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -404,6 +407,8 @@ class BatchSettlement:
             channel = self._channels.get(kept.id)
             book = kept if channel is None else channel.book
             book.publish(voucher.maximum)
+            if channel is not None:
+                channel.claiming = max(channel.claiming, kept.charged)
             changes.append(rows.channel_change(book))
             made.append(Claim(kept.config, voucher.maximum, voucher.signature, kept.charged))
         if changes:
@@ -604,7 +609,12 @@ class BatchSettlement:
                 seen = await self._chain.read_channel(channel.book.id)
         finally:
             self._reads_waiting -= 1
+        known = max(channel.book.chain.claimed, channel.claiming)
         channel.book.chain = seen
+        if seen.claimed > known:
+            # A command claimed from these books, or a process that died: any voucher may be public.
+            for voucher in channel.book.vouchers:
+                channel.book.publish(voucher.maximum)
         # What the chain has and these books do not was charged by books that are lost.
         channel.book.charged = max(channel.book.charged, seen.claimed)
         channel.read_at = self._steady()

@@ -11,16 +11,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
+
+from sqlalchemy import Connection
 
 from tessera.errors import TesseraError, TransactionReverted
-from tessera.payments.x402.batch import BatchSettlement
+from tessera.payments.x402 import rows
 from tessera.payments.x402.book import ChannelBook
-from tessera.payments.x402.ports import X402Chain
+from tessera.payments.x402.ports import Claim, X402Chain
 from tessera.payments.x402.wire import hex_text
+from tessera.spec.signatures import Address
 from tessera.spec.vouchers import TillKey
 
-__all__ = ["ClaimReport", "Refused", "X402Claimer"]
+__all__ = ["ClaimReport", "ClaimsFromBooks", "Dues", "Refused", "X402Claimer"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,69 @@ class ClaimReport:
     refused: list[Refused] = field(default_factory=list)
 
 
+class Dues(Protocol):
+    """What is due; `BatchSettlement` is such, and books without a gateway are."""
+
+    async def due(self) -> list[ChannelBook]:
+        """Return every channel that was charged more than is claimed."""
+
+    async def claims_of(self, books: Sequence[ChannelBook]) -> list[Claim]:
+        """Return what claims these channels."""
+
+    async def look(self, channel: bytes) -> ChannelBook | None:
+        """Read a channel anew."""
+
+    async def tills(self) -> dict[TillKey, Address]:
+        """Return whose Tills channels have ever paid."""
+
+
+class ClaimsFromBooks:
+    """What books say is due, compared with the chain; for a command while no gateway runs.
+
+    It writes nothing: the gateway sees on the chain that others claimed, and takes every voucher
+    that it kept for published.
+
+    Parameters
+    ----------
+    look_up
+        Reads the books.
+    chain
+        Where it is claimed.
+    """
+
+    def __init__(
+        self, look_up: Callable[[Callable[[Connection], Any]], Awaitable[Any]], chain: X402Chain
+    ) -> None:
+        self._look_up = look_up
+        self._chain = chain
+
+    async def due(self) -> list[ChannelBook]:
+        """Return what books and chain say together is due."""
+        found = []
+        for book in await self._look_up(rows.load_due):
+            book.chain = await self._chain.read_channel(book.id)
+            if book.due:
+                found.append(book)
+        return found
+
+    async def claims_of(self, books: Sequence[ChannelBook]) -> list[Claim]:
+        """Return what claims these channels."""
+        pairs = [(book, book.best()) for book in books]
+        return [
+            Claim(book.config, voucher.maximum, voucher.signature, book.charged)
+            for book, voucher in pairs
+            if voucher is not None
+        ]
+
+    async def look(self, channel: bytes) -> ChannelBook | None:
+        """Leave it to the gateway."""
+
+    async def tills(self) -> dict[TillKey, Address]:
+        """Return whose Tills channels have ever paid."""
+        found: dict[TillKey, Address] = await self._look_up(rows.load_tills)
+        return found
+
+
 class X402Claimer:
     """Claims what the standard's channels owe, and hands it on.
 
@@ -78,7 +144,7 @@ class X402Claimer:
 
     def __init__(
         self,
-        batch: BatchSettlement,
+        batch: Dues,
         chain: X402Chain,
         flush: Callable[[TillKey], Awaitable[object]],
         *,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.payments.x402.conftest import KEY, Payer, Shop, till_of
+from tests.unit.payments.x402.conftest import KEY, RULES, Payer, Shop, till_of
 
-from tessera.errors import ChainError
-from tessera.payments.x402.claiming import X402Claimer
+from tessera.errors import ChainError, PaymentRequired
+from tessera.payments.x402.claiming import ClaimsFromBooks, X402Claimer
 from tessera.spec.vouchers import TillKey
 from tessera.spec.x402 import ChannelState
 
@@ -117,3 +117,30 @@ async def test_it_claims_by_amount_and_by_time_and_survives_the_chain(
             await asyncio.sleep(0.01)
     task.cancel()
     assert await shop.tender.batch.due() == []
+
+
+async def test_books_alone_are_enough_to_claim(payer: Payer) -> None:
+    """The gateway is gone, and its channels' delays run."""
+    shop = payer.shop
+    await payer.call(100_000, 30_000)
+    books = ClaimsFromBooks(shop.ledger.look_up, shop.chain)
+    assert [book.due for book in await books.due()] == [30_000]
+
+    async def flush(_: TillKey) -> None: ...
+
+    report = await X402Claimer(books, shop.chain, flush, every_s=60, at_risk=1).settle()
+    assert (report.total, report.settled) == (30_000, [KEY])
+    assert shop.chain.money[till_of(*KEY)] == 30_000
+    assert await books.due() == []
+
+
+async def test_attack_a_voucher_that_a_command_published_pays_for_nothing(payer: Payer) -> None:
+    """A command claims from the books and writes nothing; the gateway sees it on the chain."""
+    shop = payer.shop
+    await payer.call(100_000, 30_000)
+    books = ClaimsFromBooks(shop.ledger.look_up, shop.chain)
+    await shop.chain.claim(await books.claims_of(await books.due()))
+    shop.steady.now += RULES.refresh_s + 1
+    with pytest.raises(PaymentRequired, match="others know"):
+        await payer.begin(70_000)
+    await payer.call(70_001, 1)

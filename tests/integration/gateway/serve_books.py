@@ -1,12 +1,18 @@
-"""A gateway process over books in a folder, for tests that kill it: `serve_books.py FOLDER`.
+"""Gateway processes over books, for tests that kill them: `serve_books.py FOLDER|URL`.
 
-Writes its port to standard output and serves until it is killed.
+Each line on standard input makes one more, forked from this process so that nothing is imported
+anew; it writes its process and its port to standard output, and serves until it is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.gateway.conftest import Parrot, make_gateway
@@ -17,6 +23,8 @@ from tessera.gateway.server import GatewayServer
 
 CHANNELS = 8
 DEPOSIT = 10**12
+REAP_S = 0.5
+ROOT = Path(__file__).parents[3]
 
 
 def written_chain() -> tuple[WrittenChain, list[int]]:
@@ -25,16 +33,66 @@ def written_chain() -> tuple[WrittenChain, list[int]]:
     return chain, [chain.open(DEPOSIT, salt=index) for index in range(CHANNELS)]
 
 
-async def main(folder: Path) -> None:
-    """Serve."""
+class Nursery:
+    """Makes gateway processes on the books in a folder, or on shared ones."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def make(self, count: int = 1) -> dict[int, str]:
+        """Return new gateways: their URLs by process."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write("\n" * count)
+        stdin.flush()
+        made = [stdout.readline().split() for _ in range(count)]
+        return {int(process): f"http://127.0.0.1:{port}" for process, port in made}
+
+    async def kill(self, process: int) -> None:
+        """Kill one, and wait until nothing is left of it."""
+        os.kill(process, signal.SIGKILL)
+        try:
+            while True:
+                os.kill(process, 0)
+                await asyncio.sleep(0.005)
+        except ProcessLookupError:
+            return
+
+
+@contextmanager
+def nursery(where: Path | str) -> Iterator[Nursery]:
+    """Start the process that makes them."""
+    command = [sys.executable, "-m", "tests.integration.gateway.serve_books", str(where)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        yield Nursery(process)
+    finally:
+        # Its end of the pipe is closed, so it makes no more; those that live keep theirs open.
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+async def serve(where: str) -> None:
+    """Be one gateway."""
     chain, _ = written_chain()
-    books = Books(folder / "books.db", chain, Clock())
+    shared = where.startswith("postgresql://")
+    books = Books(where if shared else Path(where) / "books.db", chain, Clock(), reap_s=REAP_S)
     await books.reopen()
     server = GatewayServer(make_gateway(books, Parrot(), Limits()))
     await server.start()
-    print(server.port, flush=True)
+    os.write(1, f"{os.getpid()} {server.port}\n".encode())
     await server.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    # Nobody waits for the dead.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while sys.stdin.readline():
+        if os.fork() == 0:
+            asyncio.run(serve(sys.argv[1]))

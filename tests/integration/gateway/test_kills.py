@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.integration.gateway.conftest import PRICE
-from tests.integration.gateway.serve_books import CHANNELS, written_chain
+from tests.integration.gateway.serve_books import CHANNELS, Nursery, nursery, written_chain
 from tests.unit.payments.conftest import CONSUMER, DOMAIN, KEY, OPERATOR, Books, Clock
 
 from tessera.errors import TesseraError
@@ -23,7 +20,6 @@ from tessera.payments.header import SignedReceipt, parse_proof, parse_receipt, p
 from tessera.payments.purse import Purse, Ticket
 from tessera.spec.signatures import keccak
 
-ROOT = Path(__file__).parents[3]
 BODY = json.dumps({"model": "parrot", "input": "four"}).encode()
 TALK = json.dumps(
     {"model": "parrot", "messages": [{"role": "user", "content": "a b"}], "stream": True}
@@ -84,26 +80,16 @@ class Caller:
 
 
 async def one_life(
-    folder: Path, callers: list[Caller], lifetime_s: float, *, from_first_answer: bool
+    made: Nursery, callers: list[Caller], lifetime_s: float, *, from_first_answer: bool
 ) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.gateway.serve_books",
-        str(folder),
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    assert process.stdout is not None
-    port = int(await asyncio.wait_for(process.stdout.readline(), 60))
-    calls = [asyncio.create_task(c.run(f"http://127.0.0.1:{port}")) for c in callers]
+    ((process, url),) = (await asyncio.to_thread(made.make)).items()
+    calls = [asyncio.create_task(c.run(url)) for c in callers]
     before = answers(callers)
     while from_first_answer and answers(callers) == before:
         assert not all(call.done() for call in calls), [call.exception() for call in calls]
         await asyncio.sleep(0.01)
     await asyncio.sleep(lifetime_s)
-    os.kill(process.pid, signal.SIGKILL)
-    await process.wait()
+    await made.kill(process)
     for result in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(result, httpx.TransportError), result
 
@@ -152,14 +138,15 @@ async def killed(folder: Path, lives: int, seed: int) -> int:
     _, channels = written_chain()
     assert len(channels) == CHANNELS
     callers = [Caller(channel, source) for channel in channels]
-    for life in range(lives):
-        # Some die before they answer at all, however slow the machine is, and some do not.
-        lifetime_s = source.uniform(0.05, 1.0)
-        await one_life(folder, callers, lifetime_s, from_first_answer=life % 3 != 1)
-        try:
-            answered = await check_books(folder, callers)
-        except TesseraError as error:
-            pytest.fail(f"the books do not open again: {error}")
+    with nursery(folder) as made:
+        for life in range(lives):
+            # Some die before they answer at all, however slow the machine is, and some do not.
+            lifetime_s = source.uniform(0.05, 1.0)
+            await one_life(made, callers, lifetime_s, from_first_answer=life % 3 != 1)
+            try:
+                answered = await check_books(folder, callers)
+            except TesseraError as error:
+                pytest.fail(f"the books do not open again: {error}")
     return answered
 
 

@@ -7,8 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from tests.integration.gateway.postgres import Server, postgres
-from tests.integration.gateway.serve_books import CHANNELS, written_chain
+from tests.integration.gateway.serve_books import CHANNELS, Nursery, nursery, written_chain
 from tests.integration.gateway.test_kills import BODY, EMBED_COST, Caller, answers
 from tests.unit.payments.conftest import (
     CONSUMER,
@@ -42,7 +40,6 @@ from tessera.spec.vouchers import call_digest, encode_batch
 from tessera.storage import schema
 from tessera.storage.shared import SharedDatabase
 
-ROOT = Path(__file__).parents[3]
 GATEWAYS = 4
 
 
@@ -62,42 +59,18 @@ async def database(server: Server) -> AsyncIterator[Server]:
     await opened.close()
 
 
-class Nursery:
-    """Makes gateway processes on the server's books, and ends them."""
-
-    def __init__(self, url: str) -> None:
-        command = [sys.executable, "-m", "tests.integration.gateway.serve_shared", url]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-
-    def make(self, count: int) -> dict[int, str]:
-        """Return new gateways: their URLs by process."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        stdin.write("\n" * count)
-        stdin.flush()
-        made = [stdout.readline().split() for _ in range(count)]
-        return {int(process): f"http://127.0.0.1:{port}" for process, port in made}
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
 @pytest.fixture(scope="module")
-def nursery(server: Server) -> Iterator[Nursery]:
-    made = Nursery(server.url)
-    yield made
-    made.close()
+def made(server: Server) -> Iterator[Nursery]:
+    with nursery(server.url) as found:
+        yield found
 
 
 @pytest.fixture
-def running(nursery: Nursery) -> Iterator[dict[int, str]]:
+def running(made: Nursery) -> Iterator[dict[int, str]]:
     """Four gateways."""
-    made = nursery.make(GATEWAYS)
-    yield made
-    for process in made:
+    found = made.make(GATEWAYS)
+    yield found
+    for process in found:
         os.kill(process, signal.SIGKILL)
 
 
@@ -188,7 +161,7 @@ class Wanderer(Caller):
 
 
 async def killed(
-    server: Server, nursery: Nursery, running: dict[int, str], deaths: int, seed: int
+    server: Server, made: Nursery, running: dict[int, str], deaths: int, seed: int
 ) -> int:
     source = random.Random(seed)
     chain, channels = written_chain()
@@ -207,7 +180,7 @@ async def killed(
             victim = source.choice(list(running))
             os.kill(victim, signal.SIGKILL)
             del running[victim]
-            running.update(await asyncio.to_thread(nursery.make, 1))
+            running.update(await asyncio.to_thread(made.make))
     for task in tasks:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
@@ -237,16 +210,16 @@ async def killed(
 
 
 async def test_gateways_and_the_database_die_and_nothing_is_lost(
-    database: Server, nursery: Nursery, running: dict[int, str]
+    database: Server, made: Nursery, running: dict[int, str]
 ) -> None:
-    assert await killed(database, nursery, running, deaths=3, seed=3) > 0
+    assert await killed(database, made, running, deaths=3, seed=3) > 0
 
 
 @pytest.mark.deep
 async def test_gateways_and_the_database_die_forty_times(
-    database: Server, nursery: Nursery, running: dict[int, str]
+    database: Server, made: Nursery, running: dict[int, str]
 ) -> None:
-    assert await killed(database, nursery, running, deaths=40, seed=4) > 0
+    assert await killed(database, made, running, deaths=40, seed=4) > 0
 
 
 async def test_the_migrations_make_exactly_the_schema_there_too(database: Server) -> None:

@@ -133,6 +133,7 @@ def _higher(charged: ColumnElement[int]) -> ColumnElement[int]:
 def index_batch(connection: Connection, n: int, written: Sequence[entries.Entry]) -> None:
     """Write into the tables of shared books what a search needs of a batch, as `fold` does."""
     changes: list[Change] = []
+    totals: dict[tuple[int, bytes, int], dict[str, Any]] = {}
     for place, entry in enumerate(written):
         if not isinstance(entry, entries.ChargeEntry):
             continue
@@ -147,8 +148,10 @@ def index_batch(connection: Connection, n: int, written: Sequence[entries.Entry]
                 "terms": entry.terms,
             }
             changes.append((schema.line_places, {**line, **at}))
-            total = {**line, "charged": int.from_bytes(entry.charged)}
-            connection.execute(_raise_line(), {**total, "settled": 0, "cap": 0, "expires": 0})
+            total = {"charged": int.from_bytes(entry.charged), "settled": 0, "cap": 0, "expires": 0}
+            totals[entry.channel, entry.asset, entry.terms] = {**line, **total}
+    if totals:
+        connection.execute(_raise_line(), list(totals.values()))
     write_changes(connection, changes)
 
 

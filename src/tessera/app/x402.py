@@ -20,7 +20,7 @@ from tessera.payments.x402.batch import BatchSettlement
 from tessera.payments.x402.chain import X402OnChain
 from tessera.payments.x402.claiming import ClaimReport, ClaimsFromBooks, X402Claimer
 from tessera.payments.x402.exact import ExactPayments
-from tessera.payments.x402.rules import X402Rules
+from tessera.payments.x402.rules import Till, X402Rules
 from tessera.payments.x402.tender import X402Payments
 from tessera.spec.signatures import Address, Domain, address_of, address_text
 from tessera.spec.till import till_of
@@ -49,6 +49,7 @@ class X402Desk:
 
     tender: X402Payments
     claimer: X402Claimer
+    till: Till
 
 
 async def open_x402(
@@ -124,7 +125,7 @@ async def open_x402(
         watch_s=watch_s,
     )
     batch.on_risk(claimer.hurry)
-    return X402Desk(X402Payments(batch, exact), claimer)
+    return X402Desk(X402Payments(batch, exact), claimer, till)
 
 
 async def claim_from_books(world: World) -> ClaimReport:

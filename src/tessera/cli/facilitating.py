@@ -44,8 +44,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Verify and settle x402 payments for servers, at this key's expense; Ctrl-C ends it."""
         from tessera.app.facilitator import open_facilitator
-        from tessera.gateway.discovery import Listed
-        from tessera.gateway.facilitating import FacilitatorDoor, serve_facilitator
+        from tessera.gateway.facilitating import FacilitatorDoor
+        from tessera.gateway.facilitator_server import serve_facilitator
+        from tessera.gateway.listing import Listed
 
         stopping = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)

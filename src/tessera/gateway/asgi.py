@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tessera.errors import InputError, InvariantViolation, NotAllowed, NotFound
-from tessera.gateway.catalogue import Catalogue
+from tessera.gateway.catalogue import Catalogue, Offer
 from tessera.gateway.describing import describe
+from tessera.gateway.discovery import listed, resources_of
 from tessera.gateway.doors import AsgiDoor
+from tessera.gateway.facilitating import FacilitatorDoor
 from tessera.gateway.key_pages import KEY_FOLDER, KeyPages
 from tessera.gateway.messages import (
     CLOSING,
@@ -36,6 +38,7 @@ from tessera.gateway.operations import Operations, from_this_machine
 from tessera.gateway.paid_call import PaidCalls
 from tessera.gateway.paying import Cashier
 from tessera.gateway.refusals import refused, wrong_method
+from tessera.gateway.x402_offers import example_quote, origin_of
 from tessera.payments.header import (
     SignedReceipt,
     parse_call_id,
@@ -44,6 +47,8 @@ from tessera.payments.header import (
     receipt_json,
 )
 from tessera.payments.ports import Clock
+from tessera.payments.tender import Demand
+from tessera.payments.x402.facilitator import Facilitator
 from tessera.payments.x402.wire import RESPONSE_HEADER, encode_header
 from tessera.serving.bodies import PAID_PATHS, model_of
 from tessera.serving.turns import Turns
@@ -54,6 +59,7 @@ __all__ = ["Gateway"]
 Handler = Callable[[Scope], Awaitable[Reply]]
 
 _X402: Final = "/x402/"
+_FACILITATOR: Final = "/facilitator/"
 _MAX_CHANNEL_DIGITS: Final = 20
 _RECEIPT_ID_DIGITS: Final = 64
 
@@ -75,6 +81,8 @@ class Gateway:
         Who is answered first where more is asked than a model can answer.
     operations
         What those who run it look at.
+    facilitator
+        Settles x402 payments to what is served; None where that is not done here.
     """
 
     def __init__(
@@ -85,6 +93,7 @@ class Gateway:
         limits: Limits | None = None,
         turns: Turns | None = None,
         operations: Operations | None = None,
+        facilitator: Facilitator | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.cashier = cashier
@@ -94,11 +103,15 @@ class Gateway:
             catalogue, cashier, clock, self.limits, turns or Turns(), self.operations
         )
         self._keys = KeyPages(cashier.ledger)
+        self._facilitator: FacilitatorDoor | None = None
+        if facilitator is not None:
+            self._facilitator = FacilitatorDoor(facilitator, self._resources)
         self._pages: dict[str, Handler] = {
             "/healthz": self._health,
             "/readyz": self._ready,
             "/v1/models": self._models,
             "/openapi.json": self._document,
+            "/discovery/resources": self._discovery,
         }
         if self.operations.show_metrics:
             self._pages["/metrics"] = self._metrics
@@ -131,6 +144,9 @@ class Gateway:
                 reply = await self._paid(scope, receive, send, name, path)
             elif path.startswith(KEY_FOLDER):
                 reply = await self._keys.answer(scope, receive, name)
+            elif self._facilitator is not None and path.startswith(_FACILITATOR):
+                route = path.removeprefix(_FACILITATOR)
+                reply = await self._facilitator.answer(scope, receive, f"/{route}", name)
             else:
                 reply = await self._page(scope, path, name)
         except Exception as error:  # noqa: BLE001 - every failure is answered
@@ -227,6 +243,19 @@ class Gateway:
 
     async def _document(self, _scope: Scope) -> Reply:
         return json_reply(describe(self.catalogue.offers(), metrics=self.operations.show_metrics))
+
+    async def _discovery(self, scope: Scope) -> Reply:
+        return json_reply(listed(self._resources(scope), scope["query_string"]))
+
+    def _resources(self, scope: Scope) -> list[dict[str, Any]]:
+        def accepts(offer: Offer) -> list[dict[str, Any]]:
+            return self.cashier.ways(
+                Demand(offer.slug, example_quote(offer), "", b"", stream=False)
+            )
+
+        if self.cashier.x402 is None:
+            return []
+        return resources_of(self.catalogue.offers(), origin_of(RequestHead(scope)), accepts)
 
     async def _receipt(self, scope: Scope) -> Reply:
         name = scope["path"].removeprefix("/receipts/").removeprefix("0x")

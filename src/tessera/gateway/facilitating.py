@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qs
 
-import uvicorn
-
-from tessera.errors import InputError, InvariantViolation, NotFound
+from tessera.errors import InvariantViolation, NotFound
+from tessera.gateway.discovery import listed
 from tessera.gateway.messages import (
     Limits,
     Receive,
@@ -28,13 +25,12 @@ from tessera.gateway.messages import (
     send_reply,
 )
 from tessera.gateway.refusals import refused, wrong_method
-from tessera.gateway.server import QuietServer, bound
 from tessera.payments.x402.facilitator import Facilitator
 
-__all__ = ["FacilitatorDoor", "listed", "serve_facilitator"]
+__all__ = ["FacilitatorDoor"]
 
-Resources = Callable[[], Sequence[dict[str, Any]]]
-"""What can be discovered: each as the standard lists a resource."""
+Resources = Callable[[Scope], Sequence[dict[str, Any]]]
+"""What can be discovered by a request: each as the standard lists a resource."""
 
 _READS: Final = ("/supported", "/discovery/resources", "/healthz")
 _WRITES: Final = ("/verify", "/settle")
@@ -42,9 +38,6 @@ _LIMITS: Final = Limits(body_bytes=256 * 1024)
 """A claim of a hundred vouchers takes 110 kB."""
 
 _MOST_AT_ONCE: Final = 64
-_PAGE: Final = 20
-_LONGEST_PAGE: Final = 100
-_KEEP_ALIVE_S: Final = 30
 
 _log = logging.getLogger("tessera.facilitator")
 
@@ -60,7 +53,7 @@ class FacilitatorDoor:
         What can be discovered here.
     """
 
-    def __init__(self, facilitator: Facilitator, resources: Resources = tuple) -> None:
+    def __init__(self, facilitator: Facilitator, resources: Resources = lambda _: ()) -> None:
         self._facilitator = facilitator
         self._resources = resources
         self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
@@ -97,7 +90,7 @@ class FacilitatorDoor:
                     left = self._facilitator.relay.gas_left
                     return json_reply({"ok": True, "gas_left": left})
                 case _:
-                    return json_reply(listed(self._resources(), scope["query_string"]))
+                    return json_reply(listed(self._resources(scope), scope["query_string"]))
         if path not in _WRITES:
             raise NotFound.among("route", path, [*_READS, *_WRITES])
         if method != "POST":
@@ -110,78 +103,3 @@ class FacilitatorDoor:
         if not done.success:
             _log.info("not settled: %s (%s)", done.error_reason, done.error_message)
         return json_reply(done)
-
-
-def listed(resources: Sequence[dict[str, Any]], query: bytes) -> dict[str, Any]:
-    """Return a page of resources, as `GET /discovery/resources` of the standard.
-
-    Parameters
-    ----------
-    query
-        `type`, `network`, `scheme`, `payTo` choose; `limit` (at most 100) and `offset` turn pages.
-
-    Raises
-    ------
-    InputError
-        A number is none.
-    """
-    asked = {key: values[-1] for key, values in parse_qs(query.decode("latin-1")).items()}
-    limit = min(_LONGEST_PAGE, _number(asked, "limit", _PAGE))
-    offset = _number(asked, "offset", 0)
-    found = [each for each in resources if _matches(each, asked)]
-    return {
-        "x402Version": 2,
-        "items": found[offset : offset + limit],
-        "pagination": {"limit": limit, "offset": offset, "total": len(found)},
-    }
-
-
-def _matches(resource: dict[str, Any], asked: dict[str, str]) -> bool:
-    if asked.get("type", resource["type"]) != resource["type"]:
-        return False
-    wanted = {key: asked[key] for key in ("network", "scheme", "payTo") if key in asked}
-    return not wanted or any(
-        all(str(accept.get(key)).lower() == value.lower() for key, value in wanted.items())
-        for accept in resource["accepts"]
-    )
-
-
-def _number(asked: dict[str, str], key: str, default: int) -> int:
-    text = asked.get(key, str(default))
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(2**31)):
-        raise InputError(key, found=text[:32], wanted="a whole number")
-    return int(text)
-
-
-@asynccontextmanager
-async def serve_facilitator(door: FacilitatorDoor, host: str, port: int) -> AsyncIterator[str]:
-    """Serve a facilitator for the length of a context; its URL.
-
-    Raises
-    ------
-    Busy, InputError
-        The address is taken, or none that can be listened on.
-    """
-    listener = bound(host, port, "--port")
-    server = QuietServer(
-        uvicorn.Config(
-            door,
-            loop="none",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="tessera-facilitator")
-    try:
-        await server.listening.wait()
-        at, actual = listener.getsockname()[:2]
-        yield f"http://[{at}]:{actual}" if ":" in at else f"http://{at}:{actual}"
-    finally:
-        server.should_exit = True
-        await serving
-        listener.close()

@@ -13,9 +13,10 @@ from tessera.gateway.server import GatewayServer
 from tessera.payments.key_tender import ApiKeys
 from tessera.payments.settle import grant_margin_s
 from tessera.payments.tender import Tender
+from tessera.payments.x402.facilitator import Facilitator, FacilitatorRules
 from tessera.serving.fairness import QueueRules
 from tessera.serving.turns import Turns
-from tessera.spec.signatures import address_of
+from tessera.spec.signatures import Address, address_of
 
 __all__ = ["open_gateway", "queue_rules"]
 
@@ -49,7 +50,15 @@ def open_gateway(operator: Operator) -> GatewayServer:
     if operator.x402 is not None:
         tenders.append(operator.x402.tender)
     cashier = Cashier(operator.ledger, terms, operator.stakes, tenders)
-    gateway = Gateway(catalogue, cashier, world.clock, limits, turns, oversee(operator, turns))
+    gateway = Gateway(
+        catalogue,
+        cashier,
+        world.clock,
+        limits,
+        turns,
+        oversee(operator, turns),
+        _facilitator(operator),
+    )
     return GatewayServer(
         gateway,
         host=world.config.gateway_host,
@@ -66,6 +75,25 @@ def queue_rules(config: Config) -> QueueRules:
         unit_bps=config.queue_unit_bps,
         open_bps=config.queue_open_bps,
     )
+
+
+def _facilitator(operator: Operator) -> Facilitator | None:
+    """Return what settles payments to what is served here, and to nobody else, if x402 is taken."""
+    desk, world = operator.x402, operator.world
+    if desk is None:
+        return None
+
+    def serves(receiver: Address) -> bool:
+        for offer in _offers(operator):
+            terms = [offer.terms, *([offer.discount.terms] if offer.discount else [])]
+            if receiver in [desk.till(offer.asset, each) for each in terms]:
+                return True
+        return False
+
+    currency = address_of(world.currency.address)
+    rules = FacilitatorRules(tokens=frozenset({currency}), serves=serves)
+    sender = world.sender(world.config.operator)
+    return Facilitator(world.reader, sender, rules, world.clock)
 
 
 def _offers(operator: Operator) -> list[Offer]:

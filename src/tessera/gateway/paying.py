@@ -8,6 +8,7 @@ from typing import Any
 
 from tessera.errors import InputError, NotAllowed, NotFound, PaymentRequired
 from tessera.gateway.catalogue import Offer
+from tessera.gateway.discovery import bazaar_of, paths_of
 from tessera.gateway.x402_offers import example_quote, resource_of
 from tessera.payments.header import ORDER_HEADER, TERMS_HEADER, parse_terms
 from tessera.payments.ledger import Call, Ledger, Quote
@@ -220,7 +221,14 @@ class Cashier:
             return await self.x402.refund(head, quote)
         except PaymentRequired as error:
             self._explain(error, head, offer, demand)
+            # Who looks by GET is told how to call, too; paid calls are not made longer by it.
+            path = next(paths_of(offer))
+            error.operands["extensions"] = {"bazaar": bazaar_of(offer, path)}
             raise
+
+    def ways(self, demand: Demand) -> list[dict[str, Any]]:
+        """Return how a call can be paid by x402: the entries of `accepts`."""
+        return [dict(one) for tender in self.tenders for one in tender.accepts(demand)]
 
     def _tender(self, head: Head) -> Tender | None:
         found = [tender for tender in self.tenders if tender.offered(head)]
@@ -238,7 +246,7 @@ class Cashier:
         error.operands.update(
             payment=self.terms.shown(), model=offer.card(), maximum=str(demand.quote.maximum)
         )
-        offers = [dict(one) for tender in self.tenders for one in tender.accepts(demand)]
+        offers = self.ways(demand)
         if offers:
             error.operands.setdefault("accepts", offers)
             error.operands["resource"] = resource_of(head, offer)

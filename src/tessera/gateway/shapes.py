@@ -370,6 +370,22 @@ ANSWERS = {
 """What each paid route answers."""
 
 
+class Page(msgspec.Struct):
+    """Which part of a list this is."""
+
+    limit: int
+    offset: int
+    total: int
+
+
+class Resources(msgspec.Struct):
+    """Paid resources, as x402 lists them."""
+
+    x402Version: int  # noqa: N815 - its standard's name
+    items: list[dict[str, Any]]
+    pagination: Page
+
+
 class Refunded(msgspec.Struct):
     """What was given back of an x402 channel, and by which transaction."""
 
@@ -385,6 +401,7 @@ PAGES: dict[str, tuple[str, Any]] = {
     "/v1/channels/{channel}/calls/{call}": ("What became of one call.", CallState),
     "/v1/orders/{access}/{order}": ("An order of Access as the operator sees it.", Order),
     "/receipts/{receipt}": ("A signed receipt.", Receipt),
+    "/discovery/resources": ("What is paid by x402 here, and how it is called.", Resources),
     "/x402/{model}": ("How a model is paid by x402; with a refund, money back.", Refunded),
     "/healthz": ("Whether the gateway answers.", Health),
     "/readyz": ("Whether it should be sent calls, and if not, why.", Ready),

@@ -11,7 +11,7 @@ from tessera.payments.ledger import Quote
 from tessera.payments.tender import Head
 from tessera.payments.x402.wire import REQUIRED_HEADER, Required, Resource, encode_header, reason_of
 
-__all__ = ["example_quote", "required_headers", "resource_of"]
+__all__ = ["example_quote", "origin_of", "required_headers", "resource_of"]
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9.\-_\[\]:]{1,255}")
 _EXAMPLE_UNITS: Final = 1_000
@@ -20,15 +20,20 @@ _UNPAID: Final = "Payment required"
 
 def resource_of(head: Head, offer: Offer) -> dict[str, str]:
     """Return what is paid for: a URL per model, as the client itself calls this gateway."""
+    return {
+        "url": f"{origin_of(head)}/x402/{offer.slug}",
+        "description": f"{offer.slug}: {', '.join(sorted(offer.runner.tasks))}",
+        "mimeType": "application/json",
+    }
+
+
+def origin_of(head: Head) -> str:
+    """Return this gateway's URL, as the client itself calls it."""
     host = head.get("host") or b""
     if not _HOST.fullmatch(host):
         host = b"localhost"
     scheme = "https" if head.get("x-forwarded-proto") == b"https" else "http"
-    return {
-        "url": f"{scheme}://{host.decode()}/x402/{offer.slug}",
-        "description": f"{offer.slug}: {', '.join(sorted(offer.runner.tasks))}",
-        "mimeType": "application/json",
-    }
+    return f"{scheme}://{host.decode()}"
 
 
 def example_quote(offer: Offer) -> Quote:

@@ -30,7 +30,8 @@ from tessera.chain.predeploys import BASE_SEPOLIA_DOLLAR, PLACES, predeployed_co
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
-from tessera.gateway.facilitating import FacilitatorDoor, serve_facilitator
+from tessera.gateway.facilitating import FacilitatorDoor
+from tessera.gateway.facilitator_server import serve_facilitator
 from tessera.payments.x402.facilitator import Facilitator, FacilitatorRules
 from tessera.spec.signatures import address_of
 

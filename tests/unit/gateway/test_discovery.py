@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tessera.errors import InputError
-from tessera.gateway.discovery import Listed
-from tessera.gateway.facilitating import listed
+from tessera.gateway.discovery import listed
+from tessera.gateway.listing import Listed
 
 ACCEPT = {"scheme": "exact", "network": "eip155:31337", "asset": "0x01", "payTo": "0xAB"}
 

@@ -75,7 +75,10 @@ def main() -> int:
             "no wrk here: our own load tool is slower, so nginx's rate is the load's",
             style="yellow",
         )
-    with tempfile.TemporaryDirectory(prefix="tessera-bench-") as temporary:
+    # Not in /tmp, which is memory on many machines: a sync would cost nothing there.
+    disk = programs.ROOT / ".cache"
+    disk.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=disk) as temporary:
         stage = Stage(Path(temporary), cores, options.seconds, options.rounds)
         try:
             told = [f"fsync: {machine.syncs_per_s(stage.folder):,.0f}/s on this disk"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ _TIMEOUT_S: Final = 130.0
 # Looked at before another one is opened.
 _MOST_CHANNELS: Final = 64
 _OK: Final = 200
+_SEEN_WITHIN_S: Final = 1.0
 
 
 class Client:
@@ -451,10 +453,13 @@ class Client:
             return
         settled = sum(line.charged for line in view.lines.values())
         missing = purse.charged + purse.in_flight() + wanted - settled - view.balance
-        if missing > 0:
-            amount = max(missing, self._top_up or 0)
-            with self._budgeted(amount):
-                await chain.top_up(purse.channel, amount)
+        if missing <= 0:
+            # It is there; the operator, who looked a moment ago, does not look at once again.
+            await asyncio.sleep(_SEEN_WITHIN_S)
+            return
+        amount = max(missing, self._top_up or 0)
+        with self._budgeted(amount):
+            await chain.top_up(purse.channel, amount)
 
     async def _open_purse(self, chain: ConsumerOnChain) -> Purse:
         number = self._wanted_channel

@@ -64,6 +64,9 @@ _DEPOSIT_MARGIN_S: Final = 6
 _LOOK_AGAIN_S: Final = 0.5
 """A deposit that arrived after the last read is looked for at most so often per channel."""
 
+_IN_MEMORY: Final = 10_000
+"""Channels that are kept in memory; of more the one that was idle longest is read again."""
+
 _NONE: Final = KeptVoucher(0, b"")
 
 
@@ -166,7 +169,9 @@ class BatchSettlement:
         self._till = till
         self._clock = clock
         self._steady = steady
+        # In the order in which they were last used.
         self._channels: dict[bytes, _Channel] = {}
+        self._of_payer: dict[Address, set[bytes]] = {}
         self._hurry: Callable[[], None] = lambda: None
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
@@ -422,9 +427,15 @@ class BatchSettlement:
             book = await self._books.look_up(lambda reading: rows.load_channel(reading, channel))
             if book is None:
                 return None
-            found = self._channels.setdefault(channel, _Channel(book))
-        await self._read(found)
-        await self._books.keep(rows.channel_change(found.book))
+            found = self._channels.get(channel) or _Channel(book)
+            self._remember(found)
+        # In use, so that no second one is made of it meanwhile.
+        found.waiting += 1
+        try:
+            await self._read(found)
+            await self._books.keep(rows.channel_change(found.book))
+        finally:
+            found.waiting -= 1
         return found.book
 
     # --- Inside -------------------------------------------------------------------------------
@@ -519,11 +530,7 @@ class BatchSettlement:
 
     def _check_risk(self, book: ChannelBook, ceiling: int) -> None:
         payer = book.config.payer
-        of_payer = sum(
-            channel.book.due
-            for channel in self._channels.values()
-            if channel.book.config.payer == payer
-        )
+        of_payer = sum(self._channels[each].book.due for each in self._of_payer[payer])
         for due, most, what in (
             (book.due, self._rules.risk_channel, f"x402 channel {hex_text(book.id)}"),
             (of_payer, self._rules.risk_payer, f"x402 channels of {address_text(payer)}"),
@@ -559,7 +566,8 @@ class BatchSettlement:
         if channel is None:
             book = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
             book = book or ChannelBook(name, voucher.config, quote.key.asset, quote.key.terms)
-            channel = self._channels.setdefault(name, _Channel(book))
+            channel = self._channels.get(name) or _Channel(book)
+        self._remember(channel)
         if channel.waiting >= _WAITING_PER_CHANNEL:
             raise _busy()
         channel.waiting += 1
@@ -586,7 +594,26 @@ class BatchSettlement:
         channel.turn.release()
         # Channels that anybody can invent must not fill the memory.
         if not channel.waiting and not channel.book.chain.balance:
-            self._channels.pop(channel.book.id, None)
+            self._forget(channel)
+
+    def _remember(self, channel: _Channel) -> None:
+        """Keep a channel in memory as the latest; let go of those that were idle longest."""
+        book = channel.book
+        self._channels.pop(book.id, None)
+        self._channels[book.id] = channel
+        self._of_payer.setdefault(book.config.payer, set()).add(book.id)
+        if len(self._channels) > _IN_MEMORY:
+            idle = (c for c in self._channels.values() if not (c.waiting or c.turn.locked()))
+            if (oldest := next(idle, channel)) is not channel:
+                self._forget(oldest)
+
+    def _forget(self, channel: _Channel) -> None:
+        book = channel.book
+        if self._channels.pop(book.id, None) is not None:
+            others = self._of_payer[book.config.payer]
+            others.discard(book.id)
+            if not others:
+                del self._of_payer[book.config.payer]
 
     async def _refresh(self, channel: _Channel) -> None:
         if self._age(channel) > self._rules.refresh_s:
@@ -691,6 +718,15 @@ class BatchSettlement:
             request=b"",
             time=int(self._clock()),
         )
+        # Whoever waited may have gone; the channel stays in memory until this is over.
+        channel.waiting += 1
+        try:
+            return await self._drawn(channel, deposit, payment)
+        finally:
+            channel.waiting -= 1
+
+    async def _drawn(self, channel: _Channel, deposit: Deposit, payment: rows.KeptPayment) -> str:
+        book = channel.book
         await self._books.keep(rows.payment_change(payment))
         try:
             transaction = await self._chain.deposit(book.config, deposit)

@@ -394,6 +394,21 @@ async def test_as_much_as_is_risked_is_served_and_then_claimed(payer: Payer) -> 
         await payer.begin(60_000)
 
 
+async def test_channels_beyond_the_memory_are_read_again(
+    payer: Payer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessera.payments.x402.batch._IN_MEMORY", 2)
+    shop = payer.shop
+    others = [Payer(shop, bytes([n]) * 32) for n in range(20, 24)]
+    for _ in range(2):
+        for each in (payer, *others):
+            await each.call(40_000, 10_000)
+    batch = shop.tender.batch
+    assert len(batch._channels) == len(batch._of_payer) == 2
+    assert {book.charged for book in await batch.due()} == {20_000}
+    assert shop.chain.sent == ["deposit"] * 5
+
+
 # --- Settling and giving back --------------------------------------------------------------------
 
 

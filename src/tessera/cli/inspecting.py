@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
                     **told,
                 }
                 due = world.currency.shown(int(told["due"]))
+                x402 = world.currency.shown(int(told["x402_due"]))
                 lines += [
                     f"rpc       {running.rpc_url}",
                     (
@@ -59,6 +60,7 @@ def register(app: typer.Typer) -> None:
                     ),
                     f"operator  {running.operator}",
                     f"due       {due} on {told['channels_due']} channel(s)",
+                    *([f"x402      {x402} due"] if told["x402"] else []),
                     f"models    {', '.join(told['models']) or _NO_MODELS}",
                     *(f"refused   {reason}" for reason in told["refused"].values()),
                 ]

@@ -283,8 +283,10 @@ async def test_a_gateway_that_slept_too_long_charges_nothing(database: Server) -
         voucher = sign(channel, (KEY, 100))
         call = await first.accept(voucher, quote(100), request(channel, "01" * 16))
         assert first._shared is not None
-        await first._shared.database._part()
-        await until_nothing(second, "open_calls")
+        asleep = first._shared.database
+        async with asleep._using:
+            await asleep._part()
+            await until_nothing(second, "open_calls")
         again = await second.accept(voucher, quote(100), request(channel, "01" * 16))
         with pytest.raises(TakenForDead):
             await first.finish(call, 100, EVIDENCE)

@@ -98,8 +98,9 @@ class HeldBack:
         """As `Door.begin`; the head is made when it is known what it has to say."""
 
     def push(self, data: bytes) -> bool:
-        """As `Door.push`: an ASGI server does not say, so it is always asked to wait."""
-        return False
+        """As `Door.push`."""
+        self._pieces.append(data)
+        return True
 
     async def write(self, data: bytes) -> None:
         """As `Door.write`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-import os
+import random
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -44,6 +44,12 @@ _STATUS: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in http.HTTPStatus
 }
+
+
+def _new_name() -> str:
+    # It has to be another for each answer, and need not be hard to guess; asking the kernel for it
+    # lets go of the interpreter and waits to have it back.
+    return f"{random.getrandbits(128):032x}"
 
 
 class _Message:
@@ -281,7 +287,7 @@ class FastProtocol(HttpToolsProtocol):
         self._call = door = FastDoor(self, message)
         admission = self._gateway.operations.admission
         if not admission.enter():
-            door.reply(admission.refusal(), os.urandom(16).hex())
+            door.reply(admission.refusal(), _new_name())
             return
         task = self.loop.create_task(door.answer(self._gateway))
         self.tasks.add(task)
@@ -323,7 +329,7 @@ class FastProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._message.where == _FAST and not self._message.complete:
             error = body_too_slow(len(self._message.body), self._gateway.limits)
-            name = os.urandom(16).hex()
+            name = _new_name()
             self._last = True
             self._call = FastDoor(self, self._message)
             self._call.reply(refusal(error, _PATHS[self._message.url], name), name)
@@ -356,7 +362,7 @@ class FastDoor:
 
     async def answer(self, gateway: Gateway) -> None:
         """Answer the call; whatever happens, this connection goes on or is closed."""
-        name = os.urandom(16).hex()
+        name = _new_name()
         begun = time.monotonic()
         try:
             try:

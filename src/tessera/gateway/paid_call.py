@@ -7,10 +7,8 @@ a tender.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable
 from typing import Final
 
 from tessera.errors import BackendFailed, Closed, InvariantViolation, TesseraError, Unprocessable
@@ -20,6 +18,7 @@ from tessera.gateway.doors import Door, HeldBack
 from tessera.gateway.logs import FIELDS
 from tessera.gateway.messages import JSON, Headers, Limits, Reply
 from tessera.gateway.operations import Operations
+from tessera.gateway.patience import Patience
 from tessera.gateway.paying import Cashier
 from tessera.gateway.refusals import refused
 from tessera.gateway.streaming import STREAM_HEADERS, stream_chat
@@ -94,6 +93,7 @@ class PaidCalls:
         self._clock = clock
         self.turns = turns
         self._drain = operations.drain
+        self._patience = Patience(limits.answer_timeout_s, operations.drain)
         self._metrics = operations.metrics
 
     async def answer(
@@ -125,9 +125,10 @@ class PaidCalls:
             asked = read_body(path, body, offer.limits)
             _check_task(offer, asked)
             request = keccak(body)
-            held = await self._cashier.accept(head, offer, asked, name, request)
+            most = asked.most
+            held = await self._cashier.accept(head, offer, asked, most, name, request)
             await self._cashier.check_stake(held.call, offer)
-            turn = await self._turn(held.call, offer, asked, door)
+            turn = await self._turn(held.call, offer, most.total, door)
             try:
                 if not asked.stream:
                     answer = await self._whole(held, offer, asked, turn, request, name, door)
@@ -194,11 +195,10 @@ class PaidCalls:
                 },
             )
 
-    async def _turn(self, call: Call, offer: Offer, asked: Asked, door: Door) -> Turn:
+    async def _turn(self, call: Call, offer: Offer, most: int, door: Door) -> Turn:
         line = self.turns.line(offer.asset, offer.version, offer.slug, offer.runner.at_once)
         # Whoever pays, with whichever of his channels; all who do not pay are one.
         payer = call.payer
-        most = asked.most.total
         return line.at_once(payer, most) or await line.wait(payer, most, door.left())
 
     async def _whole(
@@ -213,8 +213,7 @@ class PaidCalls:
     ) -> Reply:
         begun = time.perf_counter()
         try:
-            async with asyncio.timeout(self.limits.answer_timeout_s):
-                result = await self._until_cut(_ask(offer, asked))
+            result = await self._patience.wait(_ask(offer, asked))
             self._metrics.model_seconds.observe(time.perf_counter() - begun, (offer.slug,))
             turn.units = result.units.total
         except TimeoutError as error:
@@ -245,32 +244,12 @@ class PaidCalls:
         more = held.headers(Outcome.EARNED, signed.cost)
         return Reply(200, answer, (JSON, *self._receipt_headers(signed), *more))
 
-    async def _until_cut(self, asking: Awaitable[Result]) -> Result:
-        """Wait for the model, but not beyond the gateway's own end."""
-        waiting = asyncio.current_task()
-        assert waiting is not None
-        drain, cut = self._drain, False
-
-        def stop() -> None:
-            nonlocal cut
-            cut = waiting.cancel()
-
-        drain.watch(waiting, stop)
-        try:
-            return await asking
-        except asyncio.CancelledError:
-            if cut:
-                waiting.uncancel()
-                raise drain.refusal() from None
-            raise
-        finally:
-            drain.forget(waiting)
-
     def _receipt_headers(self, signed: SignedReceipt) -> tuple[tuple[bytes, bytes], ...]:
         terms = self._cashier.terms
-        shown = receipt_json(signed, terms.domain, terms.operator)
+        name = signed.id(terms.domain)
+        shown = receipt_json(signed, terms.domain, terms.operator, name)
         return (
-            (_RECEIPT, signed.id(terms.domain).encode()),
+            (_RECEIPT, name.encode()),
             (_CHARGED, b"%d" % signed.receipt.charged),
             (_COST, b"%d" % signed.cost),
             (_PROOF, proof_header(shown).encode()),

@@ -17,6 +17,7 @@ from tessera.payments.tenders import FreeCalls, Orders, Vouchers, shown_channel
 from tessera.payments.x402.tender import X402Payments
 from tessera.payments.x402.wire import Response
 from tessera.serving.bodies import Asked
+from tessera.serving.runner import Units
 from tessera.serving.turns import NO_STAKES, Stakes
 from tessera.spec.signatures import Address, Domain, address_text
 
@@ -147,7 +148,7 @@ class Cashier:
             )
 
     async def accept(
-        self, head: Head, offer: Offer, asked: Asked, name: str, request: bytes
+        self, head: Head, offer: Offer, asked: Asked, units: Units, name: str, request: bytes
     ) -> Held:
         """Reserve the most that the call can cost, by the one tender that the request brings.
 
@@ -155,6 +156,8 @@ class Cashier:
         ----------
         head, offer, asked
             The request.
+        units
+            The most that it can be charged for: `asked.most`.
         name
             Of the answer; names the call where the consumer did not.
         request
@@ -167,7 +170,6 @@ class Cashier:
         SignatureRejected, Conflict, Closed, NotAllowed, InputError, ChainError
             As `Tender.take`.
         """
-        units = asked.most
         quote = Quote(
             offer.key,
             offer.version,

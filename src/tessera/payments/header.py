@@ -346,12 +346,20 @@ def parse_call_deadline(value: bytes | None) -> int:
     return int(text)
 
 
-def receipt_json(signed: SignedReceipt, domain: Domain, operator: Address) -> bytes:
-    """Write a receipt as JSON, with everything that verifying it takes."""
+def receipt_json(
+    signed: SignedReceipt, domain: Domain, operator: Address, name: str | None = None
+) -> bytes:
+    """Write a receipt as JSON, with everything that verifying it takes.
+
+    Parameters
+    ----------
+    name
+        What `signed.id(domain)` is, where that is known.
+    """
     receipt = signed.receipt
     return msgspec.json.encode(
         ReceiptWire(
-            id=signed.id(domain),
+            id=signed.id(domain) if name is None else name,
             operator=address_text(operator),
             chain_id=domain.chain_id,
             contract=address_text(domain.contract),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -110,6 +111,7 @@ async def open_x402(
     channels = address_of(world.deployment.channels.address)
     implementation = address_of(world.deployment.address_of("Till"))
 
+    @functools.lru_cache(maxsize=4_096)
     def till(asset: int, terms: int) -> Address:
         return till_of(channels, implementation, asset, operator, terms)
 

@@ -44,6 +44,9 @@ def register(app: typer.Typer) -> None:
         order: Annotated[
             str | None, typer.Option(help="Pay with an order of yours: PRODUCT/NUMBER.")
         ] = None,
+        keep: Annotated[
+            Path | None, typer.Option(help="Keep the call and its receipt here, for audits.")
+        ] = None,
         holders: Annotated[
             bool, typer.Option("--holders", help="At the price of those who locked shares.")
         ] = False,
@@ -52,6 +55,7 @@ def register(app: typer.Typer) -> None:
         given = _input(text, file)
         currency, options, making = asyncio.run(_options(session, deposit, max_cost, order))
         options["holders"] = holders
+        options["keep"] = keep
         # In the main thread, where Ctrl-C arrives.
         _call(
             session,

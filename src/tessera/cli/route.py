@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,6 +43,9 @@ def register(app: typer.Typer) -> None:
         try_timeout_s: Annotated[
             float, typer.Option(help="Silence after which the next one is asked.", min=0.1)
         ] = 30.0,
+        keep: Annotated[
+            Path | None, typer.Option(help="Keep calls and receipts here, for audits.")
+        ] = None,
         key: Annotated[
             str | None, typer.Option(help="What callers must show; else made up.")
         ] = None,
@@ -69,6 +73,7 @@ def register(app: typer.Typer) -> None:
                 wish=_wish(sort, only, ignore),
                 state_dir=config.data_dir / "purses",
                 try_timeout_s=try_timeout_s,
+                keep=keep,
             )
             try:
                 async with listening(RouteDoor(router, shown_key), port=port) as url:

@@ -16,6 +16,8 @@ import httpx
 
 from tessera.chain.deployments import Deployment
 from tessera.chain.wallet import Account
+from tessera.client.evidence import PaidCall
+from tessera.client.evidence import keep as keep_as_files
 from tessera.client.exchange import Exchange
 from tessera.client.gateway import GatewayView, ModelCard
 from tessera.client.paying_side import PayingSide
@@ -88,6 +90,9 @@ class Client:
         signed proof of them.
     timeout_s
         For one call.
+    keep
+        Folder for calls with their receipts, for audits; None keeps none. Calls that an order
+        pays for are not kept.
     side
         Share the payer's connection, sender and budget with other clients; whoever made it closes
         it.
@@ -118,6 +123,7 @@ class Client:
         session_key: Account | bytes | None = None,
         state_dir: Path | str | None = Path("~/.tessera/purses"),
         timeout_s: float = _TIMEOUT_S,
+        keep: Path | str | None = None,
         side: PayingSide | None = None,
     ) -> None:
         if deposit <= 0 and access is None:
@@ -135,6 +141,7 @@ class Client:
         self._wanted_channel = channel
         self._state_dir = None if state_dir is None else Path(state_dir).expanduser()
         self._timeout_s = timeout_s
+        self._keep = None if keep is None else Path(keep).expanduser()
         self._gateway = GatewayView(
             gateway_url,
             channels_domain(self._deployment),
@@ -167,6 +174,7 @@ class Client:
                 holders=holders,
                 top_up=None if top_up is None else self._top_up_future,
                 on_receipt=self._remember,
+                on_call=None if keep is None else self._keep_call,
             )
 
     def __enter__(self) -> Self:
@@ -508,6 +516,10 @@ class Client:
         except BaseException:
             self._side.budget.give_back(amount)
             raise
+
+    def _keep_call(self, call: PaidCall) -> None:
+        if self._keep is not None:
+            keep_as_files(self._keep, call, channels_domain(self._deployment), self._operator())
 
     def _remember(self, receipt: SignedReceipt) -> None:
         with self._lock:

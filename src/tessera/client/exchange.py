@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import httpx
 import msgspec
 
+from tessera.client.evidence import PaidCall
 from tessera.client.gateway import GatewayView, ModelCard
 from tessera.client.scanner import ReceiptScanner
 from tessera.errors import InputError, PaymentRequired, ServingError, SignatureRejected
@@ -49,6 +50,10 @@ MOST: Final = "tessera.most"
 
 class Payer(Protocol):
     """Whatever pays for the calls of a transport."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it wants the bodies of calls, not only their receipts."""
 
     def run(self, request: httpx.Request) -> Flow:
         """Answer a request; its body has been read."""
@@ -108,6 +113,8 @@ class Exchange:
         Makes the deposit cover a further call that costs so much; None refuses.
     on_receipt
         Told of every receipt that was believed.
+    on_call
+        Given every such call with its bodies.
     """
 
     def __init__(
@@ -119,13 +126,21 @@ class Exchange:
         holders: bool = False,
         top_up: Callable[[int], Future[None]] | None = None,
         on_receipt: Callable[[SignedReceipt], None] = lambda _receipt: None,
+        on_call: Callable[[PaidCall], None] | None = None,
     ) -> None:
+        self._on_call = on_call
+        self._bodies: dict[str, bytes] = {}
         self._gateway = gateway
         self._purse = purse
         self._max_call_cost = max_call_cost
         self._holders = holders
         self._top_up = top_up
         self._on_receipt = on_receipt
+
+    @property
+    def keeps(self) -> bool:
+        """Whether somebody wants the bodies of calls."""
+        return self._on_call is not None
 
     def run(self, request: httpx.Request) -> Flow:
         """Answer a request; its body has been read.
@@ -172,14 +187,18 @@ class Exchange:
     def finish_stream(self, ticket: Ticket, scanner: ReceiptScanner) -> None:
         """Take the receipt of a stream that has ended; without one, ask about it later."""
         purse: Purse = self._purse().result()
+        body = self._bodies.pop(ticket.call, None)
         if scanner.receipt is None:
             purse.lose(ticket)
             return
         try:
-            self._take(purse, ticket, parse_receipt(scanner.receipt), scanner.hash.digest())
+            receipt = parse_receipt(scanner.receipt)
+            self._take(purse, ticket, receipt, scanner.hash.digest())
         except BaseException:
             purse.lose(ticket)
             raise
+        if self._on_call is not None and body is not None:
+            self._on_call(PaidCall(body, scanner.kept, receipt))
 
     def _pay(
         self, purse: Purse, ticket: Ticket, request: httpx.Request
@@ -202,6 +221,8 @@ class Exchange:
             purse.cancel(ticket)
             return Answer(response)
         if is_stream(response):
+            if self._on_call is not None:
+                self._bodies[ticket.call] = request.content
             return Answer(response, ticket)
         try:
             proof = response.headers.get(PROOF_HEADER)
@@ -209,10 +230,13 @@ class Exchange:
                 raise SignatureRejected(
                     f"answer to call {ticket.call}", found="no receipt", wanted="Tessera-Proof"
                 )
-            self._take(purse, ticket, parse_proof(proof), keccak(response.content))
+            receipt = parse_proof(proof)
+            self._take(purse, ticket, receipt, keccak(response.content))
         except BaseException:
             purse.lose(ticket)
             raise
+        if self._on_call is not None:
+            self._on_call(PaidCall(request.content, response.content, receipt))
         return Answer(response)
 
     def _take(

@@ -83,6 +83,11 @@ class OrderExchange:
         self._on_receipt = on_receipt
         self._clock = clock
 
+    @property
+    def keeps(self) -> bool:
+        """No: bodies of calls that an order pays for are not kept."""
+        return False
+
     def run(self, request: httpx.Request) -> Flow:
         """Answer a request; its body has been read.
 

@@ -138,6 +138,8 @@ class Router:
         An operator that says nothing for so long has failed.
     look_every_s
         What the chain says is read again after so long.
+    keep
+        Folder for calls with their receipts, for audits; None keeps none.
     clock
         Monotonic seconds.
 
@@ -162,6 +164,7 @@ class Router:
         state_dir: Path | str | None = Path("~/.tessera/purses"),
         try_timeout_s: float = 30.0,
         look_every_s: float = 2.0,
+        keep: Path | str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         account = account if isinstance(account, Account) else Account(account)
@@ -174,6 +177,7 @@ class Router:
         self._state_dir = state_dir
         self._try_timeout_s = try_timeout_s
         self._look_every_s = look_every_s
+        self._keep = keep
         self._clock = clock
         self._rpc_url = rpc_url
         self._lock = threading.Lock()
@@ -258,6 +262,11 @@ class Router:
         self._side.close()
 
     # --- The flow -----------------------------------------------------------------------------
+
+    @property
+    def keeps(self) -> bool:
+        """Whether calls are kept with their bodies."""
+        return self._keep is not None
 
     def run(self, request: httpx.Request) -> Flow:
         """Answer a request; its body has been read. Refusals are answers too."""
@@ -450,6 +459,7 @@ class Router:
                 max_call_cost=self._max_call_cost,
                 operator=endpoint.operator,
                 state_dir=self._state_dir,
+                keep=self._keep,
                 side=self._side,
             )
             self._clients[endpoint.operator] = (endpoint.url, client)

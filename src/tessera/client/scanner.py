@@ -29,9 +29,15 @@ class ReceiptScanner:
         Keccak-256 over everything before the receipt.
     ended
         Whether nothing more comes; False where the reader left.
+
+    Parameters
+    ----------
+    keep
+        Whether `kept` is wanted afterwards.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = False) -> None:
+        self._kept: list[bytes] | None = [] if keep else None
         self.receipt: bytes | None = None
         self.ended = False
         self.hash = StreamHash()
@@ -51,11 +57,18 @@ class ReceiptScanner:
             # What says why it breaks off is the last that comes; official clients leave there.
             self.ended = self.ended or event.startswith(_ERROR)
             whole = self.hash.feed(event + _END)
+            if self._kept is not None:
+                self._kept.append(whole)
             if event == _DONE or self._held:
                 self._held += whole
             else:
                 ready.append(whole)
         return b"".join(ready)
+
+    @property
+    def kept(self) -> bytes:
+        """Everything before the receipt, which is what the receipt names; empty unless kept."""
+        return b"".join(self._kept or ())
 
     def finish(self) -> bytes:
         """Return what is left when the stream has ended."""

@@ -128,7 +128,7 @@ class _PaidStream(httpx.SyncByteStream):
         self._response = response
         self._ticket = ticket
         self._exchange = exchange
-        self._scanner = ReceiptScanner()
+        self._scanner = ReceiptScanner(keep=exchange.keeps)
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -164,7 +164,7 @@ class _AsyncPaidStream(httpx.AsyncByteStream):
         self._response = response
         self._ticket = ticket
         self._exchange = exchange
-        self._scanner = ReceiptScanner()
+        self._scanner = ReceiptScanner(keep=exchange.keeps)
         self._open = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -69,7 +69,7 @@ class KeyPages:
         signer = account.chain and account.chain.signer
         if key.channel != channel or key.signer().address != signer:
             raise KeyRevoked(f"API key {key.id}", found="a wrong secret", wanted="the key itself")
-        return json_reply(self._ledger.keys.shown(account))
+        return json_reply(await self._ledger.keys.state(account))
 
     async def _account(self, channel: int) -> Account:
         account = await self._ledger.account(channel)

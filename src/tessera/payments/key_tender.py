@@ -79,8 +79,11 @@ class ApiKeys(Vouchers):
         channel = session.key.channel
         mac = call_mac(session.call_key, channel, name, demand.request)
         request = SignedRequest(name, demand.request, mac=mac)
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             account = await self.account(session, demand.quote)
+            if attempt:
+                # In books that gateways share, memory knows nothing of what others answer.
+                account = await self._ledger.account(channel) or account
             voucher = self._voucher(account, session, demand.quote)
             try:
                 return await self._ledger.accept(

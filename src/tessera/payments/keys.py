@@ -24,7 +24,7 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -44,6 +44,7 @@ from tessera.errors import (
 from tessera.payments import books
 from tessera.payments.account import Account
 from tessera.payments.ports import Clock
+from tessera.payments.shared import SharedBooks
 from tessera.payments.times import Times
 from tessera.spec.signatures import Domain, Signer, address_text, keccak, recover, typed_digest
 from tessera.spec.vouchers import MAX_LINES
@@ -267,13 +268,12 @@ class _Book:
 
 
 class Keys:
-    """The rules of all keys toward one operator.
+    """The rules of all keys toward one operator, in the memory of its one gateway.
 
     Parameters
     ----------
     log
-        Where rules are kept; None where several gateways share the books: then there are none, as
-        each would count for itself.
+        Where rules are kept.
     domain
         Chain and Channels contract of the payers' signatures.
     times
@@ -289,7 +289,7 @@ class Keys:
 
     def __init__(
         self,
-        log: BatchLog[books.Change] | None,
+        log: BatchLog[books.Change] | SharedBooks,
         domain: Domain,
         times: Times,
         kept: Iterable[KeptRules] = (),
@@ -325,8 +325,10 @@ class Keys:
             Too many calls in this minute.
         """
         book = self._books.get(account.number)
-        if book is None:
-            return
+        if book is not None:
+            self._check_counted(book, account, asset, maximum)
+
+    def _check_counted(self, book: _Book, account: Account, asset: int, maximum: int) -> None:
         try:
             self._check(book, account, asset, maximum)
         except (KeyRevoked, NotAllowed, QuotaExceeded):
@@ -415,9 +417,12 @@ class Keys:
     def _roll(self, book: _Book, account: Account) -> None:
         begun = period_start(book.rules.period, self._clock())
         # A clock that is set back begins no period anew.
-        if begun > book.started and self._log is not None:
+        if begun > book.started:
             book.started, book.bases = begun, _charges(account)
-            self._log.put(_change(account.number, book))
+            self._begun(account.number, book)
+
+    def _begun(self, channel: int, book: _Book) -> None:
+        self._log.put(_change(channel, book))
 
     def _book(self, kept: KeptRules) -> _Book:
         rules = KeyRules.parse(kept.rules)
@@ -452,16 +457,34 @@ class Keys:
             The rules that count are newer.
         StorageFull
             They could not be written; the ones before count.
-        NotAllowed
-            Several gateways share these books.
         """
-        if self._log is None:
-            raise NotAllowed(
-                f"rules of API key {KEY_PREFIX}{account.number:016x}",
-                found="books that several gateways share",
-                wanted="a gateway with books of its own",
-                next_step="bound the key on the chain: its grants' caps and expiries hold anywhere",
-            )
+        rules = self._signed(account, body, signature)
+        before = self._books.get(account.number)
+        book = self._ruled(before, account, rules, body, signature)
+        # Told apart from what may come meanwhile by its sequence alone.
+        self._books[account.number] = book
+        try:
+            await asyncio.shield(self._log.put(_change(account.number, book)))
+        except BaseException:
+            if self._books.get(account.number) is book:
+                if before is None:
+                    del self._books[account.number]
+                else:
+                    self._books[account.number] = before
+            raise
+        return self._shown(book, account)
+
+    async def state(self, account: Account) -> dict[str, Any]:
+        """Return how a key stands, as JSON values.
+
+        Raises
+        ------
+        NotFound
+            There are no rules for it.
+        """
+        return self.shown(account)
+
+    def _signed(self, account: Account, body: bytes, signature: bytes) -> KeyRules:
         rules = KeyRules.parse(body)
         payer = account.payer
         if payer is None:
@@ -473,7 +496,19 @@ class Keys:
                 found=f"signed by {address_text(signer)}",
                 wanted=f"{address_text(payer)}, who pays",
             )
-        before = self._books.get(account.number)
+        return rules
+
+    def _ruled(
+        self,
+        before: _Book | None,
+        account: Account,
+        rules: KeyRules,
+        body: bytes,
+        signature: bytes,
+    ) -> _Book:
+        if before is not None and before.body == body:
+            # The very same rules again change nothing; their first answer may have been lost.
+            return before
         if before is not None and rules.sequence <= before.rules.sequence:
             raise Conflict(
                 f"rules of API key {KEY_PREFIX}{account.number:016x}",
@@ -487,18 +522,7 @@ class Keys:
         if before is not None and before.rules.period == rules.period:
             book.started, book.bases = before.started, before.bases
         book.allowed, book.counted_at = float(rules.calls_per_minute or 0), self._now()
-        # Told apart from what may come meanwhile by its sequence alone.
-        self._books[account.number] = book
-        try:
-            await asyncio.shield(self._log.put(_change(account.number, book)))
-        except BaseException:
-            if self._books.get(account.number) is book:
-                if before is None:
-                    del self._books[account.number]
-                else:
-                    self._books[account.number] = before
-            raise
-        return self.shown(account)
+        return book
 
     def shown(self, account: Account) -> dict[str, Any]:
         """Return how a key stands, as JSON values.
@@ -508,7 +532,9 @@ class Keys:
         NotFound
             There are no rules for it.
         """
-        book = self._books.get(account.number)
+        return self._shown(self._books.get(account.number), account)
+
+    def _shown(self, book: _Book | None, account: Account) -> dict[str, Any]:
         if book is None:
             raise NotFound(
                 f"rules of API key {KEY_PREFIX}{account.number:016x}",
@@ -533,6 +559,61 @@ class Keys:
             },
             "calls_per_minute": rules.calls_per_minute,
         }
+
+
+class SharedKeys(Keys):
+    """The same rules as rows that several gateways share; judged while their channel is locked.
+
+    Calls a minute are counted by each gateway for itself.
+    """
+
+    def __init__(self, shared: SharedBooks, domain: Domain, times: Times) -> None:
+        super().__init__(shared, domain, times)
+        self._shared = shared
+        self._rolled: list[books.Change] = []
+
+    def check(self, account: Account, asset: int, maximum: int) -> None:
+        """Do nothing: the books decide, in the transaction that reserves the call."""
+
+    def read(self, connection: Connection, channels: Iterable[int]) -> None:
+        """Take over the rules of channels that are locked, for `judge`."""
+        wanted = set(channels)
+        before = {channel: self._books.pop(channel, None) for channel in wanted}
+        for kept in load_rules(connection, wanted):
+            book, known = self._book(kept), before[kept.channel]
+            if known is not None and known.signature == book.signature:
+                # This gateway's own count of the minute goes on.
+                book.allowed, book.counted_at = known.allowed, known.counted_at
+            self._books[kept.channel] = book
+
+    def judge(self, account: Account, asset: int, maximum: int) -> list[books.Change]:
+        """As `Keys.check`, with all that the rows say; return rows that have to be replaced."""
+        book = self._books.get(account.number)
+        if book is None:
+            return []
+        self._rolled = []
+        self._check_counted(book, account, asset, maximum)
+        return self._rolled
+
+    async def change(self, account: Account, body: bytes, signature: bytes) -> dict[str, Any]:
+        """As `Keys.change`, for all gateways."""
+        rules = self._signed(account, body, signature)
+
+        def decide(connection: Connection, fresh: Account) -> list[books.Change]:
+            self.read(connection, [account.number])
+            before = self._books.get(account.number)
+            return [_change(account.number, self._ruled(before, fresh, rules, body, signature))]
+
+        await self._shared.rule(account, decide)
+        return await self.state(await self._shared.account(account))
+
+    async def state(self, account: Account) -> dict[str, Any]:
+        """As `Keys.state`."""
+        found = await self._shared.read(lambda c: load_rules(c, [account.number]))
+        return self._shown(self._book(found[0]) if found else None, account)
+
+    def _begun(self, channel: int, book: _Book) -> None:
+        self._rolled.append(_change(channel, book))
 
 
 @dataclass(slots=True)
@@ -605,8 +686,11 @@ def _change(channel: int, book: _Book) -> books.Change:
     }
 
 
-def load_rules(connection: Connection) -> list[KeptRules]:
-    """Read the rules of all keys."""
+def load_rules(connection: Connection, channels: Collection[int] | None = None) -> list[KeptRules]:
+    """Read the rules of the keys of some channels, or of all."""
+    query = select(schema.keys)
+    if channels is not None:
+        query = query.where(schema.keys.c.channel.in_(channels))
     return [
         KeptRules(
             row.channel,
@@ -619,5 +703,5 @@ def load_rules(connection: Connection) -> list[KeptRules]:
             },
             row.changed_at,
         )
-        for row in connection.execute(select(schema.keys))
+        for row in connection.execute(query)
     ]

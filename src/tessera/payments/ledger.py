@@ -33,7 +33,7 @@ from tessera.payments import books, entries
 from tessera.payments.account import Account, LineBook
 from tessera.payments.callers import CALLS_REMEMBERED, Callers, SignedRequest
 from tessera.payments.header import SignedReceipt
-from tessera.payments.keys import KeptRules, Keys, load_rules
+from tessera.payments.keys import KeptRules, Keys, SharedKeys, load_rules
 from tessera.payments.ports import (
     ChannelView,
     Clock,
@@ -239,9 +239,11 @@ class Ledger:
         self._calls: Counter[tuple[int, str]] = Counter()
         self._callers = Callers(domain, signer, answered)
         self.others: set[int] = set()
-        self.keys = Keys(
-            self._log if isinstance(self._log, BatchLog) else None, domain, self.times, key_rules
-        )
+        self.keys: Keys
+        if self._shared is not None:
+            self.keys = self._shared.keys = SharedKeys(self._shared, domain, self.times)
+        else:
+            self.keys = Keys(self._log, domain, self.times, key_rules)
         self.rights: Rights | None = None
         if orders is not None and isinstance(self._log, BatchLog):
             self.rights = Rights(

@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
@@ -112,6 +112,27 @@ class Charge:
     tried: bool = False
 
 
+class KeyRulesJudge(Protocol):
+    """Judges what payers rule about their channels' keys; the channels are locked meanwhile."""
+
+    def read(self, connection: Connection, channels: Iterable[int]) -> None:
+        """Take over the rules of these channels."""
+
+    def judge(self, account: Account, asset: int, maximum: int) -> list[books.Change]:
+        """Refuse a call that a key may not make, by raising; return rows to be replaced."""
+
+
+Decide = Callable[[Connection, Account], list[books.Change]]
+"""Looks at a locked channel and returns the rows to be replaced, or refuses by raising."""
+
+
+@dataclass(slots=True, eq=False)
+class _Rule:
+    account: Account
+    decide: Decide
+    answer: asyncio.Future[None] = field(default_factory=_future)
+
+
 @dataclass(slots=True, eq=False)
 class _Put:
     changes: Sequence[books.Change]
@@ -127,7 +148,7 @@ class _Release:
     gateway: Callable[[], int]
 
 
-_Work = Reservation | Charge | _Put | _Release
+_Work = Reservation | Charge | _Put | _Release | _Rule
 
 
 @dataclass(slots=True)
@@ -158,6 +179,8 @@ class SharedBooks:
     ----------
     failure
         What the latest transaction failed with; None where it is on the disk.
+    keys
+        Judges calls by the rules of their channels' keys; None where there are no such rules.
     on_batch
         Is told how many entries each transaction held and how many seconds it took.
     """
@@ -174,6 +197,7 @@ class SharedBooks:
         self._seal = seal
         self._clock = clock
         self._reap_s = reap_s
+        self.keys: KeyRulesJudge | None = None
         self.failure: Exception | None = None
         self.on_batch: Callable[[int, float], None] | None = None
         self._waiting: list[_Work] = []
@@ -211,6 +235,8 @@ class SharedBooks:
             A call of this name was accepted before, by whichever gateway.
         PaymentRequired, Closed, NotAllowed
             As `Account.judge`, with what all gateways charged and have in flight.
+        KeyRevoked, BudgetSpent, QuotaExceeded
+            The payer's rules for the key forbid it.
         ConnectionLost, StorageFull, DataError
             The books cannot be asked.
         """
@@ -255,6 +281,20 @@ class SharedBooks:
     def release(self, channel: int, name: str, gateway: int) -> None:
         """Let go of a call that has no answer; its name stays used."""
         self._queue(_Release(channel, name, lambda: gateway))
+
+    async def rule(self, account: Account, decide: Decide) -> None:
+        """Change rows that depend on how a channel stands, among all gateways.
+
+        Raises
+        ------
+        TesseraError
+            What `decide` refuses with; nothing was changed then.
+        ConnectionLost, StorageFull, DataError
+            It could not be written.
+        """
+        work = _Rule(account, decide)
+        self._queue(work)
+        await work.answer
 
     def put(
         self, *changes: books.Change, entries: Sequence[bytes] = (), leaf: bytes | None = None
@@ -357,7 +397,7 @@ class SharedBooks:
         done = _Batch()
         known: dict[int, Account] = {}
         for each in work:
-            if isinstance(each, Reservation | Charge):
+            if isinstance(each, Reservation | Charge | _Rule):
                 known[each.account.number] = each.account
         _lock(connection, known.keys() | _others(work))
         _let_go(connection, [each for each in work if isinstance(each, _Release)])
@@ -380,6 +420,15 @@ class SharedBooks:
                     done.answers.append((each.answer, Written(None, (), 0)))
                 else:
                     _add(done, each.entries, each.leaf, each.answer)
+        for each in work:
+            if isinstance(each, _Rule):
+                try:
+                    changes = each.decide(connection, state[each.account.number])
+                except TesseraError as error:
+                    done.answers.append((each.answer, error))
+                else:
+                    books.write_changes(connection, changes)
+                    done.answers.append((each.answer, None))
         reservations = [
             # Whoever stopped waiting has asked for its release already.
             each
@@ -402,7 +451,10 @@ class SharedBooks:
         used = _names_in_use(connection, reservations)
         rows: list[dict[str, object]] = []
         vouchers: dict[int, SignedVoucher] = {}
+        rules: list[books.Change] = []
         gateway = self.database.gateway
+        if self.keys is not None:
+            self.keys.read(connection, {each.account.number for each in reservations})
         for each in reservations:
             account = state[each.account.number]
             name = (account.number, each.name)
@@ -418,6 +470,8 @@ class SharedBooks:
                         wanted="a name that was not used yet",
                     )
                 chosen = account.judge(each.signed, each.key, each.maximum, each.until)
+                if self.keys is not None:
+                    rules += self.keys.judge(account, each.key.asset, each.maximum)
             except TesseraError as error:
                 done.answers.append((each.answer, error))
                 continue
@@ -437,6 +491,8 @@ class SharedBooks:
                 }
             )
             done.answers.append((each.answer, chosen))
+        if rules:
+            books.write_changes(connection, rules)
         if rows:
             connection.execute(insert(schema.open_calls), rows)
         if vouchers:

@@ -32,6 +32,7 @@ from tessera.gateway.paying import Cashier, PaymentTerms
 from tessera.gateway.server import GatewayServer
 from tessera.payments.callmac import call_key, call_mac
 from tessera.payments.header import parse_payment, payment_header
+from tessera.payments.key_tender import ApiKeys
 from tessera.serving.bodies import TokenLimits
 from tessera.serving.metering import text_units, texts_units
 from tessera.serving.runner import (
@@ -227,7 +228,9 @@ def make_gateway(books: Books, parrot: Parrot, limits: Limits) -> Gateway:
         offer("parrot", 7, parrot),
         offer("free-parrot", 9, Parrot("free-parrot"), Price()),
     ]
-    return Gateway(ListedModels(models), Cashier(books.ledger, TERMS), books.clock, limits)
+    keys = ApiKeys(books.ledger, OPERATOR.public_key, books.margin_s)
+    cashier = Cashier(books.ledger, TERMS, tenders=[keys])
+    return Gateway(ListedModels(models), cashier, books.clock, limits)
 
 
 @pytest.fixture

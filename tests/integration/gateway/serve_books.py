@@ -16,10 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.gateway.conftest import Parrot, make_gateway
-from tests.unit.payments.conftest import Books, Clock, WrittenChain
+from tests.unit.payments.conftest import KEY, NOW, Books, Clock, WrittenChain
 
 from tessera.gateway.messages import Limits
 from tessera.gateway.server import GatewayServer
+from tessera.payments.keys import ApiKey
+from tessera.spec.channels import Grant
+from tessera.spec.signatures import keccak
 
 CHANNELS = 8
 DEPOSIT = 10**12
@@ -31,6 +34,14 @@ def written_chain() -> tuple[WrittenChain, list[int]]:
     """Make the same chain in every process."""
     chain = WrittenChain()
     return chain, [chain.open(DEPOSIT, salt=index) for index in range(CHANNELS)]
+
+
+def open_key(chain: WrittenChain) -> ApiKey:
+    """Open the same channel of an API key in every process."""
+    key = ApiKey(0, keccak(b"the team's key"))
+    grants = [Grant(*KEY, DEPOSIT, NOW + 10**7)]
+    channel = chain.open(DEPOSIT, signer=key.signer(), salt=10_000, grants=grants)
+    return ApiKey(channel, key.secret)
 
 
 class Nursery:
@@ -81,6 +92,7 @@ def nursery(where: Path | str) -> Iterator[Nursery]:
 async def serve(where: str) -> None:
     """Be one gateway."""
     chain, _ = written_chain()
+    open_key(chain)
     shared = where.startswith("postgresql://")
     books = Books(where if shared else Path(where) / "books.db", chain, Clock(), reap_s=REAP_S)
     await books.reopen()

@@ -16,7 +16,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from tests.integration.gateway.postgres import Server, postgres
-from tests.integration.gateway.serve_books import CHANNELS, Nursery, nursery, written_chain
+from tests.integration.gateway.serve_books import (
+    CHANNELS,
+    Nursery,
+    nursery,
+    open_key,
+    written_chain,
+)
 from tests.integration.gateway.test_kills import BODY, EMBED_COST, Caller, answers
 from tests.unit.payments.conftest import (
     CONSUMER,
@@ -33,6 +39,7 @@ from tests.unit.payments.conftest import (
 from tessera.errors import Busy, Conflict, InputError, PaymentRequired, WrongChain
 from tessera.payments.books import load_costs
 from tessera.payments.header import parse_receipt, payment_header
+from tessera.payments.keys import rules_digest
 from tessera.payments.ledger import Ledger
 from tessera.payments.shared import TakenForDead
 from tessera.spec.signatures import Domain, keccak
@@ -87,6 +94,40 @@ def signed_call(channel: int, number: int, maximum: int) -> dict[str, str]:
         "tessera-call": name,
         "tessera-call-signature": "0x" + CONSUMER.sign(digest).hex(),
     }
+
+
+async def test_attack_a_key_s_budget_is_passed_by_asking_four_gateways_at_once(
+    database: Server, running: dict[int, str]
+) -> None:
+    """Counters in each gateway's memory would give each of them the whole budget."""
+    chain, _ = written_chain()
+    key = open_key(chain)
+    bearer = {"authorization": f"Bearer {key.text}"}
+    async with httpx.AsyncClient(timeout=60) as http:
+
+        async def rule(url: str, rules: dict[str, object]) -> httpx.Response:
+            body = json.dumps(rules).encode()
+            signature = CONSUMER.sign(rules_digest(DOMAIN, key.channel, body))
+            headers = {"tessera-key-signature": "0x" + signature.hex()}
+            return await http.post(f"{url}/v1/keys/{key.id}", content=body, headers=headers)
+
+        async def call(url: str) -> int:
+            answer = await http.post(f"{url}/v1/embeddings", content=BODY, headers=bearer)
+            return answer.status_code
+
+        urls = list(running.values())
+        ruled = await rule(urls[0], {"sequence": 1, "budget": str(10 * EMBED_COST)})
+        assert ruled.status_code == 200, ruled.text
+        found = await asyncio.gather(*(call(urls[number % GATEWAYS]) for number in range(64)))
+        assert sorted(found) == [200] * 10 + [429] * 54
+        for url in urls:
+            state = (await http.get(f"{url}/v1/keys/{key.id}", headers=bearer)).json()
+            assert state["spent"] == state["budget"] == str(10 * EMBED_COST)
+        assert (await rule(urls[1], {"sequence": 1, "budget": "1000000"})).status_code == 409
+        assert (await rule(urls[1], {"sequence": 2, "budget": str(11 * EMBED_COST)})).is_success
+        assert sorted([await call(url) for url in urls]) == [200, 429, 429, 429]
+        assert (await rule(urls[2], {"sequence": 3, "revoked": True})).is_success
+        assert {await call(url) for url in urls} == {401}
 
 
 async def test_four_processes_accept_a_voucher_once(

@@ -11,6 +11,7 @@ from x402 import x402Client
 from x402.http.clients.httpx import x402HttpxClient
 from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
 from x402.mechanisms.evm.exact import ExactEvmScheme
+from x402.mechanisms.evm.signers import EthAccountSignerWithRPC
 
 COST = 100 + -(-3 * 500 // 1000) + -(-3 * 2000 // 1000)
 
@@ -83,6 +84,30 @@ async def test_a_failed_upstream_costs_nothing_and_no_second_deposit(gateway: Ga
     assert good.status_code == 200
     assert not told(good.headers)["transaction"]
     assert await asyncio.to_thread(gateway.due) - before == COST
+
+
+async def test_a_client_that_forgot_is_corrected_where_it_can_ask_the_chain(
+    gateway: Gateway,
+) -> None:
+    """After a restart without a store: the 402 says where the channel stands, and proves it."""
+    payer = await asyncio.to_thread(gateway.payer)
+    rpc_url = (await asyncio.to_thread(gateway.program.ok, "status"))["rpc_url"]
+    url = f"{gateway.base_url}/chat/completions"
+    async with client(gateway, BatchSettlementEvmScheme(payer)) as http:
+        for _ in range(2):
+            assert (await http.post(url, json=gateway.said())).status_code == 200
+    reading = BatchSettlementEvmScheme(EthAccountSignerWithRPC(payer, rpc_url))
+    async with client(gateway, reading) as http:
+        mended = await http.post(url, json=gateway.said())
+    assert mended.status_code == 200
+    response = told(mended.headers)
+    assert not response["transaction"]
+    assert response["extra"]["channelState"]["chargedCumulativeAmount"] == str(3 * COST)
+    async with client(gateway, BatchSettlementEvmScheme(payer)) as http:
+        # One that can ask nobody deposits again, signs from zero, and is told so.
+        refused = await http.post(url, json=gateway.said())
+    assert refused.status_code == 402
+    assert refused.json()["error"]["details"]["x402"].endswith("cumulative_amount_mismatch")
 
 
 async def test_a_payer_gets_back_what_was_not_charged(gateway: Gateway) -> None:

@@ -71,6 +71,8 @@ class Account:
         All that this channel ever used, or that a voucher names.
     stale
         Whether a commit failed, so that this memory is ahead of the database.
+    open
+        Calls that were accepted and whose end is not on the disk yet.
     unsaved
         Whether the chain was read since the database was told.
     unwritten
@@ -89,6 +91,7 @@ class Account:
     voucher: SignedVoucher | None = None
     lines: dict[TillKey, LineBook] = field(default_factory=dict)
     stale: bool = False
+    open: int = 0
     unsaved: bool = False
     unwritten: bool = False
     written: asyncio.Future[Written] | None = None

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -69,6 +70,9 @@ _READS_WAITING: Final = 256
 # A deposit that arrived after the last read is looked for at most so often per channel.
 _LOOK_AGAIN_S: Final = 0.5
 _FOLDED_AT_ONCE: Final = 4_096
+# A channel takes about two kilobytes; one that is forgotten is read from the books again.
+_MOST_ACCOUNTS: Final = 50_000
+_FORGOTTEN_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,7 @@ class Ledger:
         self._refresh_s = refresh_s
         self._margin_s = margin_s
         self._accounts: dict[int, Account] = {}
+        self._forgot = False
         self._shared: SharedBooks | None = None
         self._log: BatchLog[books.Change] | SharedBooks
         seal = ReceiptSealer(domain, signer)
@@ -455,6 +460,8 @@ class Ledger:
                 raise
             # There may be a deposit since the chain was read.
             await self._read_chain(account, quote.key, newer_than=account.read_at)
+            # Somebody may have let go of it meanwhile.
+            account = self._accounts.setdefault(account.number, account)
             chosen = self._judge(account, signed, quote)
         # From here on nothing waits: what is counted is reserved before anybody else is counted,
         # and of two copies that come together one is refused.
@@ -467,6 +474,7 @@ class Ledger:
             voucher = self._voucher_entries(account, request.name)
             account.written = self._log.put(*self._account_changes(account), entries=voucher)
         account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
+        account.open += 1
         self._calls[account.number, request.name] += 1
         durable = account.written if stream else None
         return Call(quote, request.name, account, durable, voucher=chosen)
@@ -819,6 +827,7 @@ class Ledger:
         if account.unsaved:
             shared.put(*self._account_changes(account))
         account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
+        account.open += 1
         self._calls[account.number, request.name] += 1
         return Call(quote, request.name, account, voucher=chosen, gateway=gateway)
 
@@ -831,6 +840,8 @@ class Ledger:
 
     def _forget_call(self, call: Call) -> None:
         # Not before its receipt can be read: whoever asks must not hear "unknown" in between.
+        if call.account is not None:
+            call.account.open -= 1
         self._calls[call.channel, call.id] -= 1
         if not self._calls[call.channel, call.id]:
             del self._calls[call.channel, call.id]
@@ -843,13 +854,25 @@ class Ledger:
         while True:
             # While this waited, somebody may have found no such channel and let go of it: two
             # accounts of one channel would each answer on the whole deposit.
-            account = self._accounts.setdefault(channel, account)
+            # Behind all others: what was used longest ago is forgotten first.
+            account = self._accounts[channel] = self._accounts.pop(channel, account)
             if account.stale:
                 await self._reload(account)
             elif self._outdated(account, key):
                 await self._read_chain(account, key, newer_than=account.read_at)
             else:
+                self._forget_idle()
                 return account
+
+    def _forget_idle(self) -> None:
+        if len(self._accounts) <= _MOST_ACCOUNTS:
+            return
+        # The newest is about to be used, and one that is read has somebody who waits for it.
+        for number in list(islice(self._accounts, _FORGOTTEN_AT_ONCE)):
+            account = self._accounts[number]
+            if not (account.open or account.unwritten or account.reading.locked()):
+                del self._accounts[number]
+                self._forgot = True
 
     def _outdated(self, account: Account, key: TillKey | None) -> bool:
         return self.times.steady() - account.read_at > self._refresh_s or (
@@ -916,9 +939,13 @@ class Ledger:
         return account
 
     async def _known(self, channel: int) -> Account:
-        # A channel that is not in memory has nothing in the log that is not in the tables too: the
-        # log was replayed at the start, and what was answered since is in memory.
-        return await self._log.read_tables(lambda reading: books.load_account(reading, channel))
+        # As long as no channel was forgotten, one that is not in memory has nothing in the log that
+        # is not in the tables too: the log was replayed at the start.
+        if not self._forgot:
+            return await self._log.read_tables(lambda rows: books.load_account(rows, channel))
+        # What was put and not begun to be written would be missing from what is read.
+        await self._log.put()
+        return await self._log.read(lambda rows: books.load_account(rows, channel))
 
     def _account_changes(self, account: Account) -> list[books.Change]:
         if account.chain is None or not account.unsaved:

@@ -56,6 +56,7 @@ class _Message:
     """One request as far as it came; also stands in for the parser when it is told later."""
 
     __slots__ = (
+        "begun",
         "complete",
         "fast",
         "fields",
@@ -76,6 +77,7 @@ class _Message:
         self.method = b""
         self.version = ""
         self.keep = True
+        self.begun = 0.0
         self.complete = False
         self.fast = False
         self.where = _NOWHERE
@@ -114,7 +116,7 @@ class _Message:
         return False
 
 
-_NOWHERE, _FAST, _ASGI, _QUEUED = range(4)
+_NOWHERE, _FAST, _ASGI, _QUEUED, _REFUSED = range(5)
 
 
 class FastProtocol(HttpToolsProtocol):
@@ -161,6 +163,7 @@ class FastProtocol(HttpToolsProtocol):
         """Tell whoever waits for the client."""
         self._deadline.close()
         self._waiting.clear()
+        self._give_up_reading()
         if self._call is not None:
             self._call.lost()
         super().connection_lost(exc)
@@ -243,15 +246,15 @@ class FastProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._message.where == _ASGI:
             super().on_body(body)
-        else:
+        elif self._message.where != _REFUSED:
             self._message.pieces.append(body)
 
     def on_message_complete(self) -> None:
         """Answer, if it is this request's turn."""
         message = self._message
         message.complete = True
-        if message.where == _FAST:
-            self._start(message)
+        if message.where in {_FAST, _REFUSED}:
+            self._answer(message)
         elif message.where == _ASGI:
             super().on_message_complete()
 
@@ -259,9 +262,12 @@ class FastProtocol(HttpToolsProtocol):
 
     def _dispatch(self, message: _Message) -> None:
         if message.fast and (self.cycle is None or self.cycle.response_complete):
-            message.where = _FAST
+            # Before its body is read: what is refused must not take memory either.
+            message.begun = time.monotonic()
+            entered = self._gateway.operations.admission.enter()
+            message.where = _FAST if entered else _REFUSED
             if message.complete:
-                self._start(message)
+                self._answer(message)
             else:
                 self._deadline.set(self._gateway.limits.read_timeout_s)
             return
@@ -282,12 +288,11 @@ class FastProtocol(HttpToolsProtocol):
         if message.complete:
             super().on_message_complete()
 
-    def _start(self, message: _Message) -> None:
+    def _answer(self, message: _Message) -> None:
         self._deadline.clear()
         self._call = door = FastDoor(self, message)
-        admission = self._gateway.operations.admission
-        if not admission.enter():
-            door.reply(admission.refusal(), _new_name())
+        if message.where == _REFUSED:
+            door.reply(self._gateway.operations.admission.refusal(), _new_name())
             return
         task = self.loop.create_task(door.answer(self._gateway))
         self.tasks.add(task)
@@ -321,14 +326,22 @@ class FastProtocol(HttpToolsProtocol):
         """Return the headers that every answer has."""
         return b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
 
+    def _give_up_reading(self) -> None:
+        message = self._message
+        if message.where == _FAST and not message.complete:
+            message.where = _REFUSED
+            message.pieces.clear()
+            self._gateway.operations.admission.leave(time.monotonic() - message.begun)
+
     # --- Bounds -------------------------------------------------------------------------------
 
     def _too_slow(self) -> None:
         if self.transport.is_closing():
             # Closed, and the client still does not take what is left for it.
             self.transport.abort()
-        elif self._message.where == _FAST and not self._message.complete:
+        elif self._message.where in {_FAST, _REFUSED} and not self._message.complete:
             error = body_too_slow(len(self._message.body), self._gateway.limits)
+            self._give_up_reading()
             name = _new_name()
             self._last = True
             self._call = FastDoor(self, self._message)
@@ -363,12 +376,11 @@ class FastDoor:
     async def answer(self, gateway: Gateway) -> None:
         """Answer the call; whatever happens, this connection goes on or is closed."""
         name = _new_name()
-        begun = time.monotonic()
         try:
             try:
                 reply = await self._answer(gateway, name)
             finally:
-                gateway.operations.admission.leave(time.monotonic() - begun)
+                gateway.operations.admission.leave(time.monotonic() - self._message.begun)
             if reply is not None:
                 self.reply(reply, name)
             else:

@@ -292,6 +292,36 @@ async def test_thousands_behind_one_call_are_refused_without_harm(
     assert admission.in_hand == 1
 
 
+async def test_an_upload_that_is_not_let_in_takes_no_memory(shop: Shop, connect: Connect) -> None:
+    """A thousand clients each send all of the largest body but its last byte; beyond the calls in
+    hand none of it is kept, and those that give up give back their place."""
+    admission = shop.server.gateway.operations.admission
+    admission.limit = 2
+    body = b'{"model":"free-parrot","input":"%b"}' % (b"x" * 15_000)
+    raw = request("fast", "/v1/embeddings", body, {})
+    wires = [await connect("fast") for _ in range(4)]
+    for wire in wires:
+        wire.writer.write(raw[:-1])
+    while admission.refused < 2:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.002)
+    await asyncio.sleep(0.02)
+    connections: list[fast.FastProtocol] = [*shop.server._server.server_state.connections]  # type: ignore[list-item]
+    kept = sorted(len(one._message.body) for one in connections)
+    assert kept == [0, 0, len(body) - 1, len(body) - 1]
+    assert admission.in_hand == 2
+    wires[0].writer.transport.abort()
+    late = [await wire.read() for wire in wires[1:]]
+    assert [(answer.status, answer.last) for answer in late] == [(400, True)] * 3
+    assert admission.in_hand == 0
+    wire = await connect("fast")
+    assert (await wire.ask(raw)).status == 200
+    for place in range(0, len(raw) - 1, 5_000):
+        wire.writer.write(raw[place : place + 5_000])
+        await asyncio.sleep(0.002)
+    assert (await wire.read()).status == 200
+    assert admission.in_hand == 0
+
+
 async def test_a_gateway_that_stops_answers_what_it_was_asked(shop: Shop, connect: Connect) -> None:
     channel = shop.books.chain.open(10**6)
     wire = await connect("fast")

@@ -268,11 +268,12 @@ class Operator:
             "due": str(sum(claim.due for claim in claims)),
             "orders_due": len(await self.ledger.proofs()),
             "x402": self.x402 is not None,
-            "x402_due": str(await self._x402_due()),
+            "x402_due": str(await self.x402_due()),
             "height": await self.world.reader.block_number(),
         }
 
-    async def _x402_due(self) -> int:
+    async def x402_due(self) -> int:
+        """Return what x402 channels were charged and the chain does not have, base units."""
         if self.x402 is None:
             return 0
         return sum(book.due for book in await self.x402.tender.batch.due())

@@ -18,7 +18,6 @@ from tessera.gateway.health import (
 )
 from tessera.gateway.metrics import Gauge
 from tessera.gateway.operations import Operations
-from tessera.payments.ledger import Ledger
 from tessera.serving.turns import Turns
 
 __all__ = ["oversee"]
@@ -50,7 +49,7 @@ def oversee(operator: Operator, turns: Turns) -> Operations:
         clock_agrees(lambda: operator.chain_ahead_s),
     )
     operator.ledger.on_batch(operations.metrics.batch)
-    dues = _Dues(operator.ledger)
+    dues = _Dues(operator)
     operations.look_up = dues.look
     operations.metrics.page.add(
         Gauge(
@@ -75,6 +74,11 @@ def oversee(operator: Operator, turns: Turns) -> Operations:
             "Channels with something due, half a minute ago at most.",
             lambda: dues.channels,
         ),
+        Gauge(
+            "tessera_x402_due_base_units",
+            "The same of x402 channels.",
+            lambda: dues.x402,
+        ),
         Gauge("tessera_models", "Models served.", lambda: len(operator.models)),
         Gauge("tessera_models_refused", "Models not served.", lambda: len(operator.refused)),
     )
@@ -84,9 +88,9 @@ def oversee(operator: Operator, turns: Turns) -> Operations:
 class _Dues:
     """What is due, as the books have it; read again where it is older than half a minute."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.units = self.channels = 0
-        self._ledger = ledger
+    def __init__(self, operator: Operator) -> None:
+        self.units = self.channels = self.x402 = 0
+        self._operator = operator
         self._read_at = -_DUES_S
 
     async def look(self) -> None:
@@ -96,7 +100,8 @@ class _Dues:
             return
         self._read_at = now
         try:
-            claims = await self._ledger.claims()
+            claims = await self._operator.ledger.claims()
+            self.x402 = await self._operator.x402_due()
         except DataError as error:
             # The other counters say that the books are in trouble; they must be readable now.
             logger.warning("what is due cannot be read: %s", error.message)

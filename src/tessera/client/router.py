@@ -8,10 +8,11 @@ held against it by the operator's own signature.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +82,7 @@ OPERATOR_HEADER: Final = "tessera-operator"
 
 _MOST_EVIDENCE: Final = 1_000
 _SHOWN: Final = 8
+_MOST_SHOWN: Final = 160
 _OWN_FAULTS: Final = frozenset({400, 413, 422})
 _BUSY: Final = frozenset({429, 503})
 _NOT_FOUND: Final = 404
@@ -100,6 +102,13 @@ class Tried:
 
     operator: str
     outcome: str
+
+
+def shown(tried: Sequence[Tried]) -> str:
+    """Write who was asked as a header: what operators say is cut, and cannot break out of it."""
+    return json.dumps(
+        [{"operator": one.operator, "outcome": one.outcome[:_MOST_SHOWN]} for one in tried]
+    )
 
 
 @dataclass(slots=True)
@@ -307,7 +316,10 @@ class Router:
         body = _object(request.content)
         wish = read_wish(body.pop("provider", None), self._wish)
         directory: AssetDirectory = yield Wait(self._side.submit(self._look()))
-        record, target = _target(directory, str(body.get("model")))
+        model = body.get("model")
+        if not isinstance(model, str):
+            raise InputError("model", found=model, wanted="SLUG or SLUG@VERSION", param="model")
+        record, target = _target(directory, model)
         body["model"] = target.name
         route = _Route(target, path, msgspec.json.encode(body))
         units = read_body(path, route.body, TokenLimits()).most
@@ -322,8 +334,7 @@ class Router:
         for endpoint in order.choices:
             answer = yield from self._try(request, route, endpoint)
             if answer is not None:
-                tried = msgspec.json.encode(route.tried).decode()
-                answer.response.headers[ROUTE_HEADER] = tried
+                answer.response.headers[ROUTE_HEADER] = shown(route.tried)
                 answer.response.headers[OPERATOR_HEADER] = endpoint.operator
                 return answer
         raise _nobody(route, order.passed)
@@ -415,7 +426,11 @@ class Router:
             self._check(endpoint, target, parse_proof(proof))
             return
         # Nobody signs for a free call; what the answer says of itself is all there is.
-        said = _object(response.content).get("model")
+        try:
+            said = _object(response.content).get("model")
+        except InputError as error:
+            # The caller's request was good; what came back is not.
+            raise ServingError(f"answer of {endpoint.operator}", found=str(error)) from error
         if said != target.name:
             raise WrongVersionServed(
                 f"answer of {endpoint.operator}", found=said, wanted=target.name

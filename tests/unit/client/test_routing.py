@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessera.client.router import Tried, shown
 from tessera.client.routing import (
     CAUGHT_S,
     FAILURES,
@@ -157,3 +159,13 @@ def test_an_endpoint_without_a_url_is_passed_with_the_reason() -> None:
     bare = Endpoint(operator="0xz", url="", price=Price())
     found = rank([bare], Wish(), {}, now=0, units=UNITS)
     assert (found.choices, found.passed[0].reason) == ((), "the chain has no URL of it")
+
+
+def test_what_an_operator_says_of_itself_cannot_break_the_header() -> None:
+    """An operator of a free model names it with a line break and letters beyond ASCII, so that
+    every caller's answer fails on the way back."""
+    found = shown([Tried("0xa", "caught: found 'm\r\nset-cookie: \u017c'" + "x" * 9_000)])
+    assert found.isascii()
+    assert found.isprintable()
+    assert len(found) < 300
+    httpx.Headers({"tessera-route": found})

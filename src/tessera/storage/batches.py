@@ -32,7 +32,7 @@ Change = TypeVar("Change")
 Change_contra = TypeVar("Change_contra", contravariant=True)
 Result = TypeVar("Result")
 
-FOLD_AT: Final = 1_024
+FOLD_AT: Final = 512
 """So many entries wait for their tables before a fold; a fold of them holds the log up for
 some milliseconds, and a crash for as long at the next start."""
 

@@ -222,6 +222,12 @@ class Config:
         low=1,
         high=10_000,
     )
+    coin_value_units: int = _row(
+        0,
+        "base units that one whole coin of the chain is worth, to weigh what settling costs; "
+        "0: gas costs nothing",
+        low=0,
+    )
     confirmations_count: int = _row(
         0, "blocks on top of a transaction before it is relied on as final", low=0, high=100_000
     )

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tessera.app.settling import send_income_on
+from tessera.app.settling import follow_settlements, risk_rules, send_income_on
 from tessera.app.stakes import LockedShares, read_from
 from tessera.app.upstreams import allowed_upstreams
 from tessera.app.world import BOOKS, World
@@ -28,6 +28,7 @@ from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_do
 from tessera.payments.onchain_orders import OrdersOnChain
 from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.rights import OrderRules
+from tessera.payments.risk import Exposures
 from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
 from tessera.payments.x402.claiming import ClaimReport
 from tessera.serving.opening import ServingPolicy, open_runner
@@ -266,6 +267,17 @@ class Operator:
             "calls_in_flight": self.ledger.in_flight,
             "channels_due": len(claims),
             "due": str(sum(claim.due for claim in claims)),
+            "at_stake": str(self.ledger.exposures.total),
+            "channels_too_dear": len(self.settler.too_dear),
+            "settlements_open": [
+                {
+                    "number": found.n,
+                    "state": found.state.name.lower(),
+                    "transaction": found.hashes[-1] if found.hashes else None,
+                    "value": str(found.value),
+                }
+                for found in self.settler.open
+            ],
             "orders_due": len(await self.ledger.proofs()),
             "x402": self.x402 is not None,
             "x402_due": str(await self.x402_due()),
@@ -390,7 +402,11 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     sender = world.sender(config.operator)
     if world.node is not None:
         await _with_gas(world, account.address)
-    chain = OperatorOnChain(world.reader, sender, world.deployment)
+    chain = OperatorOnChain(
+        world.reader, sender, world.deployment, confirmations=config.confirmations_count
+    )
+    rules = risk_rules(world)
+    exposures = Exposures(rules, retry_after_s=_fresh_s(world))
     orders = OrdersOnChain(world.reader, sender, world.deployment)
     domain = channels_domain(world.deployment)
 
@@ -410,6 +426,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
             knows=knows,
             refresh_s=_fresh_s(world),
             margin_s=grant_margin_s(config.settle_every_s),
+            exposures=exposures,
         )
     else:
         ledger = await Ledger.open(
@@ -423,15 +440,10 @@ async def operate(world: World) -> AsyncIterator[Operator]:
             margin_s=grant_margin_s(config.settle_every_s),
             orders=orders,
             order_rules=order_rules(world, people),
+            exposures=exposures,
         )
-    settler = Settler(
-        ledger,
-        chain,
-        time.monotonic,
-        every_s=config.settle_every_s,
-        at_risk=config.settle_at_risk_units,
-        watch_s=_fresh_s(world),
-    )
+    settler = follow_settlements(world, ledger, chain, rules, watch_s=_fresh_s(world))
+    exposures.on_reached(settler.hurry)
     prover = OrderProver(
         ledger,
         orders,

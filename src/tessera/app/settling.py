@@ -11,23 +11,27 @@ from tessera.chain.sender import Sender
 from tessera.errors import NotAllowed
 from tessera.ownership.income import SentOn, WaitingIncome, read_waiting, send_on
 from tessera.payments.account import Account
-from tessera.payments.ledger import Claim
+from tessera.payments.ledger import Claim, Ledger
 from tessera.payments.onchain import OperatorOnChain, channels_domain
 from tessera.payments.onchain_orders import OrdersOnChain
 from tessera.payments.ports import OrderProof, ProofResult, SettleResult
 from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.reading import BooksReader
-from tessera.payments.settle import SettlementReport, Settler
+from tessera.payments.risk import GasPrice, RiskRules
+from tessera.payments.settle import Follow, SettlementReport, Settler
+from tessera.payments.settling import Settlements
 from tessera.payments.x402.claiming import ClaimReport
 from tessera.spec.signatures import address_of, address_text
 
 __all__ = [
     "claims_json",
     "due_from_books",
+    "follow_settlements",
     "income_json",
     "proofs_json",
     "prove_from_books",
     "report_json",
+    "risk_rules",
     "send_income_on",
     "settle_from_books",
     "waiting_income",
@@ -64,6 +68,41 @@ async def settle_from_books(world: World) -> SettlementReport:
         return await settler.settle()
     finally:
         await books.close()
+
+
+def risk_rules(world: World) -> RiskRules:
+    """Return what an operator risks, as the settings say it."""
+    config = world.config
+    return RiskRules(
+        channel_units=config.risk_channel_units,
+        payer_units=config.risk_payer_units,
+        at_risk_units=config.settle_at_risk_units,
+        every_s=config.settle_every_s,
+        fee_bps=config.risk_fee_bps,
+        delay_s=world.deployment.parameters.withdraw_delay_s,
+    )
+
+
+def follow_settlements(
+    world: World, ledger: Ledger, chain: OperatorOnChain, rules: RiskRules, *, watch_s: float
+) -> Settler:
+    """Return what settles a running operator's books, and takes up what an earlier process left."""
+    config = world.config
+    settlements = Settlements(ledger, chain, confirmations=config.confirmations_count)
+
+    async def price() -> GasPrice:
+        coin = config.coin_value_units
+        return GasPrice(await chain.gas_price() if coin else 0, coin)
+
+    return Settler(
+        ledger,
+        chain,
+        time.monotonic,
+        every_s=config.settle_every_s,
+        at_risk=config.settle_at_risk_units,
+        watch_s=watch_s,
+        follow=Follow(settlements, rules, price, ledger.times.now),
+    )
 
 
 async def prove_from_books(world: World) -> ProofReport:

@@ -32,6 +32,12 @@ class Fees:
             max(_raised(self.max_priority_fee), suggested.max_priority_fee),
         )
 
+    def at_most(self, ceiling: int | None) -> Fees:
+        """Return the fees, none above a ceiling; None for no limit."""
+        if ceiling is None:
+            return self
+        return Fees(min(self.max_fee, ceiling), min(self.max_priority_fee, ceiling))
+
 
 class FeeOracle:
     """Suggests fees from the chain's last block.
@@ -74,9 +80,7 @@ class FeeOracle:
 
     def bounded(self, fees: Fees) -> Fees:
         """Return the fees, none above the ceiling."""
-        if self._ceiling is None:
-            return fees
-        return Fees(min(fees.max_fee, self._ceiling), min(fees.max_priority_fee, self._ceiling))
+        return fees.at_most(self._ceiling)
 
 
 def _raised(amount: int) -> int:

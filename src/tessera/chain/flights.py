@@ -50,6 +50,8 @@ class Flight:
         Of its account.
     payload
         What it does.
+    fee_ceiling
+        Wei per gas that it never offers more than; None for no limit. May be raised on the way.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Flight:
         confirmations: int,
         now: float,
         explain: Callable[[Flight, TransactionReceipt], Awaitable[Exception]],
+        fee_ceiling: int | None = None,
     ) -> None:
         self.payload = payload
+        self.fee_ceiling = fee_ceiling
         self.nonce = signed.nonce
         self.confirmations = confirmations
         self.signed = [signed]

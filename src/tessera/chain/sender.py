@@ -211,6 +211,7 @@ class Sender:
         gas: int | None = None,
         confirmations: int | None = None,
         nonce: int | None = None,
+        fee_ceiling: int | None = None,
     ) -> Flight:
         """Send a call without waiting for it; `Flight.receipt` does that.
 
@@ -218,6 +219,8 @@ class Sender:
         ----------
         nonce
             The next one, as the caller expects it; for transactions that depend on their number.
+        fee_ceiling
+            Wei per gas that this one never offers more than, beside the sender's own limit.
 
         Raises
         ------
@@ -225,7 +228,7 @@ class Sender:
             The next nonce is another one.
         """
         payload = Payload(call.contract, call.function, call.to, call.value, call.data, gas or 0)
-        return await self._launch(payload, confirmations, nonce)
+        return await self._launch(payload, confirmations, nonce, fee_ceiling)
 
     async def create(
         self,
@@ -260,14 +263,18 @@ class Sender:
     # that sends, so whoever has a nonce also sends.
 
     async def _launch(
-        self, payload: Payload, confirmations: int | None, nonce: int | None
+        self,
+        payload: Payload,
+        confirmations: int | None,
+        nonce: int | None,
+        fee_ceiling: int | None = None,
     ) -> Flight:
         self._check_open()
         if not payload.gas:
             payload = await self._estimated(payload)
         await self._slots.acquire()
         try:
-            fees = await self._fees.suggest()
+            fees = (await self._fees.suggest()).at_most(fee_ceiling)
             async with self._nonces:
                 await self._know_next()
                 if nonce is not None and nonce != self._peek():
@@ -282,7 +289,7 @@ class Sender:
                         next_step="start again from the present one",
                     )
                 self._check_open()
-                flight = self._registered(payload, self._take(), fees, confirmations)
+                flight = self._registered(payload, self._take(), fees, confirmations, fee_ceiling)
         except BaseException:
             self._slots.release()
             raise
@@ -307,7 +314,12 @@ class Sender:
         )
 
     def _registered(
-        self, payload: Payload, nonce: int, fees: Fees, confirmations: int | None
+        self,
+        payload: Payload,
+        nonce: int,
+        fees: Fees,
+        confirmations: int | None,
+        fee_ceiling: int | None = None,
     ) -> Flight:
         flight = Flight(
             payload,
@@ -315,6 +327,7 @@ class Sender:
             confirmations=confirmations or self._confirmations,
             now=self._clock(),
             explain=self._explained,
+            fee_ceiling=fee_ceiling,
         )
         self._flights[nonce] = flight
         self._see_that_it_is_watched()
@@ -445,7 +458,7 @@ class Sender:
         return any(isinstance(found, dict) for found in await self.reader.rpc.batch(asked))
 
     async def _renumber(self, flight: Flight) -> None:
-        fees = await self._fees.suggest()
+        fees = (await self._fees.suggest()).at_most(flight.fee_ceiling)
         async with self._nonces:
             self._flights.pop(flight.nonce, None)
             self._next = None
@@ -458,7 +471,7 @@ class Sender:
     def _raised(self, flight: Flight, suggested: Fees) -> bool:
         last = flight.signed[-1]
         fees = Fees(last.max_fee, last.max_priority_fee)
-        raised = self._fees.bounded(fees.raised_ceil(suggested))
+        raised = self._fees.bounded(fees.raised_ceil(suggested)).at_most(flight.fee_ceiling)
         if raised.max_fee <= last.max_fee or len(flight.signed) > _MOST_RAISED:
             return False
         flight.signed.append(self._sign(flight.payload, flight.nonce, raised))

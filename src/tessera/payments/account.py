@@ -79,6 +79,8 @@ class Account:
         Whether the voucher was not put into the log yet.
     written
         Done when what was last put into the log before an answer is on the disk.
+    unfinal
+        How much of what the chain has could still be taken back by a reorganisation, base units.
     call_key
         Who signs for the channel, and the key of the codes over his requests.
     reading
@@ -95,6 +97,7 @@ class Account:
     unsaved: bool = False
     unwritten: bool = False
     written: asyncio.Future[Written] | None = None
+    unfinal: int = 0
     call_key: tuple[Address, bytes] | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -107,6 +110,11 @@ class Account:
     def due(self) -> int:
         """Charged on all lines and not settled, base units."""
         return sum(line.due for line in self.lines.values())
+
+    @property
+    def at_stake(self) -> int:
+        """What is served, or may be, and not final on the chain, base units."""
+        return self.unfinal + sum(line.need - line.settled for line in self.lines.values())
 
     def needs(self, key: TillKey, maximum: int) -> dict[TillKey, int]:
         """Return the need of each line that has one, a further call counted in."""

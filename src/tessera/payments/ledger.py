@@ -47,6 +47,7 @@ from tessera.payments.ports import (
 )
 from tessera.payments.receipting import ReceiptSealer, vouched
 from tessera.payments.rights import HONOUR_ALL, OrderCall, OrderRules, Rights, SignedUse
+from tessera.payments.risk import Exposures
 from tessera.payments.shared import Drafted, SharedBooks
 from tessera.payments.times import Times
 from tessera.spec.signatures import Address, Domain, address_text, recover
@@ -200,6 +201,8 @@ class Ledger:
         Names of calls that were answered before, oldest first: a copy of one is refused.
     key_rules
         What payers rule about their channels' keys.
+    exposures
+        What is at stake with each payer, and how much may be; None sets no limits.
     """
 
     def __init__(
@@ -219,6 +222,7 @@ class Ledger:
         key_rules: Sequence[KeptRules] = (),
         steady: Clock = time.monotonic,
         reap_s: float = 5.0,
+        exposures: Exposures | None = None,
     ) -> None:
         self.domain = domain
         self.operator: Address = signer.address
@@ -242,6 +246,7 @@ class Ledger:
         self._reads_waiting = 0
         self._lock: FileLock | None = None
         self._calls: Counter[tuple[int, str]] = Counter()
+        self.exposures = exposures or Exposures()
         self._callers = Callers(domain, signer, answered)
         self.others: set[int] = set()
         self.keys: Keys
@@ -276,6 +281,7 @@ class Ledger:
         orders: OrdersChain | None = None,
         order_rules: OrderRules = HONOUR_ALL,
         steady: Clock = time.monotonic,
+        exposures: Exposures | None = None,
     ) -> Self:
         """Open the books at `path`, or begin them.
 
@@ -298,7 +304,7 @@ class Ledger:
             with engine.begin() as connection:
                 books.claim_domain(connection, domain, signer.address)
                 key_rules = load_rules(connection)
-            answered = await asyncio.to_thread(_replay, engine)
+            answered, owing = await asyncio.to_thread(_replay, engine)
         except BaseException:
             lock.release()
             raise
@@ -316,8 +322,13 @@ class Ledger:
             answered=answered,
             key_rules=key_rules,
             steady=steady,
+            exposures=exposures,
         )
         made._lock = lock
+        for account in owing:
+            # Not from their next call on: a payer has other channels.
+            made._accounts[account.number] = account
+            made._note(account)
         return made
 
     @classmethod
@@ -334,6 +345,7 @@ class Ledger:
         margin_s: float = 600.0,
         steady: Clock = time.monotonic,
         reap_s: float = 5.0,
+        exposures: Exposures | None = None,
     ) -> Self:
         """Open books that several gateways share. No orders are honoured on them.
 
@@ -370,6 +382,7 @@ class Ledger:
             margin_s=margin_s,
             steady=steady,
             reap_s=reap_s,
+            exposures=exposures,
         )
 
     @property
@@ -443,6 +456,8 @@ class Ledger:
             The payer asked to withdraw.
         NotAllowed
             The session key's grants do not reach.
+        RiskReached
+            As much is at stake with the payer as the operator risks.
         KeyRevoked, BudgetSpent, QuotaExceeded
             The payer's rules for the key forbid it.
         InputError
@@ -465,6 +480,7 @@ class Ledger:
             chosen = self._judge(account, signed, quote)
         # From here on nothing waits: what is counted is reserved before anybody else is counted,
         # and of two copies that come together one is refused.
+        self.exposures.check(account.payer, account.number, quote.maximum)
         self.keys.check(account, quote.key.asset, quote.maximum)
         self._callers.refuse_copy(account, request)
         self._callers.remember(account, request)
@@ -475,6 +491,7 @@ class Ledger:
             account.written = self._log.put(*self._account_changes(account), entries=voucher)
         account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
         account.open += 1
+        self.exposures.move(account.payer, account.number, quote.maximum)
         self._calls[account.number, request.name] += 1
         durable = account.written if stream else None
         return Call(quote, request.name, account, durable, voucher=chosen)
@@ -570,6 +587,7 @@ class Ledger:
             line = call.account.lines.setdefault(call.quote.key, LineBook())
             line.charged += cost
             charged = line.charged
+            self.exposures.move(call.account.payer, call.account.number, cost)
         if call.order is not None and self.rights is not None:
             changes = self.rights.finish_changes(call.order, evidence.response)
         receipt, future = self._put(call, cost, charged, evidence, changes, voucher)
@@ -602,10 +620,16 @@ class Ledger:
             return made
 
         done = await shared.charge(account, call.quote.key, call.id, cost, call.gateway, draft)
-        if isinstance(done, SignedReceipt):
-            return done
         # Of several attempts the last one was written.
-        return self._signed(call, cost, receipts[-1], done)
+        signed = (
+            done
+            if isinstance(done, SignedReceipt)
+            else self._signed(call, cost, receipts[-1], done)
+        )
+        line = account.lines.setdefault(call.quote.key, LineBook())
+        line.charged = max(line.charged, signed.receipt.charged)
+        self._note(account)
+        return signed
 
     def _drafted(
         self, call: Call, cost: int, charged: int, evidence: Evidence
@@ -772,6 +796,13 @@ class Ledger:
         """Remember a settlement."""
         await self._log.put(books.settlement_change(result, vouchers, self.times.stamp()))
 
+    def set_unfinal(self, channel: int, amount: int) -> None:
+        """Learn how much of what the chain has of a channel is not final, base units."""
+        account = self._accounts.get(channel)
+        if account is not None:
+            account.unfinal = amount
+            self._note(account)
+
     # --- Inside -------------------------------------------------------------------------------
 
     def _check_voucher(self, account: Account, signed: SignedVoucher) -> None:
@@ -815,19 +846,29 @@ class Ledger:
         """Let the books that all gateways share decide."""
         self._callers.refuse_copy(account, request)
         what = (signed, quote.key, quote.maximum, request.name)
+        # Each gateway bounds what it serves itself, from before the books are asked.
+        self.exposures.check(account.payer, account.number, quote.maximum)
+        line = account.lines.setdefault(quote.key, LineBook())
+        line.in_flight += quote.maximum
+        account.open += 1
+        self._note(account)
         try:
-            chosen, gateway = await shared.reserve(account, *what, self._grant_until())
-        except PaymentRequired as error:
-            if not self._may_look_again(account, error):
-                raise
-            await self._read_chain(account, quote.key, newer_than=account.read_at)
-            chosen, gateway = await shared.reserve(account, *what, self._grant_until())
+            try:
+                chosen, gateway = await shared.reserve(account, *what, self._grant_until())
+            except PaymentRequired as error:
+                if not self._may_look_again(account, error):
+                    raise
+                await self._read_chain(account, quote.key, newer_than=account.read_at)
+                chosen, gateway = await shared.reserve(account, *what, self._grant_until())
+        except BaseException:
+            line.in_flight -= quote.maximum
+            account.open -= 1
+            self._note(account)
+            raise
         self._callers.remember(account, request)
         account.voucher = chosen
         if account.unsaved:
             shared.put(*self._account_changes(account))
-        account.lines.setdefault(quote.key, LineBook()).in_flight += quote.maximum
-        account.open += 1
         self._calls[account.number, request.name] += 1
         return Call(quote, request.name, account, voucher=chosen, gateway=gateway)
 
@@ -837,6 +878,7 @@ class Ledger:
         call.ended = True
         if call.account is not None:
             call.account.lines[call.quote.key].in_flight -= call.quote.maximum
+            self.exposures.move(call.account.payer, call.account.number, -call.quote.maximum)
 
     def _forget_call(self, call: Call) -> None:
         # Not before its receipt can be read: whoever asks must not hear "unknown" in between.
@@ -870,7 +912,8 @@ class Ledger:
         # The newest is about to be used, and one that is read has somebody who waits for it.
         for number in list(islice(self._accounts, _FORGOTTEN_AT_ONCE)):
             account = self._accounts[number]
-            if not (account.open or account.unwritten or account.reading.locked()):
+            kept = account.open or account.unwritten or account.unfinal
+            if not (kept or account.reading.locked()):
                 del self._accounts[number]
                 self._forgot = True
 
@@ -904,6 +947,7 @@ class Ledger:
                     "with this operator's key, and both on the same deposit",
                     account.number,
                 )
+            self._note(account)
 
     async def _ask_chain(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
         # Numbers that anybody can invent wait in a bounded line; channels that exist do not.
@@ -968,11 +1012,20 @@ class Ledger:
         )
         if account.stale:
             account.take_books(kept)
+            self._note(account)
+
+    def _note(self, account: Account) -> None:
+        if account.chain is not None:
+            self.exposures.note(account.payer, account.number, account.at_stake)
 
 
-def _replay(engine: Engine) -> list[tuple[int, str]]:
-    """Bring the tables up to the log; return the names of the latest calls in it."""
+def _replay(engine: Engine) -> tuple[list[tuple[int, str]], list[Account]]:
+    """Bring the tables up to the log; return the names of its latest calls, and who owes."""
     with storage_errors("books"), engine.begin() as connection:
         while books.fold(connection, _FOLDED_AT_ONCE):
             pass
-        return books.load_answered(connection, CALLS_REMEMBERED)
+        owing = books.unsettled_channels(connection)
+        return (
+            books.load_answered(connection, CALLS_REMEMBERED),
+            [books.load_account(connection, channel) for channel in owing],
+        )

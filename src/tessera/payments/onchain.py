@@ -19,21 +19,24 @@ from tessera.bindings.channels import (
     TillKey as ChainTillKey,
 )
 from tessera.chain.deployments import Deployment
+from tessera.chain.flights import Flight
 from tessera.chain.reader import ChainReader
+from tessera.chain.receipts import TransactionReceipt
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
-from tessera.errors import InputError, NotFound
+from tessera.errors import InputError, NotFinal, NotFound, TransactionReverted
 from tessera.ownership.allowing import allow
 from tessera.payments.ports import ChannelView, SettleResult
 from tessera.spec.channels import Grant, LineState
 from tessera.spec.signatures import ZERO_ADDRESS, Address, Domain, address_of, address_text
 from tessera.spec.vouchers import Reason, TillKey
-from tessera.units import format_amount
+from tessera.units import MAX_UINT64, format_amount
 
 __all__ = [
     "AccountSigner",
     "ConsumerOnChain",
     "OperatorOnChain",
+    "SentBatch",
     "channels_domain",
     "read_channel",
 ]
@@ -99,6 +102,39 @@ async def read_channel(
     )
 
 
+class SentBatch:
+    """A settlement on its way, as `SentSettlement` wants it."""
+
+    def __init__(self, flight: Flight) -> None:
+        self._flight = flight
+
+    @property
+    def nonce(self) -> int:
+        """Of the operator's account."""
+        return self._flight.nonce
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Of all that was signed for it, 0x-hex; the last one offers most."""
+        return tuple(signed.hash for signed in self._flight.signed)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it never will be in a block; None while it may."""
+        outcome = self._flight.outcome
+        failed = outcome.exception() if outcome.done() and not outcome.cancelled() else None
+        # Not mined in time is no end: it is still looked after.
+        if isinstance(failed, NotFinal) or not isinstance(failed, Exception):
+            return None
+        return failed
+
+    def raise_ceiling(self, fee_ceiling: int | None) -> None:
+        """Let it offer up to so much wei per gas; never less than before. None for no limit."""
+        before = self._flight.fee_ceiling
+        if before is not None:
+            self._flight.fee_ceiling = None if fee_ceiling is None else max(before, fee_ceiling)
+
+
 class OperatorOnChain:
     """The chain as an operator uses it.
 
@@ -108,12 +144,23 @@ class OperatorOnChain:
         Of the chain; the sender's account is the operator.
     deployment
         Where the contracts are.
+    confirmations
+        Blocks on top of a settlement before it is final; until then it is sent again when its
+        block is replaced.
     """
 
-    def __init__(self, reader: ChainReader, sender: Sender, deployment: Deployment) -> None:
+    def __init__(
+        self,
+        reader: ChainReader,
+        sender: Sender,
+        deployment: Deployment,
+        *,
+        confirmations: int = 0,
+    ) -> None:
         self._reader = reader
         self._sender = sender
         self._deployment = deployment
+        self._confirmations = confirmations
         self._operator = address_of(sender.address)
 
     async def read_channel(self, channel: int, keys: Sequence[TillKey]) -> ChannelView | None:
@@ -122,20 +169,57 @@ class OperatorOnChain:
 
     async def settle(self, tills: Sequence[TillKey], words: Sequence[int]) -> SettleResult:
         """Send one batch and wait until it is in a block."""
+        return self._settled(await self._sender.send(self._settlement(tills, words)))
+
+    async def gas_price(self) -> int:
+        """Return what gas costs in the next block, wei."""
+        return (await self._reader.block()).base_fee
+
+    async def submit(
+        self, tills: Sequence[TillKey], words: Sequence[int], fee_ceiling: int | None
+    ) -> SentBatch:
+        """Send one batch, and again for as long as no block has it deep enough."""
+        call = self._settlement(tills, words)
+        flight = await self._sender.submit(
+            call, confirmations=1 + self._confirmations, fee_ceiling=fee_ceiling
+        )
+        return SentBatch(flight)
+
+    async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
+        """Return what one of these transactions did, and how many blocks deep it lies."""
+        for tx_hash in hashes:
+            receipt = await self._reader.receipt(tx_hash)
+            if receipt is None:
+                continue
+            if not receipt.succeeded:
+                raise TransactionReverted("Channels", "", tx_hash, function="settle")
+            depth = await self._reader.block_number() - receipt.block
+            return self._settled(receipt), depth
+        return None
+
+    def _settlement(self, tills: Sequence[TillKey], words: Sequence[int]) -> Call[Any]:
         chain_tills = [ChainTillKey(key.asset, key.terms) for key in tills]
-        channels = self._deployment.channels
-        receipt = await self._sender.send(channels.settle(chain_tills, words))
-        skipped = receipt.all_of(VoucherSkipped, address=channels.address)
-        settled = receipt.all_of(VouchersSettled, address=channels.address)
+        return self._deployment.channels.settle(chain_tills, words)
+
+    def _settled(self, receipt: TransactionReceipt) -> SettleResult:
+        address = self._deployment.channels.address
+        words = [
+            word
+            for event in receipt.all_of(VouchersSettled, address=address)
+            for word in event.taken
+        ]
+        # Each word is channel (64) | amount << 64.
+        taken = tuple((word & MAX_UINT64, word >> 64) for word in words)
+        skipped = receipt.all_of(VoucherSkipped, address=address)
+        assets = {event.asset for event in receipt.all_of(Settled, address=address)}
         return SettleResult(
             tx_hash=receipt.tx_hash,
             block=receipt.block,
-            # Each word is channel (64) | amount << 64.
-            total=sum(word >> 64 for event in settled for word in event.taken),
+            total=sum(amount for _, amount in taken),
             skipped=tuple((event.channel, Reason(event.reason)) for event in skipped),
-            assets=tuple(
-                sorted({e.asset for e in receipt.all_of(Settled, address=channels.address)})
-            ),
+            assets=tuple(sorted(assets)),
+            taken=taken,
+            block_hash=receipt.block_hash,
         )
 
     async def flush(self, asset: int) -> str:

@@ -19,7 +19,9 @@ __all__ = [
     "OrdersChain",
     "ProofResult",
     "RightView",
+    "SentSettlement",
     "SettleResult",
+    "SettlingChain",
     "TypedSigner",
 ]
 
@@ -94,6 +96,10 @@ class SettleResult:
         (channel, reason) per voucher that the contract did not take.
     assets
         Which assets got something; their income waits to be flushed.
+    taken
+        (channel, base units) per voucher that counted.
+    block_hash
+        Of that block, 0x-hex; empty where nobody says.
     """
 
     tx_hash: str
@@ -101,6 +107,8 @@ class SettleResult:
     total: int
     skipped: tuple[tuple[int, Reason], ...]
     assets: tuple[int, ...] = ()
+    taken: tuple[tuple[int, int], ...] = ()
+    block_hash: str = ""
 
 
 class OperatorChain(Protocol):
@@ -125,6 +133,49 @@ class OperatorChain(Protocol):
 
     async def flush(self, asset: int) -> str:
         """Hand an asset's pending income on; return the transaction."""
+
+
+class SentSettlement(Protocol):
+    """A settlement on its way to a block, and from there to finality."""
+
+    @property
+    def nonce(self) -> int:
+        """Of the operator's account."""
+
+    @property
+    def hashes(self) -> Sequence[str]:
+        """Of all that was signed for it, 0x-hex; the last one offers most."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it never will be in a block; None while it may."""
+
+    def raise_ceiling(self, fee_ceiling: int | None) -> None:
+        """Let it offer up to so much wei per gas; never less than before. None for no limit."""
+
+
+class SettlingChain(OperatorChain, Protocol):
+    """The chain as an operator uses it that follows its settlements until they are final."""
+
+    async def gas_price(self) -> int:
+        """Return what gas costs in the next block, wei."""
+
+    async def submit(
+        self, tills: Sequence[TillKey], words: Sequence[int], fee_ceiling: int | None
+    ) -> SentSettlement:
+        """Send one batch, and again for as long as no block has it deep enough.
+
+        Raises
+        ------
+        TransactionReverted
+            The contract would refuse it; nothing was sent.
+        """
+
+    async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
+        """Return what one of these transactions did, and how many blocks deep it lies.
+
+        None where no block has any of them. Raises TransactionReverted where it failed in it.
+        """
 
 
 @dataclass(frozen=True, slots=True)

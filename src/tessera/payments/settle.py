@@ -12,9 +12,12 @@ from tessera.errors import ChainError, TesseraError, TransactionReverted
 from tessera.payments.account import Account
 from tessera.payments.ledger import Claim
 from tessera.payments.ports import Clock, OperatorChain, SettleResult
+from tessera.payments.risk import Due, GasPrice, Plan, RiskRules, plan
+from tessera.payments.settling import OpenSettlement, Settlements
 from tessera.spec.vouchers import MAX_TILLS, MAX_WORDS, Reason, TillKey, encode_batch
+from tessera.units import BPS
 
-__all__ = ["Dues", "SettlementReport", "Settler", "batches", "grant_margin_s"]
+__all__ = ["Dues", "Follow", "SettlementReport", "Settler", "batches", "grant_margin_s"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ VOUCHERS_PER_BATCH: Final = 100
 
 
 _TIME_TO_SETTLE_S: Final = 600.0
+_LEAST_PAUSE_S: Final = 1.0
 
 
 def grant_margin_s(every_s: float) -> float:
@@ -99,6 +103,28 @@ class Dues(Protocol):
         """Remember a settlement."""
 
 
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What a settler needs to follow its settlements and to weigh what they cost.
+
+    Attributes
+    ----------
+    settlements
+        Sends and follows them.
+    rules
+        What is risked, and what settling may cost.
+    price
+        Asks what gas costs.
+    now
+        Unix seconds, as the chain's deadlines go.
+    """
+
+    settlements: Settlements
+    rules: RiskRules
+    price: Callable[[], Awaitable[GasPrice]]
+    now: Clock
+
+
 class Settler:
     """Settles what a ledger holds.
 
@@ -121,6 +147,8 @@ class Settler:
         Whether income is handed on to the holders after each round.
     sleep
         How to wait.
+    follow
+        Sends settlements, writes them down and weighs what they cost; None only sends.
     """
 
     def __init__(
@@ -134,20 +162,35 @@ class Settler:
         watch_s: float = 15.0,
         flush: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        follow: Follow | None = None,
     ) -> None:
         self._ledger = ledger
         self._chain = chain
         self._steady = steady
-        self._every_s = every_s
-        self._at_risk = at_risk
+        self._rules = RiskRules(0, 0, at_risk, every_s, BPS, 0) if follow is None else follow.rules
         self._watch_s = min(watch_s, every_s)
         self._flush = flush
         self._sleep = sleep
+        self._follow = follow
         self._one_round = asyncio.Lock()
+        self._hurried = asyncio.Event()
         self._in_vain: dict[int, Claim] = {}
+        self._last = self._looked_at = steady()
+        self.too_dear: tuple[int, ...] = ()
+
+    @property
+    def open(self) -> tuple[OpenSettlement, ...]:
+        """Settlements that are not final yet, oldest first."""
+        return () if self._follow is None else self._follow.settlements.open
+
+    def hurry(self) -> None:
+        """Look now at what is due; a limit of what is risked was reached."""
+        # Who runs into it again and again must not have us ask the chain as often.
+        if self._steady() - self._looked_at >= _LEAST_PAUSE_S:
+            self._hurried.set()
 
     async def settle(self, *, retry_skipped: bool = True) -> SettlementReport:
-        """Settle everything that is due, now.
+        """Settle everything that is due, now, whatever it costs.
 
         Parameters
         ----------
@@ -168,40 +211,96 @@ class Settler:
             report = SettlementReport()
             claims = await self._ledger.claims()
             if not retry_skipped:
-                claims = [c for c in claims if self._in_vain.get(_channel(c)) != c]
-            for batch in batches(claims):
-                await self._settle_batch(batch, report)
-            if self._flush:
-                assets = {asset for result in report.results for asset in result.assets}
-                for asset in sorted(assets):
-                    await self._hand_on(asset, report)
+                claims = self._promising(claims)
+            await self._send(claims, None, report)
+            await self._hand_all_on(report)
             return report
 
     async def run(self) -> None:
-        """Settle by time and by amount at risk, until cancelled.
+        """Settle by time, by amount at risk and by withdrawals, until cancelled.
 
         A chain that does not answer is asked again; nothing that it says ends the loop.
         """
-        last = self._steady()
+        self._last = self._steady()
         while True:
-            await self._sleep(self._watch_s)
+            await self._pause()
             try:
-                claims = await self._ledger.claims()
-                if not claims:
-                    last = self._steady()
-                    continue
-                accounts = await self._ledger.look_at_chain([_channel(c) for c in claims])
-                leaving = any(a.chain is not None and a.chain.available_at for a in accounts)
-                due = sum(claim.due for claim in claims)
-                if leaving or due >= self._at_risk or self._steady() - last >= self._every_s:
-                    report = await self.settle(retry_skipped=False)
-                    last = self._steady()
-                    for channel, reason in report.skipped:
-                        logger.warning("channel %d was not settled: %s", channel, reason.name)
-                    for asset, said in report.not_flushed:
-                        logger.warning("income of asset %d was not handed on: %s", asset, said)
+                report = await self.look()
+                for channel, reason in report.skipped:
+                    logger.warning("channel %d was not settled: %s", channel, reason.name)
+                for asset, said in report.not_flushed:
+                    logger.warning("income of asset %d was not handed on: %s", asset, said)
             except TesseraError as error:
                 logger.warning("settling has to wait: %s", error)
+
+    async def look(self) -> SettlementReport:
+        """Settle what it is time for.
+
+        Raises
+        ------
+        ChainError
+            The chain could not be reached, or has a settlement in no block yet.
+        """
+        async with self._one_round:
+            report = SettlementReport()
+            self._looked_at = self._steady()
+            if self._follow is not None:
+                await self._follow.settlements.watch()
+            claims = await self._ledger.claims()
+            if not claims:
+                self._last, self.too_dear = self._steady(), ()
+                return report
+            made = await self._planned(self._promising(claims))
+            self.too_dear = made.too_dear
+            by_channel = {_channel(claim): claim for claim in claims}
+            for group in made.groups:
+                chosen = [by_channel[channel] for channel in group.channels]
+                await self._send(chosen, group.fee_ceiling, report)
+            if made.groups and self._steady() - self._last >= self._rules.every_s:
+                self._last = self._steady()
+            await self._hand_all_on(report)
+            return report
+
+    async def _pause(self) -> None:
+        slept = asyncio.ensure_future(self._sleep(self._watch_s))
+        hurried = asyncio.ensure_future(self._hurried.wait())
+        try:
+            await asyncio.wait((slept, hurried), return_when=asyncio.FIRST_COMPLETED)
+            if slept.done():
+                slept.result()
+        finally:
+            slept.cancel()
+            hurried.cancel()
+        self._hurried.clear()
+
+    async def _planned(self, claims: Sequence[Claim]) -> Plan:
+        accounts = await self._ledger.look_at_chain([_channel(claim) for claim in claims])
+        known = {account.number: account for account in accounts}
+        price, now, waiting = GasPrice(0, 0), 0.0, frozenset[int]()
+        if self._follow is not None:
+            price, now = await self._follow.price(), self._follow.now()
+            waiting = self._follow.settlements.waiting
+        dues = [_due(claim, known[_channel(claim)]) for claim in claims if _channel(claim) in known]
+        # What is on its way is not sent twice, unless there is haste.
+        dues = [due for due in dues if due.channel not in waiting or due.leaves_at]
+        # A block may have had it since the books were asked.
+        dues = [due for due in dues if due.value > 0]
+        return plan(dues, now, self._steady() - self._last, price, self._rules)
+
+    def _promising(self, claims: Sequence[Claim]) -> list[Claim]:
+        return [claim for claim in claims if self._in_vain.get(_channel(claim)) != claim]
+
+    async def _send(
+        self, claims: Sequence[Claim], fee_ceiling: int | None, report: SettlementReport
+    ) -> None:
+        for batch in batches(claims):
+            await self._settle_batch(batch, fee_ceiling, report)
+
+    async def _hand_all_on(self, report: SettlementReport) -> None:
+        if self._flush:
+            assets = {asset for result in report.results for asset in result.assets}
+            for asset in sorted(assets):
+                await self._hand_on(asset, report)
 
     async def _hand_on(self, asset: int, report: SettlementReport) -> None:
         try:
@@ -212,10 +311,21 @@ class Settler:
         else:
             report.flushed.append(asset)
 
-    async def _settle_batch(self, batch: list[Claim], report: SettlementReport) -> None:
+    async def _settle_batch(
+        self, batch: list[Claim], fee_ceiling: int | None, report: SettlementReport
+    ) -> None:
         tills, words = encode_batch([(claim.signed, claim.charged) for claim in batch])
         try:
-            result = await self._chain.settle(tills, words)
+            if self._follow is None:
+                result = await self._chain.settle(tills, words)
+            else:
+                result = await self._follow.settlements.settle(
+                    tills,
+                    words,
+                    [_channel(claim) for claim in batch],
+                    sum(claim.due for claim in batch),
+                    fee_ceiling,
+                )
         except TransactionReverted as error:
             # One voucher that the contract cannot even skip must not hold up the others.
             if len(batch) == 1:
@@ -223,8 +333,8 @@ class Settler:
                 report.refused.append((_channel(batch[0]), error.reason))
                 return
             middle = len(batch) // 2
-            await self._settle_batch(batch[:middle], report)
-            await self._settle_batch(batch[middle:], report)
+            await self._settle_batch(batch[:middle], fee_ceiling, report)
+            await self._settle_batch(batch[middle:], fee_ceiling, report)
             return
         report.results.append(result)
         skipped = {channel for channel, _ in result.skipped}
@@ -242,3 +352,17 @@ class Settler:
 
 def _channel(claim: Claim) -> int:
     return claim.signed.voucher.channel
+
+
+def _due(claim: Claim, account: Account) -> Due:
+    chain = account.chain
+    ends = [account.lines[key].expires for key in claim.charged if key in account.lines]
+    return Due(
+        channel=account.number,
+        payer=account.payer,
+        value=min(claim.due, account.due),
+        at_stake=account.at_stake,
+        lines=len(claim.signed.voucher.lines),
+        leaves_at=chain.available_at if chain is not None else 0,
+        grant_ends=min(ends, default=0) if chain is not None and chain.restricted else 0,
+    )

@@ -38,7 +38,9 @@ from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
 from tessera.payments.onchain_orders import OrdersOnChain
 from tessera.payments.proving import OrderProver
-from tessera.payments.settle import Settler
+from tessera.payments.risk import GasPrice, RiskRules
+from tessera.payments.settle import Follow, Settler
+from tessera.payments.settling import Settlements
 from tessera.spec.prices import Price
 from tessera.spec.signatures import address_of, keccak
 
@@ -159,6 +161,36 @@ class Stand:
         return sum(line.charged for line in account.lines.values())
 
 
+CALM = RiskRules(
+    channel_units=0,
+    payer_units=0,
+    at_risk_units=10**9,
+    every_s=3_600,
+    fee_bps=500,
+    delay_s=DELAY_S,
+)
+
+
+def make_settler(
+    ledger: Ledger, chain: OperatorOnChain, rules: RiskRules, *, deep: int = 0, coin: int = 0
+) -> Settler:
+    """Make what settles, and follows a settlement until so many blocks lie on it."""
+
+    async def price() -> GasPrice:
+        return GasPrice(await chain.gas_price(), coin)
+
+    settlements = Settlements(ledger, chain, confirmations=deep)
+    return Settler(
+        ledger,
+        chain,
+        time.monotonic,
+        every_s=rules.every_s,
+        at_risk=rules.at_risk_units,
+        watch_s=0.2,
+        follow=Follow(settlements, rules, price, ledger.times.now),
+    )
+
+
 async def open_stand(
     world: World, folder: Path, reader: ChainReader, sender: Sender, price: Price = PRICE
 ) -> Stand:
@@ -190,9 +222,7 @@ async def open_stand(
     )
     gateway = Gateway(models, Cashier(ledger, terms), time.time, Limits(answer_timeout_s=5))
     server = GatewayServer(gateway, drain_s=1)
-    settler = Settler(
-        ledger, chain, time.time, every_s=3_600, at_risk=10**9, watch_s=0.2, flush=True
-    )
+    settler = make_settler(ledger, chain, CALM)
     await server.start()
     prover = OrderProver(ledger, orders, time.time, every_s=3_600, late_s=60, watch_s=0.2)
     if ledger.rights is not None:

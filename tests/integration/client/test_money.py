@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import openai
 import pytest
@@ -69,7 +70,7 @@ async def test_what_was_charged_is_settled_and_split_to_the_last_unit(stand: Sta
 
 
 async def test_the_loop_settles_when_too_much_is_at_risk(stand: Stand) -> None:
-    stand.settler._at_risk = 5 * ONE
+    stand.settler._rules = replace(stand.settler._rules, at_risk_units=5 * ONE)
     loop = asyncio.create_task(stand.settler.run())
     client = await stand.client()
     await call(client, 4)

@@ -21,6 +21,7 @@ from tessera.gateway.operations import Operations
 from tessera.gateway.patience import Patience
 from tessera.gateway.paying import Cashier
 from tessera.gateway.refusals import refused
+from tessera.gateway.repeats import Repeats
 from tessera.gateway.streaming import STREAM_HEADERS, stream_chat
 from tessera.payments.header import (
     CHARGED_HEADER,
@@ -33,7 +34,7 @@ from tessera.payments.header import (
 )
 from tessera.payments.ledger import Call, Evidence
 from tessera.payments.ports import Clock
-from tessera.payments.tender import Head, Held, Outcome
+from tessera.payments.tender import Head, Held, Outcome, PaymentSpent
 from tessera.serving.bodies import Asked, model_of, read_body
 from tessera.serving.choices import write_chat
 from tessera.serving.runner import (
@@ -95,6 +96,7 @@ class PaidCalls:
         self._drain = operations.drain
         self._patience = Patience(limits.answer_timeout_s, operations.drain)
         self._metrics = operations.metrics
+        self._repeats = Repeats()
 
     async def answer(
         self, path: str, head: Head, body: bytes, name: str, door: Door
@@ -133,7 +135,7 @@ class PaidCalls:
                 if not asked.stream:
                     answer = await self._whole(held, offer, asked, turn, request, name, door)
                     self._count(offer, held, begun)
-                    return answer
+                    return self._kept(held, request, answer)
                 out = HeldBack(door) if held.call.held_back else door
                 await stream_chat(
                     held,
@@ -150,11 +152,16 @@ class PaidCalls:
                 )
                 self._count(offer, held, begun)
                 if isinstance(out, HeldBack):
-                    return Reply(200, out.body, (*STREAM_HEADERS, *held.headers(Outcome.EARNED)))
+                    made = (*STREAM_HEADERS, *held.headers(Outcome.EARNED))
+                    return self._kept(held, request, Reply(200, out.body, made))
                 return None
             finally:
                 turn.leave()
         except Exception as error:  # noqa: BLE001 - every failure is answered
+            if isinstance(error, PaymentSpent):
+                again = self._repeats.find(error.payment, keccak(body))
+                if again is not None:
+                    return again
             more: Headers = ()
             if held is not None:
                 held.fail()
@@ -170,6 +177,11 @@ class PaidCalls:
         finally:
             if held is not None:
                 held.fail()
+
+    def _kept(self, held: Held, request: bytes, reply: Reply) -> Reply:
+        if held.call.held_back:
+            self._repeats.keep(held.call.held_back, request, reply)
+        return reply
 
     def _count(self, offer: Offer, held: Held, begun: float) -> None:
         signed = held.signed

@@ -144,7 +144,7 @@ async def stream_chat(
     """
     chunks = events_of(asked, model=f"{offer.slug}@{offer.version}", name=name, now=now)
     # What is held back until it is paid was not begun: all that goes wrong is a refusal.
-    back = held.call.held_back
+    back = bool(held.call.held_back)
     more = () if back else held.headers(Outcome.BEGUN)
     sent = _Sent(door, limits.write_timeout_s, [*more, CLOSING] if drain.begun else more, back)
     if not isinstance(asked.request, ChatRequest):

@@ -125,7 +125,8 @@ class Call:
     gateway
         Under which number shared books let it through; 0 where they are nobody else's.
     held_back
-        Whether nothing of its answer may leave before `finish`, not even of a stream.
+        What pays for it, where nothing of its answer may leave before `finish`, not even of a
+        stream; empty where it may.
     voucher
         What it was accepted on; None where something else covers it.
     """
@@ -137,7 +138,7 @@ class Call:
     ended: bool = False
     order: OrderCall | None = None
     voucher: SignedVoucher | None = None
-    held_back: bool = False
+    held_back: bytes = b""
     gateway: int = 0
 
     @property

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tessera.errors import PaymentRequired
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Call, Evidence, Quote
 
-__all__ = ["Demand", "Head", "Held", "Outcome", "Tender"]
+__all__ = ["Demand", "Head", "Held", "Outcome", "PaymentSpent", "Tender"]
 
 
 class Head(Protocol):
@@ -55,6 +56,19 @@ class Demand:
     name: str
     request: bytes
     stream: bool
+
+
+class PaymentSpent(PaymentRequired):
+    """It paid for an answer that was held back until then; the same request may have that again.
+
+    Attributes
+    ----------
+    payment
+        As `Call.held_back`.
+    """
+
+    code = PaymentRequired.code
+    payment = b""
 
 
 class Outcome(enum.Enum):

@@ -7,6 +7,7 @@ from tests.integration.x402.conftest import Gateway, told
 from x402 import x402ClientSync
 from x402.http.clients.requests import wrapRequestsWithPayment
 from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
+from x402.mechanisms.evm.exact import ExactEvmScheme
 
 
 def test_whole_and_streamed_chats_are_paid_from_one_deposit(gateway: Gateway) -> None:
@@ -48,3 +49,26 @@ def test_another_model_than_the_urls_is_refused(gateway: Gateway) -> None:
     assert (other.status_code, other.json()["error"]["code"]) == (400, "input_error")
     assert requests.get(f"{gateway.url}/x402/huge", timeout=30).status_code == 404
     assert requests.post(f"{gateway.url}/x402/tiny", timeout=30).status_code == 405
+
+
+def test_an_exact_answer_that_was_lost_on_its_way_is_sent_again(gateway: Gateway) -> None:
+    """The very same request gets the very same answer, and no other request gets any."""
+    made = x402ClientSync().register(gateway.network, ExactEvmScheme(gateway.payer()))
+    if gateway.controls:
+        made.set_spend_controls(gateway.controls)  # type: ignore[arg-type]
+    url = f"{gateway.url}/v1/chat/completions"
+    for stream in (False, True):
+        with wrapRequestsWithPayment(requests.Session(), made) as session:
+            first = session.post(url, json=gateway.said(stream=stream), timeout=30)
+        assert first.status_code == 200
+        headers = {
+            name: first.request.headers[name] for name in ("PAYMENT-SIGNATURE", "Content-Type")
+        }
+        again = requests.post(url, data=first.request.body, headers=headers, timeout=30)
+        assert (again.status_code, again.content) == (200, first.content)
+        assert told(again.headers) == told(first.headers)
+        other = requests.post(
+            url, json=gateway.said("ho", stream=stream), headers=headers, timeout=30
+        )
+        assert other.status_code == 402
+        assert other.json()["error"]["details"]["x402"] == "invalid_exact_evm_nonce_already_used"

@@ -15,7 +15,7 @@ from tessera.errors import InvariantViolation, TesseraError, TransactionReverted
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Call, Evidence, Quote
 from tessera.payments.ports import Clock
-from tessera.payments.tender import Outcome
+from tessera.payments.tender import Outcome, PaymentSpent
 from tessera.payments.x402 import rows
 from tessera.payments.x402.ports import X402Chain
 from tessera.payments.x402.rules import Books, Till, X402Rules
@@ -139,7 +139,7 @@ class ExactPayments:
             quote,
             name,
             None,
-            held_back=True,
+            held_back=_key(by),
             authorization=by,
             used=used,
             transaction=transaction,
@@ -301,10 +301,13 @@ def _key(by: Authorization) -> bytes:
     return by.payer + by.nonce
 
 
-def _used(by: Authorization) -> TesseraError:
-    return refused(
-        Reason.EXACT_NONCE_USED,
+def _used(by: Authorization) -> PaymentSpent:
+    spent = PaymentSpent(
+        "x402 payment",
         found=hex_text(by.nonce),
         wanted="a nonce that was not used",
         next_step="sign a new authorization for each call",
+        x402=str(Reason.EXACT_NONCE_USED),
     )
+    spent.payment = _key(by)
+    return spent

@@ -78,9 +78,9 @@ class Server:
         self._process = None
 
     def stop(self) -> None:
+        # Its folder goes with it, so nothing has to be put in order.
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(30)
+            self.crash()
 
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(

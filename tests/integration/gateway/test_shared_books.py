@@ -210,7 +210,7 @@ async def killed(
     tasks = [asyncio.create_task(caller.wander(running)) for caller in callers]
     for death in range(deaths):
         before = answers(callers)
-        while answers(callers) < before + 20:
+        while answers(callers) < before + 10:
             assert not any(task.done() for task in tasks), [t.exception() for t in tasks]
             await asyncio.sleep(0.01)
         if death == deaths // 2:

@@ -131,8 +131,11 @@ class BatchCall(Call):
 
     @property
     def payer(self) -> Address | None:
-        """Whose place in a queue it takes."""
-        return self.book.config.payer
+        """Whose place in a queue it takes, and whose locked shares count: who signs the vouchers.
+
+        Not the channel's payer: anybody may bring money into a channel that names another.
+        """
+        return self.book.config.payer_authorizer
 
 
 class BatchSettlement:
@@ -403,40 +406,77 @@ class BatchSettlement:
         books
             As they stand on the disk: what was not written is not claimed.
         """
-        made: list[Claim] = []
-        changes = []
-        for kept in books:
-            voucher = kept.best()
-            if voucher is None:
-                continue
-            channel = self._channels.get(kept.id)
-            book = kept if channel is None else channel.book
-            book.publish(voucher.maximum)
-            if channel is not None:
+        # In memory, where calls would find them: what is written of a channel is never older than
+        # what they charged since `books` were read.
+        held: list[_Channel | None] = []
+        try:
+            # One by one: what is held is let go of below, if the next one cannot be read.
+            for kept in books:
+                held += [await self._held(kept.id)]
+            while lost := [channel for channel in held if channel is not None and channel.lost]:
+                await self._restore(lost[0])
+            made: list[Claim] = []
+            changes = []
+            for kept, channel in zip(books, held, strict=True):
+                voucher = kept.best()
+                if voucher is None or channel is None:
+                    continue
+                channel.book.publish(voucher.maximum)
                 channel.claiming = max(channel.claiming, kept.charged)
-            changes.append(rows.channel_change(book))
-            made.append(Claim(kept.config, voucher.maximum, voucher.signature, kept.charged))
-        if changes:
-            await self._books.keep(*changes)
-        return made
+                changes.append(rows.channel_change(channel.book))
+                made.append(Claim(kept.config, voucher.maximum, voucher.signature, kept.charged))
+            if changes:
+                await self._books.keep(*changes)
+            return made
+        finally:
+            self._let_go(held)
 
     async def look(self, channel: bytes) -> ChannelBook | None:
         """Read a channel anew, and keep what the chain said; None where nobody knows it."""
-        found = self._channels.get(channel)
+        found = await self._held(channel)
         if found is None:
-            book = await self._books.look_up(lambda reading: rows.load_channel(reading, channel))
-            if book is None:
-                return None
-            found = self._channels.get(channel) or _Channel(book)
-            self._remember(found)
-        # In use, so that no second one is made of it meanwhile.
-        found.waiting += 1
+            return None
         try:
             await self._read(found)
+            await self._restore(found)
             await self._books.keep(rows.channel_change(found.book))
         finally:
-            found.waiting -= 1
+            self._let_go([found])
         return found.book
+
+    async def _held(self, name: bytes) -> _Channel | None:
+        """Return a channel that stays in memory until `_let_go`, whoever else uses it."""
+        found = self._channels.get(name)
+        if found is None:
+            book = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
+            if book is None:
+                return None
+            found = self._channels.get(name) or _Channel(book)
+            self._remember(found)
+        found.waiting += 1
+        try:
+            await self._restore(found)
+        except BaseException:
+            self._let_go([found])
+            raise
+        return found
+
+    @staticmethod
+    def _let_go(held: Sequence[_Channel | None]) -> None:
+        for channel in held:
+            if channel is not None:
+                channel.waiting -= 1
+
+    async def _restore(self, channel: _Channel) -> None:
+        """Take the book from the disk where something of it could not be written."""
+        if not channel.lost:
+            return
+        lost, name = channel.book, channel.book.id
+        kept = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
+        # Of several who wait for it the first does it; what the second read may be old by then.
+        if channel.lost and channel.book is lost:
+            channel.book = kept or ChannelBook(name, lost.config, lost.asset, lost.terms)
+            channel.read_at, channel.lost = None, False
 
     # --- Inside -------------------------------------------------------------------------------
 
@@ -578,16 +618,11 @@ class BatchSettlement:
             raise _busy() from error
         finally:
             channel.waiting -= 1
-        if channel.lost:
-            try:
-                kept = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
-            except BaseException:
-                self._leave(channel)
-                raise
-            channel.book = kept or ChannelBook(
-                name, voucher.config, quote.key.asset, quote.key.terms
-            )
-            channel.read_at, channel.lost = None, False
+        try:
+            await self._restore(channel)
+        except BaseException:
+            self._leave(channel)
+            raise
         return channel
 
     def _leave(self, channel: _Channel) -> None:

@@ -29,6 +29,7 @@ from tessera.payments.tender import Outcome
 from tessera.payments.x402 import rows
 from tessera.payments.x402.book import ChannelBook, KeptVoucher, named_charge
 from tessera.payments.x402.ports import Claim, X402Chain
+from tessera.payments.x402.rates import PerParty
 from tessera.payments.x402.rules import Books, Till, X402Rules
 from tessera.payments.x402.wire import (
     BATCH,
@@ -66,6 +67,9 @@ _LOOK_AGAIN_S: Final = 0.5
 
 _IN_MEMORY: Final = 10_000
 """Channels that are kept in memory; of more the one that was idle longest is read again."""
+
+_HOUR_S: Final = 3_600.0
+_ALL: Final = b""
 
 _NONE: Final = KeptVoucher(0, b"")
 
@@ -178,6 +182,19 @@ class BatchSettlement:
         self._hurry: Callable[[], None] = lambda: None
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
+        self._refunds, self._refunds_of_all = (
+            PerParty(
+                most,
+                steady,
+                window_s=_HOUR_S,
+                what=what,
+                next_step="ask again then, or withdraw after the channel's delay",
+            )
+            for most, what in (
+                (rules.refunds_of_payer, "x402 refunds of one payer in an hour"),
+                (rules.refunds_per_hour, "x402 refunds in an hour"),
+            )
+        )
 
     def accept(self, quote: Quote) -> Accept:
         """Return the offer to take a call's most."""
@@ -337,6 +354,8 @@ class BatchSettlement:
         ------
         PaymentRequired
             He did not sign up to what was charged, or there is not so much.
+        QuotaExceeded
+            As much was given back in this hour as the operator pays gas for.
         ChainError
             The chain does not take it.
         """
@@ -361,6 +380,8 @@ class BatchSettlement:
                     Reason.REFUND_AMOUNT, found=amount, wanted=f"1 to {book.free} base units"
                 )
             self._check_quiet(channel, signed)
+            self._refunds.check(book.config.payer)
+            self._refunds_of_all.check(_ALL)
             return await self._give_back(channel, amount)
         finally:
             self._leave(channel)

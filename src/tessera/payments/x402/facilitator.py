@@ -46,7 +46,8 @@ from tessera.payments.x402.calls import (
     transfer_call,
     transferred,
 )
-from tessera.payments.x402.relaying import Once, PerParty, Relay, to_the_end
+from tessera.payments.x402.rates import PerParty
+from tessera.payments.x402.relaying import Once, Relay, to_the_end
 from tessera.payments.x402.wire import (
     BATCH,
     EXACT,

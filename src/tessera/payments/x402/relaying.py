@@ -1,7 +1,7 @@
 """Sending for others at one's own expense: once for each thing asked, and within bounds.
 
 Whoever relays pays the gas of strangers. So gas is counted in a budget by the hour, and requests by
-party; and what was asked again is answered with what came of it the first time.
+party (`rates`); and what was asked again is answered with what came of it the first time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from tessera.chain.reverts import revert_of
 from tessera.chain.sender import Sender
 from tessera.errors import QuotaExceeded
 
-__all__ = ["Once", "PerParty", "Relay", "to_the_end"]
+__all__ = ["Once", "Relay", "to_the_end"]
 
 Answer = TypeVar("Answer")
 
 _HOUR_S: Final = 3_600.0
 _MINUTE_S: Final = 60.0
-_PARTIES_KEPT: Final = 10_000
 _ANSWERS_KEPT: Final = 10_000
 
 
@@ -37,48 +36,6 @@ async def to_the_end(work: Awaitable[Answer]) -> Answer:
     # Looked at, as perhaps nobody waits for it any more.
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return await asyncio.shield(task)
-
-
-class PerParty:
-    """How often each party may ask.
-
-    Parameters
-    ----------
-    per_minute
-        In any minute, and so many at once.
-    steady
-        Seconds that nobody sets.
-    """
-
-    def __init__(self, per_minute: int, steady: Callable[[], float] = time.monotonic) -> None:
-        self._per_minute = per_minute
-        self._steady = steady
-        self._asked: OrderedDict[bytes, deque[float]] = OrderedDict()
-
-    def check(self, party: bytes) -> None:
-        """Count a request.
-
-        Raises
-        ------
-        QuotaExceeded
-            The party asked too often; the operands say when to ask again.
-        """
-        now = self._steady()
-        asked = self._asked.setdefault(party, deque())
-        self._asked.move_to_end(party)
-        if len(self._asked) > _PARTIES_KEPT:
-            self._asked.popitem(last=False)
-        while asked and asked[0] <= now - _MINUTE_S:
-            asked.popleft()
-        if len(asked) >= self._per_minute:
-            raise QuotaExceeded(
-                "facilitator: requests of one party in a minute",
-                found=len(asked) + 1,
-                wanted=f"{self._per_minute} or fewer",
-                next_step="ask again later, or settle by another facilitator",
-                retry_after_s=math.ceil(asked[0] + _MINUTE_S - now),
-            )
-        asked.append(now)
 
 
 class Once:

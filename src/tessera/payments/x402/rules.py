@@ -76,6 +76,9 @@ class X402Rules:
     quiet_s
         How long a channel must have been quiet before a voucher that strangers know gives its rest
         back.
+    refunds_per_hour, refunds_of_payer
+        How often money is given back in an hour, to all and to each payer: the operator pays for
+        the gas. Whoever cannot wait withdraws by himself.
     risk_channel, risk_payer
         The most that a channel, and all of one payer, may have been charged and not be claimed.
     """
@@ -92,6 +95,8 @@ class X402Rules:
     wait_s: float = 30.0
     refresh_s: float = 15.0
     quiet_s: float = 600.0
+    refunds_per_hour: int = 120
+    refunds_of_payer: int = 4
     risk_channel: int = 2**128 - 1
     risk_payer: int = 2**128 - 1
 

@@ -19,6 +19,7 @@ from tessera.errors import (
     Closed,
     DataError,
     PaymentRequired,
+    QuotaExceeded,
     RiskReached,
     TransactionReverted,
 )
@@ -492,6 +493,40 @@ async def test_attack_a_stranger_does_not_end_a_channel_that_is_in_use(payer: Pa
     assert refusal.value.operands["retry_after_s"] == RULES.quiet_s + 1
     shop.steady.now += RULES.quiet_s
     assert (await refund(payer)).amount == "1970000"
+
+
+async def test_attack_one_deposit_does_not_cause_refunds_without_end(payer: Payer) -> None:
+    """He signs for nothing but his own money, one base unit after the other, and each is a
+    transaction whose gas the operator pays: two million from the least deposit, at no cost to him.
+    An operator without gas cannot claim what others owe.
+    """
+    shop = payer.shop
+    await payer.call(100_000, 30_000)
+    for _ in range(RULES.refunds_of_payer):
+        assert (await refund(payer, "1")).amount == "1"
+    sent = len(shop.chain.sent)
+    with pytest.raises(QuotaExceeded) as refusal:
+        await refund(payer, "1")
+    assert refusal.value.operands["retry_after_s"] == 3_600
+    assert len(shop.chain.sent) == sent
+    # Calls go on, and in an hour refunds do.
+    await payer.call(100_000, 30_000)
+    shop.steady.now += 3_600
+    await refund(payer)
+
+
+async def test_attack_many_payers_do_not_cause_refunds_without_end(payer: Payer) -> None:
+    """The same by a new account for each deposit, the money handed on from one to the next."""
+    payer.shop.rules = replace(RULES, refunds_per_hour=2)
+    await payer.shop.reopen()
+    for number in range(3):
+        stranger = Payer(payer.shop, bytes([30 + number]) * 32)
+        await stranger.call(100_000, 30_000)
+        if number < 2:
+            await refund(stranger)
+        else:
+            with pytest.raises(QuotaExceeded):
+                await refund(stranger)
 
 
 async def test_a_refund_waits_for_a_call_in_flight(payer: Payer) -> None:

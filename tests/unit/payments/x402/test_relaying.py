@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from tessera.errors import QuotaExceeded
-from tessera.payments.x402.relaying import Once, PerParty, to_the_end
+from tessera.payments.x402.rates import PerParty
+from tessera.payments.x402.relaying import Once, to_the_end
 
 
 async def test_who_asks_while_it_is_done_waits_and_hears_the_same() -> None:

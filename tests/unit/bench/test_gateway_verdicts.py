@@ -31,25 +31,31 @@ def test_figures_are_the_medians_of_rounds() -> None:
 @pytest.mark.parametrize(
     ("who", "theirs", "met"),
     [
-        (Who.LITELLM, figures(100, 6_500), True),
-        (Who.LITELLM, figures(101, 6_700), True),
-        (Who.LITELLM, figures(101, 6_500), False),
-        (Who.X402, figures(150, 4_300), True),
-        (Who.X402, figures(151, 4_300), False),
-        (Who.PORTKEY, figures(750, 870), True),
-        (Who.PORTKEY, figures(751, 870), False),
-        (Who.NGINX, figures(48_000, 13), True),
-        (Who.NGINX, figures(48_100, 14), True),
-        (Who.NGINX, figures(48_100, 13), False),
+        (Who.LITELLM, figures(101, 6_600), True),
+        (Who.LITELLM, figures(101, 6_599), False),
+        (Who.X402, figures(151, 4_400), True),
+        (Who.X402, figures(151, 4_399), False),
+        (Who.PORTKEY, figures(751, 880), True),
+        (Who.PORTKEY, figures(751, 879), False),
+        (Who.NGINX, figures(48_001, 13.75), True),
+        (Who.NGINX, figures(48_001, 13.74), False),
+        # By rate, as far as the peer's core was busy.
+        (Who.PORTKEY, figures(750, 1_100), True),
+        (Who.NGINX, figures(48_000, 17), True),
+        (Who.NGINX, figures(62_000, 13.7), False),
+        (Who.NGINX, figures(48_000, 13.7), False),
+        (Who.NGINX, figures(4_000, 13.7), False),
     ],
 )
-def test_a_goal_is_met_by_rate_or_by_core(who: Who, theirs: Figures, met: bool) -> None:
+def test_a_goal_is_met_by_core_or_by_a_rate_that_counts(
+    who: Who, theirs: Figures, met: bool
+) -> None:
     (verdict,) = verdicts({Who.PAID: OURS, who: theirs}, rates=True)
     assert verdict.met is met
 
 
 def test_on_one_core_rates_mean_nothing() -> None:
-    both = {Who.PAID: OURS, Who.LITELLM: figures(100, 6_500)}
+    both = {Who.PAID: figures(6_000, 160), Who.LITELLM: figures(100, 9_000)}
     assert [verdict.met for verdict in verdicts(both, rates=True)] == [True]
     assert [verdict.met for verdict in verdicts(both, rates=False)] == [False]
 

@@ -76,8 +76,7 @@ class RequestHead:
         return header(self.scope, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     status: int

@@ -7,8 +7,9 @@ the one who spends it is who signed it, a code or a signature over the request s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tessera.errors import Conflict, SignatureRejected
 from tessera.payments.account import Account
@@ -25,8 +26,7 @@ CALLS_REMEMBERED: Final = 65_536
 _WANTED: Final = "the request vouched for by whoever signed the voucher"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(msgspec.Struct, frozen=True):
     """One request for an answer, as its consumer vouches for it.
 
     Attributes

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
 from tessera.errors import (
@@ -76,8 +77,7 @@ _MOST_ACCOUNTS: Final = 50_000
 _FORGOTTEN_AT_ONCE: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True):
     """What a call is about and the most that it can cost.
 
     Attributes
@@ -96,8 +96,7 @@ class Quote:
     maximum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What was asked and answered: hashes of the exact bytes, and the units metered."""
 
     request: bytes

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from tessera.errors import PaymentRequired
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Call, Evidence, Quote
@@ -33,8 +35,7 @@ class Head(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """What a call is about, before anybody pays for it.
 
     Attributes

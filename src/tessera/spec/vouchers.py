@@ -121,8 +121,9 @@ class Voucher:
 
     def maximum(self, key: tuple[int, int]) -> int:
         """Return the maximum of one line, 0 where the voucher has none."""
+        asset, terms = key
         for line in self.lines:
-            if line.key == key:
+            if line.asset == asset and line.terms == terms:
                 return line.maximum
         return 0
 

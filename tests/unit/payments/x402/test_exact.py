@@ -139,7 +139,7 @@ async def test_what_was_paid_and_not_answered_pays_for_the_repeat_and_for_nothin
     with pytest.raises(DataError):
         await shop.tender.finish(call, 1, EVIDENCE)
     await shop.reopen()
-    other = replace(demand, request=keccak(b"another request"))
+    other = msgspec.structs.replace(demand, request=keccak(b"another request"))
     assert await refused(payer, head, other) == str(Reason.EXACT_NONCE_USED)
     again = await shop.tender.take(head, demand)
     receipt = await shop.tender.finish(again, 1, EVIDENCE)

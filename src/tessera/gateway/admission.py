@@ -20,7 +20,11 @@ from tessera.errors import TooBusy
 from tessera.gateway.messages import JSON, Reply
 from tessera.presenting import http_status, openai_error_body
 
-__all__ = ["Admission"]
+__all__ = ["SMALL_BODY_BYTES", "Admission"]
+
+SMALL_BODY_BYTES: Final = 8 * 1024
+"""A body of at most so many bytes is read before its call asks for a place: it takes no memory
+worth a place, and whoever sends none of it keeps nobody out."""
 
 _SHORTEST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
@@ -47,6 +51,8 @@ class Admission:
     ----------
     in_hand
         Calls that were let in and have not ended.
+    reading
+        How many of them are still being sent.
     refused
         Calls that were not let in, ever.
     """
@@ -61,6 +67,7 @@ class Admission:
         "_replies",
         "in_hand",
         "limit",
+        "reading",
         "refused",
     )
 
@@ -72,6 +79,7 @@ class Admission:
     ) -> None:
         self.limit = limit
         self.in_hand = 0
+        self.reading = 0
         self.refused = 0
         self._refused_before = 0
         self._mean_s = 0.0
@@ -88,6 +96,28 @@ class Admission:
             return False
         self.in_hand += 1
         return True
+
+    def begin_reading(self) -> bool:
+        """Take a call in hand before its body came; `has_read` or `give_up_reading` follows.
+
+        At most half of the places are for such: clients that announce a body and send none would
+        else keep everybody out, with a hundred bytes each.
+        """
+        if self.reading >= max(1, self.limit // 2):
+            self.refused += 1
+            return False
+        entered = self.enter()
+        self.reading += entered
+        return entered
+
+    def has_read(self) -> None:
+        """Take note that a body came; its call stays in hand."""
+        self.reading -= 1
+
+    def give_up_reading(self) -> None:
+        """Let go of a call whose body never came; that says nothing of how long calls take."""
+        self.reading -= 1
+        self.in_hand -= 1
 
     def leave(self, seconds: float) -> None:
         """Let go of a call that took so long."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tessera.errors import InputError, InvariantViolation, NotAllowed, NotFound
+from tessera.gateway.admission import SMALL_BODY_BYTES
 from tessera.gateway.catalogue import Catalogue, Offer
 from tessera.gateway.describing import describe
 from tessera.gateway.discovery import listed, resources_of
@@ -29,6 +30,7 @@ from tessera.gateway.messages import (
     RequestHead,
     Scope,
     Send,
+    header,
     json_reply,
     read_all,
     send_reply,
@@ -170,11 +172,21 @@ class Gateway:
         if scope["method"] != "POST":
             return wrong_method(scope["method"], "POST", path, name)
         admission = self.operations.admission
-        if not admission.enter():
-            return admission.refusal()
+        if _is_small(scope):
+            body = await read_all(scope, receive, self.limits)
+            if not admission.enter():
+                return admission.refusal()
+        else:
+            if not admission.begin_reading():
+                return admission.refusal()
+            try:
+                body = await read_all(scope, receive, self.limits)
+            except BaseException:
+                admission.give_up_reading()
+                raise
+            admission.has_read()
         begun = time.monotonic()
         try:
-            body = await read_all(scope, receive, self.limits)
             if only is not None and self.catalogue.find(model_of(body)).slug != only:
                 raise InputError("model", found=model_of(body), wanted=f"{only}, as in the URL")
             door = AsgiDoor(receive, send)
@@ -312,6 +324,11 @@ class Gateway:
             raise NotFound("route", found=scope["path"], wanted="/v1/orders/{access}/{order}")
         access, order = parse_order(parts[0].encode(), parts[1].encode())
         return json_reply(await rights.shown(access, order))
+
+
+def _is_small(scope: Scope) -> bool:
+    announced = header(scope, "content-length")
+    return announced is not None and announced.isdigit() and int(announced) <= SMALL_BODY_BYTES
 
 
 async def _live(receive: Receive, send: Send) -> None:

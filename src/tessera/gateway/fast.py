@@ -20,6 +20,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tessera.errors import InputError, InvariantViolation
+from tessera.gateway.admission import SMALL_BODY_BYTES
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.deadlines import Deadline
 from tessera.gateway.messages import CLOSING, Headers, Reply, body_too_slow
@@ -63,6 +64,7 @@ class _Message:
         "keep",
         "method",
         "pieces",
+        "placed",
         "raw",
         "url",
         "version",
@@ -78,6 +80,7 @@ class _Message:
         self.version = ""
         self.keep = True
         self.begun = 0.0
+        self.placed = False
         self.complete = False
         self.fast = False
         self.where = _NOWHERE
@@ -262,10 +265,12 @@ class FastProtocol(HttpToolsProtocol):
 
     def _dispatch(self, message: _Message) -> None:
         if message.fast and (self.cycle is None or self.cycle.response_complete):
-            # Before its body is read: what is refused must not take memory either.
-            message.begun = time.monotonic()
-            entered = self._gateway.operations.admission.enter()
-            message.where = _FAST if entered else _REFUSED
+            # Before a large body is read: what is refused must not take memory either.
+            message.placed = not message.complete and (
+                int(message.fields[b"content-length"]) > SMALL_BODY_BYTES
+            )
+            reads = not message.placed or self._gateway.operations.admission.begin_reading()
+            message.where = _FAST if reads else _REFUSED
             if message.complete:
                 self._answer(message)
             else:
@@ -291,9 +296,13 @@ class FastProtocol(HttpToolsProtocol):
     def _answer(self, message: _Message) -> None:
         self._deadline.clear()
         self._call = door = FastDoor(self, message)
-        if message.where == _REFUSED:
-            door.reply(self._gateway.operations.admission.refusal(), _new_name())
+        admission = self._gateway.operations.admission
+        if message.where == _FAST and message.placed:
+            admission.has_read()
+        elif message.where == _REFUSED or not admission.enter():
+            door.reply(admission.refusal(), _new_name())
             return
+        message.begun = time.monotonic()
         task = self.loop.create_task(door.answer(self._gateway))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -331,7 +340,8 @@ class FastProtocol(HttpToolsProtocol):
         if message.where == _FAST and not message.complete:
             message.where = _REFUSED
             message.pieces.clear()
-            self._gateway.operations.admission.leave(time.monotonic() - message.begun)
+            if message.placed:
+                self._gateway.operations.admission.give_up_reading()
 
     # --- Bounds -------------------------------------------------------------------------------
 

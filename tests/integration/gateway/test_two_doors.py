@@ -296,7 +296,8 @@ async def test_an_upload_that_is_not_let_in_takes_no_memory(shop: Shop, connect:
     """A thousand clients each send all of the largest body but its last byte; beyond the calls in
     hand none of it is kept, and those that give up give back their place."""
     admission = shop.server.gateway.operations.admission
-    admission.limit = 2
+    # Half of the places are for calls that are still being sent.
+    admission.limit = 4
     body = b'{"model":"free-parrot","input":"%b"}' % (b"x" * 15_000)
     raw = request("fast", "/v1/embeddings", body, {})
     wires = [await connect("fast") for _ in range(4)]
@@ -320,6 +321,29 @@ async def test_an_upload_that_is_not_let_in_takes_no_memory(shop: Shop, connect:
         await asyncio.sleep(0.002)
     assert (await wire.read()).status == 200
     assert admission.in_hand == 0
+
+
+@DOORS
+async def test_attack_calls_that_are_announced_and_never_sent_keep_nobody_out(
+    shop: Shop, connect: Connect, door: str
+) -> None:
+    """Whoever opens as many connections as a gateway takes calls, and sends of each the head alone,
+    had every place for as long as it waits for a body: a hundred bytes each, and nobody served.
+    """
+    admission = shop.server.gateway.operations.admission
+    admission.limit = 4
+    small = b'{"model":"free-parrot","input":"x"}'
+    large = b'{"model":"free-parrot","input":"%b"}' % (b"x" * 15_000)
+    for body in (small, large):
+        head = request(door, "/v1/embeddings", body, {}).partition(b"\r\n\r\n")[0]
+        for _ in range(6):
+            (await connect(door)).writer.write(head + b"\r\n\r\n")
+    while admission.refused < 4:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.002)
+    wire = await connect("fast")
+    for _ in range(3):
+        assert (await wire.ask(request("fast", "/v1/embeddings", small, {}))).status == 200
+    assert admission.in_hand == admission.reading == 2
 
 
 async def test_a_gateway_that_stops_answers_what_it_was_asked(shop: Shop, connect: Connect) -> None:

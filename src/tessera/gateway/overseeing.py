@@ -75,6 +75,11 @@ def oversee(operator: Operator, turns: Turns) -> Operations:
             lambda: dues.channels,
         ),
         Gauge(
+            "tessera_at_stake_base_units",
+            "Base units served, or in flight, and not final on the chain.",
+            lambda: operator.ledger.exposures.total,
+        ),
+        Gauge(
             "tessera_x402_due_base_units",
             "The same of x402 channels.",
             lambda: dues.x402,

@@ -940,7 +940,9 @@ class Ledger:
                     next_step="open one, or wait until it is in a block",
                 )
             self.times.saw_block(view.block_time)
-            if account.take_chain(view, self.times.steady()):
+            more_settled = account.take_chain(view, self.times.steady())
+            # Those who share the books may well have charged what this memory never saw.
+            if more_settled and self._shared is None:
                 self.others.add(account.number)
                 logger.error(
                     "channel %d: more was settled than was charged here; another gateway answers "

@@ -305,6 +305,21 @@ async def test_what_one_has_in_flight_the_other_counts(database: Server) -> None
         assert (await second.finish(call, 40, EVIDENCE)).receipt.charged == 100
 
 
+async def test_what_one_charged_and_settled_is_no_stranger_to_the_other(database: Server) -> None:
+    """Without shared books, more settled than was charged here is the sign of another gateway."""
+    async with two(database) as (books, first, second):
+        channel = books.chain.open(100, salt=1_003)
+        voucher = sign(channel, (KEY, 100))
+        for gateway, cost, name in ((first, 10, "01" * 16), (second, 90, "02" * 16)):
+            call = await gateway.accept(voucher, quote(cost), request(channel, name))
+            await gateway.finish(call, cost, EVIDENCE)
+        await books.chain.settle(*encode_batch([(voucher, {KEY: 100})]))
+        (account,) = await first.look_at_chain([channel])
+        assert account.lines[KEY].settled == 100
+        assert first.others == set()
+        assert first.exposures.total == 0
+
+
 async def test_a_call_that_failed_frees_its_maximum_and_keeps_its_name(database: Server) -> None:
     async with two(database) as (books, first, second):
         channel = books.chain.open(100, salt=1_001)

@@ -178,6 +178,25 @@ async def test_a_payment_that_was_mined_and_not_told_is_told_after_a_restart(des
     assert await desk.money(RECEIVER) == 5_000
 
 
+async def test_attack_payments_of_long_ago_are_not_shown_again_after_a_restart(desk: Desk) -> None:
+    """A client keeps its authorizations valid for years and pays with each once. Whenever the
+    facilitator begins anew it shows them all again, to servers that serve whatever settles.
+    """
+    requirements = wanted("exact", max_timeout_seconds=10**6)
+    payment = paid(requirements)
+    settled = await desk.client.settle(payment, requirements)
+    assert settled.success
+    async with Sender(desk.reader, RELAYER, longest_poll_s=0.05) as sender:
+        rules, later = desk.facilitator.rules, lambda: time.time() + 310
+        anew = Facilitator(desk.reader, sender, rules, later)
+        async with serve_facilitator(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
+            client = HTTPFacilitatorClient(FacilitatorConfig(url=url))
+            again = await client.settle(payment, requirements)
+            assert (again.success, again.transaction) == (False, settled.transaction)
+            assert again.error_reason == "invalid_exact_evm_nonce_already_used"
+            await client.aclose()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

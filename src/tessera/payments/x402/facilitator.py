@@ -7,7 +7,7 @@ Settling twice is settling once. Deposits, claims and refunds are answered again
 say how the channel stands. An `exact` payment is a success once: else a client could show a server
 one payment many times at the same moment, and each copy would be served. A repeat is refused and
 names the transaction. What was mined without anybody hearing of it, as when a process died, is
-still a success for the first who asks, while the authorization is valid.
+still a success for the first who asks within five minutes.
 """
 
 from __future__ import annotations
@@ -87,6 +87,10 @@ __all__ = ["Facilitator", "FacilitatorRules", "Verdict"]
 
 _MARGIN_S: Final = 6
 """An authorization that ends sooner may end before it is in a block; as other facilitators say."""
+
+_TOLD_WITHIN_S: Final = 300
+"""A payment that was mined longer ago is no success for who asks first: after a restart nobody here
+knows who was told, and clients choose how long their authorizations are valid."""
 
 _LOOK_BACK: Final = 50_000
 """So many blocks are searched for what became of an authorization that was used."""
@@ -514,8 +518,8 @@ class Facilitator:
                     tx = await transferred(
                         self._reader, token.contract, by, since=await self._since()
                     )
-                    if not tx:
-                        raise _used(by)
+                    if not tx or await self._is_old(tx):
+                        raise _used(by, tx or None)
                 else:
                     tx = await self._move(token, by)
                 if key in self._said:
@@ -665,6 +669,14 @@ class Facilitator:
             ):
                 return used.tx_hash
         return ""
+
+    async def _is_old(self, tx: str) -> bool:
+        """Tell whether a transfer was mined so long ago that its server has surely been told."""
+        receipt = await self._reader.receipt(tx)
+        if receipt is None:
+            return True
+        mined = await self._reader.block(receipt.block)
+        return self._clock() - mined.timestamp > _TOLD_WITHIN_S
 
     async def _since(self) -> int:
         return max(0, await self._reader.block_number() - _LOOK_BACK)

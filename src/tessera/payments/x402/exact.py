@@ -8,6 +8,7 @@ deadline. What was used and not answered, because the process died in between, p
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,7 +98,9 @@ class ExactPayments:
         self._rules = rules
         self._till = till
         self._clock = clock
-        self._open: set[bytes] = set()
+        # What each authorization in hand is to bring: of one payer's money each wants its own part.
+        self._open: dict[bytes, int] = {}
+        self._promised: Counter[Address] = Counter()
 
     def accept(self, quote: Quote) -> Accept:
         """Return the offer to take a call's most."""
@@ -117,23 +120,26 @@ class ExactPayments:
         if by is None:
             raise InvariantViolation("exact payment", found="no authorization", wanted="one")
         self._check(by, quote)
-        if by.nonce in self._open:
+        if _key(by) in self._open:
             raise _used(by)
         # From here on a copy of this request is refused.
-        self._open.add(by.nonce)
+        self._open[_key(by)] = 0
         try:
             used, transaction = await self._is_unanswered(by, request)
             if not used:
                 held = await self._chain.money_of(by.payer)
-                if held < by.value:
+                wanted = by.value + self._promised[by.payer]
+                if held < wanted:
                     raise refused(
                         Reason.EXACT_BALANCE,
                         found=f"{held} base units",
-                        wanted=f"the {by.value} that were authorized",
+                        wanted=f"the {wanted} authorized for this call and others in hand",
                         next_step=f"send {address_text(by.payer)} some",
                     )
+                self._open[_key(by)] = by.value
+                self._promised[by.payer] = wanted
         except BaseException:
-            self._open.discard(by.nonce)
+            self._forget(by)
             raise
         call = ExactCall(
             quote,
@@ -182,6 +188,7 @@ class ExactPayments:
                 # Before it is sent: whoever starts after a crash must know what to look for.
                 await self._books.keep(rows.payment_change(payment))
                 call.transaction = await self._transferred(by)
+                self._promises_no_more(by)
             done = payment._replace(state=rows.State.DONE, tx=call.transaction)
             return await self._books.issue(
                 call, by.value, by.value, evidence, rows.payment_change(done)
@@ -292,8 +299,18 @@ class ExactPayments:
         return True, transaction
 
     def _close(self, call: ExactCall) -> None:
-        self._open.discard(call.by.nonce)
+        self._forget(call.by)
         self._books.end(call)
+
+    def _forget(self, by: Authorization) -> None:
+        self._promises_no_more(by)
+        self._open.pop(_key(by), None)
+
+    def _promises_no_more(self, by: Authorization) -> None:
+        self._promised[by.payer] -= self._open.get(_key(by), 0)
+        self._open[_key(by)] = 0
+        if not self._promised[by.payer]:
+            del self._promised[by.payer]
 
 
 def _key(by: Authorization) -> bytes:

@@ -82,6 +82,28 @@ async def test_attack_copies_that_come_together_are_served_once(payer: Payer) ->
     assert shop.chain.sent == ["transfer"]
 
 
+async def test_attack_money_for_one_call_does_not_set_a_model_to_work_for_many(
+    payer: Payer,
+) -> None:
+    """He signs a hundred authorizations at once, each for all that he has. One is paid; the others
+    are found to be worth nothing when the model has answered them all.
+    """
+    shop = payer.shop
+    shop.chain.money[payer.address] = 100_000
+    calls = [await payer.begin(40_000, scheme="exact") for _ in range(2)]
+    head, demand, _ = signed(payer)
+    with pytest.raises(PaymentRequired) as refusal:
+        await shop.tender.take(head, demand)
+    assert refusal.value.operands["x402"] == str(Reason.EXACT_BALANCE)
+    shop.tender.fail(calls[0])
+    third = await shop.tender.take(head, demand)
+    for call in (calls[1], third):
+        await shop.tender.finish(call, 1, EVIDENCE)
+    exact = shop.tender.exact
+    assert exact is not None
+    assert (exact._open, exact._promised) == ({}, {})
+
+
 async def test_attack_an_authorization_that_was_used_elsewhere(payer: Payer) -> None:
     """Its payer handed it in himself: the money came, but this call did not bring it."""
     head, demand, by = signed(payer)

@@ -1742,7 +1742,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "channels: no withdrawal requested": "request it first: tessera channel",
     "channels: only the payer": "use the account that opened the channel",
     "channels: withdrawal is not available yet": "wait until the time that the request returned",
-    "channels: withdrawal requested already": "wait until it is available, then withdraw",
+    "channels: withdrawal requested already": "when it is available: tessera channel withdraw --channel N",
     "curve: fewer than the buyer's least": "the price rose meanwhile; look at it again",
     "curve: graduated; sell on the exchange": "trade it in its pool: tessera market",
     "curve: less than the seller's least": "the price fell meanwhile; look at it again",

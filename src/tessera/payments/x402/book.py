@@ -32,6 +32,11 @@ __all__ = ["KEPT_VOUCHERS", "ChannelBook", "ChannelState", "KeptVoucher", "named
 KEPT_VOUCHERS: Final = 8
 """Vouchers that are kept of a channel; the tightest that covers the charged sum is claimed."""
 
+_TAKE_UP: Final = (
+    "a client that began anew takes `extra.channelState` up with a chain to ask or a file store; "
+    "or use another salt"
+)
+
 
 class ChannelState(NamedTuple):
     """What the chain says about a channel; base units, unix seconds.
@@ -125,14 +130,14 @@ class ChannelBook:
                 Reason.BELOW_CLAIMED,
                 found=f"a voucher up to {maximum} for a call up to {ceiling}",
                 wanted=f"one up to {max(self.charged, self.chain.claimed) + ceiling}",
-                next_step="the channel's state is in `extra.channelState`",
+                next_step=_TAKE_UP,
             )
         if base < self.charged:
             raise refused(
                 Reason.AMOUNT_MISMATCH,
                 found=f"a voucher up to {maximum} for a call up to {ceiling}",
                 wanted=f"one up to {self.charged + ceiling}: {self.charged} were charged",
-                next_step="the channel's state is in `extra.channelState`",
+                next_step=_TAKE_UP,
             )
         if maximum in self.published:
             raise refused(

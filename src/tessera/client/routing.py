@@ -347,4 +347,8 @@ def _unfit(endpoint: Endpoint, wish: Wish, standing: Standing, now: float) -> st
 
 
 def _is(endpoint: Endpoint, name: str) -> bool:
-    return name.lower().rstrip("/") in {endpoint.operator.lower(), endpoint.url.lower().rstrip("/")}
+    return _bare(name) in {_bare(endpoint.operator), _bare(endpoint.url)}
+
+
+def _bare(name: str) -> str:
+    return name.lower().rstrip("/").removesuffix("/v1")

@@ -68,6 +68,8 @@ def test_wishes_name_who_is_first_who_may_and_who_never() -> None:
     assert order(Wish(order=("0xB", "http://c"))) == ["0xb", "0xc", "0xa"]
     assert order(Wish(only=("0xb", "0xc"))) == ["0xc", "0xb"]
     assert order(Wish(ignore=("http://a/",))) == ["0xc", "0xb"]
+    # As the base URL of a client: whoever leaves somebody out so must not be given to him.
+    assert order(Wish(ignore=("http://a/v1", "http://b/v1/"))) == ["0xc"]
     assert order(Wish(allow_fallbacks=False)) == ["0xa"]
     assert order(Wish(most=Price(10, 0, 0))) == ["0xa", "0xc"]
 

@@ -203,7 +203,7 @@ def register(app: typer.Typer) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        """Let the chain allow a key more, or longer, or an asset's new terms."""
+        """Let a key spend more, or longer, or on further models or an asset's new terms."""
         from msgspec.structs import replace
 
         async with session.world() as world:
@@ -226,7 +226,14 @@ def register(app: typer.Typer) -> None:
                 return
             confirmed(session, f"Grant up to {world.currency.shown(most)} per model", yes=yes)
             tx_hash = await payer.grant(record.channel, grants)
-            _records(world).keep(replace(record, models={**record.models, **models}))
+            record = replace(record, models={**record.models, **models})
+            _records(world).keep(record)
+            if not set(models.values()) <= set(record.rules.models or models.values()):
+                # The chain allows the new ones now; the gateway needs the payer's word, too.
+                rules = _rules(
+                    world, models, record.rules, budget=None, per=None, limit=None, rate=None
+                )
+                await _rule(session, world, record, rules)
             session.say({**told, "tx": tx_hash}, f"key {record.id} may {line}")
 
     @command(keys)

@@ -84,7 +84,13 @@ class ApiKeys(Vouchers):
             if attempt:
                 # In books that gateways share, memory knows nothing of what others answer.
                 account = await self._ledger.account(channel) or account
-            voucher = self._voucher(account, session, demand.quote)
+            try:
+                voucher = self._voucher(account, session, demand.quote)
+            except (NotAllowed, BudgetSpent):
+                # There may be a grant since the chain was read.
+                if not await self._ledger.look_again(account, demand.quote.key):
+                    raise
+                voucher = self._voucher(account, session, demand.quote)
             try:
                 return await self._ledger.accept(
                     voucher, demand.quote, request, stream=demand.stream

@@ -833,7 +833,17 @@ class Ledger:
         return self.times.now() + self._margin_s
 
     def _may_look_again(self, account: Account, error: PaymentRequired) -> bool:
-        return "short" in error.operands and (self.times.steady() - account.read_at > _LOOK_AGAIN_S)
+        return "short" in error.operands and self._is_old(account)
+
+    def _is_old(self, account: Account) -> bool:
+        return self.times.steady() - account.read_at > _LOOK_AGAIN_S
+
+    async def look_again(self, account: Account, key: TillKey) -> bool:
+        """Read a channel anew, unless that was just done; tell whether it was read."""
+        if not self._is_old(account):
+            return False
+        await self._read_chain(account, key, newer_than=account.read_at)
+        return True
 
     async def _accept_shared(
         self,

@@ -42,7 +42,8 @@ _FILL: Final = "fill a gap"
 _MOST_IN_BATCH: Final = 100
 _MOST_RENUMBERED: Final = 8
 _MOST_RAISED: Final = 40
-# A node may show the nonce of a block before it shows the block's receipts.
+# A node may show the nonce of a block before it shows the block's receipts, and behind one address
+# there may be several nodes: each look is `resend_after_s` after the one before.
 _LOOKS_BEFORE_REPLACED: Final = 3
 # A node that is busy or behind may refuse one look and answer the next.
 _LOOKS_BEFORE_REFUSED: Final = 10
@@ -515,22 +516,29 @@ class Sender:
     # Watching.
 
     async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
         pause_s = 0.05
+        round_at = loop.time() + pause_s
         while self._flights and not self._closed:
+            # However often those that were just sent wake us, all others have their turn in time.
             try:
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout_at(round_at):
                     await self._wake.wait()
-                self._wake.clear()
-                looked_at = [flight for flight in self._flights.values() if flight.look_now]
+                all_are_due = loop.time() >= round_at
             except TimeoutError:
-                looked_at = list(self._flights.values())
+                all_are_due = True
+            self._wake.clear()
+            looked_at = [f for f in self._flights.values() if all_are_due or f.look_now]
+            if all_are_due:
                 pause_s = min(self._longest_poll_s, pause_s * 1.5)
+                round_at = loop.time() + pause_s
             for flight in looked_at:
                 flight.look_now = False
             try:
                 if await self._look(looked_at):
                     pause_s = 0.05
-                await self._tend()
+                    round_at = min(round_at, loop.time() + pause_s)
+                await self._tend(looked_at)
             except RpcUnavailable as error:
                 self._give_up_waiting(error)
             except TesseraError as error:
@@ -586,13 +594,14 @@ class Sender:
             self._next = None
             flight.settle(refused)
 
-    async def _tend(self) -> None:
-        """Send again, or for more, what is not mined in time."""
+    async def _tend(self, looked_at: list[Flight]) -> None:
+        """Send again, or for more, what was looked for and is not mined in time."""
         now = self._clock()
         late = [
             flight
-            for flight in self._flights.values()
+            for flight in looked_at
             if flight.mined_in is None
+            and self._flights.get(flight.nonce) is flight
             and not flight.on_its_way
             and not flight.refused
             and now - flight.last_sent >= self._resend_after_s
@@ -612,6 +621,8 @@ class Sender:
                 continue
             if count > flight.nonce:
                 flight.overtaken += 1
+                # The next look is not before it is late again.
+                flight.last_sent = now
                 if flight.overtaken >= _LOOKS_BEFORE_REPLACED:
                     self._replaced(flight)
             elif found is None:

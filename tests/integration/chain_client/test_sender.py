@@ -200,6 +200,32 @@ async def test_a_transaction_that_was_replaced_says_so(
     assert (await sender.send(dollar.faucet(1))).succeeded
 
 
+async def test_a_sender_that_never_rests_still_sees_what_was_mined_long_ago(
+    node: BareNode, sender: Sender, dollar: TestDollar
+) -> None:
+    """Each transaction that leaves wakes the sender. Those that wait must be looked for all the same:
+    a caller who is told "replaced" of what was mined sends it again, and pays twice."""
+    node.stop_mining()
+    first = await sender.submit(dollar.faucet(1))
+    await until(lambda: not first.on_its_way and not first.look_now)
+
+    async def restless() -> None:
+        while True:
+            await sender.submit(dollar.faucet(1), gas=100_000)
+            await asyncio.sleep(0.02)
+
+    others = asyncio.create_task(restless())
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.sleep(0.2)
+            node.mine()
+            assert (await first.receipt()).succeeded
+            assert not others.done()
+    finally:
+        others.cancel()
+        node.rpc("evm_setAutomine", True)
+
+
 async def test_a_reorg_that_takes_a_transaction_out_puts_it_back(
     node: BareNode, reader: ChainReader, publisher: Account
 ) -> None:

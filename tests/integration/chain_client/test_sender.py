@@ -203,8 +203,8 @@ async def test_a_transaction_that_was_replaced_says_so(
 async def test_a_sender_that_never_rests_still_sees_what_was_mined_long_ago(
     node: BareNode, sender: Sender, dollar: TestDollar
 ) -> None:
-    """Each transaction that leaves wakes the sender. Those that wait must be looked for all the same:
-    a caller who is told "replaced" of what was mined sends it again, and pays twice."""
+    """Each transaction that leaves wakes the sender. Those that wait must be looked for all the
+    same: a caller who is told "replaced" of what was mined sends it again, and pays twice."""
     node.stop_mining()
     first = await sender.submit(dollar.faucet(1))
     await until(lambda: not first.on_its_way and not first.look_now)

@@ -12,7 +12,7 @@ from tessera.cli.session import Session, command
 
 __all__ = ["register"]
 
-_PORT = 8403
+_PORT = 8404
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         """Verify and settle x402 payments for servers, at this key's expense; Ctrl-C ends it."""
         from tessera.app.facilitator import open_facilitator
         from tessera.gateway.facilitating import FacilitatorDoor
-        from tessera.gateway.facilitator_server import serve_facilitator
+        from tessera.gateway.listening import serving
         from tessera.gateway.listing import Listed
 
         stopping = asyncio.Event()
@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
                 gas_per_hour=gas_per_hour,
             ) as found,
             resources.kept(session.note),
-            serve_facilitator(FacilitatorDoor(found, resources), host, port) as url,
+            serving(FacilitatorDoor(found, resources), host, port) as url,
         ):
             supported = await found.supported()
             kinds = [kind["scheme"] for kind in supported["kinds"]]

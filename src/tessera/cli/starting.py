@@ -201,9 +201,9 @@ async def _opened(
     )
     from tessera.app.control import answer_commands
     from tessera.app.running import find_running
+    from tessera.gateway.listening import require_free
     from tessera.gateway.opening import open_gateway
     from tessera.gateway.reload import Reload
-    from tessera.gateway.server import require_free
 
     config = read()
     # Where one runs already, that is the news, and not that it has its port.

@@ -15,10 +15,10 @@ from typing import Final
 
 import httpx
 import msgspec
-import uvicorn
 
 from tessera.client.router import OPERATOR_HEADER, ROUTE_HEADER, Router
 from tessera.errors import BackendFailed, Closed, SignatureRejected, TesseraError
+from tessera.gateway.listening import serving
 from tessera.gateway.messages import (
     Limits,
     Receive,
@@ -31,7 +31,6 @@ from tessera.gateway.messages import (
     read_all,
     send_reply,
 )
-from tessera.gateway.server import QuietServer, bound
 from tessera.payments.header import COST_HEADER, PROOF_HEADER, RECEIPT_HEADER
 from tessera.presenting import http_status, openai_error_body
 
@@ -192,27 +191,8 @@ async def listening(door: RouteDoor, *, port: int) -> AsyncIterator[str]:
     Busy
         The port is taken.
     """
-    socket = bound(_HOST, port)
-    config = uvicorn.Config(
-        door,
-        loop="none",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=_LAST_S,
-    )
-    server = QuietServer(config)
-    serving = asyncio.create_task(server.serve(sockets=[socket]))
-    started = asyncio.create_task(server.listening.wait())
     try:
-        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
-        yield f"http://{_HOST}:{socket.getsockname()[1]}"
+        async with serving(door, _HOST, port, last_s=_LAST_S) as url:
+            yield url
     finally:
-        started.cancel()
-        server.should_exit = True
-        # Calls in flight are paid for; a second Ctrl-C ends them all the same.
-        await serving
         await door.close()

@@ -1,27 +1,20 @@
-"""Listening: uvicorn on uvloop and httptools, and our protocol in front of it."""
+"""A gateway on its address: from its start until its last call has ended."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-import uvicorn
-
-from tessera.errors import Busy, InputError
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.fast import KEEP_ALIVE_S, FastProtocol
+from tessera.gateway.listening import QuietServer, bound, url_of
 
-__all__ = ["GatewayServer", "QuietServer", "bound", "require_free"]
+__all__ = ["GatewayServer"]
 
 logger = logging.getLogger(__name__)
 
-_BACKLOG: Final = 1024
 _NOTICE_S: Final = 2.0
 """A balancer needs so long to see that a gateway goes, where one looks at all."""
 _CUT_S: Final = 2.0
@@ -46,20 +39,12 @@ class GatewayServer:
     ) -> None:
         self.gateway = gateway
         self.drain_s = drain_s
-        self._socket = bound(host, port)
-        config = uvicorn.Config(
+        self._socket = bound(host, port, "--gateway-port")
+        self._server = QuietServer(
             gateway,
-            http=partial(FastProtocol, gateway),  # type: ignore[arg-type]
-            loop="none",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
+            http=partial(FastProtocol, gateway),
             timeout_keep_alive=round(KEEP_ALIVE_S),
         )
-        self._server = QuietServer(config)
         self._task: asyncio.Task[Any] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
@@ -79,18 +64,13 @@ class GatewayServer:
     @property
     def url(self) -> str:
         """What consumers call."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return url_of(self._socket)
 
     async def start(self) -> None:
         """Begin to answer; returns when the first request would be answered."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         self._watch = asyncio.create_task(self.gateway.operations.watch())
-        listening = asyncio.create_task(self._server.listening.wait())
-        await asyncio.wait((self._task, listening), return_when=asyncio.FIRST_COMPLETED)
-        listening.cancel()
-        if self._task.done():
-            await self._task
+        await self._server.begun(self._task)
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight end, close. Twice is once.
@@ -149,63 +129,3 @@ class GatewayServer:
         """Wait until it has stopped."""
         if self._task is not None:
             await asyncio.shield(self._task)
-
-
-class QuietServer(uvicorn.Server):
-    """Uvicorn that says when it listens, and leaves signals to the process."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        # Signals belong to the process, which may run more than this server.
-        yield
-
-
-def require_free(host: str, port: int) -> None:
-    """Refuse an address before anything else is begun that would then have to be ended.
-
-    Raises
-    ------
-    Busy, InputError
-        The address is taken, or none that can be listened on.
-    """
-    bound(host, port).close()
-
-
-def bound(host: str, port: int, flag: str = "--gateway-port") -> socket.socket:
-    """Return a socket that listens on an address; `flag` is what chooses another port.
-
-    Raises
-    ------
-    Busy, InputError
-        The address is taken, or none that can be listened on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Busy(
-                f"port {port} of {host}",
-                found="in use by another process",
-                wanted="a port that is free",
-                next_step=f"stop that process or choose another: {flag} (0: any)",
-            ) from error
-        raise InputError(
-            f"address {host}:{port}", found=error.strerror, wanted="one that can be listened on"
-        ) from error
-    listener.setblocking(False)
-    return listener

@@ -31,7 +31,7 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
 from tessera.gateway.facilitating import FacilitatorDoor
-from tessera.gateway.facilitator_server import serve_facilitator
+from tessera.gateway.listening import serving
 from tessera.payments.x402.facilitator import Facilitator, FacilitatorRules
 from tessera.spec.signatures import address_of
 
@@ -75,7 +75,7 @@ async def _desk(folder: Path, rules: FacilitatorRules) -> AsyncIterator[Desk]:
         dollar = TestDollar(BASE_SEPOLIA_DOLLAR)
         await payer.send(dollar.faucet(100_000_000))
         facilitator = Facilitator(reader, sender, rules, time.time)
-        async with serve_facilitator(FacilitatorDoor(facilitator), "127.0.0.1", 0) as url:
+        async with serving(FacilitatorDoor(facilitator), "127.0.0.1", 0) as url:
             client = HTTPFacilitatorClient(FacilitatorConfig(url=url))
             yield Desk(reader, facilitator, url, client, dollar)
             await client.aclose()
@@ -168,7 +168,7 @@ async def test_a_payment_that_was_mined_and_not_told_is_told_after_a_restart(des
     lost = await desk.client.settle(payment, requirements)
     async with Sender(desk.reader, RELAYER, longest_poll_s=0.05) as sender:
         anew = Facilitator(desk.reader, sender, desk.facilitator.rules, time.time)
-        async with serve_facilitator(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
+        async with serving(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
             client = HTTPFacilitatorClient(FacilitatorConfig(url=url))
             told = await client.settle(payment, requirements)
             assert (told.success, told.transaction) == (True, lost.transaction)
@@ -189,7 +189,7 @@ async def test_attack_payments_of_long_ago_are_not_shown_again_after_a_restart(d
     async with Sender(desk.reader, RELAYER, longest_poll_s=0.05) as sender:
         rules, later = desk.facilitator.rules, lambda: time.time() + 310
         anew = Facilitator(desk.reader, sender, rules, later)
-        async with serve_facilitator(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
+        async with serving(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
             client = HTTPFacilitatorClient(FacilitatorConfig(url=url))
             again = await client.settle(payment, requirements)
             assert (again.success, again.transaction) == (False, settled.transaction)
@@ -378,7 +378,7 @@ async def test_one_party_asks_only_so_often_and_gas_has_an_end(tmp_path: Path) -
         poor = FacilitatorRules(tokens=None, gas_per_hour=50_000)
         async with Sender(desk.reader, RELAYER, longest_poll_s=0.05) as sender:
             anew = Facilitator(desk.reader, sender, poor, time.time)
-            async with serve_facilitator(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
+            async with serving(FacilitatorDoor(anew), "127.0.0.1", 0) as url:
                 client = HTTPFacilitatorClient(FacilitatorConfig(url=url))
                 with pytest.raises(ValueError, match="gas in an hour"):
                     await client.settle(paid(requirements), requirements)

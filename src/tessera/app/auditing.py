@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tessera.app.copies import version_of
 from tessera.app.world import World
 from tessera.assets.bundle import validate
 from tessera.assets.content import ContentRoot
 from tessera.assets.directory import AssetRecord, ReleaseRecord
 from tessera.assets.manifest import Manifest, UpstreamRunner
 from tessera.client.auditing import Copy
-from tessera.errors import Conflict, NotFound, Unprocessable
+from tessera.errors import Conflict, Unprocessable
 from tessera.serving.bodies import TokenLimits
 from tessera.serving.opening import ServingPolicy, open_runner
 
@@ -55,7 +56,7 @@ async def open_copy(
     Unprocessable
         The bundle only names a server, and none of one's own was given.
     """
-    release = _release(record, version)
+    release = version_of(record, str(version))
     manifest, files = await asyncio.to_thread(_opened, world, record, release, folder)
     upstreams: tuple[str, ...] = ()
     if isinstance(manifest.runner, UpstreamRunner):
@@ -91,15 +92,6 @@ async def open_copy(
         )
     finally:
         await runner.close()
-
-
-def _release(record: AssetRecord, version: int) -> ReleaseRecord:
-    for release in record.versions:
-        if release.version == version:
-            return release
-    raise NotFound.among(
-        f"{record.slug}: version", str(version), (str(r.version) for r in record.versions)
-    )
 
 
 def _opened(

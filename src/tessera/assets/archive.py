@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
@@ -32,6 +32,7 @@ _BLOCK = 512
 _END = bytes(2 * _BLOCK)
 _MAX_OCTAL_SIZE = 8**11 - 1
 _MAX_PAX_BYTES = 4096
+_ROOTS_SHOWN = 2
 _PAX_NAME = b"pax-header"
 # What a tar reader without pax support would call a file whose path does not fit.
 _LONG_NAME = b"long-path"
@@ -94,7 +95,7 @@ def import_bundle(
     store: Store,
     archive: Path,
     *,
-    expected: ContentRoot | None = None,
+    known: Collection[ContentRoot] | None = None,
     decimals: int = CURRENCY_DECIMALS,
     progress: Progress | None = None,
     max_bytes: int = MAX_BUNDLE_BYTES,
@@ -105,8 +106,8 @@ def import_bundle(
     ----------
     archive
         The file; not trusted.
-    expected
-        The root it should have, from the chain; anything else is refused.
+    known
+        Roots of which it should have one, from the chain; anything else is refused.
     decimals
         Of the currency that prices are in.
     progress
@@ -143,8 +144,13 @@ def import_bundle(
             ) from error
         except BundleChanged as error:
             raise ArchiveInvalid(str(error), "complete files") from error
-        if expected is not None and content.root != expected:
-            raise ArchiveInvalid(f"the content root 0x{content.root.hex()}", f"0x{expected.hex()}")
+        if known is not None and content.root not in known:
+            raise ArchiveInvalid(
+                f"the content root 0x{content.root.hex()}",
+                " or ".join(f"0x{root.hex()}" for root in known)
+                if 0 < len(known) <= _ROOTS_SHOWN
+                else f"one of the {len(known)} versions that are published",
+            )
         # Rules for names and manifest are those of a folder, and are kept in one place.
         checked = validate(
             temporary / "files", name=str(archive), decimals=decimals, max_bytes=max_bytes

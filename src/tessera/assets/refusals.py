@@ -103,7 +103,8 @@ class BundleDamaged(DataError):
             f"bundle 0x{root.hex()}",
             found=what,
             wanted="exactly the bytes that the content root commits to",
-            next_step="add it again from its folder or archive, which replaces the damaged copy",
+            next_step="add its folder or archive again, which replaces the damaged copy: "
+            "tessera assets add PATH",
             root=root,
         )
 
@@ -116,7 +117,7 @@ class ArchiveInvalid(InputError):
             "bundle archive",
             found=found,
             wanted=wanted,
-            next_step="export the bundle again with this program",
+            next_step="export it again: tessera assets export ASSET FILE",
         )
 
 

@@ -286,7 +286,7 @@ class Store:
                 f"bundle 0x{root.hex()}",
                 found="nothing in the store",
                 wanted="a bundle that was added here",
-                next_step="add its folder or import its archive",
+                next_step="add its folder or archive: tessera assets add PATH",
             ) from error
         except (BundleChanged, OSError) as error:
             raise BundleDamaged(root, f"an index that cannot be read ({error})") from error

@@ -1,4 +1,4 @@
-"""`tessera assets`: what is published, for what price, and what it has earned."""
+"""`tessera assets list` and `show`: what is published, for what price, and what it has earned."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera.cli import copying
 from tessera.cli.amounts import shown_duration, shown_percent, shown_shares
 from tessera.cli.session import Session, command
 
@@ -20,7 +21,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    assets = typer.Typer(help="List assets, or show one.", no_args_is_help=True)
+    assets = typer.Typer(help="List assets, show one, or copy its bundle.", no_args_is_help=True)
     app.add_typer(assets, name="assets")
 
     @command(assets, "list")
@@ -56,6 +57,8 @@ def register(app: typer.Typer) -> None:
                 {**_record(world, record), **{k: str(v) for k, v in money.items()}},
                 *_lines(world, record, money),
             )
+
+    copying.register(assets)
 
 
 def _price(world: World, price: Price) -> str:

@@ -43,6 +43,7 @@ __all__ = [
     "exit_code",
     "http_status",
     "openai_error_body",
+    "retry_headers",
 ]
 
 _T = TypeVar("_T")
@@ -154,6 +155,18 @@ def openai_error_body(error: TesseraError, request_id: str | None = None) -> dic
     if request_id is not None:
         inner["request_id"] = request_id
     return {"error": inner}
+
+
+def retry_headers(error: TesseraError) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say whether a refusal is worth repeating, and when.
+
+    The official clients repeat every 409 and 5xx unless they are told what is in vain.
+    """
+    headers = [(b"x-should-retry", b"true" if error.retryable else b"false")]
+    after = error.operands.get("retry_after_s")
+    if isinstance(after, int):
+        headers.append((b"retry-after", b"%d" % after))
+    return headers
 
 
 def error_of(body: object, status: int | None = None, *, about: str = "") -> TesseraError:

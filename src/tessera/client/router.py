@@ -62,7 +62,7 @@ from tessera.errors import (
 )
 from tessera.payments.header import PROOF_HEADER, SignedReceipt, parse_proof, parse_receipt
 from tessera.payments.purse import Ticket
-from tessera.presenting import http_status, openai_error_body
+from tessera.presenting import http_status, openai_error_body, retry_headers
 from tessera.serving.bodies import PAID_PATHS, TokenLimits, read_body
 from tessera.serving.runner import Identity
 
@@ -85,12 +85,13 @@ _SHOWN: Final = 8
 _MOST_SHOWN: Final = 160
 _OWN_FAULTS: Final = frozenset({400, 413, 422})
 _BUSY: Final = frozenset({429, 503})
-_NOT_FOUND: Final = 404
 _FIRST_REFUSAL: Final = 400
 _FIRST_FAILURE: Final = 500
 _UPSTREAM: Final = 3
 """The Registry's number of runners that no operator can hash."""
 _CONNECT_S: Final = 5.0
+_LONGEST_WAIT_S: Final = 60
+"""An operator's word for when to come back counts up to here."""
 _STALE_S: Final = 60.0
 _KEPT_HEADERS: Final = frozenset({"accept", "content-type", "user-agent"})
 """What is passed on of a caller's headers; his key for us is nobody else's business."""
@@ -113,13 +114,14 @@ def shown(tried: Sequence[Tried]) -> str:
 
 @dataclass(slots=True)
 class _Route:
-    """One call under way."""
+    """One call under way; `retry_after_s` is when the first of those who were busy has room."""
 
     target: Target
     path: str
     body: bytes
     tried: list[Tried] = field(default_factory=list)
     busy: bool = True
+    retry_after_s: int | None = None
 
 
 class Router:
@@ -416,6 +418,8 @@ class Router:
             route.tried.append(Tried(endpoint.operator, f"refused with status {status}"))
             return None, False, False
         busy = status in _BUSY
+        if busy and (after := answer.response.headers.get("retry-after", "")).isdecimal():
+            route.retry_after_s = min(int(after[:9]), route.retry_after_s or _LONGEST_WAIT_S)
         return f"status {status}", busy or status >= _FIRST_FAILURE, busy
 
     # --- Inside -------------------------------------------------------------------------------
@@ -600,7 +604,9 @@ def _listed(record: AssetRecord, created: int) -> dict[str, Any]:
 
 
 def _nobody(route: _Route, passed: tuple[Passed, ...]) -> TesseraError:
-    kind = QuotaExceeded if route.tried and route.busy else BackendFailed
+    busy = bool(route.tried) and route.busy
+    kind = QuotaExceeded if busy else BackendFailed
+    after = {"retry_after_s": route.retry_after_s} if busy and route.retry_after_s else {}
     reasons = [f"{tried.operator}: {tried.outcome}" for tried in route.tried]
     reasons += [f"{left.operator}: {left.reason}" for left in passed]
     more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
@@ -609,6 +615,7 @@ def _nobody(route: _Route, passed: tuple[Passed, ...]) -> TesseraError:
         f"no operator answered for {route.target.name}: {said}",
         tried=[[tried.operator, tried.outcome] for tried in route.tried],
         passed=[[left.operator, left.reason] for left in passed],
+        **after,
     )
 
 
@@ -623,9 +630,8 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _refused(request: httpx.Request, error: TesseraError) -> httpx.Response:
-    retry = b"true" if error.retryable else b"false"
     response = _json(request, http_status(error), openai_error_body(error))
-    response.headers["x-should-retry"] = retry.decode()
+    response.headers.update(retry_headers(error))
     return response
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from tessera.errors import TooBusy
 from tessera.gateway.messages import JSON, Reply
-from tessera.presenting import http_status, openai_error_body
+from tessera.presenting import http_status, openai_error_body, retry_headers
 
 __all__ = ["SMALL_BODY_BYTES", "Admission"]
 
@@ -164,8 +164,7 @@ class Admission:
             msgspec.json.encode(openai_error_body(error)),
             (
                 JSON,
-                (b"x-should-retry", b"true"),
-                (b"retry-after", str(seconds).encode()),
+                *retry_headers(error),
                 # The official clients take this one first: seconds alone would bring them back
                 # in step.
                 (b"retry-after-ms", str(round(1_000 * after)).encode()),

@@ -7,7 +7,7 @@ import logging
 from tessera.errors import InputError, InvariantViolation, PaymentRequired, TesseraError
 from tessera.gateway.messages import Headers, Reply, json_reply
 from tessera.gateway.x402_offers import required_headers
-from tessera.presenting import error_body, http_status, openai_error_body
+from tessera.presenting import error_body, http_status, openai_error_body, retry_headers
 
 __all__ = ["refusal", "refused", "wrong_method"]
 
@@ -26,12 +26,7 @@ def refused(error: Exception, method: str, path: str, name: str, more: Headers =
 def refusal(error: TesseraError, path: str, name: str, more: Headers = ()) -> Reply:
     """Write an error as the answer to a request on a path."""
     shape = openai_error_body if f"{path}/".startswith("/v1/") else error_body
-    # The official clients repeat every 409 and 5xx unless they are told what is in vain.
-    retry = b"true" if error.retryable else b"false"
-    headers = [(b"x-should-retry", retry), *more]
-    after = error.operands.get("retry_after_s")
-    if isinstance(after, int):
-        headers.append((b"retry-after", str(after).encode()))
+    headers = [*retry_headers(error), *more]
     if isinstance(error, PaymentRequired):
         headers += required_headers(error)
     return json_reply(shape(error, name), http_status(error), headers)

@@ -32,7 +32,7 @@ from tessera.gateway.messages import (
     send_reply,
 )
 from tessera.payments.header import COST_HEADER, PROOF_HEADER, RECEIPT_HEADER
-from tessera.presenting import http_status, openai_error_body
+from tessera.presenting import http_status, openai_error_body, retry_headers
 
 __all__ = ["RouteDoor", "listening"]
 
@@ -90,7 +90,8 @@ class RouteDoor:
         except Closed:
             return
         except TesseraError as error:
-            await send_reply(send, _refusal(error))
+            reply = json_reply(openai_error_body(error), http_status(error), retry_headers(error))
+            await send_reply(send, reply)
 
     async def close(self) -> None:
         """Close the connections to operators."""
@@ -169,12 +170,6 @@ def _broke_off(error: httpx.TransportError) -> BackendFailed:
         found=str(error) or type(error).__name__,
         wanted="its end; what came is incomplete",
     )
-
-
-def _refusal(error: TesseraError) -> Reply:
-    reply = json_reply(openai_error_body(error), http_status(error))
-    retry = b"true" if error.retryable else b"false"
-    return Reply(reply.status, reply.body, (*reply.headers, (b"x-should-retry", retry)))
 
 
 @contextlib.asynccontextmanager

@@ -213,3 +213,20 @@ async def test_a_stream_that_breaks_off_counts_against_who_sent_it(market: Marke
         await asyncio.to_thread(use)
     assert router.standings[address(stand)].failures == 1
     assert earned(router, stand) == 0
+
+
+async def test_where_all_are_busy_the_caller_hears_when_the_first_has_room(
+    market: Market,
+) -> None:
+    stands = [await market.operator(1), await market.operator(2)]
+    for stand in stands:
+        admission = stand.server.gateway.operations.admission
+        admission.in_hand = admission.limit
+    router = await market.router()
+    with pytest.raises(openai.RateLimitError, match="no operator answered") as caught:
+        await embed(router, market.slug)
+    assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
+    assert caught.value.response.headers["x-should-retry"] == "true"
+    for stand in stands:
+        stand.server.gateway.operations.admission.in_hand = 0
+    assert len(await embed(router, market.slug)) == 1

@@ -12,7 +12,7 @@ import binascii
 import contextlib
 import random as randomness
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -53,6 +53,7 @@ from tessera.serving.runner import (
     Scorer,
     Task,
 )
+from tessera.serving.sse import EventReader
 
 __all__ = ["Copy", "Plan", "Progress", "ask", "judge", "questions"]
 
@@ -239,6 +240,8 @@ async def judge(
     """Make the same calls on one's own copy and compare.
 
     Texts that were drawn without a seed are compared as two samples; everything else one by one.
+    Where there are calls of both kinds, each test gets half of the false alarms, and the verdict is
+    that of the smaller p-value.
 
     Raises
     ------
@@ -247,15 +250,31 @@ async def judge(
     InputError
         There is nothing to compare, or a request is none.
     """
-    asked = [read_body(copy.path, call.request, copy.limits) for call in calls]
-    drawn = [
-        (request.request, call)
-        for request, call in zip(asked, calls, strict=True)
-        if isinstance(request.request, ChatRequest) and _is_drawn(request.request)
-    ]
+    drawn: list[tuple[ChatRequest, PaidCall]] = []
+    repeated: list[tuple[Asked, PaidCall]] = []
+    for call in calls:
+        request = read_body(copy.path, call.request, copy.limits).request
+        if isinstance(request, ChatRequest) and _is_drawn(request):
+            drawn.append((request, call))
+        else:
+            repeated.append((request, call))
+    if drawn and repeated:
+        plan = replace(plan, alpha=plan.alpha / 2)
+    verdicts = []
+    if repeated or not drawn:
+        verdicts.append(await _judge_one_by_one(copy, repeated, plan, progress))
     if drawn:
-        return await _judge_texts(copy, drawn, plan, progress)
-    requests = [request.request for request in asked]
+        verdicts.append(await _judge_texts(copy, drawn, plan, progress))
+    return min(verdicts, key=lambda verdict: verdict.p_value)
+
+
+# --- One by one -----------------------------------------------------------------------------
+
+
+async def _judge_one_by_one(
+    copy: Copy, repeated: Sequence[tuple[Asked, PaidCall]], plan: Plan, progress: Progress
+) -> Verdict:
+    requests = [request for request, _ in repeated]
     await _check_repeats(copy, requests)
     done = 0
 
@@ -268,7 +287,7 @@ async def judge(
 
     wanted = await _at_once(own, requests, copy.runner.at_once)
     theirs: list[Item] = []
-    for call, items in zip(calls, wanted, strict=True):
+    for (_, call), items in zip(repeated, wanted, strict=True):
         found = items_of_answer(copy.task, call.response)
         # An answer about more or fewer things than were asked is none.
         theirs += found if len(found) == len(items) else [_NO_ANSWER] * len(items)
@@ -276,14 +295,17 @@ async def judge(
     return judge_answers(compare(theirs, flat), plan.alpha)
 
 
+_NONE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What reading something that is no answer fails with."""
+
 _NO_ANSWER: Final = Item((("no answer", 0),), np.zeros(0), ("no answer",))
 
 
 def items_of_answer(task: Task, body: bytes) -> list[Item]:
     """Read an answer off the wire; empty where it is none."""
+    if task is Task.CHAT:
+        return [text_item(text, finish) for text, finish in _texts_of(body)]
     try:
-        if task is Task.CHAT:
-            return [text_item(text, finish) for text, finish in _texts_of(body)]
         found = msgspec.json.decode(body)
         match task:
             case Task.EMBEDDINGS:
@@ -300,7 +322,7 @@ def items_of_answer(task: Task, body: bytes) -> list[Item]:
                 ]
             case _:
                 return [scores_item(entry["scores"], (entry["label"],)) for entry in found["data"]]
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except _NONE:
         return []
 
 
@@ -324,10 +346,11 @@ async def _judge_texts(
     for request, call in drawn:
         single = msgspec.structs.replace(request, n=1)
         prompt = number.setdefault(msgspec.json.encode(single), len(number))
-        # A call without any text counts as an empty one: saying nothing must not help.
-        texts = [text for text, _ in _said(call.response)] or [""]
-        asked += [_Wanted(prompt, single)] * len(texts)
-        said += texts
+        # As many as were asked for: saying nothing must not help, and one call that brings a
+        # thousand good texts must not outweigh all others.
+        texts = [text for text, _ in _texts_of(call.response)][: request.n]
+        asked += [_Wanted(prompt, single)] * request.n
+        said += texts + [""] * (request.n - len(texts))
     references = [one for one in asked for _ in range(plan.references)]
     changed = [
         _Wanted(
@@ -379,26 +402,27 @@ def _is_drawn(request: ChatRequest) -> bool:
     return request.temperature > 0 and request.seed is None
 
 
-def _said(body: bytes) -> list[tuple[str, str]]:
+def _texts_of(body: bytes) -> list[tuple[str, str]]:
+    """Read texts and their ends from a whole answer or a stream; empty where it is neither."""
     try:
-        return _texts_of(body)
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
+        return _streamed(body) if body.startswith(b"data:") else _whole(body)
+    except _NONE:
         return []
 
 
-def _texts_of(body: bytes) -> list[tuple[str, str]]:
-    """Read texts and their ends from a whole answer or from the events of a stream."""
-    if not body.startswith(b"data:"):
-        return [
-            (str(choice["message"]["content"] or ""), str(choice["finish_reason"]))
-            for choice in msgspec.json.decode(body)["choices"]
-        ]
+def _whole(body: bytes) -> list[tuple[str, str]]:
+    return [
+        (str(choice["message"]["content"] or ""), str(choice["finish_reason"]))
+        for choice in msgspec.json.decode(body)["choices"]
+    ]
+
+
+def _streamed(body: bytes) -> list[tuple[str, str]]:
     pieces: dict[int, list[str]] = {}
     ends: dict[int, str] = {}
-    for event in body.split(b"\n\n"):
-        data = event.removeprefix(b"data: ")
-        if not data or data == b"[DONE]":
-            continue
+    for data in EventReader().feed(body):
+        if data == b"[DONE]":
+            break
         for choice in msgspec.json.decode(data)["choices"]:
             index = int(choice.get("index", 0))
             pieces.setdefault(index, []).append(choice["delta"].get("content") or "")

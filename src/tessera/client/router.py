@@ -606,7 +606,9 @@ def _listed(record: AssetRecord, created: int) -> dict[str, Any]:
 def _nobody(route: _Route, passed: tuple[Passed, ...]) -> TesseraError:
     busy = bool(route.tried) and route.busy
     kind = QuotaExceeded if busy else BackendFailed
-    after = {"retry_after_s": route.retry_after_s} if busy and route.retry_after_s else {}
+    after: dict[str, Any] = {}
+    if busy and route.retry_after_s is not None:
+        after = {"retry_after_s": max(1, route.retry_after_s)}
     reasons = [f"{tried.operator}: {tried.outcome}" for tried in route.tried]
     reasons += [f"{left.operator}: {left.reason}" for left in passed]
     more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""

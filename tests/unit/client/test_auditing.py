@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,6 +199,34 @@ async def test_drawn_texts_are_judged_as_two_samples_and_several_per_call_count_
     assert (other.samples, other.accuses, other.p_value) == (120, True, 1 / 2_000)
     silent = [PaidCall(body, b"{}") for body in bodies]
     assert (await judge(own, silent, plan)).accuses
+
+
+async def test_attack_one_answer_full_of_good_texts_hides_all_the_others() -> None:
+    """An operator swaps the model, and answers one call in sixty with a thousand texts of the right
+    one, so that nearly all texts are good. A call counts for as many texts as it asked for."""
+    own = Copy(slug="m", asset=7, version=2, runner=Letters(0.5, 1))
+    plan = Plan(samples=60, permutations=1_999)
+    bodies = questions(own, plan)
+    swapped = await spoken(Letters(0.8, 2), bodies)
+    many = [bodies[0].replace(b"{", b'{"n":1000,', 1)]
+    (full,) = await spoken(Letters(0.5, 3), many)
+    found = await judge(own, [PaidCall(bodies[0], full.response), *swapped[1:]], plan)
+    assert (found.samples, found.accuses) == (60, True)
+
+
+async def test_calls_with_and_without_seeds_are_both_judged() -> None:
+    """Kept calls are of all kinds; what is swapped for some of them is found among all."""
+    own = Copy(slug="m", asset=7, version=2, runner=Letters(0.5, 1))
+    plan = Plan(samples=60, permutations=3_999)
+    drawn, seeded = questions(own, plan), questions(own, replace(plan, samples=5, repeatable=True))
+    honest = await spoken(Letters(0.5, 2), drawn)
+    both = await judge(own, honest + await spoken(Letters(0.5, 2), seeded), plan)
+    assert (both.accuses, both.alpha) == (False, plan.alpha / 2)
+    found = await judge(own, honest + await spoken(Letters(0.8, 3), seeded), plan)
+    assert (found.method, found.accuses) == ("exact", True)
+    texts = await spoken(Letters(0.8, 2), drawn)
+    found = await judge(own, texts + await spoken(Letters(0.5, 2), seeded), plan)
+    assert (found.method, found.accuses) == ("mmd", True)
 
 
 async def test_texts_with_seeds_are_compared_letter_by_letter() -> None:

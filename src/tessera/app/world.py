@@ -155,7 +155,7 @@ class World:
                 self.reader,
                 self.account(name),
                 longest_poll_s=0.25,
-                how_to_fund=self.how_to_fund(name),
+                how_to_fund=self.how_to_get_coins(name),
             )
         return self._senders[name]
 
@@ -163,7 +163,16 @@ class World:
         """Return what can be done for a key without money."""
         if self.deployment.has_faucet:
             return f"tessera account faucet {name}"
-        return "send it some of the chain's own coin, or of the currency"
+        return f"send it some: tessera account send {self.account(name).address} AMOUNT --as KEY"
+
+    def how_to_get_coins(self, name: str) -> str:
+        """Return what can be done for a key that cannot pay for gas."""
+        if self.embedded:
+            return f"tessera account faucet {name}"
+        address = self.account(name).address
+        if self.deployment.has_faucet:
+            return f"in the data folder of whoever runs the chain: tessera account faucet {address}"
+        return f"send it coins: tessera account send {address} AMOUNT --coins --as KEY"
 
     def address(self, name_or_address: str) -> str:
         """Return the address that somebody means: one of our keys by its name, or any other.
@@ -172,12 +181,21 @@ class World:
         ------
         NotFound
             It is neither.
+        InputError
+            It looks like an address, with a letter too many, too few or wrong.
         """
         from tessera.assets.references import is_address
         from tessera.bindings.codec import checksummed
 
         if is_address(name_or_address):
             return checksummed(name_or_address)
+        if name_or_address.startswith("0x") and name_or_address not in self.wallet.names():
+            raise InputError(
+                "address",
+                found=name_or_address,
+                wanted="0x and 40 hex digits, with capitals as its checksum has them or none",
+                next_step="copy it again",
+            )
         return self.account(name_or_address).address
 
     @property
@@ -238,7 +256,9 @@ class World:
                 "coins for gas",
                 found=f"chain {self.reader.chain_id}, which is not ours",
                 wanted="the embedded chain",
-                next_step=f"send some to {address} from elsewhere",
+                next_step="in the data folder of whoever runs it: "
+                f"tessera account faucet {address}; "
+                f"or from a key that has some: tessera account send {address} AMOUNT --coins",
             )
         return (await self.sender(TREASURY).transfer(address, wei)).tx_hash
 
@@ -263,6 +283,20 @@ class World:
             part = min(amount, limit)
             tx_hash = (await self.sender(name).send(dollar.faucet(part))).tx_hash
             amount = Units(amount - part)
+        return tx_hash
+
+    async def give(self, address: str, amount: Units) -> str:
+        """Give an account that need not be ours test dollars, through an embedded chain's treasury.
+
+        Raises
+        ------
+        NotAllowed
+            As `mint`.
+        """
+        tx_hash = await self.mint(TREASURY, amount)
+        if amount:
+            dollar = self.deployment.currency
+            tx_hash = (await self.sender(TREASURY).send(dollar.transfer(address, amount))).tx_hash
         return tx_hash
 
     async def close(self) -> None:
@@ -513,6 +547,13 @@ async def _deployed(
 ) -> Deployment:
     file = deployment_file(config)
     if not make:
+        if not file.exists():
+            raise NotFound(
+                f"deployments file {file}",
+                found="no such file",
+                wanted=f"where the contracts of chain {reader.chain_id} are",
+                next_step="name it: --deployment FILE; or put new ones there: --deploy",
+            )
         deployment = Deployment.load(file)
         await deployment.verify(reader)
         return deployment

@@ -1,4 +1,4 @@
-"""`tessera account`: keys by name, kept in the data folder."""
+"""`tessera account`: keys by name, kept in the data folder, and what they hold."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tessera.cli.effects import (
+    DryRun,
+    Yes,
+    confirmed,
+    effects_json,
+    payment,
+    require_money,
+    show_effects,
+)
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -17,11 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _POCKET_MONEY = "1000"
+_COIN_DECIMALS = 18
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    account = typer.Typer(help="Make, list, import and fund keys.", no_args_is_help=True)
+    account = typer.Typer(
+        help="Make, list, import and fund keys; send money.", no_args_is_help=True
+    )
     app.add_typer(account, name="account")
 
     @command(account, "create")
@@ -89,16 +101,18 @@ def register(app: typer.Typer) -> None:
     @command(account, "faucet")
     async def faucet(
         session: Session,
-        name: Annotated[str, typer.Argument(help="Key that gets them.")] = "consumer",
+        name: Annotated[str, typer.Argument(help="Key or address that gets them.")] = "consumer",
         amount: Annotated[str, typer.Argument(help="Test dollars.")] = _POCKET_MONEY,
     ) -> None:
-        """Get gas and test dollars on a development chain."""
+        """Get gas and test dollars on a development chain; for an address: where the chain runs."""
+        from tessera.assets.references import is_address
+
         async with session.world() as world:
-            units = world.currency.parse(amount)
-            address = world.account(name).address
-            if world.embedded:
+            units, address = world.currency.parse(amount), world.address(name)
+            ours = not is_address(name)
+            if world.embedded or not ours:
                 await world.fund(address)
-            tx_hash = await world.mint(name, units)
+            tx_hash = await (world.mint(name, units) if ours else world.give(address, units))
             held = await world.reader.read(world.deployment.currency.balanceOf(address))
             session.say(
                 {
@@ -109,6 +123,54 @@ def register(app: typer.Typer) -> None:
                 },
                 f"{name} has {world.currency.shown(held)} now",
             )
+
+    @command(account, "send")
+    async def send(
+        session: Session,
+        receiver: Annotated[str, typer.Argument(help="Key or address.")],
+        amount: Annotated[str, typer.Argument(help="In the currency; with --coins in coins.")],
+        *,
+        coins: Annotated[
+            bool, typer.Option("--coins", help="The chain's own coins, which pay for gas.")
+        ] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Send somebody money, or coins for gas."""
+        from tessera.ownership.effects import Effect
+        from tessera.units import parse_amount
+
+        async with session.world() as world:
+            name, to = session.actor("consumer"), world.address(receiver)
+            sender, currency = world.sender(name), world.currency
+            if coins:
+                units = parse_amount(amount, decimals=_COIN_DECIMALS)
+                effects = [
+                    Effect(who, "", "coins", change, "sent", _COIN_DECIMALS)
+                    for who, change in ((sender.address, -units), (to, units))
+                ]
+            else:
+                units = currency.parse(amount)
+                await require_money(world, name, units)
+                effects = payment(world, sender.address, to, units, "sent")
+            what = f"{amount} coins" if coins else currency.shown(units)
+            data = {
+                "receiver": to,
+                "amount": str(units),
+                "symbol": "coins" if coins else currency.symbol,
+                "effects": effects_json(effects),
+            }
+            if dry_run:
+                lines = show_effects(world, effects)
+                session.say({**data, "dry_run": True}, f"would send {what} to {to}", *lines)
+                return
+            confirmed(session, f"Send {what} to {to}", yes=yes)
+            receipt = await (
+                sender.transfer(to, units)
+                if coins
+                else sender.send(world.deployment.currency.transfer(to, units))
+            )
+            session.say({**data, "transaction": receipt.tx_hash}, f"sent {what} to {to}")
 
 
 async def _present(session: Session, name: str, account: Account, *, fund: bool) -> None:

@@ -118,7 +118,7 @@ class PayingSide:
         with self._lock:
             if self._chain is None:
                 reader = ChainReader(self._rpc_url, chain_id=self.deployment.chain_id)
-                faucet = "tessera account faucet NAME"
+                faucet = f"tessera account faucet {self.account.address}"
                 self._chain = (
                     reader,
                     Sender(reader, self.account, how_to_fund=faucet)

@@ -403,7 +403,7 @@ class ConsumerOnChain:
                 "which are to be deposited"
             ),
             next_step=(
-                "deposit less, or get more: tessera account faucet NAME"
+                f"deposit less, or get more: tessera account faucet {self._sender.address}"
                 if self._deployment.has_faucet
                 else "deposit less, or fund the account"
             ),

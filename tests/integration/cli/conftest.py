@@ -202,3 +202,11 @@ def wait_served(program: Program, slug: str) -> None:
     while slug not in program.ok("status")["models"]:
         assert time.monotonic() < deadline, program.ok("status")
         time.sleep(0.2)
+
+
+@pytest.fixture
+def elsewhere(world: Program, tmp_path: Path) -> tuple[Program, tuple[str, ...]]:
+    """Another operator's data folder, and the flags by which it finds the chain."""
+    (file,) = (world.data / "deployments").iterdir()
+    chain = ("--rpc-url", world.ok("status")["rpc_url"], "--deployment", str(file))
+    return Program(tmp_path / "elsewhere"), chain

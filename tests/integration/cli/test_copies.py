@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from tests.integration.cli.conftest import Program, write_bundle
-
-
-@pytest.fixture
-def elsewhere(world: Program, tmp_path: Path) -> tuple[Program, tuple[str, ...]]:
-    """Another operator's data folder, and the flags by which it finds the chain."""
-    (file,) = (world.data / "deployments").iterdir()
-    chain = ("--rpc-url", world.ok("status")["rpc_url"], "--deployment", str(file))
-    return Program(tmp_path / "elsewhere"), chain
 
 
 def test_a_second_operator_gets_the_bundle_as_folder_or_as_archive(

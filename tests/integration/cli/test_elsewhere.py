@@ -29,7 +29,7 @@ def test_on_another_chain_an_operator_deploys_serves_and_settles_without_his_gat
 
     unreachable = there("up", "--rpc", rpc, "--gateway-port", "0")
     assert unreachable.code == 2, unreachable.err
-    assert "--deploy" in unreachable.err
+    assert "name it: --deployment FILE; or put new ones there: --deploy" in unreachable.err
     up = there.start(
         "up", "--rpc", rpc, "--deploy", "--gateway-port", "0", "--operator", "deployer",
         "--allow-python-runners", "--json",

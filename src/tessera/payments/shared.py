@@ -148,6 +148,11 @@ class _Release:
     gateway: Callable[[], int]
 
 
+def _release_of(work: Reservation) -> _Release:
+    """Under the number that it has by then: it may be let through under another one yet."""
+    return _Release(work.account.number, work.name, lambda: work.gateway)
+
+
 _Work = Reservation | Charge | _Put | _Release | _Rule
 
 
@@ -201,6 +206,7 @@ class SharedBooks:
         self.failure: Exception | None = None
         self.on_batch: Callable[[int, float], None] | None = None
         self._waiting: list[_Work] = []
+        self._to_let_go: list[_Work] = []
         self._news = asyncio.Event()
         self._closed = False
         self._tasks = [
@@ -246,7 +252,7 @@ class SharedBooks:
             return await work.answer, work.gateway
         except asyncio.CancelledError:
             # It may be let through all the same, for nobody.
-            self._queue(_Release(account.number, name, lambda: work.gateway))
+            self._queue(_release_of(work))
             raise
 
     async def charge(
@@ -336,7 +342,7 @@ class SharedBooks:
         work, reaper = self._tasks
         reaper.cancel()
         await asyncio.gather(work, reaper, return_exceptions=True)
-        await self.database.close()
+        await self.database.close(_bury)
 
     # --- One transaction after the other ------------------------------------------------------
 
@@ -351,8 +357,9 @@ class SharedBooks:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
+                first, self._to_let_go = self._to_let_go, []
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                await self._commit(batch)
+                await self._commit([*first, *batch])
             if self._closed:
                 return
 
@@ -371,10 +378,13 @@ class SharedBooks:
                 if time.monotonic() < until:
                     await asyncio.sleep(_TRY_AGAIN_S)
                     continue
-                _fail(work, error)
+                self._failed(work, error)
             except TesseraError as error:
-                self.failure = error
-                _fail(work, error)
+                self._failed(work, error)
+            except Exception as error:
+                # Whatever it was, what comes after it is to be written.
+                logger.exception("the shared books failed")
+                self._failed(work, InvariantViolation("the shared books", found=repr(error)))
             else:
                 self.failure = None
                 if self.on_batch is not None:
@@ -383,12 +393,27 @@ class SharedBooks:
                     _tell(future, answer)
             return
 
+    def _failed(self, work: Sequence[_Work], error: TesseraError) -> None:
+        self.failure = error
+        for each in work:
+            if isinstance(each, _Release):
+                self._to_let_go.append(each)
+                continue
+            if isinstance(each, Reservation) and each.gateway:
+                # Its row may be there all the same, and nobody else knows.
+                self._to_let_go.append(_release_of(each))
+            _tell(each.answer, error)
+
     async def _reap(self) -> None:
         while True:
             try:
                 await self.database.bury_the_dead(_bury)
             except TesseraError as error:
                 logger.warning("the other gateways cannot be looked at: %s", error)
+            if self._to_let_go:
+                late, self._to_let_go = self._to_let_go, []
+                self._waiting[:0] = late
+                self._news.set()
             await asyncio.sleep(self._reap_s)
 
     # --- In a transaction ---------------------------------------------------------------------
@@ -642,12 +667,6 @@ def _tell(future: asyncio.Future[Any], answer: object) -> None:
         future.set_exception(answer)
     else:
         future.set_result(answer)
-
-
-def _fail(work: Sequence[_Work], error: TesseraError) -> None:
-    for each in work:
-        if not isinstance(each, _Release):
-            _tell(each.answer, error)
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

@@ -11,14 +11,21 @@ import asyncio
 import importlib.util
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from tessera.errors import Busy, DataError, InputError, StorageFull, TesseraError
+from tessera.errors import (
+    Busy,
+    DataError,
+    InputError,
+    InvariantViolation,
+    StorageFull,
+    TesseraError,
+)
 from tessera.storage import schema
 from tessera.storage.engine import migrate, storage_errors
 
@@ -39,11 +46,21 @@ _SETTLING: Final = 2
 """Advisory locks: (_GATEWAYS, number of a gateway) and (_OFFICES, what only one may do)."""
 
 _CONNECT_S: Final = 10.0
+_TRANSACTION_S: Final = 10.0
+"""A server that has not ended a transaction of some statements by then is taken for gone."""
+_SETTINGS: Final = """
+    SET idle_in_transaction_session_timeout = '5s';
+    SET tcp_keepalives_idle = 10;
+    SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3;
+"""
+"""Of each connection: so long the server waits for a gateway that stands still with locks in hand,
+and so long for one that the network has cut off, before the others may bury it."""
 _READERS: Final = 4
 _DISK_FULL: Final = "53100"
-# Connection exceptions, a transaction that was rolled back for another's sake, and a server that
-# is stopped, starting or out of connections.
-_LOST: Final = ("08", "40", "57P0", "53300")
+# Connection exceptions, a transaction that stood still or was rolled back for another's sake, and a
+# server that is stopped, starting or out of connections.
+_LOST: Final = ("08", "25P03", "40", "57P0", "53300")
 
 
 class ConnectionLost(Busy):
@@ -98,9 +115,11 @@ class SharedDatabase:
 
         async def connect() -> Any:
             try:
-                return await asyncpg.connect(url, timeout=_CONNECT_S)
+                made = await asyncpg.connect(url, timeout=_CONNECT_S)
+                await made.execute(_SETTINGS, timeout=_CONNECT_S)
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise _lost(error) from error
+            return made
 
         made = cls(
             create_async_engine(
@@ -131,8 +150,9 @@ class SharedDatabase:
             try:
                 with _errors():
                     connection = await self._joined()
-                    async with connection.begin():
-                        return await connection.run_sync(work)
+                    with _bounded(connection):
+                        async with connection.begin():
+                            return await connection.run_sync(work)
             except ConnectionLost:
                 await self._part()
                 raise
@@ -181,17 +201,28 @@ class SharedDatabase:
         if await self.run(look):
             self.leading.set()
 
-    async def close(self) -> None:
-        """Leave: the number is given back, the connections end."""
+    async def close(self, bury: Callable[[Connection, int], None] | None = None) -> None:
+        """Leave: the number is given back, the connections end.
+
+        Parameters
+        ----------
+        bury
+            Undoes what this gateway leaves open, as of one that ended without leaving.
+        """
+
+        def leave(connection: Connection) -> None:
+            if bury is not None:
+                bury(connection, self.gateway)
+            mine = schema.gateways.c.id == self.gateway
+            connection.execute(delete(schema.gateways).where(mine))
+
         async with self._using:
             connection = self._connection
             if connection is not None and not connection.closed:
                 # Whoever finds the number later, with nobody behind it, gives it back too.
-                with suppress(DBAPIError, OSError):
+                with suppress(DBAPIError, OSError), _bounded(connection):
                     async with connection.begin():
-                        await connection.execute(
-                            delete(schema.gateways).where(schema.gateways.c.id == self.gateway)
-                        )
+                        await connection.run_sync(leave)
             await self._part()
         await self._engine.dispose()
 
@@ -207,8 +238,9 @@ class SharedDatabase:
         if self._connection is None:
             connection = await self._engine.connect()
             try:
-                async with connection.begin():
-                    self.gateway = await connection.run_sync(_join, self.gateway)
+                with _bounded(connection):
+                    async with connection.begin():
+                        self.gateway = await connection.run_sync(_join, self.gateway)
             except BaseException:
                 await connection.invalidate()
                 await connection.close()
@@ -225,6 +257,19 @@ class SharedDatabase:
                 # Not back into the pool: its locks must end.
                 await connection.invalidate()
                 await connection.close()
+
+
+@contextmanager
+def _bounded(connection: AsyncConnection) -> Iterator[None]:
+    """End the connection under whatever waits for it for too long, without asking the server."""
+    if connection.sync_connection is None:
+        raise InvariantViolation("database", found="a connection that ended", wanted="one")
+    driver: Any = connection.sync_connection.connection.driver_connection
+    late = asyncio.get_running_loop().call_later(_TRANSACTION_S, driver.terminate)
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _migrate(connection: Connection) -> None:

@@ -1,0 +1,194 @@
+"""A bad day of the database that several gateways share: what must never stay behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from tests.integration.gateway.postgres import Server, postgres
+from tests.unit.payments.conftest import EVIDENCE, KEY, Books, Clock, WrittenChain, quote, sign
+from tests.unit.payments.conftest import request as signed_request
+
+from tessera.payments import shared as shared_books
+from tessera.payments.ledger import Ledger
+from tessera.payments.shared import SharedBooks
+from tessera.storage import shared as shared_database
+from tessera.storage.shared import ConnectionLost, SharedDatabase
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgres() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands still for a second is given up."""
+    monkeypatch.setattr(shared_database, "_TRANSACTION_S", 1.0)
+    settings = shared_database._SETTINGS.replace("'5s'", "'500ms'")
+    monkeypatch.setattr(shared_database, "_SETTINGS", settings)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage of a second is longer than the books wait for the server."""
+    monkeypatch.setattr(shared_books, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(shared_books, "_TRY_AGAIN_S", 0.05)
+
+
+@asynccontextmanager
+async def gateway(server: Server) -> AsyncIterator[tuple[Books, Ledger]]:
+    books = Books(server.url, WrittenChain(), Clock(), reap_s=0.1)
+    await books.reopen()
+    try:
+        yield books, books.ledger
+    finally:
+        await books.ledger.close()
+
+
+def books_of(ledger: Ledger) -> SharedBooks:
+    assert ledger._shared is not None
+    return ledger._shared
+
+
+async def in_flight(ledger: Ledger, channel: int) -> int:
+    account = await ledger.account(channel)
+    assert account is not None
+    return account.lines[KEY].in_flight
+
+
+async def none_in_flight(ledger: Ledger, channel: int) -> None:
+    for _ in range(250):
+        if not await in_flight(ledger, channel):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("something is in flight still")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_attack_an_outage_keeps_no_deposit_reserved(server: Server) -> None:
+    """The server is gone for longer than the gateway waits. The call that failed meanwhile had
+    reserved the whole deposit; the gateway comes back under its old number, so nobody buries the
+    call: were it forgotten, the payer could not call again before the gateway ends."""
+    async with gateway(server) as (books, ledger):
+        channel = books.chain.open(100, salt=1)
+        voucher = sign(channel, (KEY, 100))
+        call = await ledger.accept(voucher, quote(100), signed_request(channel, "01" * 16))
+        await asyncio.to_thread(server.crash)
+        ledger.fail(call)
+        await asyncio.sleep(0.5)
+        assert isinstance(ledger.failure, ConnectionLost)
+        await asyncio.to_thread(server.start)
+        await none_in_flight(ledger, channel)
+        again = await ledger.accept(voucher, quote(100), signed_request(channel, "02" * 16))
+        assert (await ledger.finish(again, 100, EVIDENCE)).receipt.charged == 100
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_attack_a_reservation_whose_end_was_not_seen_is_let_go(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server commits a reservation, its word is lost, and it is not heard of again for as long
+    as the gateway waits. The consumer is told to come back later; nobody has the call in hand."""
+    async with gateway(server) as (books, ledger):
+        channel = books.chain.open(100, salt=2)
+        voucher = sign(channel, (KEY, 100))
+        ledger.fail(await ledger.accept(voucher, quote(1), signed_request(channel, "01" * 16)))
+        await none_in_flight(ledger, channel)
+        run, lost = SharedDatabase.run, True
+
+        async def deaf(self: SharedDatabase, work: Callable[[Connection], T]) -> T:
+            done = await run(self, work)
+            if lost:
+                raise ConnectionLost("database", found="no answer", wanted="one")
+            return done
+
+        monkeypatch.setattr(SharedDatabase, "run", deaf)
+        with pytest.raises(ConnectionLost):
+            await ledger.accept(voucher, quote(100), signed_request(channel, "02" * 16))
+        lost = False
+        await none_in_flight(ledger, channel)
+        again = await ledger.accept(voucher, quote(100), signed_request(channel, "03" * 16))
+        assert (await ledger.finish(again, 100, EVIDENCE)).receipt.charged == 100
+
+
+async def test_attack_a_gateway_that_stands_still_in_a_transaction_stops_no_other(
+    server: Server,
+) -> None:
+    """A gateway's machine is frozen between two statements, its connection open: it holds the
+    locks of its channels, and every other gateway's transaction that needs one of them waits, and
+    all the calls of other channels in that transaction with it."""
+    async with gateway(server) as (books, ledger):
+        channel = books.chain.open(100, salt=3)
+        frozen = await SharedDatabase.open(server.url)
+        connection = await frozen._joined()
+        await connection.run_sync(shared_books._lock, {channel})
+        voucher = sign(channel, (KEY, 100))
+        async with asyncio.timeout(5):
+            call = await ledger.accept(voucher, quote(9), signed_request(channel, "01" * 16))
+        await ledger.finish(call, 9, EVIDENCE)
+        # It wakes, finds its connection ended, and goes on with another one.
+        with pytest.raises(DBAPIError):
+            await connection.run_sync(shared_books._lock, {channel})
+        await frozen._part()
+        assert await frozen.run(lambda c: c.execute(text("SELECT 1")).scalar_one()) == 1
+        await frozen.close()
+
+
+async def test_a_transaction_that_the_server_ended_is_tried_again(server: Server) -> None:
+    """What a gateway hears that stood still in the middle of one is no verdict on its calls."""
+    database = await SharedDatabase.open(server.url)
+
+    def stands_still(connection: Connection) -> None:
+        connection.execute(text("SELECT 1"))
+        time.sleep(1)
+        connection.execute(text("SELECT 2"))
+
+    with pytest.raises(ConnectionLost):
+        await database.run(stands_still)
+    await database.close()
+
+
+async def test_attack_who_leaves_keeps_no_deposit_reserved(server: Server) -> None:
+    """A gateway ends in good order while a call is in hand that would not end. Its number is given
+    back at once, so no other gateway ever finds it to bury what it left."""
+    async with gateway(server) as (books, ledger):
+        channel = books.chain.open(100, salt=5)
+        voucher = sign(channel, (KEY, 100))
+        async with gateway(server) as (leaves, leaving):
+            leaves.chain.model = books.chain.model
+            await leaving.accept(voucher, quote(100), signed_request(channel, "01" * 16))
+        call = await ledger.accept(voucher, quote(100), signed_request(channel, "02" * 16))
+        assert (await ledger.finish(call, 100, EVIDENCE)).receipt.charged == 100
+
+
+async def test_attack_a_server_that_stops_answering_is_not_waited_for_without_end(
+    server: Server,
+) -> None:
+    """The network between a gateway and the server is cut, and nobody says so: no call would end
+    before the kernel gives up, a quarter of an hour later."""
+    async with gateway(server) as (books, ledger):
+        channel = books.chain.open(100, salt=4)
+        database = books_of(ledger).database
+        found = await database.run(
+            lambda c: c.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        )
+        os.kill(found, signal.SIGSTOP)
+        try:
+            voucher = sign(channel, (KEY, 100))
+            async with asyncio.timeout(8):
+                call = await ledger.accept(voucher, quote(9), signed_request(channel, "01" * 16))
+                await ledger.finish(call, 9, EVIDENCE)
+        finally:
+            os.kill(found, signal.SIGCONT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from tessera.bindings import Launchpad, Offering, Share, TestDollar
 from tessera.bindings.launchpad import OfferingOpened, Sale
@@ -45,9 +44,6 @@ __all__ = [
     "read_offering",
     "refund",
 ]
-
-
-_BPS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

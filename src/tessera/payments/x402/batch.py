@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from tessera.errors import (
     Busy,
     Closed,
@@ -748,7 +750,8 @@ class BatchSettlement:
                 "signedMaxClaimable": str(told.maximum),
                 "signature": hex_text(told.signature),
             }
-        return _shown(offer, extra)
+        made: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(offer, extra=extra))
+        return made
 
     async def _is_drawn(self, book: ChannelBook, deposit: Deposit) -> bool:
         """Tell whether this very deposit was made before: its answer got lost, or was copied."""
@@ -817,23 +820,4 @@ def _busy() -> PaymentRequired:
 
 
 def _state(book: ChannelBook, charged: int) -> dict[str, Any]:
-    return {
-        "channelId": hex_text(book.id),
-        "balance": str(book.chain.balance),
-        "totalClaimed": str(book.chain.claimed),
-        "withdrawRequestedAt": book.chain.withdraw_at,
-        "refundNonce": str(book.chain.refund_nonce),
-        "chargedCumulativeAmount": str(charged),
-    }
-
-
-def _shown(offer: Accept, extra: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "scheme": offer.scheme,
-        "network": offer.network,
-        "asset": offer.asset,
-        "amount": offer.amount,
-        "payTo": offer.pay_to,
-        "maxTimeoutSeconds": offer.max_timeout_seconds,
-        "extra": extra,
-    }
+    return {**book.chain.shown(book.id), "chargedCumulativeAmount": str(charged)}

@@ -21,10 +21,10 @@ a request that brings one of them is refused.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tessera.errors import InvariantViolation, MeterMismatch
-from tessera.payments.x402.wire import Reason, refused
+from tessera.payments.x402.wire import Reason, hex_text, refused
 from tessera.spec.x402_digests import ChannelConfig
 
 __all__ = ["KEPT_VOUCHERS", "ChannelBook", "ChannelState", "KeptVoucher", "named_charge"]
@@ -57,6 +57,16 @@ class ChannelState(NamedTuple):
     claimed: int = 0
     withdraw_at: int = 0
     refund_nonce: int = 0
+
+    def shown(self, channel: bytes) -> dict[str, Any]:
+        """Return it as the standard's JSON, by the channel's id."""
+        return {
+            "channelId": hex_text(channel),
+            "balance": str(self.balance),
+            "totalClaimed": str(self.claimed),
+            "withdrawRequestedAt": self.withdraw_at,
+            "refundNonce": str(self.refund_nonce),
+        }
 
 
 class KeptVoucher(NamedTuple):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
 from tessera.errors import InvariantViolation, TesseraError, TransactionReverted
 from tessera.payments.header import SignedReceipt
@@ -31,12 +30,10 @@ from tessera.payments.x402.wire import (
     reason_of,
     refused,
 )
-from tessera.spec.signatures import Address, address_text, recover
+from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text, recover
 from tessera.spec.x402_digests import transfer_digest
 
 __all__ = ["ExactCall", "ExactPayments"]
-
-_NOBODY: Final = Address(bytes(20))
 
 
 @dataclass(slots=True, eq=False)
@@ -268,7 +265,7 @@ class ExactPayments:
             by.valid_before,
             by.nonce,
         )
-        if by.payer == _NOBODY or recover(digest, by.signature) != by.payer:
+        if by.payer == ZERO_ADDRESS or recover(digest, by.signature) != by.payer:
             raise refused(
                 Reason.EXACT_SIGNATURE,
                 found="another signature",

@@ -34,7 +34,6 @@ from tessera.errors import (
 )
 from tessera.payments.ports import Clock
 from tessera.payments.x402.actions import Claims, GivingBack, Request, Sweep, read_request
-from tessera.payments.x402.book import ChannelState
 from tessera.payments.x402.calls import (
     CHANNELS,
     claim_signed_call,
@@ -398,7 +397,7 @@ class Facilitator:
         least = state.claimed if refund else state.claimed + 1
         if voucher.maximum < least:
             raise refused(Reason.BELOW_CLAIMED, found=voucher.maximum, wanted=f"{least} or more")
-        return _state_json(voucher.channel, state)
+        return state.shown(voucher.channel)
 
     def _check_terms(self, wanted: Accept, voucher: Voucher) -> None:
         config, extra = voucher.config, wanted.extra
@@ -618,7 +617,7 @@ class Facilitator:
     async def _give_back(self, back: GivingBack) -> Response:
         config = back.config
         self._check_served(config.token, config.receiver)
-        channel = self._id(back)
+        channel = channel_id(self._reader.chain_id, config)
         state = await read_channel(self._reader, channel)
         if not state.balance - state.claimed:
             raise refused(Reason.REFUND_NO_BALANCE, found="nothing left", wanted="an open balance")
@@ -681,14 +680,11 @@ class Facilitator:
     async def _since(self) -> int:
         return max(0, await self._reader.block_number() - _LOOK_BACK)
 
-    def _id(self, back: GivingBack) -> bytes:
-        return channel_id(self._reader.chain_id, back.config)
-
     # --- Answering ----------------------------------------------------------------------------
 
     async def _done_in(self, channel: bytes, payer: Address, tx: str, amount: int) -> Response:
         state = await read_channel(self._reader, channel)
-        return self._done(payer, tx, amount, {"channelState": _state_json(channel, state)})
+        return self._done(payer, tx, amount, {"channelState": state.shown(channel)})
 
     def _done(
         self,
@@ -740,13 +736,3 @@ def _address(text: str) -> Address:
         raise refused(
             Reason.NO_MATCH, found=text[:64], wanted="0x and 40 hexadecimal digits"
         ) from error
-
-
-def _state_json(channel: bytes, state: ChannelState) -> dict[str, Any]:
-    return {
-        "channelId": hex_text(channel),
-        "balance": str(state.balance),
-        "totalClaimed": str(state.claimed),
-        "withdrawRequestedAt": state.withdraw_at,
-        "refundNonce": str(state.refund_nonce),
-    }

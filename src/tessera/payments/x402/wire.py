@@ -33,7 +33,7 @@ from tessera.errors import (
     TesseraError,
     TransactionReverted,
 )
-from tessera.spec.signatures import SIGNATURE_BYTES, Address, address_of, address_text
+from tessera.spec.signatures import SIGNATURE_BYTES, Address, address_of
 from tessera.spec.x402_digests import ChannelConfig
 
 __all__ = [
@@ -54,7 +54,6 @@ __all__ = [
     "Resource",
     "Response",
     "Voucher",
-    "config_json",
     "encode_header",
     "hex_text",
     "network_of",
@@ -458,19 +457,6 @@ def read_payload(accepted: Accept, payload: bytes | msgspec.Raw) -> Payment:
         raise refused(
             reason, found=str(error), wanted=f"the payload of {accepted.scheme}"
         ) from error
-
-
-def config_json(config: ChannelConfig) -> dict[str, Any]:
-    """Return a channel's terms as they travel."""
-    return {
-        "payer": address_text(config.payer),
-        "payerAuthorizer": address_text(config.payer_authorizer),
-        "receiver": address_text(config.receiver),
-        "receiverAuthorizer": address_text(config.receiver_authorizer),
-        "token": address_text(config.token),
-        "withdrawDelay": config.withdraw_delay,
-        "salt": hex_text(config.salt),
-    }
 
 
 def network_of(chain_id: int) -> str:

@@ -512,7 +512,6 @@ class SharedBooks:
                     "asset": each.key.asset,
                     "terms": each.key.terms,
                     "ceiling": each.maximum,
-                    "key": None,
                 }
             )
             done.answers.append((each.answer, chosen))

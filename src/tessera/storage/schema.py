@@ -250,7 +250,7 @@ x402_channels = Table(
 )
 
 # Transactions that x402 payments ask for, written before they are sent: deposits and `exact`
-# payments, by the nonce of their authorization. `answer` is kept until it was delivered.
+# payments, by the nonce of their authorization; `body` is the hash of the one that was paid for.
 x402_payments = Table(
     "x402_payments",
     METADATA,
@@ -263,7 +263,6 @@ x402_payments = Table(
     Column("amount", ExactInteger, nullable=False),
     Column("tx", String(66), nullable=False),
     Column("body", LargeBinary, nullable=True),
-    Column("answer", LargeBinary, nullable=True),
     Column("time", Long, nullable=False),
 )
 
@@ -316,7 +315,6 @@ open_calls = Table(
     Column("asset", ExactInteger, nullable=False),
     Column("terms", Long, nullable=False),
     Column("ceiling", ExactInteger, nullable=False),
-    Column("key", String(16), nullable=True),
 )
 
 # Not unique: the consumer chooses `call`, and his mistake must not stop everybody's commit.

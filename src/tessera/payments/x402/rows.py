@@ -139,7 +139,6 @@ def payment_change(payment: KeptPayment) -> tuple[Table, dict[str, Any]]:
         "amount": payment.amount,
         "tx": payment.tx,
         "body": payment.request,
-        "answer": None,
         "time": payment.time,
     }
 

@@ -93,7 +93,6 @@ def upgrade() -> None:
         sa.Column("amount", sa.Text, nullable=False),
         sa.Column("tx", sa.String(66), nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=True),
-        sa.Column("answer", sa.LargeBinary, nullable=True),
         sa.Column("time", LONG, nullable=False),
         sa.PrimaryKeyConstraint("nonce", name="pk_x402_payments"),
     )
@@ -137,7 +136,6 @@ def upgrade() -> None:
         sa.Column("asset", sa.Text, nullable=False),
         sa.Column("terms", LONG, nullable=False),
         sa.Column("ceiling", sa.Text, nullable=False),
-        sa.Column("key", sa.String(16), nullable=True),
         sa.PrimaryKeyConstraint("channel", "call", name="pk_open_calls"),
     )
     op.create_index("ix_claims_state", "claims", ["state"])

@@ -8,11 +8,10 @@ from tessera.errors import BudgetSpent, Closed, KeyRevoked, NotAllowed, PaymentR
 from tessera.payments.account import Account, LineBook
 from tessera.payments.callers import SignedRequest
 from tessera.payments.callmac import call_key, call_mac
-from tessera.payments.header import CALL_HEADER, parse_call_id
 from tessera.payments.keys import KEY_PREFIX, Session, Sessions
 from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.payments.tender import Demand, Head
-from tessera.payments.tenders import Vouchers
+from tessera.payments.tenders import OnLedger
 from tessera.spec.signatures import Signer
 from tessera.spec.vouchers import Line, SignedVoucher, TillKey, Voucher, voucher_digest
 
@@ -26,7 +25,7 @@ _CALLS_AHEAD: Final = 32
 _TRIES: Final = 8
 
 
-class ApiKeys(Vouchers):
+class ApiKeys(OnLedger):
     """Keys of channels toward this operator.
 
     Parameters
@@ -39,7 +38,7 @@ class ApiKeys(Vouchers):
         A grant must last so long beyond now, as `Ledger` has it.
     """
 
-    name: Final = "key"  # type: ignore[misc]
+    name: Final = "key"
 
     def __init__(self, ledger: Ledger, operator_key: bytes, margin_s: float) -> None:
         super().__init__(ledger)
@@ -74,8 +73,7 @@ class ApiKeys(Vouchers):
             As `Keys.check` and `Ledger.accept`.
         """
         session = self.session(head)
-        chosen = head.get(CALL_HEADER)
-        name = demand.name if chosen is None else parse_call_id(chosen)
+        name = demand.call_of(head)
         channel = session.key.channel
         mac = call_mac(session.call_key, channel, name, demand.request)
         request = SignedRequest(name, demand.request, mac=mac)
@@ -199,8 +197,8 @@ class ApiKeys(Vouchers):
             )
         if need > line.cap:
             raise BudgetSpent(
-                f"API key {session.key.id}",
+                name,
                 found=f"a cap of {line.cap} base units on the chain",
                 wanted=f"{need}, this call included",
-                next_step="whoever made the key can grant more: tessera keys grant",
+                next_step=next_step,
             )

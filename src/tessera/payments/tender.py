@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tessera.errors import PaymentRequired
-from tessera.payments.header import SignedReceipt
+from tessera.payments.header import CALL_HEADER, SignedReceipt, parse_call_id
 from tessera.payments.ledger import Call, Evidence, Quote
 
 __all__ = ["Demand", "Head", "Held", "Outcome", "PaymentSpent", "Tender"]
@@ -57,6 +57,17 @@ class Demand(msgspec.Struct, frozen=True):
     name: str
     request: bytes
     stream: bool
+
+    def call_of(self, head: Head) -> str:
+        """Return what the call is named: by the consumer, or after its answer.
+
+        Raises
+        ------
+        InputError
+            The consumer's name is none, or is there twice.
+        """
+        chosen = head.get(CALL_HEADER)
+        return self.name if chosen is None else parse_call_id(chosen)
 
 
 class PaymentSpent(PaymentRequired):

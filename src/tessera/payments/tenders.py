@@ -30,13 +30,13 @@ from tessera.payments.tender import Demand, Head, Outcome
 from tessera.spec.access import Scope
 from tessera.spec.signatures import address_text
 
-__all__ = ["FreeCalls", "Orders", "Vouchers", "shown_channel"]
+__all__ = ["FreeCalls", "OnLedger", "Orders", "Vouchers", "shown_channel"]
 
 _INFERENCE: Final = Scope.INFERENCE
 
 
-class _OnLedger:
-    """What the three have in common: their calls end in the operator's ledger."""
+class OnLedger:
+    """What these ways have in common: their calls end in the operator's ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -60,7 +60,7 @@ class _OnLedger:
         return ()
 
 
-class Vouchers(_OnLedger):
+class Vouchers(OnLedger):
     """Channels toward this operator."""
 
     name: Final = "voucher"
@@ -74,7 +74,7 @@ class Vouchers(_OnLedger):
         signed = parse_payment(head.get(PAYMENT_HEADER) or b"")
         mac, signature = head.get(CALL_MAC_HEADER), head.get(CALL_SIGNATURE_HEADER)
         request = SignedRequest(
-            _name(head, demand),
+            demand.call_of(head),
             demand.request,
             signature=None if signature is None else parse_call_signature(signature),
             mac=None if mac is None else parse_call_mac(mac),
@@ -86,7 +86,7 @@ class Vouchers(_OnLedger):
             raise
 
 
-class Orders(_OnLedger):
+class Orders(OnLedger):
     """Orders of Access, whose calls were bought beforehand."""
 
     name: Final = "order"
@@ -101,7 +101,7 @@ class Orders(_OnLedger):
         return await self._ledger.accept_order(use, demand.quote, stream=demand.stream)
 
 
-class FreeCalls(_OnLedger):
+class FreeCalls(OnLedger):
     """Calls that can cost nothing; they leave a receipt all the same."""
 
     name: Final = "free"
@@ -112,7 +112,7 @@ class FreeCalls(_OnLedger):
 
     async def take(self, head: Head, demand: Demand) -> Call:
         """As `Ledger.accept_free`."""
-        return self._ledger.accept_free(demand.quote, _name(head, demand))
+        return self._ledger.accept_free(demand.quote, demand.call_of(head))
 
 
 async def shown_channel(ledger: Ledger, number: int) -> dict[str, Any] | None:
@@ -138,11 +138,6 @@ async def shown_channel(ledger: Ledger, number: int) -> dict[str, Any] | None:
             for key, line in sorted(account.lines.items())
         ],
     }
-
-
-def _name(head: Head, demand: Demand) -> str:
-    chosen = head.get(CALL_HEADER)
-    return demand.name if chosen is None else parse_call_id(chosen)
 
 
 def _signed_use(head: Head, request: bytes) -> SignedUse:

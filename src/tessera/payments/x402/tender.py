@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tessera.errors import InvariantViolation
-from tessera.payments.header import CALL_HEADER, SignedReceipt, parse_call_id
+from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Call, Evidence, Quote
 from tessera.payments.tender import Demand, Head, Outcome
 from tessera.payments.x402.batch import BatchCall, BatchSettlement
@@ -64,8 +64,7 @@ class X402Payments:
             The payment is for another offer than this call's.
         """
         payment = self._chosen(head, demand.quote)
-        chosen = head.get(CALL_HEADER)
-        name = demand.name if chosen is None else parse_call_id(chosen)
+        name = demand.call_of(head)
         if payment.refund is not None:
             raise refused(
                 Reason.PAYLOAD_TYPE, found="a refund", wanted="a voucher; refunds come by GET"

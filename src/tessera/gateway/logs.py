@@ -131,12 +131,21 @@ class JsonLines(logging.Formatter):
         }
         fields: Mapping[str, object] = getattr(record, FIELDS, {})
         for name, value in fields.items():
-            line[name] = self._clean(value) if isinstance(value, str) else value
+            line[name] = self._clean_all(value)
         if record.exc_info:
             line["error"] = self._clean(self.formatException(record.exc_info))
         if record.stack_info:
             line["stack"] = self._clean(self.formatStack(record.stack_info))
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return msgspec.json.encode(line).decode()
+
+    def _clean_all(self, value: object) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self._clean(str(key)): self._clean_all(each) for key, each in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean_all(each) for each in value]
+        return self._clean(str(value))
 
     def _clean(self, text: str) -> str:
         return redact(text, self._secrets)

@@ -70,6 +70,17 @@ def test_a_secret_is_in_no_line_and_in_no_traceback(form: str, message: str, sec
     assert "[removed]" in text
 
 
+def test_attack_a_secret_deep_in_a_value_stands_in_a_line_for_machines() -> None:
+    """Whoever reads the log of a gateway as JSON looks into lists and errors as well."""
+    values = {"refused": [{f"key {KEY}": ("a", ValueError(f"found {VOUCHER!r}"))}], "calls": 3}
+    (line,) = written("json", "reloaded", **values).splitlines()
+    said = msgspec.json.decode(line)
+    assert KEY[25:] not in line
+    assert VOUCHER[50:80] not in line
+    assert said["calls"] == 3
+    assert said["refused"][0] == {f"key {KEY[:20]}[removed]": ["a", "found '[removed]'"]}
+
+
 def test_what_is_no_secret_stays() -> None:
     for plain in (
         f"serving digits version 3 in transaction 0x{'ab' * 32} for tsk_0123456789abcdef",

@@ -241,8 +241,8 @@ class GatewayMetrics:
     page
         Where it is read; others add what they keep.
     calls
-        By model, way of paying, and the status that the call ended with: an HTTP status, `cut` for
-        a stream whose reader left, `broken` for one that failed after it had begun.
+        By model, way of paying, and the status that the call ended with: an HTTP status, or
+        `broken` for a stream that failed after it had begun. One whose reader left was answered.
     call_seconds
         From a request's head to the end of its answer, by model.
     units, charged

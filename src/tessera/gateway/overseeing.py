@@ -81,7 +81,7 @@ def oversee(operator: Operator, turns: Turns) -> Operations:
         ),
         Gauge(
             "tessera_x402_due_base_units",
-            "The same of x402 channels.",
+            "Base units charged on x402 channels and not claimed, half a minute ago at most.",
             lambda: dues.x402,
         ),
         Gauge("tessera_models", "Models served.", lambda: len(operator.models)),

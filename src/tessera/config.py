@@ -210,6 +210,12 @@ class Config:
         2_000_000, "least deposit that x402 clients are asked for, base units", low=1
     )
     x402_exact: bool = _row(default=True, meaning="take one-time x402 payments, too")
+    x402_exact_min_units: int = _row(
+        10_000,
+        "least that a call costs at most for one-time payments to be taken: each is a transaction "
+        "at the operator's expense; 1 by default on an embedded chain, where gas costs nothing",
+        low=1,
+    )
     risk_payer_units: int = _row(
         50_000_000,
         "base units that one payer may be served beyond what is final on the chain",

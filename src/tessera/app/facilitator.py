@@ -32,6 +32,8 @@ async def open_facilitator(
     any_token: bool = False,
     per_minute: int,
     gas_per_hour: int,
+    receivers: Sequence[str] = (),
+    least_units: int = 1,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Facilitator]:
     """Build a facilitator for the length of a context.
@@ -44,7 +46,9 @@ async def open_facilitator(
         Of the key that pays for gas. On an embedded chain it is made, and given coins.
     tokens, any_token
         What may be paid in: addresses, or anything. By default the currency of the running chain.
-    per_minute, gas_per_hour
+    receivers
+        Whose payments are settled: addresses; everybody's by default.
+    per_minute, gas_per_hour, least_units
         As in `FacilitatorRules`.
     clock
         Unix seconds.
@@ -58,7 +62,8 @@ async def open_facilitator(
     RpcUnavailable, WrongChain, DataError
         The chain does not answer, or is another one.
     """
-    allowed = {_address(token) for token in tokens}
+    allowed = {_address(token, "--token") for token in tokens}
+    served = {_address(receiver, "--receiver") for receiver in receivers}
     async with AsyncExitStack() as stack:
         if config.rpc_url:
             reader = ChainReader(config.rpc_url, chain_id=config.chain_id, timeout_s=_RPC_TIMEOUT_S)
@@ -88,8 +93,10 @@ async def open_facilitator(
             )
         rules = FacilitatorRules(
             tokens=None if any_token else frozenset(allowed),
+            serves=lambda receiver: not served or receiver in served,
             per_minute=per_minute,
             gas_per_hour=gas_per_hour,
+            least_units=least_units,
         )
         yield Facilitator(reader, sender, rules, clock)
 
@@ -103,10 +110,10 @@ async def _funded(world: World, name: str) -> Sender:
     return world.sender(name)
 
 
-def _address(text: str) -> Address:
+def _address(text: str, option: str) -> Address:
     try:
         return address_of(checksummed(text))
     except ValueError as error:
         raise InputError(
-            "--token", found=text, wanted="an address: 0x and 40 hexadecimal digits"
+            option, found=text, wanted="an address: 0x and 40 hexadecimal digits"
         ) from error

@@ -33,7 +33,7 @@ from tessera.spec.x402_digests import (
     MIN_WITHDRAW_DELAY_S,
 )
 
-__all__ = ["X402Desk", "claim_from_books", "open_x402", "x402_due_from_books"]
+__all__ = ["X402Desk", "claim_from_books", "exact_least", "open_x402", "x402_due_from_books"]
 
 _CLIENTS_DEPOSIT: Final = 5
 """So many whole units of the currency official clients deposit at most unless told otherwise."""
@@ -105,6 +105,7 @@ async def open_x402(
         answer_s=int(config.request_timeout_s),
         wait_s=config.queue_wait_s,
         refresh_s=watch_s,
+        exact_least=exact_least(world),
         risk_channel=config.risk_channel_units,
         risk_payer=config.risk_payer_units,
     )
@@ -202,6 +203,14 @@ def delays_s(config: Config) -> tuple[int, int]:
             next_step="settle more often, announce a longer delay, or set x402 to off",
         )
     return least, announced
+
+
+def exact_least(world: World) -> int:
+    """Return the least that a one-time payment must bring, base units."""
+    config = world.config
+    if world.embedded and config.origin("x402_exact_min_units") is Origin.DEFAULT:
+        return 1
+    return config.x402_exact_min_units
 
 
 async def _missing(world: World) -> str:

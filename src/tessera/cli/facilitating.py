@@ -37,6 +37,13 @@ def register(app: typer.Typer) -> None:
         gas_per_hour: Annotated[
             int, typer.Option(min=21_000, help="The most gas in an hour.")
         ] = 30_000_000,
+        receiver: Annotated[
+            list[str] | None,
+            typer.Option("--receiver", help="Serve only this receiver; may be repeated."),
+        ] = None,
+        least: Annotated[
+            int, typer.Option(min=1, help="Least that a transaction moves, base units.")
+        ] = 1_000,
         listed: Annotated[
             list[str] | None,
             typer.Option("--list", metavar="URL", help="A paid resource to list; may be repeated."),
@@ -60,6 +67,8 @@ def register(app: typer.Typer) -> None:
                 any_token=any_token,
                 per_minute=per_minute,
                 gas_per_hour=gas_per_hour,
+                receivers=receiver or (),
+                least_units=least,
             ) as found,
             resources.kept(session.note),
             serving(FacilitatorDoor(found, resources), host, port) as url,

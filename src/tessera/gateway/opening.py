@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tessera.app import Operator
+from tessera.app.x402 import exact_least
 from tessera.config import Config
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.catalogue import ListedModels, Offer
@@ -91,7 +92,9 @@ def _facilitator(operator: Operator) -> Facilitator | None:
         return False
 
     currency = address_of(world.currency.address)
-    rules = FacilitatorRules(tokens=frozenset({currency}), serves=serves)
+    rules = FacilitatorRules(
+        tokens=frozenset({currency}), serves=serves, least_units=exact_least(world)
+    )
     sender = world.sender(world.config.operator)
     return Facilitator(world.reader, sender, rules, world.clock)
 

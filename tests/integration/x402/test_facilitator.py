@@ -385,6 +385,63 @@ async def test_one_party_asks_only_so_often_and_gas_has_an_end(tmp_path: Path) -
                 await client.aclose()
 
 
+async def test_attack_strangers_leave_a_servers_claims_their_gas(tmp_path: Path) -> None:
+    """Accounts are free, so a rate for each stops nobody: strangers pay themselves in circles until
+    the hour's gas is gone, and a server whose payer withdraws cannot claim. Or they ask for claims
+    in the server's name, with no signature of his, until his rate is used up."""
+    rules = FacilitatorRules(
+        tokens=frozenset({DOLLAR}), per_minute=2, gas_per_hour=800_000, least_units=1_000
+    )
+    async for desk in _desk(tmp_path, rules):
+        requirements = wanted("batch-settlement")
+        first = paid(requirements)
+        settled = await desk.client.settle(first, requirements)
+        assert settled.success, settled.error_message
+        assert settled.extra is not None
+        channel = settled.extra["channelState"]["channelId"]
+
+        # For less than it is worth nothing is sent.
+        dust = wanted("exact", 999)
+        done = await desk.client.settle(paid(dust), dust)
+        assert (done.success, "1000 or more" in (done.error_message or "")) == (False, True)
+
+        strangers = [EthAccount.from_key(bytes([n]) * 32) for n in range(0x31, 0x38)]
+        circle = wanted("exact", 1_000)
+        refused = 0
+        async with Sender(desk.reader, Account(bytes(PAYER.key)), longest_poll_s=0.05) as rich:
+            for stranger in strangers:
+                await rich.send(desk.dollar.transfer(stranger.address, 1_000))
+        for stranger in strangers:
+            answer = await _posted(desk, paid(circle, by=stranger), circle)
+            refused += answer.status_code == 429
+        assert refused > 0
+        assert "half of which is for claims" in answer.text
+
+        row = _row(first, "5000")
+        signer = LocalAuthorizerSigner(SERVER)
+        forged = {
+            "type": "claim",
+            "claims": [row.to_dict()],
+            "claimAuthorizerSignature": "0x" + "11" * 64 + "1b",
+        }
+        for _ in range(5):
+            done = await desk.client.settle(
+                PaymentPayload(payload=forged, accepted=requirements), requirements
+            )
+            assert done.error_reason == "invalid_batch_settlement_evm_claim_simulation_failed"
+        good = {**forged, "claimAuthorizerSignature": sign_claim_batch(signer, [row], NETWORK)}
+        done = await desk.client.settle(
+            PaymentPayload(payload=good, accepted=requirements), requirements
+        )
+        assert done.success, done.error_message
+        assert (await desk.state(channel))[1] == 5_000
+        sweep = {"type": "settle", "receiver": RECEIVER, "token": BASE_SEPOLIA_DOLLAR}
+        done = await desk.client.settle(
+            PaymentPayload(payload=sweep, accepted=requirements), requirements
+        )
+        assert done.success, done.error_message
+
+
 async def test_garbage_is_answered_as_garbage(desk: Desk) -> None:
     async with httpx.AsyncClient(base_url=desk.url) as client:
         for body in (b"", b"{", b"[]", b'{"x402Version": 2}', b"\xff" * 100, b"[" * 10_000):
@@ -402,10 +459,10 @@ async def test_garbage_is_answered_as_garbage(desk: Desk) -> None:
         assert page["items"] == []
 
 
-def _row(payment: PaymentPayload) -> VoucherClaim:
+def _row(payment: PaymentPayload, charged: str = "1") -> VoucherClaim:
     signed = payment.payload["voucher"]
     config = ChannelConfig.from_dict(payment.payload["channelConfig"])
-    return VoucherClaim(config, signed["maxClaimableAmount"], signed["signature"], "1")
+    return VoucherClaim(config, signed["maxClaimableAmount"], signed["signature"], charged)
 
 
 async def _posted(

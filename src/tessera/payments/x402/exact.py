@@ -99,6 +99,15 @@ class ExactPayments:
         self._open: dict[bytes, int] = {}
         self._promised: Counter[Address] = Counter()
 
+    @property
+    def least(self) -> int:
+        """The least that a payment brings, base units."""
+        return self._rules.exact_least
+
+    def is_offered(self, quote: Quote) -> bool:
+        """Tell whether a call brings enough for a transaction of its own."""
+        return quote.maximum >= self.least
+
     def accept(self, quote: Quote) -> Accept:
         """Return the offer to take a call's most."""
         return self._rules.accept(EXACT, quote.maximum, self._till(*quote.key))

@@ -1,7 +1,9 @@
 """A facilitator: it tells servers whether x402 payments are good, and settles them at its expense.
 
 It holds nobody's money and signs for nobody: what it sends was signed by the payer or by the
-server, and can go nowhere else. Gas is within a budget, and each party within a rate (`relaying`).
+server, and can go nowhere else. Gas is within a budget, each party within a rate (`relaying`), and
+what moves too little is not sent. A party's rate counts what the chain would take: else strangers
+could use it up in its name.
 
 Settling twice is settling once. Deposits, claims and refunds are answered again as they were: they
 say how the channel stands. An `exact` payment is a success once: else a client could show a server
@@ -13,7 +15,7 @@ still a success for the first who asks within five minutes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +47,7 @@ from tessera.payments.x402.calls import (
     transfer_call,
     transferred,
 )
+from tessera.payments.x402.ports import Claim
 from tessera.payments.x402.rates import PerParty
 from tessera.payments.x402.relaying import Once, Relay, to_the_end
 from tessera.payments.x402.wire import (
@@ -108,13 +111,16 @@ class FacilitatorRules:
     per_minute
         Transactions that one party may cause in a minute.
     gas_per_hour
-        The most gas in any hour.
+        The most gas in any hour; payments may take half of it.
+    least_units
+        The least that a transaction must move or claim, base units.
     """
 
     tokens: frozenset[Address] | None
     serves: Callable[[Address], bool] = lambda _: True
     per_minute: int = 30
     gas_per_hour: int = 30_000_000
+    least_units: int = 1
 
 
 class Verdict(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -498,7 +504,17 @@ class Facilitator:
 
     # --- Settling -----------------------------------------------------------------------------
 
+    def _check_worth(self, units: int, reason: Reason) -> None:
+        if units < self.rules.least_units:
+            raise refused(
+                reason,
+                found=f"{units} base units",
+                wanted=f"{self.rules.least_units} or more for a transaction",
+                next_step="let more come together, or use another facilitator",
+            )
+
     async def _transfer(self, wanted: Accept, by: Authorization) -> Response:
+        self._check_worth(by.value, Reason.EXACT_VALUE)
         token = self._token(wanted)
         self._check_transfer(wanted, token, by)
         key = (token.contract, by.payer, by.nonce)
@@ -537,6 +553,7 @@ class Facilitator:
             transfer_call(token.contract, by),
             Reason.EXACT_SIMULATION_FAILED,
             Reason.TRANSACTION_FAILED,
+            payment=True,
         )
         moved = receipt.all_of(Transfer, address=address_text(token.contract))
         wanted = (address_text(by.payer), address_text(by.receiver), by.value)
@@ -567,25 +584,25 @@ class Facilitator:
                     wanted="one that is not used",
                 )
         else:
+            self._check_worth(deposit.amount, Reason.DEPOSIT_BELOW_MINIMUM)
             await self._good_voucher(wanted, voucher, deposit, refund=False)
             receipt = await self._send(
                 payer,
                 deposit_call(voucher.config, deposit),
                 Reason.DEPOSIT_SIMULATION_FAILED,
                 Reason.DEPOSIT_FAILED,
+                payment=True,
             )
             done = receipt.tx_hash
         return await self._done_in(voucher.channel, payer, done, deposit.amount)
 
     async def _claim(self, claims: Claims) -> Response:
         rows = claims.claims
-        for row in rows:
-            self._check_served(row.config.token, row.config.receiver)
-        ids = [channel_id(self._reader.chain_id, row.config) for row in rows]
-        states = await self._reader.read_all([CHANNELS.channels(each) for each in ids])
-        if all(row.charged <= state.totalClaimed for row, state in zip(rows, states, strict=True)):
+        brings = await self._claimable(rows)
+        if not brings:
             # Recorded already, by whomever.
             return self._done(None)
+        self._check_worth(brings, Reason.CLAIM_FAILED)
         receipt = await self._send(
             rows[0].config.receiver_authorizer,
             claim_signed_call(rows, claims.signature),
@@ -593,6 +610,21 @@ class Facilitator:
             Reason.CLAIM_FAILED,
         )
         return self._done(None, receipt.tx_hash)
+
+    async def _claimable(self, rows: Sequence[Claim]) -> int:
+        """Return what claims bring; base units of tokens that are settled here."""
+        for row in rows:
+            self._check_served(row.config.token, row.config.receiver)
+        # Two rows of one channel bring what the higher one does.
+        most: dict[bytes, int] = {}
+        for row in rows:
+            name = channel_id(self._reader.chain_id, row.config)
+            most[name] = max(row.charged, most.get(name, 0))
+        states = await self._reader.read_all([CHANNELS.channels(name) for name in most])
+        return sum(
+            max(0, charged - state.totalClaimed)
+            for charged, state in zip(most.values(), states, strict=True)
+        )
 
     async def _sweep(self, sweep: Sweep) -> Response:
         self._check_served(sweep.token, sweep.receiver)
@@ -604,8 +636,10 @@ class Facilitator:
                 found=f"{state.totalSettled} of {state.totalClaimed} sent",
                 wanted="something claimed and not sent",
             )
+        self._check_worth(state.totalClaimed - state.totalSettled, Reason.SETTLE_FAILED)
+        # No party: anybody may ask for it, and what it sends on is worth it.
         receipt = await self._send(
-            sweep.receiver,
+            None,
             settle_call(sweep.receiver, sweep.token),
             Reason.SETTLE_SIMULATION_FAILED,
             Reason.SETTLE_FAILED,
@@ -621,10 +655,10 @@ class Facilitator:
         state = await read_channel(self._reader, channel)
         if not state.balance - state.claimed:
             raise refused(Reason.REFUND_NO_BALANCE, found="nothing left", wanted="an open balance")
+        self._check_worth(back.amount, Reason.REFUND_AMOUNT)
         call: Any = refund_signed_call(config, back.amount, back.nonce, back.signature)
         if back.claims is not None:
-            for row in back.claims.claims:
-                self._check_served(row.config.token, row.config.receiver)
+            await self._claimable(back.claims.claims)
             call = together(claim_signed_call(back.claims.claims, back.claims.signature), call)
         receipt = await self._send(
             config.receiver_authorizer,
@@ -637,12 +671,20 @@ class Facilitator:
         return await self._done_in(channel, config.payer, receipt.tx_hash, amount)
 
     async def _send(
-        self, party: Address, call: Any, before: Reason, after: Reason
+        self,
+        party: Address | None,
+        call: Any,
+        before: Reason,
+        after: Reason,
+        *,
+        payment: bool = False,
     ) -> TransactionReceipt:
         """Send what was found good, on behalf of a party; the standard's words where it fails."""
-        self._parties.check(party)
         try:
-            return await self.relay.send(call)
+            gas = await self.relay.check(call)
+            if party is not None:
+                self._parties.check(party)
+            return await self.relay.send(call, gas, payment=payment)
         except TransactionReverted as error:
             raise refused(
                 after if error.tx_hash else before,

@@ -1,7 +1,9 @@
 """Sending for others at one's own expense: once for each thing asked, and within bounds.
 
 Whoever relays pays the gas of strangers. So gas is counted in a budget by the hour, and requests by
-party (`rates`); and what was asked again is answered with what came of it the first time.
+party (`rates`); and what was asked again is answered with what came of it the first time. Payers
+cost nothing to invent, so what they cause leaves half of the budget to servers, whose claims
+cannot wait.
 """
 
 from __future__ import annotations
@@ -100,7 +102,8 @@ class Relay:
     reader, sender
         Of the chain.
     gas_per_hour
-        The most gas in any hour. What is on its way counts with its limit.
+        The most gas in any hour, and half of it for payments. What is on its way counts with its
+        limit.
     steady
         Seconds that nobody sets.
     """
@@ -117,8 +120,9 @@ class Relay:
         self._sender = sender
         self._gas_per_hour = gas_per_hour
         self._steady = steady
-        self._used: deque[tuple[float, int]] = deque()
-        self._on_its_way = 0
+        self._used: deque[tuple[float, int, bool]] = deque()
+        # By whether it is a payment.
+        self._on_its_way = {True: 0, False: 0}
 
     @property
     def address(self) -> str:
@@ -128,10 +132,20 @@ class Relay:
     @property
     def gas_left(self) -> int:
         """What is left of the budget now."""
+        return self._gas_per_hour - self._spent(payments=True) - self._spent(payments=False)
+
+    @property
+    def gas_left_for_payments(self) -> int:
+        """What payments may take of it."""
+        return min(self.gas_left, self._gas_per_hour // 2 - self._spent(payments=True))
+
+    def _spent(self, *, payments: bool) -> int:
         start = self._steady() - _HOUR_S
         while self._used and self._used[0][0] <= start:
             self._used.popleft()
-        return self._gas_per_hour - self._on_its_way - sum(gas for _, gas in self._used)
+        return self._on_its_way[payments] + sum(
+            gas for _, gas, paid in self._used if paid is payments
+        )
 
     async def check(self, call: Call[Any]) -> int:
         """Try a call without sending it; the gas limit that it needs.
@@ -155,8 +169,15 @@ class Relay:
         # What was estimated may cost more when it is mined; claims most of all.
         return gas * 13 // 10 + 10_000
 
-    async def send(self, call: Call[Any]) -> TransactionReceipt:
+    async def send(self, call: Call[Any], gas: int, *, payment: bool) -> TransactionReceipt:
         """Send a call, and wait until it is mined.
+
+        Parameters
+        ----------
+        gas
+            Its limit, from `check`.
+        payment
+            Whether a payer causes it, and not a server.
 
         Raises
         ------
@@ -167,24 +188,25 @@ class Relay:
         AccountUnfunded, ChainError
             As `Sender.send`.
         """
-        gas = await self.check(call)
-        if gas > self.gas_left:
+        left = self.gas_left_for_payments if payment else self.gas_left
+        if gas > left:
             raise QuotaExceeded(
                 "facilitator: gas in an hour",
                 found=f"{gas} more",
-                wanted=f"{max(0, self.gas_left)} or less of {self._gas_per_hour}",
+                wanted=f"{max(0, left)} or less of {self._gas_per_hour}"
+                + (", half of which is for claims and refunds" if payment else ""),
                 next_step="ask again later, or settle by another facilitator",
                 retry_after_s=self._next_in_s(),
             )
-        self._on_its_way += gas
+        self._on_its_way[payment] += gas
         used = gas
         try:
             receipt = await self._sender.send(call, gas=gas)
             used = receipt.gas_used
             return receipt
         finally:
-            self._on_its_way -= gas
-            self._used.append((self._steady(), used))
+            self._on_its_way[payment] -= gas
+            self._used.append((self._steady(), used, payment))
 
     def _next_in_s(self) -> int:
         if not self._used:

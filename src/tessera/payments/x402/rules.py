@@ -79,6 +79,8 @@ class X402Rules:
     refunds_per_hour, refunds_of_payer
         How often money is given back in an hour, to all and to each payer: the operator pays for
         the gas. Whoever cannot wait withdraws by himself.
+    exact_least
+        The least that a one-time payment brings; the operator pays for its gas.
     risk_channel, risk_payer
         The most that a channel, and all of one payer, may have been charged and not be claimed.
     """
@@ -97,6 +99,7 @@ class X402Rules:
     quiet_s: float = 600.0
     refunds_per_hour: int = 120
     refunds_of_payer: int = 4
+    exact_least: int = 1
     risk_channel: int = 2**128 - 1
     risk_payer: int = 2**128 - 1
 

@@ -14,6 +14,8 @@ from tessera.payments.tender import Demand, Head, Outcome
 from tessera.payments.x402.batch import BatchCall, BatchSettlement
 from tessera.payments.x402.exact import ExactCall, ExactPayments
 from tessera.payments.x402.wire import (
+    BATCH,
+    EXACT,
     RESPONSE_HEADER,
     SIGNATURE_HEADER,
     Accept,
@@ -52,7 +54,7 @@ class X402Payments:
         return head.get(SIGNATURE_HEADER) is not None
 
     def accepts(self, demand: Demand) -> Sequence[Mapping[str, Any]]:
-        """Return both schemes; clients take the first that they know."""
+        """Return both schemes, or the one that is worth it; clients take the first they know."""
         return [msgspec.to_builtins(offer) for offer in self._offers(demand.quote)]
 
     async def take(self, head: Head, demand: Demand) -> Call:
@@ -112,7 +114,7 @@ class X402Payments:
 
     def _offers(self, quote: Quote) -> list[Accept]:
         made = [self.batch.accept(quote)]
-        if self.exact is not None and quote.maximum:
+        if self.exact is not None and self.exact.is_offered(quote):
             made.append(self.exact.accept(quote))
         return made
 
@@ -123,6 +125,13 @@ class X402Payments:
             # What a client repeats of `extra` is checked where it counts: in what it signed.
             if msgspec.structs.replace(theirs, extra=ours.extra) == ours:
                 return payment
+        if theirs.scheme == EXACT and self.exact is not None and not self.exact.is_offered(quote):
+            raise refused(
+                Reason.NO_MATCH,
+                found=f"a one-time payment for a call of at most {quote.maximum} base units",
+                wanted=f"{BATCH}, or a call of at most {self.exact.least} or more",
+                next_step="open a channel, or let the call cost more: by another max_tokens",
+            )
         raise refused(
             Reason.NO_MATCH,
             found=f"a payment of {theirs.amount[:40]} by {theirs.scheme[:40]} "

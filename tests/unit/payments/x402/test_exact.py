@@ -227,3 +227,24 @@ async def test_a_payer_without_the_money_is_not_served(payer: Payer) -> None:
     payer.shop.chain.money[payer.address] = 39_999
     head, demand, _ = signed(payer)
     assert await refused(payer, head, demand) == str(Reason.EXACT_BALANCE)
+
+
+async def test_attack_calls_that_are_cheaper_than_their_gas_are_not_taken_by_exact(
+    payer: Payer,
+) -> None:
+    """A stranger buys the cheapest call again and again: the price of each is a base unit, and the
+    transaction that moves it costs the operator sixty thousand gas. When his coins are gone he can
+    claim nothing."""
+    shop = payer.shop
+    shop.rules = replace(RULES, exact_least=10_000)
+    await shop.reopen()
+    cheap = shop.demand(9_999)
+    assert [offer.scheme for offer in shop.offers(cheap)] == ["batch-settlement"]
+    large, _, _ = signed(payer, 10_000)
+    # Nor by a payment that was offered for another call.
+    with pytest.raises(PaymentRequired, match="10000 or more") as refusal:
+        await shop.tender.take(large, cheap)
+    assert refusal.value.operands["x402"] == str(Reason.NO_MATCH)
+    assert shop.chain.sent == []
+    await payer.call(10_000, 10_000, scheme="exact")
+    await payer.call(9_999, 1)

@@ -43,6 +43,7 @@ from tessera.errors import (
 )
 from tessera.payments import books
 from tessera.payments.account import Account
+from tessera.payments.pace import LastMinute
 from tessera.payments.ports import Clock
 from tessera.payments.shared import SharedBooks
 from tessera.payments.times import Times
@@ -71,7 +72,6 @@ _KEY: Final = re.compile(
 )
 _INFO: Final = b"tessera session key"
 _RULES_TYPEHASH: Final = keccak(b"KeyRules(uint64 channel,bytes32 rules)")
-_MINUTE_S: Final = 60.0
 _SESSION_S: Final = 900.0
 _SESSIONS: Final = 4_096
 
@@ -155,7 +155,7 @@ class KeyRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Asset ids that may be called, each with a budget of its own per period or None; None for
         all that the chain grants.
     calls_per_minute
-        Most calls in a minute; None for any number.
+        Most calls in any sixty seconds, by each gateway that serves the key; None for any number.
     revoked
         Whether the key counts no more.
     """
@@ -256,8 +256,7 @@ class _Book:
     started: int
     bases: dict[int, int]
     changed_at: int
-    allowed: float = 0.0
-    counted_at: float = 0.0
+    pace: LastMinute = field(default_factory=LastMinute)
 
     def spent(self, account: Account, asset: int | None = None) -> int:
         """What was charged and is in flight in this period, base units; of one asset or all."""
@@ -296,7 +295,7 @@ class Keys:
     ) -> None:
         self._log = log
         self._domain = domain
-        self._clock: Clock = times.stamp
+        self._clock: Clock = times.calendar
         self._now: Clock = times.steady
         self._books = {rules.channel: self._book(rules) for rules in kept}
         self.refused = 0
@@ -401,18 +400,16 @@ class Keys:
 
     def _pace(self, book: _Book, per_minute: int, name: str) -> None:
         now = self._now()
-        grown = book.allowed + (now - book.counted_at) * per_minute / _MINUTE_S
-        book.allowed, book.counted_at = min(float(per_minute), grown), now
-        if book.allowed < 1:
-            after = max(1, math.ceil((1 - book.allowed) * _MINUTE_S / per_minute))
+        after = book.pace.wait_s(per_minute, now)
+        if after:
             raise QuotaExceeded(
                 name,
-                found=f"more than {per_minute} calls in a minute",
+                found=f"{per_minute} calls in the last minute",
                 wanted="fewer",
                 next_step=f"ask again in {after} s",
                 retry_after_s=after,
             )
-        book.allowed -= 1
+        book.pace.count(now)
 
     def _roll(self, book: _Book, account: Account) -> None:
         begun = period_start(book.rules.period, self._clock())
@@ -426,12 +423,9 @@ class Keys:
 
     def _book(self, kept: KeptRules) -> _Book:
         rules = KeyRules.parse(kept.rules)
-        book = _Book(
+        return _Book(
             rules, kept.rules, kept.signature, kept.period_start, kept.bases, kept.changed_at
         )
-        # As many as a minute allows: what was asked before a restart is not known any more.
-        book.allowed, book.counted_at = float(rules.calls_per_minute or 0), self._now()
-        return book
 
     # --- Ruling -------------------------------------------------------------------------------
 
@@ -521,7 +515,8 @@ class Keys:
         book = _Book(rules, body, signature, period_start(rules.period, now), bases, int(now))
         if before is not None and before.rules.period == rules.period:
             book.started, book.bases = before.started, before.bases
-        book.allowed, book.counted_at = float(rules.calls_per_minute or 0), self._now()
+        if before is not None:
+            book.pace = before.pace
         return book
 
     def shown(self, account: Account) -> dict[str, Any]:
@@ -581,9 +576,9 @@ class SharedKeys(Keys):
         before = {channel: self._books.pop(channel, None) for channel in wanted}
         for kept in load_rules(connection, wanted):
             book, known = self._book(kept), before[kept.channel]
-            if known is not None and known.signature == book.signature:
+            if known is not None:
                 # This gateway's own count of the minute goes on.
-                book.allowed, book.counted_at = known.allowed, known.counted_at
+                book.pace = known.pace
             self._books[kept.channel] = book
 
     def judge(self, account: Account, asset: int, maximum: int) -> list[books.Change]:

@@ -348,7 +348,7 @@ async def test_calls_a_minute_are_counted_and_the_refusal_says_when_to_come_back
     await team.rule(key, calls_per_minute=5)
     assert await team.calls(key, 9) == [200] * 5 + [429] * 4
     refused = await team.call(key)
-    assert 1 <= int(refused.headers["retry-after"]) <= 12
+    assert 1 <= int(refused.headers["retry-after"]) <= 61
 
 
 async def test_a_key_and_a_voucher_at_once_are_refused(team: Team) -> None:

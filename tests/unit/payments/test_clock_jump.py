@@ -165,3 +165,22 @@ def test_the_chains_time_goes_on_between_its_blocks() -> None:
     assert times.now() == NOW + 150, "an older block moved the time back"
     wall.now += 1_000
     assert times.now() == NOW + 1_000
+
+
+def test_which_day_it_is_follows_no_jump_that_the_chain_does_not_confirm() -> None:
+    wall, steady = Clock(NOW), Clock(5.0)
+    times = Times(wall, steady)
+    wall.now += 300
+    assert times.calendar() == NOW + 300, "a clock that is set right by some minutes counts"
+    wall.now += 40 * 86_400
+    assert times.calendar() == NOW + 600
+    wall.now = NOW - 86_400
+    assert times.calendar() == NOW + 600, "time went back"
+    steady.now += 86_400
+    wall.now = NOW + 86_400 + 7
+    assert times.calendar() == NOW + 86_400 + 7
+    # A machine that began with a wrong clock hears from the chain what time it is.
+    times.saw_block(NOW + 10 * 86_400)
+    assert times.calendar() == NOW + 10 * 86_400
+    wall.now = NOW + 10 * 86_400 + 30
+    assert times.calendar() == wall.now

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.payments.conftest import CONSUMER, DOMAIN, KEY, NOW, OPERATOR, OTHER, STRANGER
 
-from tessera.errors import BudgetSpent, Conflict, KeyRevoked, NotAllowed, SignatureRejected
+from tessera.errors import (
+    BudgetSpent,
+    Conflict,
+    KeyRevoked,
+    NotAllowed,
+    QuotaExceeded,
+    SignatureRejected,
+)
 from tessera.payments.account import Account, LineBook
 from tessera.payments.keys import (
     ApiKey,
@@ -97,6 +104,7 @@ class Bench:
     """A channel's account and its key's rules, with a clock in hand."""
 
     now: float = NOW
+    ahead: float = 0
     sequence: int = 0
     account: Account = field(
         default_factory=lambda: Account(
@@ -106,7 +114,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.log = Log()
-        times = Times(lambda: self.now, lambda: self.now)
+        times = Times(lambda: self.now + self.ahead, lambda: self.now)
         self.keys = Keys(self.log, DOMAIN, times)  # type: ignore[arg-type]
 
     async def rule(self, rules: str, signer: Any = CONSUMER) -> dict[str, Any]:
@@ -197,4 +205,59 @@ async def test_a_channel_without_rules_is_asked_for_nothing() -> None:
     assert bench.reserve(KEY, 10**9)
     await bench.rule('"models":{"9":null}')
     with pytest.raises(NotAllowed):
+        bench.reserve(KEY, 1)
+
+
+async def test_attack_a_clock_that_jumps_gives_no_key_its_budget_anew() -> None:
+    """The operator's machine hears a wrong time for a minute. Every key had its whole budget again
+    at that moment, and none when its next day began, as that had begun already."""
+    bench = Bench()
+    await bench.rule('"budget":"100","period":"day"')
+    assert bench.reserve(KEY, 100)
+    bench.end(KEY, 100, 100)
+    bench.ahead = 45 * DAY
+    assert not bench.reserve(KEY, 1)
+    bench.ahead = 0
+    assert not bench.reserve(KEY, 1)
+    bench.now += DAY
+    assert bench.reserve(KEY, 100)
+
+
+@given(
+    most=st.integers(1, 5),
+    waits=st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.0, 7.5, 29.0, 59.9, 60.0, 61.5]), max_size=60),
+)
+def test_attack_no_sixty_seconds_have_more_calls_than_a_key_may_make(
+    most: int, waits: list[float]
+) -> None:
+    """A full bucket at the end of one minute and what flows in during the next were twice as many
+    calls as the payer had ruled. Who is refused and waits as he is told is served."""
+
+    async def run() -> None:
+        bench, served = Bench(now=float(NOW)), []
+        await bench.rule(f'"calls_per_minute":{most}')
+        for wait in waits:
+            bench.now += wait
+            try:
+                bench.keys.check(bench.account, 7, 1)
+            except QuotaExceeded as refused:
+                after = refused.operands["retry_after_s"]
+                assert isinstance(after, int)
+                assert 1 <= after <= 61
+                bench.now += after
+                bench.keys.check(bench.account, 7, 1)
+            served.append(bench.now)
+            assert sum(bench.now - at < 60 for at in served) <= most
+
+    asyncio.run(run())
+
+
+async def test_attack_new_rules_are_no_new_minute() -> None:
+    bench = Bench()
+    await bench.rule('"calls_per_minute":2')
+    for _ in range(2):
+        assert bench.reserve(KEY, 1)
+    await bench.rule('"calls_per_minute":3')
+    assert bench.reserve(KEY, 1)
+    with pytest.raises(QuotaExceeded):
         bench.reserve(KEY, 1)

@@ -50,12 +50,14 @@ class Upstream:
         usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
         texts = 1 if self.mode == "one text" else body.get("n", 1)
         choices = [{"index": index, **_choice(body)} for index in range(texts)]
+        if self.mode == "refuses":
+            choices[0]["message"] = {"role": "assistant", "content": "", "refusal": "I cannot."}
         return JSONResponse({"choices": choices, "usage": usage})
 
     async def _events(self, body: dict[str, Any]) -> AsyncIterator[bytes]:
         assert body["stream_options"] == {"include_usage": True}
-        if body.get("tools"):
-            for event in _call_of_a_tool():
+        if body.get("tools") or self.mode == "refuses":
+            for event in _call_of_a_tool() if body.get("tools") else REFUSED:
                 yield b"data: " + json.dumps(event).encode() + b"\n\n"
             yield b"data: [DONE]\n\n"
             return
@@ -113,6 +115,11 @@ TOOL_CALL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "weather", "arguments": '{"place": "Bonn"}'},
 }
+REFUSED: list[dict[str, Any]] = [
+    {"choices": [{"index": 0, "delta": {"refusal": "I "}}]},
+    {"choices": [{"index": 0, "delta": {"refusal": "cannot."}}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+]
 LOGPROBS: dict[str, Any] = {
     "content": [{"token": "Hello", "logprob": -0.25, "bytes": None, "top_logprobs": []}],
     "refusal": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -39,7 +39,7 @@ _text = msgspec.json.Decoder(str)
 
 
 class _Likely(msgspec.Struct):
-    content: msgspec.Raw = msgspec.Raw(b"[]")
+    content: list[msgspec.Raw] | None = None
 
 
 _likely_in = msgspec.json.Decoder(_Likely)
@@ -62,10 +62,13 @@ def response_of(
     (choice,) = result.choices
     frame = _Frame(asked, model, name, now)
     output: list[dict[str, Any]] = []
-    if choice.text is not None or "refusal" in choice.more:
-        parts = [_text_part(choice.text, choice.logprobs)] if choice.text is not None else []
-        if "refusal" in choice.more:
-            parts.append({"type": "refusal", "refusal": choice.more["refusal"]})
+    parts: list[dict[str, Any]] = []
+    # Beside a call of a tool or a refusal an empty text says nothing, as in a stream.
+    if choice.text or not choice.more:
+        parts.append(_text_part(choice.text, _likely(choice.logprobs)))
+    if "refusal" in choice.more:
+        parts.append(_refusal_part(_read(_text, choice.more["refusal"])))
+    if parts:
         output.append(frame.message(parts))
     for number, call in enumerate(_tool_calls(choice.more)):
         output.append(
@@ -105,11 +108,11 @@ class ResponseEvents:
         """Add text, or what comes beside it."""
         said = b""
         if piece.text:
-            said += self._say(piece.text, piece.logprobs)
+            said += self._say(piece.text, _likely(piece.logprobs))
         for call in _tool_calls(piece.more):
             said += self._call(call)
         if "refusal" in piece.more:
-            said += self._say(_read(_text, piece.more["refusal"]), None)
+            said += self._refuse(_read(_text, piece.more["refusal"]))
         return said
 
     def last(self, finish: str, _index: int = 0) -> bytes:
@@ -125,24 +128,33 @@ class ResponseEvents:
             f"response.{kind}", response=self._frame.response(output, units, self._finish)
         )
 
-    def _say(self, text: str, logprobs: msgspec.Raw | None) -> bytes:
-        said = b""
+    def _say(self, text: str, logprobs: Sequence[msgspec.Raw]) -> bytes:
+        part, begun = self._part(_Text)
+        part.text.append(text)
+        part.logprobs.extend(logprobs)
+        return begun + self._event(
+            "response.output_text.delta", **self._place(part), delta=text, logprobs=logprobs
+        )
+
+    def _refuse(self, text: str) -> bytes:
+        part, begun = self._part(_Refusal)
+        part.text.append(text)
+        return begun + self._event("response.refusal.delta", **self._place(part), delta=text)
+
+    def _part(self, kind: type[_P]) -> tuple[_P, bytes]:
+        """Return the part of the message that grows, and what begins it."""
+        begun = b""
         if self._message is None:
             self._message = _Message(len(self._items))
             self._items.append(self._message)
-            said += self._begun(self._message, self._frame.message([]))
-            said += self._event(
-                "response.content_part.added",
-                **self._place(self._message),
-                part=_text_part("", None),
-            )
-        self._message.text.append(text)
-        return said + self._event(
-            "response.output_text.delta",
-            **self._place(self._message),
-            delta=text,
-            logprobs=_likely(logprobs),
-        )
+            begun += self._begun(self._message, self._frame.message([]))
+        for known in self._message.parts:
+            if isinstance(known, kind):
+                return known, begun
+        part = kind(len(self._message.parts))
+        begun += self._event("response.content_part.added", **self._place(part), part=part.shown())
+        self._message.parts.append(part)
+        return part, begun
 
     def _call(self, piece: _Call) -> bytes:
         said = b""
@@ -170,29 +182,28 @@ class ResponseEvents:
         )
 
     def _ended(self, item: _Item) -> bytes:
-        text = "".join(item.text)
         said = b""
         if isinstance(item, _Message):
-            where = self._place(item)
-            said += self._event("response.output_text.done", **where, text=text, logprobs=[])
-            part = _text_part(text, None)
-            said += self._event("response.content_part.done", **where, part=part)
+            for part in item.parts:
+                where, shown = self._place(part), part.shown()
+                said += self._event(part.DONE, **where, **part.told())
+                said += self._event("response.content_part.done", **where, part=shown)
         else:
             said += self._event(
                 "response.function_call_arguments.done",
                 item_id=self._frame.call_id(item.number),
                 output_index=item.place,
                 name=item.name,
-                arguments=text,
+                arguments="".join(item.text),
             )
-        shown = item.shown(self._frame)
-        return said + self._event("response.output_item.done", output_index=item.place, item=shown)
+        done = item.shown(self._frame)
+        return said + self._event("response.output_item.done", output_index=item.place, item=done)
 
-    def _place(self, message: _Message) -> dict[str, Any]:
+    def _place(self, part: _Text | _Refusal) -> dict[str, Any]:
         return {
             "item_id": self._frame.message_id,
-            "output_index": message.place,
-            "content_index": 0,
+            "output_index": self._message.place if self._message else 0,
+            "content_index": part.place,
         }
 
     def _event(self, kind: str, **fields: object) -> bytes:
@@ -202,14 +213,50 @@ class ResponseEvents:
 
 
 @dataclass(slots=True)
-class _Message:
-    """The text of a stream as it grows, at its place in the output."""
+class _Text:
+    """A text as it grows, at its place in the message."""
+
+    DONE: ClassVar = "response.output_text.done"
+
+    place: int
+    text: list[str] = field(default_factory=list)
+    logprobs: list[msgspec.Raw] = field(default_factory=list)
+
+    def told(self) -> dict[str, Any]:
+        return {"text": "".join(self.text), "logprobs": self.logprobs}
+
+    def shown(self) -> dict[str, Any]:
+        return _text_part(**self.told())
+
+
+@dataclass(slots=True)
+class _Refusal:
+    """What a model says instead, as it grows."""
+
+    DONE: ClassVar = "response.refusal.done"
 
     place: int
     text: list[str] = field(default_factory=list)
 
+    def told(self) -> dict[str, Any]:
+        return {"refusal": "".join(self.text)}
+
+    def shown(self) -> dict[str, Any]:
+        return _refusal_part(**self.told())
+
+
+_P = TypeVar("_P", _Text, _Refusal)
+
+
+@dataclass(slots=True)
+class _Message:
+    """What is said to the reader as it grows, at its place in the output."""
+
+    place: int
+    parts: list[_Text | _Refusal] = field(default_factory=list)
+
     def shown(self, frame: _Frame) -> dict[str, Any]:
-        return frame.message([_text_part("".join(self.text), None)])
+        return frame.message([part.shown() for part in self.parts])
 
 
 @dataclass(slots=True)
@@ -317,20 +364,21 @@ def _usage(units: Units) -> dict[str, Any]:
     }
 
 
-def _text_part(text: str | None, logprobs: msgspec.Raw | None) -> dict[str, Any]:
+def _text_part(text: str | None, logprobs: Sequence[msgspec.Raw]) -> dict[str, Any]:
     return {
         "type": "output_text",
         "text": text or "",
         "annotations": [],
-        "logprobs": _likely(logprobs),
+        "logprobs": logprobs,
     }
 
 
-def _likely(logprobs: msgspec.Raw | None) -> object:
-    if logprobs is None:
-        return []
-    found = _read(_likely_in, logprobs).content
-    return [] if bytes(found) == b"null" else found
+def _refusal_part(refusal: str) -> dict[str, Any]:
+    return {"type": "refusal", "refusal": refusal}
+
+
+def _likely(logprobs: msgspec.Raw | None) -> Sequence[msgspec.Raw]:
+    return () if logprobs is None else _read(_likely_in, logprobs).content or ()
 
 
 def _tool_calls(more: Fields) -> Iterator[_Call]:

@@ -102,11 +102,14 @@ class Parrot(RunnerBase):
         return PredictResult(outputs, Units(len(request.rows)))  # type: ignore[arg-type]
 
     async def chat(self, request: ChatRequest) -> ChatResult:
-        text, units = "", Units()
+        text, units, finish = "", Units(), "stop"
         async for piece in self.chat_stream(request):
             units = piece.units
-            text += piece.text if isinstance(piece, ChatDelta) else ""
-        return ChatResult((Choice(text, "stop"),), units)
+            if isinstance(piece, ChatDelta):
+                text += piece.text
+            else:
+                finish = piece.finish
+        return ChatResult((Choice(text, finish),), units)  # type: ignore[arg-type]
 
     async def chat_stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
         taken = sum(text_units(message.content) for message in request.messages)

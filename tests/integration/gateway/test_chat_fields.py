@@ -75,6 +75,24 @@ async def test_an_answer_in_a_format_is_parsed_by_the_official_client(
     assert upstream.asked[-1]["response_format"]["type"] == "json_schema"
 
 
+async def test_how_a_text_is_to_be_drawn_is_handed_on(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    wished = {
+        "temperature": 0.5, "top_p": 0.25, "seed": 7, "frequency_penalty": 0.5,
+        "presence_penalty": -0.5, "logit_bias": {"17": -100.0}, "reasoning_effort": "low",
+    }  # fmt: skip
+    await client.chat.completions.create(
+        model="tiny", messages=SAY, stop=["\n", "END"], max_completion_tokens=9, **wished
+    )  # type: ignore[call-overload]
+    sent = upstream.asked[-1]
+    assert {name: sent[name] for name in wished} == wished
+    assert (sent["stop"], sent["max_tokens"]) == (["\n", "END"], 9)
+    await client.chat.completions.create(model="tiny", messages=SAY, stop="one")  # type: ignore[call-overload]
+    assert upstream.asked[-1]["stop"] == ["one"]
+    assert "seed" not in upstream.asked[-1]
+
+
 async def test_a_server_that_writes_fewer_texts_than_were_asked_for_is_not_paid(
     client: openai.AsyncOpenAI, upstream: Upstream
 ) -> None:

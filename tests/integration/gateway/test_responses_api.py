@@ -104,6 +104,43 @@ async def test_a_functions_call_is_streamed(client: openai.AsyncOpenAI) -> None:
     assert [item.type for item in last.response.output] == ["function_call"]
 
 
+async def test_a_model_that_refuses_says_so_whole_and_in_pieces(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    upstream.mode = "refuses"
+    whole = await client.responses.create(model="tiny", input="x")
+    async with client.responses.stream(model="tiny", input="x") as stream:
+        told = [event async for event in stream]
+        streamed = await stream.get_final_response()
+    for answer in (whole, streamed):
+        assert answer.output_text == ""
+        (message,) = answer.output
+        assert [part.model_dump() for part in message.content] == [  # type: ignore[union-attr]
+            {"type": "refusal", "refusal": "I cannot."}
+        ]
+    assert [event.delta for event in told if event.type == "response.refusal.delta"] == [
+        "I ", "cannot.",
+    ]  # fmt: skip
+    assert [event.refusal for event in told if event.type == "response.refusal.done"] == [
+        "I cannot."
+    ]
+
+
+async def test_a_text_that_reached_its_length_is_incomplete_whole_and_in_pieces(
+    client: openai.AsyncOpenAI,
+) -> None:
+    asked = {"model": "parrot", "input": "a b c", "max_output_tokens": 2}
+    whole = await client.responses.create(**asked)  # type: ignore[call-overload]
+    last = None
+    async for event in await client.responses.create(**asked, stream=True):  # type: ignore[call-overload]
+        last = event
+    assert last is not None
+    assert last.type == "response.incomplete"
+    for answer in (whole, last.response):
+        assert answer.status == "incomplete"
+        assert answer.incomplete_details.reason == "max_output_tokens"
+
+
 async def test_a_format_is_handed_on(client: openai.AsyncOpenAI, upstream: Upstream) -> None:
     schema = {"type": "object", "properties": {"greeting": {"type": "string"}}}
     answer = await client.responses.create(

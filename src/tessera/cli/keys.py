@@ -44,7 +44,6 @@ _Limits = Annotated[
     typer.Option("--limit", help="Most for one model per period: SLUG=AMOUNT; may be repeated."),
 ]
 _Rate = Annotated[int | None, typer.Option(help="Most calls in a minute.")]
-_MOST_MODELS = 16
 
 
 def register(app: typer.Typer) -> None:
@@ -312,22 +311,25 @@ async def _models(
         if name not in served:
             raise NotFound.among("model", name, served)
     chosen = {slug: str(served[slug].asset) for slug in (wanted or sorted(served))}
-    if not 1 <= len(chosen) <= _MOST_MODELS:
-        raise InputError(
-            "models",
-            found=len(chosen),
-            wanted=f"1 to {_MOST_MODELS}, as a channel holds",
-            next_step="name some: --model SLUG",
-        )
+    if not chosen:
+        raise InputError("models", found="none served", wanted="one or more")
     return chosen
 
 
 def _grants(
     world: World, payer: ConsumerOnChain, models: dict[str, str], cap: int, lasts: str
 ) -> tuple[list[Grant], int]:
-    """Return a grant for each model under the operator's present terms, and when they end."""
+    """Return grants for models under the operator's present terms and its holders', and their end.
+
+    Raises
+    ------
+    InputError
+        They are more than a channel holds.
+    """
+    from tessera.errors import InputError
     from tessera.spec.channels import Grant
     from tessera.spec.signatures import address_text
+    from tessera.spec.vouchers import MAX_LINES
 
     until = int(world.clock()) + parse_duration(lasts, "--lasts")
     operator = address_text(payer.operator)
@@ -337,7 +339,14 @@ def _grants(
         terms = [endpoint.terms, *([endpoint.discount.terms] if endpoint.discount else [])]
         asset = world.directory.find(slug).asset
         grants += [Grant(asset, each, cap, until) for each in terms]
-    return sorted(grants)[:_MOST_MODELS], until
+    if len(grants) > MAX_LINES:
+        raise InputError(
+            "models",
+            found=f"{len(grants)} prices of {len(models)} models, those for holders included",
+            wanted=f"{MAX_LINES} or fewer, as a channel holds",
+            next_step="name some: --model SLUG",
+        )
+    return sorted(grants), until
 
 
 def _rules(

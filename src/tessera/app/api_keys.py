@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +16,11 @@ from tessera.payments.ports import TypedSigner
 from tessera.presenting import error_of
 from tessera.spec.signatures import Domain
 
-__all__ = ["KeyRecord", "KeyRecords", "send_rules"]
+__all__ = ["KeyRecord", "KeyRecords", "ask_state", "send_rules"]
 
 _FOLDER: Final = "api-keys"
 _TIMEOUT_S: Final = 30.0
+_LOOK_S: Final = 8.0
 _OK: Final = 200
 
 
@@ -151,3 +153,23 @@ async def send_rules(
         raise error_of(told, answer.status_code, about=f"gateway {gateway}")
     state: dict[str, Any] = told
     return state
+
+
+async def ask_state(record: KeyRecord, domain: Domain, payer: TypedSigner) -> dict[str, Any]:
+    """Ask a key's gateway how it stands.
+
+    Its maker has no secret to ask with. The rules that count, sent once more, change nothing, and
+    the answer to them says it.
+
+    Raises
+    ------
+    ServingError, TesseraError
+        As `send_rules`.
+    """
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            return await send_rules(record.gateway, domain, record.channel, record.rules, payer)
+    except TimeoutError as error:
+        raise ServingError(
+            f"gateway {record.gateway}", found="no answer", wanted=f"one within {_LOOK_S:g} s"
+        ) from error

@@ -23,6 +23,7 @@ from tessera.assets.manifest import UpstreamRunner
 from tessera.chain.wallet import Account
 from tessera.errors import ChainError, TesseraError
 from tessera.ownership.income import SentOn
+from tessera.payments.keys import Wording
 from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import AccountSigner, OperatorOnChain, channels_domain
 from tessera.payments.onchain_orders import OrdersOnChain
@@ -385,6 +386,19 @@ def order_rules(world: World, people: AbstractSet[str]) -> OrderRules:
     )
 
 
+def key_wording(world: World) -> Wording:
+    """Return what refusals to API keys call models and amounts: slugs, and the currency."""
+
+    def model(asset: int) -> str:
+        record = world.directory.get(asset)
+        # A slug belongs to the first who registered it.
+        if record is None or world.directory.by_slug(record.slug) is not record:
+            return f"asset {asset}"
+        return record.slug
+
+    return Wording(model, world.currency.shown)
+
+
 @asynccontextmanager
 async def operate(world: World) -> AsyncIterator[Operator]:
     """Open the operator's books and models, and settle in the background, for a context.
@@ -442,6 +456,7 @@ async def operate(world: World) -> AsyncIterator[Operator]:
             order_rules=order_rules(world, people),
             exposures=exposures,
         )
+    ledger.keys.wording = key_wording(world)
     settler = follow_settlements(world, ledger, chain, rules, watch_s=_fresh_s(world))
     exposures.on_reached(settler.hurry)
     prover = OrderProver(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from tessera.app.api_keys import KeyRecord
     from tessera.payments.keys import KeyRules
     from tessera.payments.onchain import ConsumerOnChain
+    from tessera.payments.ports import ChannelView
     from tessera.spec.channels import Grant
+    from tessera.spec.vouchers import TillKey
 
 __all__ = ["register"]
 
@@ -148,15 +151,17 @@ def register(app: typer.Typer) -> None:
         from tessera.app.api_keys import KeyRecords
 
         async with session.world() as world:
-            shown = [
-                (record, await _standing(world, record))
-                for record in KeyRecords(world.config.data_dir).all()
-            ]
-            table = session.table("key!", "name", "settled>", "left>", "budget!", "state")
+            await world.directory.refresh()
+            records = KeyRecords(world.config.data_dir).all()
+            states = await asyncio.gather(*(_standing(session, world, each) for each in records))
+            shown = list(zip(records, states, strict=True))
+            table = session.table("key!", "name", "spent>", "settled>", "left>", "budget!", "state")
             for record, state in shown:
+                spent = state["spent"]
                 table.add_row(
                     record.id,
                     record.name,
+                    "?" if spent is None else world.currency.shown(int(spent)),
                     world.currency.shown(int(state["settled"])),
                     world.currency.shown(int(state["left"])),
                     _shown_rules(world, record.rules),
@@ -259,15 +264,22 @@ def register(app: typer.Typer) -> None:
                 )
                 return
             confirmed(session, f"Revoke {record.id} ({record.name})", yes=yes, gives=False)
-            rules = replace(record.rules, sequence=_sequence(world, record.rules), revoked=True)
-            await _rule(session, world, record, rules)
-            lines, available = [f"key {record.id} ({record.name}) counts no more"], 0
-            if withdraw:
-                available = await _payer(session, world, record).request_withdrawal(record.channel)
+            already = record.rules.revoked
+            if not already:
+                rules = replace(record.rules, sequence=_sequence(world, record.rules), revoked=True)
+                await _rule(session, world, record, rules)
+            lines = [
+                f"key {record.id} ({record.name}) counts no more"
+                + (", as before" if already else "")
+            ]
+            available = await _withdrawal(session, world, record, ask=withdraw)
+            if available:
                 lines.append(
                     f"then: tessera channel withdraw --channel {record.channel}, "
                     f"from {shown_time(available)} on"
                 )
+            elif withdraw:
+                lines.append("its money is back already")
             session.say(
                 {"id": record.id, "revoked": True, "available_at": available or None}, *lines
             )
@@ -408,14 +420,33 @@ async def _rule(
     return state
 
 
-async def _standing(world: World, record: KeyRecord) -> dict[str, Any]:
-    """Return how a key's channel stands on the chain."""
+async def _withdrawal(
+    session: Session, world: World, record: KeyRecord, *, ask: bool
+) -> int | None:
+    """Return when a key's money can be taken back; None where nobody asked, or it is taken."""
+    view = await _channel(world, record, ())
+    if view is None:
+        return None
+    if view.available_at or not ask:
+        return view.available_at or None
+    return await _payer(session, world, record).request_withdrawal(record.channel)
+
+
+async def _channel(world: World, record: KeyRecord, lines: Sequence[TillKey]) -> ChannelView | None:
     from tessera.payments.onchain import read_channel
     from tessera.spec.signatures import address_of
-    from tessera.spec.vouchers import TillKey
 
     operator = address_of(record.operator)
-    await world.directory.refresh()
+    return await read_channel(world.reader, world.deployment, operator, record.channel, lines)
+
+
+async def _standing(session: Session, world: World, record: KeyRecord) -> dict[str, Any]:
+    """Return how a key's channel stands on the chain, and what its gateway counts."""
+    from tessera.app.api_keys import ask_state
+    from tessera.errors import TesseraError
+    from tessera.payments.onchain import AccountSigner, channels_domain
+    from tessera.spec.vouchers import TillKey
+
     keys = [
         TillKey(int(asset), terms)
         for slug, asset in record.models.items()
@@ -423,14 +454,26 @@ async def _standing(world: World, record: KeyRecord) -> dict[str, Any]:
         and (endpoint := found.endpoints.get(record.operator)) is not None
         for terms in range(1, endpoint.last_terms + 1)
     ]
-    view = await read_channel(world.reader, world.deployment, operator, record.channel, keys)
+    view = await _channel(world, record, keys)
     settled = sum(line.charged for line in view.lines.values()) if view else 0
-    state = "good"
+    state, spent = "good", None
     if view is None or view.available_at:
         state = "its money goes back"
     if record.rules.revoked:
         state = "revoked"
-    return {"settled": str(settled), "left": str(view.balance if view else 0), "state": state}
+    if view is not None:
+        try:
+            signer = AccountSigner(world.account(record.payer))
+            told = await ask_state(record, channels_domain(world.deployment), signer)
+            spent = told["spent"]
+        except TesseraError as error:
+            session.note(f"what {record.id} has spent is not known: {error.message}")
+    return {
+        "spent": spent,
+        "settled": str(settled),
+        "left": str(view.balance if view else 0),
+        "state": state,
+    }
 
 
 def _record_json(record: KeyRecord) -> dict[str, Any]:

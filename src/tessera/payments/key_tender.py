@@ -98,7 +98,7 @@ class ApiKeys(OnLedger):
                     raise BudgetSpent(
                         f"API key {session.key.id}",
                         found="a deposit that does not cover the call",
-                        wanted=f"{demand.quote.maximum} base units for this call",
+                        wanted=f"{self._amount(demand.quote.maximum)} for this call",
                         next_step="whoever made the key can add to it: tessera channel top-up",
                     ) from error
                 # Others were reserved while this one looked at the chain: sign for them too.
@@ -183,7 +183,8 @@ class ApiKeys(OnLedger):
         if not line.expires:
             raise NotAllowed(
                 name,
-                found=f"no grant for asset {quote.key.asset} under terms {quote.key.terms}",
+                found=f"no grant for {self._ledger.keys.wording.model(quote.key.asset)} under its "
+                f"terms {quote.key.terms}",
                 wanted="a model that the key is for",
                 next_step=next_step,
                 param="model",
@@ -198,7 +199,10 @@ class ApiKeys(OnLedger):
         if need > line.cap:
             raise BudgetSpent(
                 name,
-                found=f"a cap of {line.cap} base units on the chain",
-                wanted=f"{need}, this call included",
+                found=f"a cap of {self._amount(line.cap)} on the chain",
+                wanted=f"{self._amount(need)}, this call included",
                 next_step=next_step,
             )
+
+    def _amount(self, units: int) -> str:
+        return self._ledger.keys.wording.amount(units)

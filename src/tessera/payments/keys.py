@@ -60,6 +60,7 @@ __all__ = [
     "Keys",
     "Session",
     "Sessions",
+    "Wording",
     "rules_digest",
 ]
 
@@ -266,6 +267,22 @@ class _Book:
         return sum(needs) - self.bases.get(asset, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What refusals call things, for people; without an operator's names, numbers.
+
+    Attributes
+    ----------
+    model
+        Writes an asset's number.
+    amount
+        Writes base units.
+    """
+
+    model: Callable[[int], str] = "asset {}".format
+    amount: Callable[[int], str] = "{} base units".format
+
+
 class Keys:
     """The rules of all keys toward one operator, in the memory of its one gateway.
 
@@ -284,6 +301,8 @@ class Keys:
     ----------
     refused
         Calls that a key was not allowed to make.
+    wording
+        Of what it refuses.
     """
 
     def __init__(
@@ -299,6 +318,7 @@ class Keys:
         self._now: Clock = times.steady
         self._books = {rules.channel: self._book(rules) for rules in kept}
         self.refused = 0
+        self.wording = Wording()
 
     # --- In the step in which a call is reserved ----------------------------------------------
 
@@ -359,8 +379,10 @@ class Keys:
             if str(asset) not in rules.models:
                 raise NotAllowed(
                     name,
-                    found=f"a call to asset {asset}",
-                    wanted="one of the models that it is for",
+                    found=f"a call to {self.wording.model(asset)}",
+                    wanted="one of the models that it is for: "
+                    + (", ".join(self.wording.model(int(each)) for each in rules.models) or "none"),
+                    next_step="whoever made the key can grant it: tessera keys grant",
                     param="model",
                 )
             own = rules.models[str(asset)]
@@ -383,13 +405,14 @@ class Keys:
         spent = book.spent(account, asset)
         if spent + maximum <= budget:
             return
-        of = "" if asset is None else f" for asset {asset}"
+        of = "" if asset is None else f" for {self.wording.model(asset)}"
+        shown = self.wording.amount
         ends = period_end(book.rules.period, self._clock())
         after = {} if ends is None else {"retry_after_s": max(1, math.ceil(ends - self._clock()))}
         raise BudgetSpent(
             f"{name}: budget{of}",
-            found=f"{spent} of {budget} base units spent or in flight",
-            wanted=f"{maximum} more for this call",
+            found=f"{shown(spent)} of {shown(budget)} spent or in flight",
+            wanted=f"{shown(maximum)} more for this call",
             next_step="whoever made the key can raise it"
             + ("" if ends is None else f", or wait until a new {book.rules.period} begins"),
             budget=str(budget),

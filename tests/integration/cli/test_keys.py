@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import httpx
@@ -47,18 +48,38 @@ def test_a_key_is_made_used_bounded_and_revoked(served: Program) -> None:
             "/predict", body={"model": "keyed", "rows": [[1, 3]]}, cast_to=httpx.Response
         )
         assert raw.json()["outputs"] == [{"output": 2.0}]
-    assert ask(served, key, "other").status_code == 403
+    forbidden = ask(served, key, "other")
+    assert forbidden.status_code == 403
+    assert "found 'no grant for other under its terms 1'" in forbidden.json()["error"]["message"]
     assert ask(served, key).status_code == 200
-    assert ask(served, key).json()["error"]["code"] == "insufficient_quota"
+    spent = ask(served, key).json()["error"]
+    assert spent["code"] == "insufficient_quota"
+    assert "found '0.02 TUSD of 0.02 TUSD spent or in flight'" in spent["message"]
+    assert "wanted 0.01 TUSD more for this call" in spent["message"]
     assert served.ok("keys", "budget", "research", "--budget", "0.03")["spent"] == "20000"
     assert ask(served, key).status_code == 200
     listed = [k for k in served.ok("keys", "list")["keys"] if k["id"] == made["id"]]
-    assert [(k["name"], k["state"], k["left"]) for k in listed] == [("research", "good", "2000000")]
+    told = [(k["name"], k["state"], k["spent"], k["settled"], k["left"]) for k in listed]
+    # The gateway counts at once, the chain from the next settlement on.
+    assert told == [("research", "good", "30000", "0", "2000000")]
     assert "0.03 TUSD a day" in served("keys", "list").out
+    record = served.data / "api-keys" / f"{made['id']}.json"
+    kept = record.read_text()
+    record.write_text(re.sub(r'"gateway": "[^"]*"', '"gateway": "http://127.0.0.1:1"', kept))
+    away = served("keys", "list", "--json")
+    assert [k["spent"] for k in away.json["keys"] if k["id"] == made["id"]] == [None]
+    assert f"what {made['id']} has spent is not known: gateway http://127.0.0.1:1" in away.err
+    record.write_text(kept)
     revoked = served.ok("keys", "revoke", "research", "--withdraw")
     assert revoked["available_at"]
     assert ask(served, key).status_code == 401
     assert served("keys", "revoke", "reserch").code == 2
+    # Who does it twice learns how it goes on, and sends nothing.
+    again = served("keys", "revoke", "research", "--withdraw", "--yes")
+    assert again.code == 0, again.err
+    assert "counts no more, as before" in again.out
+    number = int(made["channel"])
+    assert f"then: tessera channel withdraw --channel {number}, from " in again.out
 
 
 def test_a_grant_that_is_used_up_is_raised(served: Program) -> None:

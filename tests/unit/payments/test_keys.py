@@ -24,6 +24,7 @@ from tessera.payments.keys import (
     ApiKey,
     Keys,
     Sessions,
+    Wording,
     period_end,
     period_start,
     rules_digest,
@@ -261,3 +262,21 @@ async def test_attack_new_rules_are_no_new_minute() -> None:
     assert bench.reserve(KEY, 1)
     with pytest.raises(QuotaExceeded):
         bench.reserve(KEY, 1)
+
+
+async def test_a_refusal_calls_models_and_amounts_what_their_operator_calls_them() -> None:
+    bench = Bench()
+    await bench.rule('"budget":"20","models":{"7":"15","9":null}')
+    bench.reserve(KEY, 12)
+    with pytest.raises(BudgetSpent, match="12 base units of 15 base units spent or in flight"):
+        bench.keys.check(bench.account, KEY.asset, 5)
+    slugs = {7: "digits", 9: "pydoc-lm", 8: "other"}
+    bench.keys.wording = Wording(slugs.__getitem__, lambda units: f"{units / 1_000} TUSD")
+    with pytest.raises(BudgetSpent) as spent:
+        bench.keys.check(bench.account, KEY.asset, 5)
+    assert "budget for digits: found '0.012 TUSD of 0.015 TUSD spent" in spent.value.message
+    assert spent.value.operands["spent"] == "12", "for programs, base units"
+    with pytest.raises(NotAllowed) as refused:
+        bench.keys.check(bench.account, 8, 1)
+    assert "found 'a call to other'" in refused.value.message
+    assert "wanted one of the models that it is for: digits, pydoc-lm" in refused.value.message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import signal
 import socket
 import subprocess
@@ -18,8 +17,10 @@ import httpx
 import pytest
 from tests.integration.cli.conftest import Program, wait_served, write_bundle
 
-BIG = 3 << 30
-ENDS_WITHIN_S = 15
+BIG = 1 << 30
+READS_IT = 128 << 20
+"""More bytes than starting a Python reads, and few enough of BIG that much is still to hash."""
+ENDS_WITHIN_S = 30
 
 
 def test_ctrl_c_during_the_hashing_and_storing_of_a_big_file_leaves_nothing_half_done(
@@ -29,16 +30,12 @@ def test_ctrl_c_during_the_hashing_and_storing_of_a_big_file_leaves_nothing_half
     with (folder / "weights.bin").open("wb") as file:
         file.truncate(BIG)
     before = bytes_kept(world)
-
-    def until_it_stores() -> None:
-        deadline = time.monotonic() + 60
-        while bytes_kept(world) <= before:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    for moment in (functools.partial(time.sleep, 1.5), until_it_stores):
+    for begun in (
+        lambda publishing: bytes_read(publishing) > READS_IT,
+        lambda publishing: bytes_kept(world) > before,
+    ):
         publishing = world.start("publish", str(folder))
-        code, err = interrupted(publishing, moment)
+        code, err = interrupted(publishing, until(begun, publishing))
         assert code == 130, err
         assert "Traceback" not in err
     assert bytes_kept(world) == before, "what was copied is taken back"
@@ -60,15 +57,9 @@ def test_ctrl_c_during_a_call_costs_nothing_and_the_next_one_is_answered(
     world.ok("publish", folder)
     wait_served(world, "slow")
     first = world.ok("call", "slow", "[[0, 1]]", "--as", "holder")
-    calling = world.start("call", "slow", "[[3, 1]]", "--as", "holder")
-
-    def until_it_runs() -> None:
-        deadline = time.monotonic() + 30
-        while world.ok("status")["calls_in_flight"] == 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    code, err = interrupted(calling, until_it_runs)
+    calling = world.start("call", "slow", "[[8, 1]]", "--as", "holder")
+    runs = until(lambda _: world.ok("status")["calls_in_flight"] > 0, calling)
+    code, err = interrupted(calling, runs)
     assert code == 130, err
     assert "Traceback" not in err
     again = world.ok("call", "slow", "[[0, 2]]", "--as", "holder")
@@ -191,6 +182,24 @@ def interrupted(process: subprocess.Popen[str], when: Callable[[], None]) -> tup
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def until(
+    begun: Callable[[subprocess.Popen[str]], bool], process: subprocess.Popen[str]
+) -> Callable[[], None]:
+    def wait() -> None:
+        deadline = time.monotonic() + 60
+        while not begun(process):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    return wait
+
+
+def bytes_read(process: subprocess.Popen[str]) -> int:
+    rchar = Path(f"/proc/{process.pid}/io").read_text().splitlines()[0]
+    return int(rchar.removeprefix("rchar: "))
 
 
 def bytes_kept(program: Program) -> int:

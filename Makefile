@@ -7,8 +7,12 @@ PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Narrow a run: make test TESTS=tests/unit/test_units.py
 TESTS ?= tests
-# Whole files to each core, the longest rooms first; in one process: make test PARALLEL=
-PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Whole files to each worker, the longest rooms first; in one process: make test PARALLEL=
+# Tests wait for children, chains and clocks about as long as they compute: three share two cores.
+WORKERS ?= $$(( $$(nproc) * 3 / 2 ))
+PARALLEL ?= --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# The suite starts hundreds of Pythons, and without bytecode each compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -295,7 +295,15 @@ async def _judge_one_by_one(
     return judge_answers(compare(theirs, flat), plan.alpha)
 
 
-_NONE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError, IndexError)
+_NONE: Final = (
+    msgspec.MsgspecError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 """What reading something that is no answer fails with."""
 
 _NO_ANSWER: Final = Item((("no answer", 0),), np.zeros(0), ("no answer",))
@@ -450,10 +458,10 @@ async def _answered(http: httpx.AsyncClient, path: str, body: bytes) -> bytes:
             break
         with contextlib.suppress(ValueError):
             wait = float(response.headers.get("retry-after", "1"))
-            await asyncio.sleep(min(max(wait, 0.1), _LONGEST_WAIT_S))
+            await asyncio.sleep(min(max(0.1, wait), _LONGEST_WAIT_S))
     try:
         told: Any = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     raise error_of(told, response.status_code, about=f"audit of {http.base_url}")
 

@@ -293,7 +293,14 @@ class Exchange:
         )
         if response.status_code < _FIRST_REFUSAL:
             latest = _decoded(response, _Latest)
-            voucher = parse_payment(latest.voucher) if latest.voucher else None
+            try:
+                voucher = parse_payment(latest.voucher) if latest.voucher else None
+            except InputError as error:
+                # It is the gateway that says so, and nothing that the caller could mend.
+                raise SignatureRejected(
+                    f"voucher that channel {purse.channel} is said to have signed",
+                    found=str(error), wanted="a voucher",
+                ) from error  # fmt: skip
             for receipt in latest.data:
                 purse.learn(parse_receipt(bytes(receipt)), voucher)
         return True

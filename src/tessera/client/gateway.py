@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from typing import Annotated, Final
 
 import httpx
 import msgspec
 
 from tessera.errors import NotFound, ServingError, WrongChain
 from tessera.serving.bodies import TokenLimits
-from tessera.spec.prices import Price
+from tessera.spec.prices import MAX_PRICE, Price
 from tessera.spec.signatures import Address, Domain, address_of, address_of_key, address_text
 from tessera.spec.vouchers import TillKey
 
@@ -62,16 +63,21 @@ class _PriceWire(msgspec.Struct):
     per_1k_out: str
 
 
+_Terms = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+_Version = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+_MAX_ASSET: Final = 2**256 - 1
+
+
 class _DiscountWire(msgspec.Struct):
-    terms: int
+    terms: _Terms
     price: _PriceWire
 
 
 class _CardWire(msgspec.Struct):
     asset: str
     urn: str
-    version: int
-    terms: int
+    version: _Version
+    terms: _Terms
     price: _PriceWire
     tasks: tuple[str, ...]
     limits: TokenLimits
@@ -164,7 +170,7 @@ class GatewayView:
                 address_of(found.tessera.currency),
             )
             cards = {model.id: _card(model) for model in found.data}
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ServingError(
                 f"gateway {self.url}", found=str(error), wanted="the list of a Tessera gateway"
             ) from error
@@ -221,9 +227,11 @@ class GatewayView:
 
 def _card(model: _ModelWire) -> ModelCard:
     wire = model.tessera
+    if min(wire.limits.default, wire.limits.highest) < 0:
+        raise ValueError("limits below 0")
     card = ModelCard(
         id=model.id,
-        key=TillKey(int(wire.asset), wire.terms),
+        key=TillKey(_number(wire.asset, _MAX_ASSET), wire.terms),
         version=wire.version,
         price=_price(wire.price),
         limits=wire.limits,
@@ -238,7 +246,16 @@ def _card(model: _ModelWire) -> ModelCard:
 
 
 def _price(wire: _PriceWire) -> Price:
-    return Price(int(wire.per_call), int(wire.per_1k_in), int(wire.per_1k_out))
+    parts = (wire.per_call, wire.per_1k_in, wire.per_1k_out)
+    return Price(*(_number(part, MAX_PRICE) for part in parts))
+
+
+def _number(text: str, most: int) -> int:
+    # What is signed is computed from these, so none may be what the chain could not hold.
+    number = int(text)
+    if not 0 <= number <= most:
+        raise ValueError(f"{text[:90]} is not from 0 to {most}")
+    return number
 
 
 def _place(chain_id: int, contract: Address, currency: Address) -> str:

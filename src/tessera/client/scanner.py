@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from tessera.errors import ServingError
 from tessera.serving.receipts import RECEIPT_EVENT, StreamHash
 
 __all__ = ["ReceiptScanner"]
+
+MOST_HELD: Final = 64 << 20
+"""Bytes that wait for the end of their event, or for the receipt."""
 
 _END: Final = b"\n\n"
 _ERROR: Final = b'data: {"error":'
@@ -41,18 +45,31 @@ class ReceiptScanner:
         self.receipt: bytes | None = None
         self.ended = False
         self.hash = StreamHash()
-        self._tail = b""
-        self._held = b""
+        # Of an event that has not ended, in pieces: joined at each of them, a long one would be
+        # copied as often as it has pieces.
+        self._tail: list[bytes] = []
+        self._held: list[bytes] = []
+        self._waiting = 0
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived and return what may be read now."""
-        *events, self._tail = (self._tail + data).split(_END)
+        if not data:
+            return b""
+        cut = bool(self._tail) and self._tail[-1].endswith(b"\n") and data.startswith(b"\n")
+        if not cut and _END not in data:
+            self._tail.append(data)
+            self._wait_for(len(data))
+            return b""
+        self._waiting -= sum(map(len, self._tail))
+        *events, tail = b"".join((*self._tail, data)).split(_END)
+        self._tail = [tail] if tail else []
+        self._wait_for(len(tail))
         ready: list[bytes] = []
         for event in events:
             if event.startswith(_RECEIPT):
                 self.receipt = event.removeprefix(_RECEIPT)
-                ready.append(self._held)
-                self._held = b""
+                ready += self._held
+                self._held, self._waiting = [], len(tail)
                 continue
             # What says why it breaks off is the last that comes; official clients leave there.
             self.ended = self.ended or event.startswith(_ERROR)
@@ -60,7 +77,8 @@ class ReceiptScanner:
             if self._kept is not None:
                 self._kept.append(whole)
             if event == _DONE or self._held:
-                self._held += whole
+                self._held.append(whole)
+                self._wait_for(len(whole))
             else:
                 ready.append(whole)
         return b"".join(ready)
@@ -73,5 +91,14 @@ class ReceiptScanner:
     def finish(self) -> bytes:
         """Return what is left when the stream has ended."""
         self.ended = True
-        rest, self._held, self._tail = self._held + self._tail, b"", b""
+        rest, self._held, self._tail = b"".join(self._held + self._tail), [], []
         return rest
+
+    def _wait_for(self, size: int) -> None:
+        self._waiting += size
+        if self._waiting > MOST_HELD:
+            raise ServingError(
+                "stream of the gateway",
+                found=f"over {MOST_HELD} bytes in one event, or behind the end",
+                wanted="events, and a receipt behind [DONE]",
+            )

@@ -86,11 +86,19 @@ class _File(msgspec.Struct):
 
 
 class _Book:
-    __slots__ = ("charged", "signed")
+    """One line: what receipts prove, the most that was signed, and the most that may be charged.
+
+    `most` is what was charged when this file was opened, plus the most that each call since may
+    cost. A receipt that claims what other calls in flight may cost raises `charged` by that, but
+    those calls are no reason to sign for it again.
+    """
+
+    __slots__ = ("charged", "most", "signed")
 
     def __init__(self, charged: int = 0, signed: int = 0) -> None:
         self.charged = charged
         self.signed = signed
+        self.most = charged
 
 
 class Purse:
@@ -185,7 +193,8 @@ class Purse:
         Returns
         -------
         SignedVoucher
-            On every line, what was charged plus what is in flight; in the file before it is here.
+            On every line, what was charged plus what is in flight, and never more than all calls
+            together may cost; in the file before it is here.
 
         Raises
         ------
@@ -202,11 +211,12 @@ class Purse:
                     wanted=f"{MAX_LINES} or fewer, as a voucher holds",
                     next_step="open another channel for further models",
                 )
-            self._lines.setdefault(ticket.key, _Book())
+            self._lines.setdefault(ticket.key, _Book()).most += ticket.maximum
             self._flights[ticket.call] = ticket
             maxima = {key: book.charged for key, book in self._lines.items()}
             for flight in self._flights.values():
                 maxima[flight.key] += flight.maximum
+            maxima = {key: min(most, self._lines[key].most) for key, most in maxima.items()}
             before = {key: book.signed for key, book in self._lines.items()}
             for key, maximum in maxima.items():
                 # What was signed once stays signed, however much less is signed later.
@@ -215,6 +225,7 @@ class Purse:
                 self._write()
             except BaseException:
                 del self._flights[ticket.call]
+                self._lines[ticket.key].most -= ticket.maximum
                 for key, signed in before.items():
                     self._lines[key].signed = signed
                 raise
@@ -353,6 +364,9 @@ class Purse:
                 # It charges nothing; a line for it would be one of sixteen, chosen by the operator.
                 return
             book = self._lines[receipt.receipt.key]
+            if receipt.receipt.charged > book.most:
+                # We signed for it, and not here: what was called here comes on top.
+                book.most += receipt.receipt.charged - book.charged
             book.charged = max(book.charged, receipt.receipt.charged)
             self._write()
 
@@ -440,7 +454,7 @@ class Purse:
             self._lines[key] = _Book(int(line.charged), int(line.signed))
         for flight in wire.flights:
             key = TillKey(int(flight.asset), flight.terms)
-            self._lines.setdefault(key, _Book())
+            self._lines.setdefault(key, _Book()).most += int(flight.maximum)
             self._flights[flight.call] = Ticket(
                 flight.call,
                 key,

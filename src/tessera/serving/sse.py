@@ -16,13 +16,21 @@ class EventReader:
     __slots__ = ("_data", "_rest")
 
     def __init__(self) -> None:
-        self._rest = b""
+        # Of a line that has not ended, in pieces: joined at each of them, a long one would be
+        # copied as often as it has pieces.
+        self._rest: list[bytes] = []
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the data of each event that ends in this piece."""
         found: list[bytes] = []
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if b"\n" not in piece:
+            self._rest.append(piece)
+            return found
+        if self._rest:
+            piece = b"".join((*self._rest, piece))
+        *lines, rest = piece.split(b"\n")
+        self._rest = [rest] if rest else []
         for ended in lines:
             line = ended.removesuffix(b"\r")
             if line.startswith(b"data:"):

@@ -79,6 +79,33 @@ def test_a_voucher_is_worth_what_was_used_plus_what_is_in_flight(
     assert own.in_flight() == sum(t.maximum for found in flying.values() for t in found)
 
 
+def test_attack_calls_in_flight_are_not_signed_for_twice() -> None:
+    """Ten calls are always in flight. With its first receipt the operator claims what all ten may
+    cost, which is signed for; the nine others are in flight still, so the next voucher is for
+    twice as much, and so on: each call is answered, and costs the tenfold of its most."""
+    own = purse()
+    flying = [ticket(number, 10) for number in range(10)]
+    signed = 0
+    for one in flying:
+        signed = own.begin(one).voucher.maximum(KEY)
+    for number in range(10, 100):
+        own.end(flying.pop(0), receipt(signed), bytes(32))
+        flying.append(ticket(number, 10))
+        signed = own.begin(flying[-1]).voucher.maximum(KEY)
+        assert own.exposed == signed <= 10 * (number + 1)
+
+
+def test_a_total_that_another_client_signed_leaves_room_for_calls_in_flight() -> None:
+    """Two machines with the same key call in turn, each with a file of its own."""
+    here, there = purse(), purse()
+    there.begin(ticket(1, 500))
+    there.end(ticket(1, 500), receipt(500), bytes(32))
+    flying = ticket(2, 10)
+    here.begin(flying)
+    here.learn(receipt(500), sign(CHANNEL, (KEY, 500)))
+    assert here.begin(ticket(3, 10)).voucher.maximum(KEY) == 520
+
+
 def test_a_receipt_about_another_call_is_refused() -> None:
     own = purse()
     made = ticket(1, 100)

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import sha3
 
 from tessera.errors import DataError, InputError
@@ -75,9 +76,11 @@ def decode(thing: str, types: Sequence[str], data: bytes) -> tuple[Any, ...]:
 
 
 def plain(value: Any) -> Any:
-    """Turn structs of the bindings, at any depth, into the tuples that the encoder takes."""
+    """Turn structs of the bindings and of the twins, at any depth, into the tuples that the encoder takes."""
     if dataclasses.is_dataclass(value):
         return tuple(plain(getattr(value, field.name)) for field in dataclasses.fields(value))
+    if isinstance(value, msgspec.Struct):
+        return tuple(plain(part) for part in msgspec.structs.astuple(value))
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 from tessera.errors import Closed, NotAllowed, PaymentRequired
+from tessera.payments.callmac import CallCodes
 from tessera.payments.ports import ChannelView
 from tessera.spec.signatures import Address
 from tessera.spec.vouchers import SignedVoucher, TillKey
@@ -81,8 +82,8 @@ class Account:
         Done when what was last put into the log before an answer is on the disk.
     unfinal
         How much of what the chain has could still be taken back by a reorganisation, base units.
-    call_key
-        Who signs for the channel, and the key of the codes over his requests.
+    codes
+        Who signs for the channel, and what checks the codes over his requests.
     reading
         Held while the chain is read, so that one read serves all who wait for it.
     """
@@ -98,7 +99,7 @@ class Account:
     unwritten: bool = False
     written: asyncio.Future[Written] | None = None
     unfinal: int = 0
-    call_key: tuple[Address, bytes] | None = None
+    codes: tuple[Address, CallCodes] | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -118,7 +119,11 @@ class Account:
 
     def needs(self, key: TillKey, maximum: int) -> dict[TillKey, int]:
         """Return the need of each line that has one, a further call counted in."""
-        needs = {at: line.need for at, line in self.lines.items() if line.need > line.settled}
+        needs = {}
+        for at, line in self.lines.items():
+            need = line.charged + line.in_flight
+            if need > line.settled:
+                needs[at] = need
         book = self.lines.get(key)
         needs[key] = (book.need if book else 0) + maximum
         return needs
@@ -146,10 +151,7 @@ class Account:
         stored = self.voucher
         if stored is None:
             return offered if offered.voucher.covers(needs) else None
-        lower = all(
-            stored.voucher.maximum(line.key) >= line.maximum for line in offered.voucher.lines
-        )
-        if not lower and offered.voucher.covers(needs):
+        if not stored.voucher.reaches(offered.voucher) and offered.voucher.covers(needs):
             return offered
         return stored if stored.voucher.covers(needs) else None
 
@@ -282,5 +284,8 @@ class Account:
 
     def missing_balance(self, chain: ChannelView, needs: dict[TillKey, int]) -> int:
         """Return by how much the deposit falls short of all needs; 0 or less if it does not."""
-        settled = (self.lines[key].settled if key in self.lines else 0 for key in needs)
-        return sum(needs.values()) - sum(settled) - chain.balance
+        missing = -chain.balance
+        for key, need in needs.items():
+            line = self.lines.get(key)
+            missing += need if line is None else need - line.settled
+        return missing

@@ -6,6 +6,7 @@ the one who spends it is who signed it, a code or a signature over the request s
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 
 from tessera.errors import Conflict, SignatureRejected
 from tessera.payments.account import Account
-from tessera.payments.callmac import call_key, is_call_mac
+from tessera.payments.callmac import CallCodes, call_key
 from tessera.payments.ports import TypedSigner
 from tessera.spec.signatures import Domain, address_of_key, address_text, recover, recover_key
 from tessera.spec.vouchers import SignedVoucher, call_digest, voucher_digest
@@ -66,7 +67,8 @@ class Callers:
     ) -> None:
         self._domain = domain
         self._operator = operator
-        self._asked: dict[tuple[int, str], None] = dict.fromkeys(answered)
+        # A plain dict forgets its first key the slower the more it has forgotten before.
+        self._asked: OrderedDict[tuple[int, str], None] = OrderedDict.fromkeys(answered)
 
     def check(self, account: Account, voucher: SignedVoucher, request: SignedRequest) -> None:
         """See that whoever signs for the channel vouches for this request.
@@ -88,8 +90,8 @@ class Callers:
         if request.mac is None:
             self._check_signature(account, request)
             return
-        key = self._key(account, voucher)
-        if not is_call_mac(request.mac, key, account.number, request.name, request.body):
+        codes = self._codes(account, voucher)
+        if not codes.fit(request.mac, account.number, request.name, request.body):
             raise SignatureRejected(
                 f"call {request.name} on channel {account.number}",
                 found="a code over something else, or by another key",
@@ -115,7 +117,7 @@ class Callers:
         """Let the name be used no more; the oldest of very many is forgotten."""
         self._asked[account.number, request.name] = None
         if len(self._asked) > CALLS_REMEMBERED:
-            del self._asked[next(iter(self._asked))]
+            self._asked.popitem(last=False)
 
     def _check_signature(self, account: Account, request: SignedRequest) -> None:
         if request.signature is None:
@@ -134,10 +136,10 @@ class Callers:
                 wanted=_WANTED,
             )
 
-    def _key(self, account: Account, voucher: SignedVoucher) -> bytes:
+    def _codes(self, account: Account, voucher: SignedVoucher) -> CallCodes:
         # A reorg could give the number to a channel with another signer.
         signer = account.check_open().signer
-        if account.call_key is None or account.call_key[0] != signer:
+        if account.codes is None or account.codes[0] != signer:
             digest = voucher_digest(self._domain, voucher.voucher.channel, voucher.voucher.lines)
             public = recover_key(digest, voucher.signature)
             if address_of_key(public) != signer:
@@ -148,5 +150,5 @@ class Callers:
                 )
             operator = self._operator
             key = call_key(self._domain, operator, public, signer=signer, operator=operator.address)
-            account.call_key = signer, key
-        return account.call_key[1]
+            account.codes = signer, CallCodes(key)
+        return account.codes[1]

@@ -121,6 +121,9 @@ _RECEIPT_BITS: Final = {
 }
 _MAX_DIGITS: Final = 78
 _CALL_DIGITS: Final = 32
+_CALL_ALPHABET: Final = frozenset("0123456789abcdef")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _DEADLINE_DIGITS: Final = 12
 _HASH_BYTES: Final = 32
 
@@ -233,9 +236,7 @@ def parse_payment(value: str | bytes) -> SignedVoucher:
             "Tessera-Payment", found=f"{len(raw)} bytes", wanted=f"{MAX_HEADER_BYTES} or fewer"
         )
     try:
-        wire = _payment_decoder.decode(
-            base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
-        )
+        wire = _payment_decoder.decode(_base64(raw))
         if len(wire.lines) > MAX_LINES:
             raise ValueError(f"{len(wire.lines)} lines")
         channel = _digits(wire.channel)
@@ -261,7 +262,7 @@ def parse_call_id(value: bytes) -> str:
         It is not 32 lower-case hexadecimal digits.
     """
     text = value.decode("ascii", "replace")
-    if len(text) != _CALL_DIGITS or not set(text) <= set("0123456789abcdef"):
+    if len(text) != _CALL_DIGITS or not _CALL_ALPHABET.issuperset(text):
         raise SignatureRejected(
             "Tessera-Call", found=text[:64], wanted="32 lower-case hexadecimal digits"
         )
@@ -429,7 +430,7 @@ def parse_proof(value: str) -> SignedReceipt:
         It is no receipt.
     """
     try:
-        body = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
+        body = _base64(value.encode("ascii"))
     except (binascii.Error, ValueError) as error:
         raise SignatureRejected("Tessera-Proof", found=str(error), wanted="base64url") from error
     return parse_receipt(body)
@@ -440,6 +441,12 @@ def _nodes(text: str) -> tuple[bytes, ...]:
     if len(raw) % _HASH_BYTES or len(raw) > MAX_PROOF * _HASH_BYTES:
         raise ValueError(f"a proof of {len(raw)} bytes")
     return tuple(raw[at : at + _HASH_BYTES] for at in range(0, len(raw), _HASH_BYTES))
+
+
+def _base64(raw: bytes) -> bytes:
+    return binascii.a2b_base64(
+        raw.translate(_FROM_URL_SAFE) + b"=" * (-len(raw) % 4), strict_mode=True
+    )
 
 
 def _digits(text: str) -> int:

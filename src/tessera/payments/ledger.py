@@ -104,8 +104,7 @@ class Evidence(msgspec.Struct, frozen=True):
     units: int
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One call in flight: its maximum is reserved until `finish` or `fail`.
 
     Attributes
@@ -818,11 +817,12 @@ class Ledger:
                 wanted=f"{address_text(chain.signer)}, for chain {self.domain.chain_id} and "
                 f"Channels {address_text(self.domain.contract)}",
             )
-        for line in signed.voucher.lines:
-            if line.key not in account.lines and not self._knows(line.key):
+        for asset, terms, _ in signed.voucher.lines:
+            key = (asset, terms)
+            if key not in account.lines and not self._knows(TillKey(*key)):
                 raise InputError(
                     f"voucher of channel {account.number}",
-                    found=f"asset {line.asset} under terms {line.terms}",
+                    found=f"asset {asset} under terms {terms}",
                     wanted="only lines for what this operator serves",
                 )
 

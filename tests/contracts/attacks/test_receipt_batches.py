@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from rig.contract import refused
 from rig.market import DEPOSIT, Market
@@ -53,7 +54,7 @@ class Desk:
                 self.market.operator.address,
                 [(line.asset, line.terms, line.maximum)],
                 *self.market.sign(line),
-                tuple(getattr(receipt, name) for name in Receipt.__slots__),
+                msgspec.structs.astuple(receipt),
                 list(proof),
                 *compact(*signature),
             )

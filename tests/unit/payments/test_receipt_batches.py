@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from eth_account import Account
@@ -33,7 +32,7 @@ RECEIPT = Receipt(7, 9, 1, 1, 0, EVIDENCE.request, EVIDENCE.response, 3, 1_800_0
 
 
 def receipts(count: int) -> list[Receipt]:
-    return [replace(RECEIPT, charged=number) for number in range(count)]
+    return [structs.replace(RECEIPT, charged=number) for number in range(count)]
 
 
 @given(st.integers(1, 70))
@@ -86,14 +85,14 @@ def test_a_consumer_believes_a_receipt_of_a_batch_and_none_beside_it() -> None:
     purse = Purse(DOMAIN, OPERATOR.address, 7, CONSUMER)
     ticket = Ticket("0" * 32, KEY, 10_000, EVIDENCE.request)
     purse.begin(ticket)
-    own = replace(RECEIPT, asset=KEY.asset, terms=KEY.terms, charged=100)
+    own = structs.replace(RECEIPT, asset=KEY.asset, terms=KEY.terms, charged=100)
     others = receipts(4)
     digest = receipt_digest(DOMAIN, own)
     batch = ReceiptBatch(DOMAIN, [digest, *(receipt_digest(DOMAIN, r) for r in others)])
     signature, proof = OPERATOR.sign(batch.to_sign), batch.proof(digest)
     good = SignedReceipt(own, signature, 100, ticket.call, proof)
     for forged in (
-        structs.replace(good, receipt=replace(own, charged=200)),
+        structs.replace(good, receipt=structs.replace(own, charged=200)),
         structs.replace(good, receipt=others[1]),
         structs.replace(good, proof=proof[:-1]),
         structs.replace(good, proof=()),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
@@ -48,7 +46,9 @@ def test_a_receipt_is_good_where_the_chain_lists_its_signer(record: AssetRecord)
 
 
 def test_a_receipt_of_anybody_else_or_of_another_chain_is_refused(record: AssetRecord) -> None:
-    altered = msgspec.structs.replace(signed_by(OPERATOR), receipt=replace(RECEIPT, charged=1))
+    altered = msgspec.structs.replace(
+        signed_by(OPERATOR), receipt=msgspec.structs.replace(RECEIPT, charged=1)
+    )
     for forged in (
         signed_by(ATTACKER),
         signed_by(OPERATOR, Domain(1, DOMAIN.contract)),

@@ -105,7 +105,6 @@ class _Channel:
     claiming: int = 0
 
 
-@dataclass(slots=True, eq=False)
 class BatchCall(Call):
     """A call that a voucher of the standard pays for; it has its channel to itself.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
 
 from tessera.errors import InvariantViolation, TesseraError, TransactionReverted
 from tessera.payments.header import SignedReceipt
@@ -36,7 +35,6 @@ from tessera.spec.x402_digests import transfer_digest
 __all__ = ["ExactCall", "ExactPayments"]
 
 
-@dataclass(slots=True, eq=False)
 class ExactCall(Call):
     """A call that an authorization pays for.
 

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera.cli.effects import (
+    DryRun,
+    Yes,
+    asks,
+    confirmed,
+    effects_json,
+    payment,
+    show_effects,
+)
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -65,6 +74,8 @@ def register(app: typer.Typer) -> None:
         allow_python_runners: Annotated[
             bool, typer.Option("--allow-python-runners", help="Run a copy that is Python code.")
         ] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Compare an endpoint's answers with those of your own copy, and say what follows.
 
@@ -89,10 +100,13 @@ def register(app: typer.Typer) -> None:
                 )
             else:
                 url = endpoint or session.gateway_url(world)
-                copy, verdict, calls = await _of_calls(
+                done = await _of_calls(
                     session, world, url, model, plan, copying,
-                    inputs=_inputs(inputs), deposit=deposit, keep=keep,
+                    inputs=_inputs(inputs), deposit=deposit, keep=keep, dry_run=dry_run, yes=yes,
                 )  # fmt: skip
+                if done is None:
+                    return
+                copy, verdict, calls = done
             cost = sum(call.receipt.cost for call in calls if call.receipt is not None)
             data: dict[str, Any] = {
                 "model": f"{copy.slug}@{copy.version}",
@@ -124,7 +138,10 @@ async def _of_calls(
     inputs: list[Any],
     deposit: str,
     keep: Path | None,
-) -> tuple[Copy, Verdict, list[PaidCall]]:
+    dry_run: bool,
+    yes: bool,
+) -> tuple[Copy, Verdict, list[PaidCall]] | None:
+    """Ask and compare; None where it was only to be shown what that would do."""
     from tessera.app.auditing import open_copy
     from tessera.client import Client
     from tessera.client.auditing import ask, judge, questions
@@ -161,7 +178,15 @@ async def _of_calls(
             )
         async with open_copy(world, record, card.version, limits=card.limits, **copying) as copy:
             bodies = questions(copy, plan, inputs)
-            _check_cost(world, client, copy, bodies, most)
+            bound = _checked_cost(world, client, copy, bodies, most)
+            told, lines = await _announced(world, client, copy, len(bodies), bound, most)
+            if dry_run:
+                session.say({**told, "dry_run": True}, *lines)
+                return None
+            if asks(session, yes=yes):
+                for line in lines:
+                    session.note(line)
+            confirmed(session, f"Audit {copy.slug} by {len(bodies)} paid calls", yes=yes)
             with session.progress(f"asking {card.id}", counted=True) as progress:
                 calls = await ask(client, copy, bodies, plan, progress)
             if keep is not None:
@@ -238,7 +263,7 @@ def _only(cards: dict[str, Any]) -> str:
     )
 
 
-def _check_cost(world: World, client: Client, copy: Copy, bodies: list[bytes], most: int) -> None:
+def _checked_cost(world: World, client: Client, copy: Copy, bodies: list[bytes], most: int) -> int:
     from tessera.errors import InputError
     from tessera.serving.bodies import read_body
 
@@ -252,6 +277,28 @@ def _check_cost(world: World, client: Client, copy: Copy, bodies: list[bytes], m
             wanted=f"{world.currency.shown(most)} at most",
             next_step="allow more: --deposit AMOUNT; or fewer calls: --samples N",
         )
+    return bound
+
+
+async def _announced(
+    world: World, client: Client, copy: Copy, calls: int, bound: int, most: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what an audit would do, as JSON values and for people."""
+    channel = await asyncio.to_thread(client.find)
+    effects = [] if channel is not None else payment(
+        world, client.address, world.deployment.channels.address, most, "set aside for the calls"
+    )  # fmt: skip
+    told = {
+        "model": f"{copy.slug}@{copy.version}",
+        "calls": calls,
+        "cost_at_most": str(bound),
+        "channel": None if channel is None else str(channel),
+        "effects": effects_json(effects),
+    }
+    pays = "a new channel" if channel is None else f"channel {channel}"
+    shown = world.currency.shown(bound)
+    lines = [f"would ask {told['model']} {calls:,} times, for at most {shown} from {pays}"]
+    return told, lines + show_effects(world, effects)
 
 
 def _inputs(file: Path | None) -> list[Any]:

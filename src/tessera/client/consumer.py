@@ -316,6 +316,13 @@ class Client:
         self._ask_gateway()
         return self._purse_future().result().channel
 
+    def find(self) -> int | None:
+        """Return the channel that would pay; None where the first paid call opens one."""
+        self._ask_gateway()
+        if self._wanted_channel is not None:
+            return self._wanted_channel
+        return cast("int | None", self._do(self._find(self._consumer())))
+
     def channel(self) -> ChannelView:
         """Return the channel as the chain has it.
 
@@ -494,8 +501,8 @@ class Client:
             file = self._state_dir / place / f"{chain.operator.hex()[:16]}-{number}.json"
         return Purse(domain, chain.operator, number, self._signer, file)
 
-    async def _find_or_open(self, chain: ConsumerOnChain) -> int:
-        """Take the latest usable channel of this payer; the chain remembers them all."""
+    async def _find(self, chain: ConsumerOnChain) -> int | None:
+        """Return the latest usable channel of this payer; the chain remembers them all."""
         for number in (await chain.opened())[:_MOST_CHANNELS]:
             view = await chain.read(number)
             if (
@@ -505,6 +512,12 @@ class Client:
                 and view.signer == self._signer.address
             ):
                 return number
+        return None
+
+    async def _find_or_open(self, chain: ConsumerOnChain) -> int:
+        found = await self._find(chain)
+        if found is not None:
+            return found
         with self._budgeted(self._deposit):
             return await chain.open(self._deposit, self._signer.address)
 

@@ -27,10 +27,23 @@ def test_an_honest_endpoint_is_called_the_same_and_what_it_signed_can_be_audited
     rows.write_text(ROWS)
     given = ("--model", "audited-mean", "--allow-python-runners")
     kept = tmp_path / "kept"
-    told = world.ok(
+    audit = (
         "audit", *given, "--inputs", rows, "--samples", "12", "--keep", kept, "--own",
-        tmp_path / "mean",
+        tmp_path / "mean", "--as", "auditor",
     )  # fmt: skip
+    payer = world.ok("account", "create", "auditor")["address"]
+    dry = world.ok(*audit, "--dry-run")
+    assert (dry["calls"], dry["cost_at_most"], dry["channel"]) == (12, "120000", None)
+    paid = dry["effects"][0]
+    assert (paid["account"], paid["change"]) == (payer, "-1000000")
+    unasked = world(*audit)
+    assert (unasked.code, "add --yes" in unasked.err) == (2, True)
+    assert not kept.exists()
+    assert world.ok("portfolio", "auditor")["money"] == str(1_000 * 10**6)
+    told = world.ok(*audit)
+    assert world.ok("portfolio", "auditor")["money"] == str(999 * 10**6)
+    # From then on a channel is there: nothing more is set aside.
+    assert world.ok(*audit, "--dry-run")["effects"] == []
     assert (told["finding"], told["differs"], told["p_value"]) == ("same", False, 1.0)
     assert (told["identical"], told["receipts"], told["cost"]) == (12, 12, "120000")
     again = world.ok("audit", *given, "--receipts", kept)

@@ -1,7 +1,7 @@
 """Every command that sends a transaction shows its effects first, and asks.
 
-Which commands send is read from their own source: whoever signs has a `sender`, mints or funds, or
-has the supervisor settle. So nobody has to remember to list a new one here.
+Which commands send is read from their own source: whoever signs has a `sender`, mints or funds,
+pays for calls, or has the supervisor settle. So nobody has to remember to list a new one here.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ import typer
 from tessera.cli.commands import app
 
 SIGNS = {"sender", "mint", "fund"}
+# What opens channels by itself.
+PAYS = {"Client", "Router"}
 WANTED = {"--json", "--yes", "--dry-run"}
 # Those that do not ask, though they send, or look as if they did; with the reason.
 EXCEPTIONS = {
     "up": "deploys on a chain of its own, and serves until it is ended",
     "demo": "plays on a chain of its own, with money of its own",
     "call": "a call is signed off the chain; --deposit and --max-cost bound what it may cost",
+    "route": "serves until it is ended; says at its start what goes into channels at most",
     "channel show": "looks through what also pays; it sends nothing",
     "account create": "test money of a development chain, for a key that nobody had before",
     "account import": "shares how it ends with create; it sends nothing",
@@ -56,6 +59,8 @@ def signs(function: FunctionType, seen: set[FunctionType]) -> bool:
             continue
         if isinstance(node.func, ast.Attribute) and node.func.attr in SIGNS:
             return True
+        if isinstance(node.func, ast.Name) and node.func.id in PAYS:
+            return True
         named = known.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if (
             isinstance(named, FunctionType)
@@ -78,7 +83,7 @@ def test_it_shows_and_asks(name: str) -> None:
 
 def test_those_that_send_are_found() -> None:
     """What reads the source would pass everything if it found nothing."""
-    assert {"buy", "transfer", "claim", "settle", "channel open", "orders bid"} <= SENDING
+    assert {"buy", "transfer", "claim", "settle", "channel open", "orders bid", "audit"} <= SENDING
     assert {"assets list", "status", "portfolio", "market quote"}.isdisjoint(SENDING)
     assert len(SENDING) > 40
 

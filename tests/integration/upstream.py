@@ -70,6 +70,11 @@ class Upstream:
             if number == 2 and self.mode == "error event":
                 yield b'data: {"error": {"message": "out of memory at /srv/models"}}\n\n'
                 return
+            if number == 2 and self.mode == "goes on and on":
+                event = {"choices": [{"delta": {"content": "x"}, "logprobs": "y" * 9_000}]}
+                while True:
+                    yield b"data: " + json.dumps(event).encode() + b"\n\n"
+                    await asyncio.sleep(0)
             if number == 2 and self.mode == "stalls":
                 await asyncio.sleep(5)
             if number == 2 and self.mode == "garbage":

@@ -92,6 +92,23 @@ async def test_a_stream_that_fails_midway_is_a_failure_after_what_came(
 
 
 @pytest.mark.parametrize(
+    "limits", [UpstreamLimits(response_bytes=1 << 17), UpstreamLimits(stream_s=0.3)]
+)
+async def test_attack_who_asks_for_more_than_fits_has_nothing_for_nothing(
+    upstream: Any, limits: UpstreamLimits
+) -> None:
+    """Sixteen texts with twenty log probabilities per token are larger than any limit. Were that a
+    failure, the call would cost nothing, and the consumer has read the text by then."""
+    upstream.mode = "goes on and on"
+    runner = UpstreamRunner("long", upstream.url, "tiny", frozenset({Task.CHAT}), limits=limits)
+    events = [event async for event in runner.chat_stream(ASK)]
+    await runner.close()
+    read = sum(len(event.text.encode()) for event in events if isinstance(event, ChatDelta))
+    assert read > 12
+    assert events[-1] == ChatEnd("length", Units(6, min(-(-read // 4), ASK.max_tokens)))
+
+
+@pytest.mark.parametrize(
     ("mode", "said"),
     [
         ("400", "answered 400: .*context too long"),

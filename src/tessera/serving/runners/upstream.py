@@ -47,6 +47,7 @@ __all__ = ["UpstreamLimits", "UpstreamRunner"]
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _OK = 200
+_ONE_READ: Final = 1 << 20
 # The consumer's request may be at fault in these; elsewhere the text is about the operator.
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
 _SHOWN = 300
@@ -61,9 +62,9 @@ class UpstreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s
         Seconds for a whole answer, and between two pieces of a streamed one.
     stream_s
-        Seconds for a whole streamed answer.
+        Seconds for a whole streamed answer, which is cut off there.
     response_bytes
-        Size of an answer, streamed or not.
+        Size of an answer; a streamed one is cut off there, another one fails.
     max_batch
         Texts of one call.
     at_once
@@ -302,14 +303,15 @@ class UpstreamRunner(RunnerBase):
         self.require(Task.CHAT)
         asking = self._asking(request)
         asking |= {"stream": True, "stream_options": {"include_usage": True}}
-        stream = _Stream(self, request, sink, self._limits.stream_s)
+        stream = _Stream(self, request, sink, self._limits)
         stream.exchange = self._client.begin(
             "POST",
             "/chat/completions",
             msgspec.json.encode(asking),
             stream,
             timeout_s=self._limits.timeout_s,
-            most_bytes=self._limits.response_bytes,
+            # The stream itself ends before: what was read by then is an answer.
+            most_bytes=self._limits.response_bytes + _ONE_READ,
             pieces=True,
         )
         return stream
@@ -386,16 +388,16 @@ class _Stream:
     """Reads a streamed answer as it comes from the network."""
 
     def __init__(
-        self, runner: UpstreamRunner, request: ChatRequest, sink: ChatSink, stream_s: float
+        self, runner: UpstreamRunner, request: ChatRequest, sink: ChatSink, limits: UpstreamLimits
     ) -> None:
         self.exchange: Exchange | None = None
         self._ended = False
         self._runner = runner
         self._request = request
         self._sink: ChatSink | None = sink
-        self._stream_s = stream_s
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + stream_s
+        self._deadline = self._loop.time() + limits.stream_s
+        self._room = limits.response_bytes
         self._events = EventReader()
         self._refusal: list[bytes] | None = None
         self._status = 0
@@ -443,6 +445,9 @@ class _Stream:
                 self._take(data)
         except TesseraError as error:
             self._fail(error)
+        self._room -= len(piece)
+        if self._room < 0 or self._loop.time() > self._deadline:
+            self._cut()
 
     def on_end(self) -> None:
         """Tell of the end, or that this was none."""
@@ -461,8 +466,6 @@ class _Stream:
         if data == b"[DONE]" or data.strip() == b"[DONE]":
             self._end()
             return
-        if self._loop.time() > self._deadline:
-            raise self._runner.failed(f"did not end in {self._stream_s:g} s")
         chunk = self._runner.decoded(data, _chunk)
         if chunk.error is not None:
             raise self._runner.refused(_OK, msgspec.json.encode(chunk.error))
@@ -496,6 +499,21 @@ class _Stream:
             sink.on_piece(
                 ChatEnd(first, _units(self._request, self._size, self._usage), tuple(others))
             )
+
+    def _cut(self) -> None:
+        """End an answer that is too long for its time or size.
+
+        Were it a failure, it would cost nothing, and who asks for more than fits would have all
+        that he read for nothing.
+        """
+        if not self._size:
+            self._fail(self._runner.failed("wrote nothing in its time and size"))
+            return
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            first, *others = (_finish(reason or "length") for reason in self._reasons)
+            units = Units(self._input, chat_output(self._size, None, self._request))
+            sink.on_piece(ChatEnd(first, units, tuple(others)))
 
     def _fail(self, error: TesseraError) -> None:
         sink, self._sink = self._sink, None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
+from tests.integration.cli.conftest import Program
 from x402.http import FacilitatorConfig, HTTPFacilitatorClient
 from x402.mechanisms.evm.batch_settlement.authorizer_signer import (
     LocalAuthorizerSigner,
@@ -440,6 +443,44 @@ async def test_attack_strangers_leave_a_servers_claims_their_gas(tmp_path: Path)
             PaymentPayload(payload=sweep, accepted=requirements), requirements
         )
         assert done.success, done.error_message
+
+
+async def test_the_command_settles_on_a_chain_that_has_nothing_else_of_ours(
+    tmp_path: Path,
+) -> None:
+    """Any chain with an EIP-3009 token will do: no deployment, no books, a key with coins."""
+    there = Program(tmp_path / "there")
+    relayer = (await asyncio.to_thread(there.ok, "account", "create", "relayer"))["address"]
+    code = predeployed_code(CHAIN, decimals=6, faucet=10**12)
+    prefund = {relayer: ETHER, PAYER.address: ETHER}
+    async with (
+        EmbeddedNode.start(tmp_path / "node", chain_id=CHAIN, prefund=prefund, code=code) as node,
+        ChainReader(node.url, chain_id=CHAIN) as reader,
+        Sender(reader, Account(bytes(PAYER.key)), longest_poll_s=0.05) as payer,
+    ):
+        await payer.send(TestDollar(BASE_SEPOLIA_DOLLAR).faucet(100_000_000))
+        running = there.start(
+            "facilitator", "--rpc", node.url, "--chain-id", str(CHAIN), "--as", "relayer",
+            "--token", BASE_SEPOLIA_DOLLAR, "--port", "0", "--json",
+        )  # fmt: skip
+        try:
+            assert running.stdout is not None
+            ready = await asyncio.to_thread(running.stdout.readline)
+            assert ready, running.communicate()[1]
+            client = HTTPFacilitatorClient(FacilitatorConfig(url=json.loads(ready)["url"]))
+            requirements = wanted("exact")
+            settled = await client.settle(paid(requirements), requirements)
+            await client.aclose()
+            assert settled.success, settled.error_message
+            receipt = await reader.receipt(settled.transaction)
+            assert receipt is not None
+            assert receipt.sender == relayer
+            money = TestDollar(BASE_SEPOLIA_DOLLAR).balanceOf(RECEIVER)
+            assert await reader.read(money) == 5_000
+        finally:
+            running.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(running.communicate, None, 30)
+        assert running.returncode == 0
 
 
 async def test_garbage_is_answered_as_garbage(desk: Desk) -> None:

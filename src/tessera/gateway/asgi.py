@@ -254,7 +254,9 @@ class Gateway:
         return json_reply(self.catalogue.find(name).card())
 
     async def _document(self, _scope: Scope) -> Reply:
-        return json_reply(describe(self.catalogue.offers(), metrics=self.operations.show_metrics))
+        offers, facilitator = self.catalogue.offers(), self._facilitator is not None
+        shown = describe(offers, metrics=self.operations.show_metrics, facilitator=facilitator)
+        return json_reply(shown)
 
     async def _discovery(self, scope: Scope) -> Reply:
         return json_reply(listed(self._resources(scope), scope["query_string"]))

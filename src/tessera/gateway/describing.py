@@ -9,7 +9,17 @@ from typing import Any, Final
 import msgspec
 
 from tessera.gateway.catalogue import Offer
-from tessera.gateway.shapes import ANSWERS, PAGES, KeyState, OpenaiRefusal, Ready, Refusal
+from tessera.gateway.shapes import (
+    ANSWERS,
+    FACILITATOR_PAGES,
+    FACILITATOR_WORK,
+    PAGES,
+    KeyState,
+    OpenaiRefusal,
+    Ready,
+    Refusal,
+    Settling,
+)
 from tessera.payments.keys import KeyRules
 from tessera.serving.bodies import BODIES, PAID_PATHS
 
@@ -18,7 +28,15 @@ __all__ = ["describe"]
 _TYPES: Final[list[Any]] = [
     *dict.fromkeys(BODIES.values()),
     *ANSWERS.values(),
-    *dict.fromkeys(shape for _, shape in PAGES.values()),
+    *dict.fromkeys(
+        shape
+        for _, shape in [
+            *PAGES.values(),
+            *FACILITATOR_PAGES.values(),
+            *FACILITATOR_WORK.values(),
+        ]
+    ),
+    Settling,
     KeyRules,
     KeyState,
     OpenaiRefusal,
@@ -65,7 +83,9 @@ _REFUSALS: Final = {
 }
 
 
-def describe(offers: Sequence[Offer], *, metrics: bool = False) -> dict[str, Any]:
+def describe(
+    offers: Sequence[Offer], *, metrics: bool = False, facilitator: bool = False
+) -> dict[str, Any]:
     """Return the document; a route's `model` lists the models that can do its task.
 
     Parameters
@@ -74,20 +94,19 @@ def describe(offers: Sequence[Offer], *, metrics: bool = False) -> dict[str, Any
         What is served.
     metrics
         Whether `/metrics` is answered.
+    facilitator
+        Whether x402 payments are settled here.
     """
     paths: dict[str, Any] = {path: {"post": _call(path, offers)} for path in PAID_PATHS}
-    for path, (summary, shape) in PAGES.items():
-        names = [piece[1:-1] for piece in path.split("/") if piece.startswith("{")]
-        paths[path] = {
-            "get": {
-                "summary": summary,
-                "parameters": [_named(name) for name in names],
-                "responses": {
-                    "200": _answer(summary, shape),
-                    "default": _answer("A refusal.", _refusal(path)),
-                },
-            }
-        }
+    for path in PAID_PATHS:
+        # The same calls, by an URL that names the model, as x402's clients pay for URLs.
+        call = paths[path]["post"]
+        named = {**call, "parameters": [_named("model"), *call["parameters"]]}
+        paths[f"/x402/{{model}}{path}"] = {"post": named}
+    paths |= {path: _page(path, *page) for path, page in PAGES.items()}
+    if facilitator:
+        paths |= {path: _page(path, *page) for path, page in FACILITATOR_PAGES.items()}
+        paths |= {path: _settling(path, *work) for path, work in FACILITATOR_WORK.items()}
     refund = paths["/x402/{model}"]["get"]
     refund["parameters"].append(_header(_X402, "A refund, as official clients write it."))
     refund["responses"]["402"] = _answer("No refund; PAYMENT-REQUIRED says how to pay.", Refusal)
@@ -136,6 +155,30 @@ def _call(path: str, offers: Sequence[Offer]) -> dict[str, Any]:
             "200": answered,
             **{status: _answer(text, refusal) for status, text in _REFUSALS.items()},
         },
+    }
+
+
+def _page(path: str, summary: str, shape: Any) -> dict[str, Any]:
+    names = [piece[1:-1] for piece in path.split("/") if piece.startswith("{")]
+    return {
+        "get": {
+            "summary": summary,
+            "parameters": [_named(name) for name in names],
+            "responses": {
+                "200": _answer(summary, shape),
+                "default": _answer("A refusal.", _refusal(path)),
+            },
+        }
+    }
+
+
+def _settling(path: str, summary: str, shape: Any) -> dict[str, Any]:
+    asked = {"application/json": {"schema": _SHAPE_OF[Settling]}}
+    return {
+        "post": {
+            **_page(path, summary, shape)["get"],
+            "requestBody": {"required": True, "content": asked},
+        }
     }
 
 

@@ -10,7 +10,18 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["ANSWERS", "PAGES", "OpenaiRefusal", "Refusal"]
+from tessera.payments.x402.facilitator import Verdict
+from tessera.payments.x402.wire import Response as Response402
+
+__all__ = [
+    "ANSWERS",
+    "FACILITATOR_PAGES",
+    "FACILITATOR_WORK",
+    "PAGES",
+    "OpenaiRefusal",
+    "Refusal",
+    "Settling",
+]
 
 Amount = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+$", description="Base units, in decimal.")]
 Hash = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{64}$")]
@@ -393,6 +404,29 @@ class Refunded(msgspec.Struct):
     transaction: Hash
 
 
+class Settling(msgspec.Struct):
+    """What a server asks a facilitator: a payment of its client, or an action that it signed."""
+
+    paymentPayload: dict[str, Any]  # noqa: N815 - its standard's names
+    paymentRequirements: dict[str, Any]  # noqa: N815
+    x402Version: Literal[2]  # noqa: N815
+
+
+class Supported(msgspec.Struct):
+    """What a facilitator settles, and who sends it."""
+
+    kinds: list[dict[str, Any]]
+    extensions: list[str]
+    signers: dict[str, list[str]]
+
+
+class GasLeft(msgspec.Struct):
+    """That a facilitator answers, and what is left of its hour."""
+
+    ok: bool
+    gas_left: int
+
+
 PAGES: dict[str, tuple[str, Any]] = {
     "/v1/models": ("Models, their prices, and how to pay.", Cards),
     "/v1/models/{model}": ("One model.", Card),
@@ -407,3 +441,14 @@ PAGES: dict[str, tuple[str, Any]] = {
     "/readyz": ("Whether it should be sent calls, and if not, why.", Ready),
 }
 """What each other route answers."""
+
+FACILITATOR_PAGES: dict[str, tuple[str, Any]] = {
+    "/facilitator/supported": ("What its facilitator settles.", Supported),
+    "/facilitator/discovery/resources": ("The same as without /facilitator.", Resources),
+    "/facilitator/healthz": ("Whether its facilitator answers.", GasLeft),
+}
+FACILITATOR_WORK: dict[str, tuple[str, Any]] = {
+    "/facilitator/verify": ("Whether an x402 payment is good; nothing is sent.", Verdict),
+    "/facilitator/settle": ("Settles an x402 payment, once.", Response402),
+}
+"""What a gateway answers that settles x402 payments: by GET, and by POST of a `Settling`."""

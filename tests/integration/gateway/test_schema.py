@@ -8,7 +8,9 @@ request that is taken although the document forbids it, fails the test.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,14 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.integration.gateway.conftest import Shop
 
+from tessera.chain.node import EmbeddedNode
+from tessera.chain.predeploys import predeployed_code
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.chain.wallet import Account
+from tessera.gateway.asgi import Gateway
+from tessera.gateway.server import GatewayServer
+from tessera.payments.x402.facilitator import Facilitator, FacilitatorRules
 from tessera.serving.bodies import PASSED
 
 CHECKS = (
@@ -33,6 +43,7 @@ CHECKS = (
 )
 UNFOLLOWED = {*PASSED, "dimensions", "text", "reasoning", "previous_response_id", "background"}
 UNFOLLOWED |= {"conversation", "prompt"}
+BASE_SEPOLIA = 84_532
 EXAMPLES = settings.default.max_examples // 4
 PATHS = ("/v1/embeddings", "/v1/chat/completions", "/v1/responses", "/v1/moderations")
 PATHS += ("/v1/classify", "/v1/predict")
@@ -52,7 +63,7 @@ def explore(url: str, examples: int, only: Callable[[str], bool], *, paying: boo
         if isinstance(kept.get("rows"), list):
             # That all rows are of one width is nothing that a schema can say.
             kept["rows"] = kept["rows"][:1]
-        return {**kept, "model": "free-parrot"}
+        return {**kept, "model": "free-parrot"} if "paymentPayload" not in kept else kept
 
     @schema.hook  # type: ignore[untyped-decorator]
     def map_headers(context: Any, headers: Any) -> Any:
@@ -95,6 +106,29 @@ async def test_a_free_call_answers_what_the_document_says(shop: Shop, path: str)
 async def test_calls_with_payments_out_of_the_air_are_refused_as_documented(shop: Shop) -> None:
     seen = await asyncio.to_thread(explore, shop.url, 3, lambda path: path in PATHS, paying=True)
     assert seen & {400, 401}
+
+
+async def test_a_gateway_that_settles_answers_servers_as_the_document_says(
+    shop: Shop, tmp_path: Path
+) -> None:
+    code = predeployed_code(BASE_SEPOLIA, decimals=6, faucet=1)
+    async with (
+        EmbeddedNode.start(tmp_path / "node", chain_id=BASE_SEPOLIA, prefund={}, code=code) as node,
+        ChainReader(node.url, chain_id=BASE_SEPOLIA) as reader,
+        Sender(reader, Account(b"\x24" * 32)) as sender,
+    ):
+        facilitator = Facilitator(reader, sender, FacilitatorRules(tokens=None), time.time)
+        here = shop.server.gateway
+        gateway = Gateway(here.catalogue, here.cashier, time.time, facilitator=facilitator)
+        server = GatewayServer(gateway, drain_s=1)
+        await server.start()
+        try:
+            seen = await asyncio.to_thread(
+                explore, server.url, 8, lambda path: path.startswith("/facilitator"), paying=False
+            )
+        finally:
+            await server.stop()
+    assert seen == {200}, "a payment that is none is an answer, not a failure"
 
 
 async def test_every_other_page_answers_what_the_document_says(shop: Shop) -> None:

@@ -300,7 +300,7 @@ class Ledger:
         )
         try:
             engine = await asyncio.to_thread(open_database, path)
-            with engine.begin() as connection:
+            with storage_errors("books"), engine.begin() as connection:
                 books.claim_domain(connection, domain, signer.address)
                 key_rules = load_rules(connection)
             answered, owing = await asyncio.to_thread(_replay, engine)

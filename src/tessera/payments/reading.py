@@ -58,7 +58,7 @@ class BooksReader:
                 next_step="start the gateway once, or name its data folder",
             )
         engine = await asyncio.to_thread(open_database, path)
-        with engine.begin() as connection:
+        with storage_errors("books"), engine.begin() as connection:
             books.claim_domain(connection, domain, operator)
         return cls(engine)
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from tessera.errors import InvariantViolation, TesseraError
+from tessera.errors import Busy, InvariantViolation
 from tessera.storage.engine import storage_errors
 
 __all__ = ["BatchLog", "BatchWriter", "Seal", "Written", "batch_body"]
@@ -37,7 +37,8 @@ FOLD_AT: Final = 512
 some milliseconds, and a crash for as long at the next start."""
 
 _BEHIND: Final = "the books' tables stay behind their log: %s"
-_INSERT: Final = "INSERT INTO batches (body, root, signature) VALUES (?, ?, ?)"
+_LAST: Final = "SELECT coalesce(max(n), 0) FROM batches"
+_INSERT: Final = "INSERT INTO batches (n, body, root, signature) VALUES (?, ?, ?, ?)"
 
 
 class Seal(NamedTuple):
@@ -146,6 +147,10 @@ class BatchLog(Generic[Change]):
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._unfolded = 0
+        # Each batch takes the number behind the last that this log knows; where somebody else took
+        # it, two processes answer on the same deposits, and the one that is late writes no more.
+        with storage_errors("books"), engine.connect() as connection:
+            self._last = int(connection.exec_driver_sql(_LAST).scalar_one())
         # Both belong to the thread; the connection is made when it is first needed.
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
@@ -304,13 +309,14 @@ class BatchLog(Generic[Change]):
                 if batch.changes:
                     with connection.begin():
                         self.writer.write(connection, batch.changes)
-                        _insert(connection, batch.entries, seal)
+                        _insert(connection, self._last + 1, batch.entries, seal)
                 elif batch.entries:
                     # One statement is one transaction.
-                    _insert(connection, batch.entries, seal)
+                    _insert(connection, self._last + 1, batch.entries, seal)
         except Exception as error:  # noqa: BLE001 - every waiter gets it
             self._tell(self._failed, batch, error)
             return
+        self._last += bool(batch.entries)
         self._tell(self._written, batch, seal, time.perf_counter() - begun)
         self._unfolded += len(batch.entries)
         if self._unfolded >= FOLD_AT:
@@ -322,7 +328,7 @@ class BatchLog(Generic[Change]):
             with storage_errors("books"), self._opened().begin():
                 while self.writer.fold(self._opened(), most or FOLD_AT) and not most:
                     pass
-        except TesseraError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on writing
             # Nothing is lost: they stay in the log, and the next fold takes them along.
             logger.warning(_BEHIND, error)
         self._unfolded = 0
@@ -333,12 +339,20 @@ def batch_body(entries: Sequence[bytes]) -> bytes:
     return b"\xdd" + len(entries).to_bytes(4, "big") + b"".join(entries)
 
 
-def _insert(connection: Connection, entries: Sequence[bytes], seal: Seal | None) -> None:
+def _insert(connection: Connection, n: int, entries: Sequence[bytes], seal: Seal | None) -> None:
     if not entries:
         return
     driver = cast("sqlite3.Connection", connection.connection.driver_connection)
     kept = (None, None) if seal is None else (seal.root, seal.signature)
-    driver.execute(_INSERT, (batch_body(entries), *kept))
+    try:
+        driver.execute(_INSERT, (n, batch_body(entries), *kept))
+    except sqlite3.IntegrityError as error:
+        raise Busy(
+            "books",
+            found=f"batch {n}, which another process wrote",
+            wanted="one gateway that writes them",
+            next_step="stop one of the two, and start the other one again",
+        ) from error
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

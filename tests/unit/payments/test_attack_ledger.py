@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +21,14 @@ from tests.unit.payments.conftest import (
     sign,
 )
 
-from tessera.errors import Busy, Conflict, PaymentRequired, SignatureRejected, StorageFull
+from tessera.errors import (
+    Busy,
+    Conflict,
+    DataError,
+    PaymentRequired,
+    SignatureRejected,
+    StorageFull,
+)
 from tessera.payments.callers import SignedRequest
 from tessera.payments.ports import ChannelView
 from tessera.spec.vouchers import TillKey
@@ -138,3 +148,48 @@ async def test_of_two_copies_that_come_together_one_is_answered(
     books.ledger.fail(first)
     with pytest.raises(Conflict, match="asked before"):
         await books.ledger.accept(voucher, quote(100), once)
+
+
+async def test_attack_two_processes_without_a_lock_between_them_answer_no_call_twice(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    """Somebody removes the lock file, or the disk of a network keeps no locks, and a second gateway
+    opens the same books. Each judges by its own memory: the deposit would pay for two answers."""
+    assert isinstance(books.path, Path)
+    channel = chain.open(100)
+    books.path.with_name("books.db.lock").unlink()
+    second = Books(books.path, chain)
+    await second.reopen()
+    voucher = sign(channel, (KEY, 100))
+    calls = [await gateway.accept(voucher, quote(60), name()) for gateway in (books, second)]
+    # The voucher of a stream is written at once, and the second one's was too late.
+    await calls[0].durable  # type: ignore[misc]
+    assert (await books.ledger.finish(calls[0], 60, EVIDENCE)).receipt.charged == 60
+    for _ in range(2):
+        with pytest.raises(Busy, match="another process"):
+            await second.ledger.finish(calls[1], 40, EVIDENCE)
+        calls[1] = await second.accept(voucher, quote(40), name())
+    second.ledger.fail(calls[1])
+    await second.ledger.close()
+    last = await books.accept(voucher, quote(40), name())
+    assert (await books.ledger.finish(last, 40, EVIDENCE)).receipt.charged == 100
+
+
+@pytest.mark.parametrize("table", ["domain", "keys", "lines", "checkpoint"])
+async def test_attack_a_page_that_the_disk_lost_is_said_to_be_so(
+    books: Books, chain: WrittenChain, name: Name, table: str
+) -> None:
+    assert isinstance(books.path, Path)
+    channel = chain.open(100)
+    call = await books.accept(sign(channel, (KEY, 100)), quote(60), name())
+    await books.ledger.finish(call, 60, EVIDENCE)
+    await books.ledger.close()
+    with contextlib.closing(sqlite3.connect(books.path)) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = connection.execute(query, (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    data = bytearray(books.path.read_bytes())
+    data[(page - 1) * size : page * size] = bytes(size)
+    books.path.write_bytes(data)
+    with pytest.raises(DataError, match="malformed"):
+        await books.reopen()

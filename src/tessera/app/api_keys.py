@@ -10,8 +10,9 @@ import httpx
 import msgspec
 
 from tessera.errors import DataError, NotFound, ServingError, did_you_mean
+from tessera.payments.api_key import KEY_PREFIX, key_id
 from tessera.payments.header import KEY_SIGNATURE_HEADER
-from tessera.payments.keys import KEY_PREFIX, KeyRules, rules_digest
+from tessera.payments.key_rules import KeyRules, rules_digest
 from tessera.payments.ports import TypedSigner
 from tessera.presenting import error_of
 from tessera.spec.signatures import Domain
@@ -136,7 +137,7 @@ async def send_rules(
     """
     body = msgspec.json.encode(rules)
     signature = payer.sign(rules_digest(domain, channel, body))
-    url = f"{gateway.rstrip('/')}/v1/keys/{KEY_PREFIX}{channel:016x}"
+    url = f"{gateway.rstrip('/')}/v1/keys/{key_id(channel)}"
     headers = {KEY_SIGNATURE_HEADER: f"0x{signature.hex()}", "content-type": "application/json"}
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:

@@ -23,7 +23,7 @@ from tessera.cli.session import Session, command
 if TYPE_CHECKING:
     from tessera.app import World
     from tessera.app.api_keys import KeyRecord
-    from tessera.payments.keys import KeyRules
+    from tessera.payments.key_rules import KeyRules
     from tessera.payments.onchain import ConsumerOnChain
     from tessera.payments.ports import ChannelView
     from tessera.spec.channels import Grant
@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
         """Make a key: a channel of its own, bounded by the chain and by your budget."""
         from tessera.app.api_keys import KeyRecord, KeyRecords, send_rules
         from tessera.errors import TesseraError
-        from tessera.payments.keys import ApiKey
+        from tessera.payments.api_key import ApiKey
         from tessera.payments.onchain import AccountSigner, channels_domain
         from tessera.spec.signatures import address_text
 
@@ -375,7 +375,7 @@ def _rules(
     import msgspec
 
     from tessera.errors import InputError
-    from tessera.payments.keys import KeyRules
+    from tessera.payments.key_rules import KeyRules
 
     def units(text: str, thing: str) -> str | None:
         return None if text == "none" else str(world.currency.parse(text, thing))

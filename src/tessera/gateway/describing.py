@@ -20,7 +20,7 @@ from tessera.gateway.shapes import (
     Refusal,
     Settling,
 )
-from tessera.payments.keys import KeyRules
+from tessera.payments.key_rules import KeyRules
 from tessera.serving.bodies import BODIES, PAID_PATHS
 
 __all__ = ["describe"]

@@ -16,14 +16,13 @@ from tessera.gateway.messages import (
 )
 from tessera.gateway.refusals import wrong_method
 from tessera.payments.account import Account
+from tessera.payments.api_key import ApiKey, channel_of, key_id
 from tessera.payments.header import KEY_SIGNATURE_HEADER, parse_call_signature
-from tessera.payments.keys import KEY_PREFIX, ApiKey
 from tessera.payments.ledger import Ledger
 
 __all__ = ["KEY_FOLDER", "KeyPages"]
 
 KEY_FOLDER: Final = "/v1/keys/"
-_DIGITS: Final = 16
 _LIMITS: Final = Limits(body_bytes=16_384)
 
 
@@ -51,7 +50,7 @@ class KeyPages:
         InputError, SignatureRejected, Conflict, StorageFull
             As `Keys.change`.
         """
-        channel = _channel(scope["path"])
+        channel = channel_of(scope["path"].removeprefix(KEY_FOLDER))
         head = RequestHead(scope)
         if scope["method"] == "POST":
             body = await read_all(scope, receive, _LIMITS)
@@ -74,12 +73,5 @@ class KeyPages:
     async def _account(self, channel: int) -> Account:
         account = await self._ledger.account(channel)
         if account is None:
-            raise NotFound("API key", found=f"{KEY_PREFIX}{channel:016x}", wanted="one made here")
+            raise NotFound("API key", found=key_id(channel), wanted="one made here")
         return account
-
-
-def _channel(path: str) -> int:
-    digits = path.removeprefix(KEY_FOLDER).removeprefix(KEY_PREFIX)
-    if len(digits) != _DIGITS or not set(digits) <= set("0123456789abcdef"):
-        raise InputError("API key", found="no id", wanted=f"{KEY_PREFIX} and {_DIGITS} digits")
-    return int(digits, 16)

@@ -6,9 +6,9 @@ from typing import Final
 
 from tessera.errors import BudgetSpent, Closed, KeyRevoked, NotAllowed, PaymentRequired
 from tessera.payments.account import Account, LineBook
+from tessera.payments.api_key import KEY_PREFIX, Session, Sessions
 from tessera.payments.callers import SignedRequest
 from tessera.payments.callmac import call_key, call_mac
-from tessera.payments.keys import KEY_PREFIX, Session, Sessions
 from tessera.payments.ledger import Call, Ledger, Quote
 from tessera.payments.tender import Demand, Head
 from tessera.payments.tenders import OnLedger

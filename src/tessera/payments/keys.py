@@ -1,32 +1,19 @@
-"""API keys for those who hold no key to money: a key stands for one channel's session key.
+"""What keys may still spend: the rules of each, counted in the step that reserves a call.
 
-`tsk_`, the channel's number in 16 hexadecimal digits, 32 secret bytes. The session key is made of
-the secret; it is the channel's signer, held on the chain to a cap, an end and a list of assets, so
-a stolen key can spend no more than that, whoever steals it. The gateway keeps no secret: it makes
-the session key of what a request brings, signs vouchers with it, and forgets it.
-
-Beneath the caps the channel's payer may rule more, by a signature: a budget per day, month or in
-all, which models, how many calls a minute, or that the key is revoked. What a key has spent is what
-its channel was charged, and what is in flight is counted with it in the same step in which a call
-is reserved, whether a key or a voucher pays: there is no second count that could be stale, and
-nothing between looking and reserving in which another call could slip through.
+Beneath the chain's caps the channel's payer may rule more, by a signature: a budget per day, month
+or in all, which models, how many calls a minute, or that the key is revoked. What a key has spent
+is what its channel was charged, and what is in flight is counted with it in the same step in which
+a call is reserved, whether a key or a voucher pays: there is no second count that could be stale,
+and nothing between looking and reserving in which another call could slip through.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import datetime as dt
-import hashlib
-import hmac
 import math
-import re
-import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -34,7 +21,6 @@ from sqlalchemy import Connection, select
 from tessera.errors import (
     BudgetSpent,
     Conflict,
-    InputError,
     KeyRevoked,
     NotAllowed,
     NotFound,
@@ -43,182 +29,17 @@ from tessera.errors import (
 )
 from tessera.payments import books
 from tessera.payments.account import Account
+from tessera.payments.api_key import key_id
+from tessera.payments.key_rules import KeyRules, period_end, period_start, rules_digest
 from tessera.payments.pace import LastMinute
 from tessera.payments.ports import Clock
 from tessera.payments.shared import SharedBooks
 from tessera.payments.times import Times
-from tessera.spec.signatures import Domain, Signer, address_text, keccak, recover, typed_digest
-from tessera.spec.vouchers import MAX_LINES
+from tessera.spec.signatures import Domain, address_text, recover
 from tessera.storage import schema
 from tessera.storage.batches import BatchLog
 
-__all__ = [
-    "KEY_PREFIX",
-    "ApiKey",
-    "KeptRules",
-    "KeyRules",
-    "Keys",
-    "Session",
-    "Sessions",
-    "Wording",
-    "rules_digest",
-]
-
-KEY_PREFIX: Final = "tsk_"
-_ID_DIGITS: Final = 16
-_SECRET_BYTES: Final = 32
-_SECRET_LETTERS: Final = 43
-_KEY: Final = re.compile(
-    KEY_PREFIX + rf"([0-9a-f]{{{_ID_DIGITS}}})([A-Za-z0-9_-]{{{_SECRET_LETTERS}}})"
-)
-_INFO: Final = b"tessera session key"
-_RULES_TYPEHASH: Final = keccak(b"KeyRules(uint64 channel,bytes32 rules)")
-_SESSION_S: Final = 900.0
-_SESSIONS: Final = 4_096
-
-_Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,78}$")]
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key as its holder has it.
-
-    Attributes
-    ----------
-    channel
-        Whose money it spends.
-    secret
-        32 bytes; never shown, not even by `repr`.
-    """
-
-    channel: int
-    secret: bytes = field(repr=False)
-
-    @property
-    def id(self) -> str:
-        """What it may be called in public: `tsk_` and 16 digits."""
-        return f"{KEY_PREFIX}{self.channel:016x}"
-
-    @property
-    def text(self) -> str:
-        """The key itself."""
-        return self.id + base64.urlsafe_b64encode(self.secret).decode().rstrip("=")
-
-    @classmethod
-    def draw(cls) -> Self:
-        """Make one whose channel is still to be opened, as its signer is known only now."""
-        return cls(0, secrets.token_bytes(_SECRET_BYTES))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a key.
-
-        Raises
-        ------
-        KeyRevoked
-            It is none.
-        """
-        match = _KEY.fullmatch(text)
-        if match is None:
-            # Never what was found: it may be a key with one letter too many.
-            raise KeyRevoked(
-                "API key",
-                found="something that is none",
-                wanted=f"{KEY_PREFIX}, {_ID_DIGITS} digits and {_SECRET_LETTERS} letters",
-            )
-        return cls(int(match[1], 16), base64.urlsafe_b64decode(match[2] + "="))
-
-    def signer(self) -> Signer:
-        """Return the session key: HKDF-SHA256 of the secret."""
-        drawn = hmac.digest(bytes(_SECRET_BYTES), self.secret, "sha256")
-        for tried in range(1, 256):
-            made = hmac.digest(drawn, _INFO + bytes((tried,)), "sha256")
-            try:
-                return Signer(made)
-            except ValueError:
-                # Above the curve's order: one in 2**128.
-                continue
-        raise KeyRevoked("API key", found="no session key", wanted="another secret")
-
-
-class KeyRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a channel's payer rules about its key, as JSON; amounts are decimal base units.
-
-    Attributes
-    ----------
-    sequence
-        Higher than that of the rules before; unix milliseconds do.
-    budget
-        Most that may be spent in a period, by all models together; None for what the chain allows.
-    period
-        `total`, or a `day` or `month` of UTC.
-    models
-        Asset ids that may be called, each with a budget of its own per period or None; None for
-        all that the chain grants.
-    calls_per_minute
-        Most calls in any sixty seconds, by each gateway that serves the key; None for any number.
-    revoked
-        Whether the key counts no more.
-    """
-
-    sequence: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
-    budget: _Digits | None = None
-    period: Literal["total", "day", "month"] = "total"
-    models: Annotated[dict[_Digits, _Digits | None], msgspec.Meta(max_length=MAX_LINES)] | None = (
-        None
-    )
-    calls_per_minute: Annotated[int, msgspec.Meta(ge=1, le=10**6)] | None = None
-    revoked: bool = False
-
-    @classmethod
-    def parse(cls, body: bytes) -> KeyRules:
-        """Read rules.
-
-        Raises
-        ------
-        InputError
-            They are not of this form.
-        """
-        try:
-            return msgspec.json.decode(body, type=cls)
-        except msgspec.MsgspecError as error:
-            raise InputError(
-                "key rules", found=str(error), wanted="see docs/guides/keys.md"
-            ) from error
-
-
-def rules_digest(domain: Domain, channel: int, body: bytes) -> bytes:
-    """Return what a channel's payer signs over rules.
-
-    Parameters
-    ----------
-    domain
-        Chain and Channels contract.
-    channel
-        The key's.
-    body
-        The rules' exact bytes.
-    """
-    return typed_digest(
-        domain, keccak(_RULES_TYPEHASH + channel.to_bytes(32, "big") + keccak(body))
-    )
-
-
-def period_start(period: str, now: float) -> int:
-    """Return when the period of a moment began, unix seconds; 0 for `total`."""
-    if period == "total":
-        return 0
-    moment = dt.datetime.fromtimestamp(now, dt.UTC)
-    day = 1 if period == "month" else moment.day
-    return int(dt.datetime(moment.year, moment.month, day, tzinfo=dt.UTC).timestamp())
-
-
-def period_end(period: str, now: float) -> int | None:
-    """Return when the period of a moment ends, unix seconds; None for `total`."""
-    if period == "total":
-        return None
-    longest = 24 * 3_600 if period == "day" else 31 * 24 * 3_600
-    return period_start(period, period_start(period, now) + longest + 3_600)
+__all__ = ["KeptRules", "Keys", "SharedKeys", "Wording", "load_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +192,7 @@ class Keys:
         return max(0, int(book.rules.budget) + sum(book.bases.values()) - signed)
 
     def _check(self, book: _Book, account: Account, asset: int, maximum: int) -> None:
-        rules, name = book.rules, f"API key {KEY_PREFIX}{account.number:016x}"
+        rules, name = book.rules, f"API key {key_id(account.number)}"
         if rules.revoked:
             raise KeyRevoked(name, found="revoked", wanted="another key")
         self._roll(book, account)
@@ -499,7 +320,7 @@ class Keys:
         NotFound
             There are no rules for it.
         """
-        return self.shown(account)
+        return self._shown(self._books.get(account.number), account)
 
     def _signed(self, account: Account, body: bytes, signature: bytes) -> KeyRules:
         rules = KeyRules.parse(body)
@@ -509,7 +330,7 @@ class Keys:
         signer = recover(rules_digest(self._domain, account.number, body), signature)
         if signer != payer:
             raise SignatureRejected(
-                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                f"rules of API key {key_id(account.number)}",
                 found=f"signed by {address_text(signer)}",
                 wanted=f"{address_text(payer)}, who pays",
             )
@@ -528,7 +349,7 @@ class Keys:
             return before
         if before is not None and rules.sequence <= before.rules.sequence:
             raise Conflict(
-                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                f"rules of API key {key_id(account.number)}",
                 found=f"sequence {rules.sequence}",
                 wanted=f"more than {before.rules.sequence}",
             )
@@ -542,27 +363,17 @@ class Keys:
             book.pace = before.pace
         return book
 
-    def shown(self, account: Account) -> dict[str, Any]:
-        """Return how a key stands, as JSON values.
-
-        Raises
-        ------
-        NotFound
-            There are no rules for it.
-        """
-        return self._shown(self._books.get(account.number), account)
-
     def _shown(self, book: _Book | None, account: Account) -> dict[str, Any]:
         if book is None:
             raise NotFound(
-                f"rules of API key {KEY_PREFIX}{account.number:016x}",
+                f"rules of API key {key_id(account.number)}",
                 found="none",
                 wanted="some that its channel's payer signed",
             )
         self._roll(book, account)
         rules = book.rules
         return {
-            "id": f"{KEY_PREFIX}{account.number:016x}",
+            "id": key_id(account.number),
             "channel": str(account.number),
             "sequence": rules.sequence,
             "revoked": rules.revoked,
@@ -632,57 +443,6 @@ class SharedKeys(Keys):
 
     def _begun(self, channel: int, book: _Book) -> None:
         self._rolled.append(_change(channel, book))
-
-
-@dataclass(slots=True)
-class Session:
-    """A key that is being used: its channel's signer, and what requests are vouched for with."""
-
-    key: ApiKey
-    signer: Signer
-    call_key: bytes
-    until: float
-
-
-class Sessions:
-    """The session keys of keys that were used lately, in memory and nowhere else.
-
-    Parameters
-    ----------
-    share
-        Makes of a session key what its requests are vouched for with (`callmac.call_key`).
-    now
-        Seconds that never go back.
-    """
-
-    def __init__(
-        self, share: Callable[[Signer], bytes], now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._share = share
-        self._now = now
-        # By a hash: a dump of the names is no list of keys.
-        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
-
-    def of(self, text: str) -> Session:
-        """Return the session of a key; made at most every quarter of an hour.
-
-        Raises
-        ------
-        KeyRevoked
-            The text is no key.
-        """
-        name = hashlib.sha256(text.encode()).digest()
-        now = self._now()
-        session = self._sessions.get(name)
-        if session is None or session.until < now:
-            key = ApiKey.parse(text)
-            signer = key.signer()
-            session = Session(key, signer, self._share(signer), now + _SESSION_S)
-            self._sessions[name] = session
-            while len(self._sessions) > _SESSIONS:
-                self._sessions.popitem(last=False)
-        self._sessions.move_to_end(name)
-        return session
 
 
 def _charges(account: Account) -> dict[int, int]:

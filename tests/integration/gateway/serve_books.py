@@ -20,7 +20,7 @@ from tests.unit.payments.conftest import KEY, NOW, Books, Clock, WrittenChain
 
 from tessera.gateway.messages import Limits
 from tessera.gateway.server import GatewayServer
-from tessera.payments.keys import ApiKey
+from tessera.payments.api_key import ApiKey
 from tessera.spec.channels import Grant
 from tessera.spec.signatures import keccak
 

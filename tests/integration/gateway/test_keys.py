@@ -36,10 +36,11 @@ from tessera.gateway.catalogue import ListedModels
 from tessera.gateway.messages import Limits
 from tessera.gateway.paying import Cashier
 from tessera.gateway.server import GatewayServer
+from tessera.payments.api_key import ApiKey
 from tessera.payments.callmac import call_key, call_mac
 from tessera.payments.header import payment_header
+from tessera.payments.key_rules import rules_digest
 from tessera.payments.key_tender import ApiKeys
-from tessera.payments.keys import ApiKey, rules_digest
 from tessera.serving.metering import text_units
 from tessera.spec.channels import Grant
 from tessera.spec.prices import Price

@@ -39,7 +39,7 @@ from tests.unit.payments.conftest import (
 from tessera.errors import Busy, Conflict, InputError, PaymentRequired, WrongChain
 from tessera.payments.books import load_costs
 from tessera.payments.header import parse_receipt, payment_header
-from tessera.payments.keys import rules_digest
+from tessera.payments.key_rules import rules_digest
 from tessera.payments.ledger import Ledger
 from tessera.payments.shared import TakenForDead
 from tessera.spec.signatures import Domain, keccak

@@ -20,15 +20,9 @@ from tessera.errors import (
     SignatureRejected,
 )
 from tessera.payments.account import Account, LineBook
-from tessera.payments.keys import (
-    ApiKey,
-    Keys,
-    Sessions,
-    Wording,
-    period_end,
-    period_start,
-    rules_digest,
-)
+from tessera.payments.api_key import ApiKey, Sessions
+from tessera.payments.key_rules import period_end, period_start, rules_digest
+from tessera.payments.keys import Keys, Wording
 from tessera.payments.ports import ChannelView
 from tessera.payments.times import Times
 from tessera.spec.vouchers import TillKey
@@ -183,7 +177,7 @@ async def _against_a_ghost(steps: list[Step], budget: int, own: int | None) -> N
         if what == "day" and bench.now // DAY > latest // DAY:
             latest = bench.now
             # The period begins with the first call after midnight, whose look does not reserve.
-            bench.keys.shown(bench.account)
+            await bench.keys.state(bench.account)
             spent = {KEY: 0, OTHER: 0}
         latest = max(latest, bench.now)
 
@@ -198,7 +192,7 @@ async def test_rules_of_others_and_old_ones_are_refused() -> None:
     bench.sequence = 0
     with pytest.raises(Conflict):
         await bench.rule('"budget":"50"')
-    assert bench.keys.shown(bench.account)["budget"] == "5"
+    assert (await bench.keys.state(bench.account))["budget"] == "5"
 
 
 async def test_a_channel_without_rules_is_asked_for_nothing() -> None:

@@ -31,7 +31,7 @@ from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.rights import OrderRules
 from tessera.payments.risk import Exposures
 from tessera.payments.settle import SettlementReport, Settler, grant_margin_s
-from tessera.payments.x402.claiming import ClaimReport
+from tessera.payments.x402.claiming import ClaimReport, X402Claimer
 from tessera.serving.opening import ServingPolicy, open_runner
 from tessera.serving.runner import Runner
 from tessera.serving.turns import NO_STAKES, Stakes
@@ -243,6 +243,12 @@ class Operator:
         """Settle everything that is due now, and hand income on to the holders."""
         return await self.settler.settle()
 
+    def hurry(self) -> None:
+        """Settle what is near a limit of what is risked, however it was paid."""
+        self.settler.hurry()
+        if self.x402 is not None:
+            self.x402.claimer.hurry()
+
     async def prove(self) -> ProofReport:
         """Prove every order that was served, now, so that its money flows."""
         return await self.prover.prove()
@@ -269,7 +275,7 @@ class Operator:
             "channels_due": len(claims),
             "due": str(sum(claim.due for claim in claims)),
             "at_stake": str(self.ledger.exposures.total),
-            "channels_too_dear": len(self.settler.too_dear),
+            "channels_too_dear": sum(len(each.too_dear) for each in self._settlers()),
             "settlements_open": [
                 {
                     "number": found.n,
@@ -277,7 +283,8 @@ class Operator:
                     "transaction": found.hashes[-1] if found.hashes else None,
                     "value": str(found.value),
                 }
-                for found in self.settler.open
+                for each in self._settlers()
+                for found in each.open
             ],
             "orders_due": len(await self.ledger.proofs()),
             "x402": self.x402 is not None,
@@ -290,6 +297,9 @@ class Operator:
         if self.x402 is None:
             return 0
         return sum(book.due for book in await self.x402.tender.batch.due())
+
+    def _settlers(self) -> list[Settler | X402Claimer]:
+        return [self.settler, *([self.x402.claimer] if self.x402 is not None else [])]
 
     async def _served(self, record: AssetRecord, endpoint: EndpointRecord) -> ServedModel:
         release = record.latest
@@ -457,8 +467,16 @@ async def operate(world: World) -> AsyncIterator[Operator]:
             exposures=exposures,
         )
     ledger.keys.wording = key_wording(world)
-    settler = follow_settlements(world, ledger, chain, rules, watch_s=_fresh_s(world))
-    exposures.on_reached(settler.hurry)
+    follow = follow_settlements(world, ledger, chain, rules)
+    settler = Settler(
+        ledger,
+        chain,
+        time.monotonic,
+        every_s=config.settle_every_s,
+        at_risk=config.settle_at_risk_units,
+        watch_s=_fresh_s(world),
+        follow=follow,
+    )
     prover = OrderProver(
         ledger,
         orders,
@@ -479,7 +497,8 @@ async def operate(world: World) -> AsyncIterator[Operator]:
     operator.stakes = stakes = LockedShares(reading, time.monotonic)
     tasks: list[asyncio.Task[None]] = []
     try:
-        operator.x402 = await open_x402(world, ledger, sender, watch_s=_fresh_s(world))
+        operator.x402 = await open_x402(world, ledger, sender, follow, watch_s=_fresh_s(world))
+        exposures.on_reached(operator.hurry)
         await operator.refresh()
         tasks = [
             asyncio.create_task(_settling(ledger, settler), name="tessera-settler"),

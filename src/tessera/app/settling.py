@@ -84,9 +84,9 @@ def risk_rules(world: World) -> RiskRules:
 
 
 def follow_settlements(
-    world: World, ledger: Ledger, chain: OperatorOnChain, rules: RiskRules, *, watch_s: float
-) -> Settler:
-    """Return what settles a running operator's books, and takes up what an earlier process left."""
+    world: World, ledger: Ledger, chain: OperatorOnChain, rules: RiskRules
+) -> Follow:
+    """Return how a running operator's settlements are sent, weighed and followed."""
     config = world.config
     settlements = Settlements(ledger, chain, confirmations=config.confirmations_count)
 
@@ -94,15 +94,7 @@ def follow_settlements(
         coin = config.coin_value_units
         return GasPrice(await chain.gas_price() if coin else 0, coin)
 
-    return Settler(
-        ledger,
-        chain,
-        time.monotonic,
-        every_s=config.settle_every_s,
-        at_risk=config.settle_at_risk_units,
-        watch_s=watch_s,
-        follow=Follow(settlements, rules, price, ledger.times.now),
-    )
+    return Follow(settlements, rules, price, ledger.times.now, lambda: ledger.exposures.waiting)
 
 
 async def prove_from_books(world: World) -> ProofReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,10 +18,13 @@ from tessera.errors import ChainError, InputError, NotFound
 from tessera.payments.ledger import Ledger
 from tessera.payments.onchain import channels_domain
 from tessera.payments.reading import BooksReader
+from tessera.payments.settle import Follow
+from tessera.payments.settling import Kind, Settlements
 from tessera.payments.x402.batch import BatchSettlement
 from tessera.payments.x402.chain import X402OnChain
 from tessera.payments.x402.claiming import ClaimReport, ClaimsFromBooks, X402Claimer
 from tessera.payments.x402.exact import ExactPayments
+from tessera.payments.x402.following import ClaimBooks
 from tessera.payments.x402.rules import Till, X402Rules
 from tessera.payments.x402.tender import X402Payments
 from tessera.spec.signatures import Address, Domain, address_of, address_text
@@ -54,9 +58,16 @@ class X402Desk:
 
 
 async def open_x402(
-    world: World, ledger: Ledger, sender: Sender, *, watch_s: float
+    world: World, ledger: Ledger, sender: Sender, beside: Follow, *, watch_s: float
 ) -> X402Desk | None:
     """Return what takes x402 payments; None where settings or chain say that none are taken.
+
+    Parameters
+    ----------
+    beside
+        How the operator's own channels are settled, from the same account.
+    watch_s
+        How often channels with something due are looked at.
 
     Raises
     ------
@@ -106,8 +117,6 @@ async def open_x402(
         wait_s=config.queue_wait_s,
         refresh_s=watch_s,
         exact_least=exact_least(world),
-        risk_channel=config.risk_channel_units,
-        risk_payer=config.risk_payer_units,
     )
     channels = address_of(world.deployment.channels.address)
     implementation = address_of(world.deployment.address_of("Till"))
@@ -116,9 +125,19 @@ async def open_x402(
     def till(asset: int, terms: int) -> Address:
         return till_of(channels, implementation, asset, operator, terms)
 
-    chain = X402OnChain(world.reader, sender, world.deployment)
-    batch = BatchSettlement(ledger, chain, rules, till, world.clock)
+    chain = X402OnChain(
+        world.reader, sender, world.deployment, confirmations=config.confirmations_count
+    )
+    batch = BatchSettlement(ledger, chain, rules, till, world.clock, exposures=ledger.exposures)
+    await batch.open()
     exact = ExactPayments(ledger, chain, rules, till, world.clock) if config.x402_exact else None
+    claims = Settlements(
+        ClaimBooks(ledger, batch),
+        chain,
+        kind=Kind.X402,
+        confirmations=config.confirmations_count,
+    )
+    claims.share_account_with(beside.settlements)
     claimer = X402Claimer(
         batch,
         chain,
@@ -126,8 +145,12 @@ async def open_x402(
         every_s=config.settle_every_s,
         at_risk=config.settle_at_risk_units,
         watch_s=watch_s,
+        follow=dataclasses.replace(
+            beside,
+            settlements=claims,
+            rules=dataclasses.replace(beside.rules, delay_s=announced),
+        ),
     )
-    batch.on_risk(claimer.hurry)
     return X402Desk(X402Payments(batch, exact), claimer, till)
 
 

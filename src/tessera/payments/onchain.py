@@ -135,6 +135,26 @@ class SentBatch:
             self._flight.fee_ceiling = None if fee_ceiling is None else max(before, fee_ceiling)
 
 
+async def mined(
+    reader: ChainReader, hashes: Sequence[str], contract: str, function: str
+) -> tuple[TransactionReceipt, int] | None:
+    """Return the receipt of one of these transactions, and how many blocks deep it lies.
+
+    Raises
+    ------
+    TransactionReverted
+        It failed in its block.
+    """
+    for tx_hash in hashes:
+        receipt = await reader.receipt(tx_hash)
+        if receipt is None:
+            continue
+        if not receipt.succeeded:
+            raise TransactionReverted(contract, "", tx_hash, function=function)
+        return receipt, await reader.block_number() - receipt.block
+    return None
+
+
 class OperatorOnChain:
     """The chain as an operator uses it.
 
@@ -187,15 +207,8 @@ class OperatorOnChain:
 
     async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
         """Return what one of these transactions did, and how many blocks deep it lies."""
-        for tx_hash in hashes:
-            receipt = await self._reader.receipt(tx_hash)
-            if receipt is None:
-                continue
-            if not receipt.succeeded:
-                raise TransactionReverted("Channels", "", tx_hash, function="settle")
-            depth = await self._reader.block_number() - receipt.block
-            return self._settled(receipt), depth
-        return None
+        found = await mined(self._reader, hashes, "Channels", "settle")
+        return None if found is None else (self._settled(found[0]), found[1])
 
     def _settlement(self, tills: Sequence[TillKey], words: Sequence[int]) -> Call[Any]:
         chain_tills = [ChainTillKey(key.asset, key.terms) for key in tills]

@@ -9,7 +9,7 @@ in haste, up to all that it brings, where a withdrawal or the end of a grant com
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -99,8 +99,8 @@ class Due:
         Charged and not settled, base units.
     at_stake
         That, what is settled but not final, and the most that calls in flight may cost.
-    lines
-        How many the voucher has.
+    lines, first_gas
+        How many the voucher has, and what the first one adds to a settlement.
     leaves_at
         When a requested withdrawal is possible, unix seconds; 0 if none was requested.
     grant_ends
@@ -114,11 +114,12 @@ class Due:
     lines: int = 1
     leaves_at: int = 0
     grant_ends: int = 0
+    first_gas: int = VOUCHER_GAS
 
     @property
     def gas(self) -> int:
         """What its voucher adds to a settlement."""
-        return VOUCHER_GAS + (self.lines - 1) * LINE_GAS
+        return self.first_gas + (self.lines - 1) * LINE_GAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,14 @@ class Plan:
 
 
 def plan(
-    dues: Sequence[Due], now: float, since_last_s: float, price: GasPrice, rules: RiskRules
+    dues: Sequence[Due],
+    now: float,
+    since_last_s: float,
+    price: GasPrice,
+    rules: RiskRules,
+    *,
+    waiting: Collection[Hashable] = (),
+    batch_gas: int = BATCH_GAS,
 ) -> Plan:
     """Decide what to settle.
 
@@ -173,22 +181,26 @@ def plan(
         Of gas, now.
     rules
         The operator's.
+    waiting
+        Payers who were refused for what is at stake with them.
+    batch_gas
+        Of a settlement, whatever it holds.
     """
     haste = {due.channel: _haste_bps(due, now, rules) for due in dues}
     urgent = [due for due in dues if haste[due.channel]]
     calm = [due for due in dues if not haste[due.channel]]
     if not _is_time(dues, since_last_s, rules):
-        calm = _near_their_caps(calm, dues, rules)
+        calm = _near_their_caps(calm, dues, rules, waiting)
     urgent.sort(key=lambda due: (_deadline(due, rules), -due.at_stake, due.channel))
     calm.sort(key=lambda due: (-due.at_stake, due.channel))
     groups: list[Group] = []
     too_dear: list[int] = []
     for chosen in (urgent, calm):
         allowed = [due.value * (haste[due.channel] or rules.fee_bps) // BPS for due in chosen]
-        taken = _affordable(chosen, allowed, price)
+        taken = _affordable(chosen, allowed, price, batch_gas)
         too_dear += [due.channel for at, due in enumerate(chosen) if at not in taken]
         if taken:
-            gas = BATCH_GAS + sum(chosen[at].gas for at in taken)
+            gas = batch_gas + sum(chosen[at].gas for at in taken)
             groups.append(
                 Group(
                     tuple(due.channel for at, due in enumerate(chosen) if at in taken),
@@ -203,14 +215,17 @@ def _is_time(dues: Sequence[Due], since_last_s: float, rules: RiskRules) -> bool
     return since_last_s >= rules.every_s or sum(due.value for due in dues) >= rules.at_risk_units
 
 
-def _near_their_caps(calm: Sequence[Due], dues: Sequence[Due], rules: RiskRules) -> list[Due]:
+def _near_their_caps(
+    calm: Sequence[Due], dues: Sequence[Due], rules: RiskRules, waiting: Collection[Hashable]
+) -> list[Due]:
     payers: Counter[Hashable] = Counter()
     for due in dues:
         payers[due.payer] += due.at_stake
     return [
         due
         for due in calm
-        if _is_near(due.at_stake, rules.channel_units)
+        if due.payer in waiting
+        or _is_near(due.at_stake, rules.channel_units)
         or _is_near(payers[due.payer], rules.payer_units)
     ]
 
@@ -247,12 +262,14 @@ def _haste_bps(due: Due, now: float, rules: RiskRules) -> int:
     return max(1, rules.fee_bps + int((most - rules.fee_bps) * part))
 
 
-def _affordable(dues: Sequence[Due], allowed: Sequence[int], price: GasPrice) -> set[int]:
+def _affordable(
+    dues: Sequence[Due], allowed: Sequence[int], price: GasPrice, batch_gas: int
+) -> set[int]:
     """Return the places of the most that can be settled in one transaction, each paying its way.
 
     Whoever can bear most of what the transaction itself costs comes first, as that is shared.
     """
-    whole = price.cost_ceil(BATCH_GAS)
+    whole = price.cost_ceil(batch_gas)
     bears = [most - price.cost_ceil(due.gas) for due, most in zip(dues, allowed, strict=True)]
     order = sorted(range(len(dues)), key=lambda at: -bears[at])
     for count in range(len(order), 0, -1):
@@ -278,6 +295,7 @@ class Exposures:
         self._payers: dict[Hashable, int] = {}
         self._channels: dict[Hashable, int] = {}
         self._on_reached: Callable[[], None] = lambda: None
+        self._waiting: set[Hashable] = set()
 
     def on_reached(self, call: Callable[[], None]) -> None:
         """Have `call` settle when a limit is reached."""
@@ -287,6 +305,11 @@ class Exposures:
     def total(self) -> int:
         """At stake with all payers, base units."""
         return sum(self._payers.values())
+
+    @property
+    def waiting(self) -> Collection[Hashable]:
+        """Payers whom a settlement would help: they were refused, and nothing of theirs ended."""
+        return self._waiting
 
     def of_payer(self, payer: Hashable) -> int:
         """Return what is at stake with one payer."""
@@ -298,6 +321,8 @@ class Exposures:
 
     def move(self, payer: Hashable, channel: Hashable, by: int) -> None:
         """Say by how much more or less is at stake on a channel now."""
+        if by < 0:
+            self._waiting.discard(payer)
         for of, key in ((self._channels, channel), (self._payers, payer)):
             there = of.get(key, 0) + by
             if there:
@@ -321,7 +346,9 @@ class Exposures:
         ):
             at_stake = of.get(key, 0)
             if cap and more and at_stake + more > cap:
-                self._on_reached()
+                if more <= cap:
+                    self._waiting.add(payer)
+                    self._on_reached()
                 raise RiskReached(
                     f"call that may cost {more} base units",
                     found=f"{at_stake} at stake with {what} already",

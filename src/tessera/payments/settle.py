@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tessera.errors import ChainError, TesseraError, TransactionReverted
 from tessera.payments.account import Account
 from tessera.payments.ledger import Claim
-from tessera.payments.ports import Clock, OperatorChain, SettleResult
+from tessera.payments.ports import Clock, SettleResult, SettlingChain
 from tessera.payments.risk import Due, GasPrice, Plan, RiskRules, plan
 from tessera.payments.settling import OpenSettlement, Settlements
 from tessera.spec.vouchers import MAX_TILLS, MAX_WORDS, Reason, TillKey, encode_batch
@@ -117,12 +117,15 @@ class Follow:
         Asks what gas costs.
     now
         Unix seconds, as the chain's deadlines go.
+    waiting
+        Payers who were refused until something of theirs is settled.
     """
 
     settlements: Settlements
     rules: RiskRules
     price: Callable[[], Awaitable[GasPrice]]
     now: Clock
+    waiting: Callable[[], Collection[Hashable]] = tuple
 
 
 class Settler:
@@ -154,7 +157,7 @@ class Settler:
     def __init__(
         self,
         ledger: Dues,
-        chain: OperatorChain,
+        chain: SettlingChain,
         steady: Clock,
         *,
         every_s: float,
@@ -276,16 +279,19 @@ class Settler:
     async def _planned(self, claims: Sequence[Claim]) -> Plan:
         accounts = await self._ledger.look_at_chain([_channel(claim) for claim in claims])
         known = {account.number: account for account in accounts}
-        price, now, waiting = GasPrice(0, 0), 0.0, frozenset[int]()
+        price, now, on_its_way = GasPrice(0, 0), 0.0, frozenset[int]()
+        refused: Collection[Hashable] = ()
         if self._follow is not None:
             price, now = await self._follow.price(), self._follow.now()
-            waiting = self._follow.settlements.waiting
+            on_its_way = self._follow.settlements.waiting
+            refused = self._follow.waiting()
         dues = [_due(claim, known[_channel(claim)]) for claim in claims if _channel(claim) in known]
         # What is on its way is not sent twice, unless there is haste.
-        dues = [due for due in dues if due.channel not in waiting or due.leaves_at]
+        dues = [due for due in dues if due.channel not in on_its_way or due.leaves_at]
         # A block may have had it since the books were asked.
         dues = [due for due in dues if due.value > 0]
-        return plan(dues, now, self._steady() - self._last, price, self._rules)
+        since = self._steady() - self._last
+        return plan(dues, now, since, price, self._rules, waiting=refused)
 
     def _promising(self, claims: Sequence[Claim]) -> list[Claim]:
         return [claim for claim in claims if self._in_vain.get(_channel(claim)) != claim]
@@ -320,8 +326,7 @@ class Settler:
                 result = await self._chain.settle(tills, words)
             else:
                 result = await self._follow.settlements.settle(
-                    tills,
-                    words,
+                    lambda ceiling: self._chain.submit(tills, words, ceiling),
                     [_channel(claim) for claim in batch],
                     sum(claim.due for claim in batch),
                     fee_ceiling,

@@ -9,6 +9,8 @@
 Vouchers are cumulative, so a plan that is sent twice settles nothing twice, and one that is lost is
 planned anew from what the chain says. That is why no step holds a channel: calls are answered on it
 throughout, and what is settled but not final stays at stake until it is.
+
+Claims of x402 channels go the same way. A channel is a number here; theirs have 256 bits.
 """
 
 from __future__ import annotations
@@ -24,22 +26,26 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from tessera.errors import ChainError, Conflict, NotFinal, TransactionReverted
-from tessera.payments.account import Account
 from tessera.payments.books import Change
-from tessera.payments.ports import SentSettlement, SettleResult, SettlingChain
+from tessera.payments.ports import SentSettlement, SettleResult
 from tessera.payments.times import Times
-from tessera.spec.vouchers import TillKey
 from tessera.storage import schema
 
-__all__ = ["OpenSettlement", "Settlements", "State"]
+__all__ = ["Kind", "OpenSettlement", "Settlements", "State"]
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_OUR_CHANNELS: Final = 0
 _LOOK_S: Final = 0.05
 _LOOK_MOST_S: Final = 1.0
+
+
+class Kind(enum.IntEnum):
+    """Whose channels; as the books keep it."""
+
+    OURS = 0
+    X402 = 1
 
 
 class State(enum.IntEnum):
@@ -54,6 +60,14 @@ class State(enum.IntEnum):
 
 
 _OPEN: Final = (State.PLANNED, State.SENT, State.MINED)
+_WORD_BYTES: Final = 32
+
+
+class SettledChain(Protocol):
+    """Where it is seen what became of settlements; `SettlingChain` is such."""
+
+    async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
+        """As `SettlingChain.find`."""
 
 
 class SettlementBooks(Protocol):
@@ -69,7 +83,7 @@ class SettlementBooks(Protocol):
     async def look_up(self, query: Callable[[Connection], Result]) -> Result:
         """Read rows."""
 
-    async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
+    async def look_at_chain(self, channels: Sequence[int]) -> object:
         """Read channels anew, and believe the chain."""
 
     def set_unfinal(self, channel: int, amount: int) -> None:
@@ -121,14 +135,16 @@ class OpenSettlement:
 
 
 class Settlements:
-    """Sends settlements of one operator and follows them.
+    """Sends settlements of one operator and one kind of channels, and follows them.
 
     Parameters
     ----------
     books
         Where they are written down.
     chain
-        Where they are sent.
+        Where they are looked for.
+    kind
+        Of whose channels they are.
     confirmations
         Blocks on top before one is final; 0 where blocks are never replaced.
     patience_s
@@ -142,8 +158,9 @@ class Settlements:
     def __init__(
         self,
         books: SettlementBooks,
-        chain: SettlingChain,
+        chain: SettledChain,
         *,
+        kind: Kind = Kind.OURS,
         confirmations: int = 0,
         patience_s: float = 60.0,
         forget_s: float = 600.0,
@@ -151,12 +168,19 @@ class Settlements:
     ) -> None:
         self._books = books
         self._chain = chain
+        self._kind = kind
+        self._beside: list[Settlements] = []
         self._confirmations = confirmations
         self._patience_s = patience_s
         self._forget_s = forget_s
         self._sleep = sleep
         self._open: dict[int, OpenSettlement] = {}
         self._next = 0
+
+    def share_account_with(self, other: Settlements) -> None:
+        """Learn of settlements that the same account sends: those before wait for none behind."""
+        self._beside.append(other)
+        other._beside.append(self)
 
     @property
     def open(self) -> tuple[OpenSettlement, ...]:
@@ -185,7 +209,7 @@ class Settlements:
         """
         if self._next:
             return
-        rows, self._next = await self._books.look_up(_load)
+        rows, self._next = await self._books.look_up(lambda reading: _load(reading, self._kind))
         for found in rows:
             self._open[found.n] = found
             found.began_at = self._books.times.steady()
@@ -198,8 +222,7 @@ class Settlements:
 
     async def settle(
         self,
-        tills: Sequence[TillKey],
-        words: Sequence[int],
+        submit: Callable[[int | None], Awaitable[SentSettlement]],
         channels: Sequence[int],
         value: int,
         fee_ceiling: int | None = None,
@@ -208,8 +231,8 @@ class Settlements:
 
         Parameters
         ----------
-        tills, words
-            Of `encode_batch`.
+        submit
+            Sends it, offering no more than so many wei per gas.
         channels, value
             Whose vouchers they are, and what they are to bring.
         fee_ceiling
@@ -228,16 +251,18 @@ class Settlements:
         found = OpenSettlement(
             self._next, State.PLANNED, tuple(channels), value, fee_ceiling=fee_ceiling
         )
-        self._next += 1
+        # The kinds share a table: each goes on by its own numbers.
+        self._next += len(Kind)
         found.began_at = self._books.times.steady()
         self._open[found.n] = found
         await self._keep(found)
-        for other in self._open.values():
-            # This one waits behind them in the account's order; its haste is theirs.
-            if other.sent is not None:
-                other.sent.raise_ceiling(fee_ceiling)
+        for settlements in (self, *self._beside):
+            for other in settlements.open:
+                # This one waits behind them in the account's order; its haste is theirs.
+                if other.sent is not None:
+                    other.sent.raise_ceiling(fee_ceiling)
         try:
-            found.sent = await self._chain.submit(tills, words, fee_ceiling)
+            found.sent = await submit(fee_ceiling)
         except TransactionReverted as error:
             await self._end(found, State.REFUSED, error.reason)
             raise
@@ -359,19 +384,19 @@ class Settlements:
             self._books.set_unfinal(channel, amount)
 
     async def _keep(self, found: OpenSettlement) -> None:
-        await self._books.keep(_change(found, self._books.times.stamp()))
+        await self._books.keep(_change(found, self._kind, self._books.times.stamp()))
 
 
 class _Body(msgspec.Struct, array_like=True):
-    channels: tuple[int, ...]
+    channels: tuple[int | bytes, ...]
     hashes: tuple[str, ...]
 
 
-def _change(found: OpenSettlement, now: int) -> Change:
+def _change(found: OpenSettlement, kind: Kind, now: int) -> Change:
     result = found.result
     row: dict[str, Any] = {
         "n": found.n,
-        "kind": _OUR_CHANNELS,
+        "kind": int(kind),
         "state": int(found.state),
         "nonce": found.nonce,
         "tx": found.hashes[-1] if found.hashes else "",
@@ -381,19 +406,30 @@ def _change(found: OpenSettlement, now: int) -> Change:
         else bytes.fromhex(result.block_hash.removeprefix("0x")),
         "fee": found.fee_ceiling or 0,
         "value": found.value,
-        "body": msgspec.msgpack.encode(_Body(found.channels, found.hashes)),
+        "body": msgspec.msgpack.encode(
+            _Body(tuple(_written(channel) for channel in found.channels), found.hashes)
+        ),
         "reason": found.reason,
         "time": now,
     }
     return schema.claims, row
 
 
-def _load(connection: Connection) -> tuple[list[OpenSettlement], int]:
-    """Read what is not final, and the next free number."""
+def _written(channel: int) -> int | bytes:
+    # MessagePack has no integers beyond 64 bits.
+    return channel if channel < 2**64 else channel.to_bytes(_WORD_BYTES, "big")
+
+
+def _read(channel: int | bytes) -> int:
+    return channel if isinstance(channel, int) else int.from_bytes(channel, "big")
+
+
+def _load(connection: Connection, kind: Kind) -> tuple[list[OpenSettlement], int]:
+    """Read what is not final, and the next free number of a kind."""
     at = schema.claims.c
     query = (
         select(schema.claims)
-        .where(at.kind == _OUR_CHANNELS, at.state.in_([int(state) for state in _OPEN]))
+        .where(at.kind == int(kind), at.state.in_([int(state) for state in _OPEN]))
         .order_by(at.n)
     )
     found = []
@@ -403,7 +439,7 @@ def _load(connection: Connection) -> tuple[list[OpenSettlement], int]:
             OpenSettlement(
                 row.n,
                 State(row.state),
-                body.channels,
+                tuple(_read(channel) for channel in body.channels),
                 row.value,
                 fee_ceiling=row.fee or None,
                 hashes=body.hashes,
@@ -411,4 +447,4 @@ def _load(connection: Connection) -> tuple[list[OpenSettlement], int]:
             )
         )
     last = connection.execute(select(func.max(at.n))).scalar_one_or_none() or 0
-    return found, last + 1
+    return found, last + 1 + (int(kind) - last - 1) % len(Kind)

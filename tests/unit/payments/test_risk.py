@@ -199,6 +199,25 @@ def test_no_payer_gets_more_than_is_risked_over_however_many_channels() -> None:
     exposures.check("payer", 0, 0)
 
 
+def test_who_was_refused_is_settled_however_far_from_his_limit_he_is() -> None:
+    """His next call may cost more than the room that is left, and that may be most of the limit."""
+    exposures = Exposures(RULES)
+    exposures.note("payer", 1, 4_000_000)
+    exposures.check("payer", 1, RULES.channel_units - 4_000_000)
+    due, other = Due(1, "payer", 4_000_000, 4_000_000), Due(2, "other", 4_000_000, 4_000_000)
+    free = GasPrice(0, 0)
+    assert plan([due, other], NOW, 0, free, RULES, waiting=exposures.waiting).groups == ()
+    # No settlement makes room for this one.
+    with pytest.raises(RiskReached):
+        exposures.check("payer", 1, RULES.channel_units + 1)
+    assert not exposures.waiting
+    with pytest.raises(RiskReached):
+        exposures.check("payer", 1, RULES.channel_units - 3_999_999)
+    assert settled(plan([due, other], NOW, 0, free, RULES, waiting=exposures.waiting)) == [1]
+    exposures.note("payer", 1, 0)
+    assert not exposures.waiting
+
+
 def test_without_limits_nothing_is_refused() -> None:
     exposures = Exposures()
     exposures.note("payer", 1, 10**18)

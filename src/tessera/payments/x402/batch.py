@@ -21,12 +21,12 @@ from tessera.errors import (
     Closed,
     InvariantViolation,
     PaymentRequired,
-    RiskReached,
     TransactionReverted,
 )
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Call, Evidence, Quote
 from tessera.payments.ports import Clock
+from tessera.payments.risk import Exposures
 from tessera.payments.tender import Outcome
 from tessera.payments.x402 import rows
 from tessera.payments.x402.book import ChannelBook, KeptVoucher, named_charge
@@ -94,6 +94,8 @@ class _Channel:
         When a call last ended on it, steady seconds; None where none did in this process.
     claiming
         The most that this process has claimed, or is about to.
+    in_flight
+        The most that the call that is being answered may cost.
     """
 
     book: ChannelBook
@@ -103,6 +105,7 @@ class _Channel:
     lost: bool = False
     used_at: float | None = None
     claiming: int = 0
+    in_flight: int = 0
 
 
 class BatchCall(Call):
@@ -160,6 +163,8 @@ class BatchSettlement:
         Unix seconds.
     steady
         Seconds that nobody sets.
+    exposures
+        What is at stake with each payer, over all ways of paying.
     """
 
     def __init__(
@@ -170,6 +175,7 @@ class BatchSettlement:
         till: Till,
         clock: Clock,
         steady: Callable[[], float] = time.monotonic,
+        exposures: Exposures | None = None,
     ) -> None:
         self._books = books
         self._chain = chain
@@ -179,8 +185,9 @@ class BatchSettlement:
         self._steady = steady
         # In the order in which they were last used.
         self._channels: dict[bytes, _Channel] = {}
-        self._of_payer: dict[Address, set[bytes]] = {}
-        self._hurry: Callable[[], None] = lambda: None
+        self._exposures = exposures or Exposures()
+        # Claimed, and in a block that may still be replaced.
+        self._unfinal: dict[bytes, int] = {}
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reads_waiting = 0
         self._refunds, self._refunds_of_all = (
@@ -201,9 +208,10 @@ class BatchSettlement:
         """Return the offer to take a call's most."""
         return self._rules.accept(BATCH, quote.maximum, self._till(*quote.key))
 
-    def on_risk(self, hurry: Callable[[], None]) -> None:
-        """Call `hurry` when as much is charged and not claimed as is risked."""
-        self._hurry = hurry
+    async def open(self) -> None:
+        """Count what the books say is due, before the first call of whoever owes it."""
+        for book in await self.due():
+            self._exposures.note(book.config.payer_authorizer, book.id, book.due)
 
     # --- Calls --------------------------------------------------------------------------------
 
@@ -218,7 +226,7 @@ class BatchSettlement:
         Closed
             The payer asked for his money back.
         RiskReached
-            As much of his is charged and not claimed as is risked.
+            As much of his is charged and not final as is risked.
         ChainError
             The chain cannot be asked, or does not take the deposit now.
         """
@@ -261,7 +269,9 @@ class BatchSettlement:
                 # There may be a deposit since the chain was read.
                 await self._read(channel)
         base = await self._base(channel.book, signed, quote)
-        self._check_risk(book, quote.maximum)
+        self._exposures.check(book.config.payer_authorizer, book.id, quote.maximum)
+        channel.in_flight = quote.maximum
+        self._note(channel)
         call = BatchCall(
             quote,
             name,
@@ -320,6 +330,7 @@ class BatchSettlement:
         """End a call without an answer: it costs nothing. Ending twice is once."""
         if not call.ended and call.held is not None:
             call.ended = True
+            call.book.drop(call.signed)
             self._books.end(call)
             self._leave(call.held)
 
@@ -466,6 +477,15 @@ class BatchSettlement:
             self._let_go([found])
         return found.book
 
+    def set_unfinal(self, channel: bytes, amount: int) -> None:
+        """Learn how much of what the chain has claimed of a channel is not final."""
+        if amount:
+            self._unfinal[channel] = amount
+        else:
+            self._unfinal.pop(channel, None)
+        if (found := self._channels.get(channel)) is not None:
+            self._note(found)
+
     async def _held(self, name: bytes) -> _Channel | None:
         """Return a channel that stays in memory until `_let_go`, whoever else uses it."""
         found = self._channels.get(name)
@@ -499,6 +519,7 @@ class BatchSettlement:
         if channel.lost and channel.book is lost:
             channel.book = kept or ChannelBook(name, lost.config, lost.asset, lost.terms)
             channel.read_at, channel.lost = None, False
+            self._note(channel)
 
     # --- Inside -------------------------------------------------------------------------------
 
@@ -590,22 +611,11 @@ class BatchSettlement:
                 f"version {rules.token.version!r}",
             )
 
-    def _check_risk(self, book: ChannelBook, ceiling: int) -> None:
-        payer = book.config.payer
-        of_payer = sum(self._channels[each].book.due for each in self._of_payer[payer])
-        for due, most, what in (
-            (book.due, self._rules.risk_channel, f"x402 channel {hex_text(book.id)}"),
-            (of_payer, self._rules.risk_payer, f"x402 channels of {address_text(payer)}"),
-        ):
-            if due + ceiling > most:
-                self._hurry()
-                raise RiskReached(
-                    what,
-                    found=f"{due} base units charged and not claimed",
-                    wanted=f"at most {most} with this call",
-                    next_step="ask again when they are claimed, which is under way",
-                    retry_after_s=max(1, int(self._rules.refresh_s)),
-                )
+    def _note(self, channel: _Channel) -> None:
+        """Say what is at stake on a channel: with whoever signs, whom nobody else can name."""
+        book = channel.book
+        at_stake = book.due + self._unfinal.get(book.id, 0) + channel.in_flight
+        self._exposures.note(book.config.payer_authorizer, book.id, at_stake)
 
     def _check_quiet(self, channel: _Channel, signed: KeptVoucher) -> None:
         """Refuse a stranger with a claim's voucher, who would end a channel that is in use."""
@@ -648,6 +658,8 @@ class BatchSettlement:
         return channel
 
     def _leave(self, channel: _Channel) -> None:
+        channel.in_flight = 0
+        self._note(channel)
         channel.turn.release()
         # Channels that anybody can invent must not fill the memory.
         if not channel.waiting and not channel.book.chain.balance:
@@ -655,22 +667,19 @@ class BatchSettlement:
 
     def _remember(self, channel: _Channel) -> None:
         """Keep a channel in memory as the latest; let go of those that were idle longest."""
-        book = channel.book
-        self._channels.pop(book.id, None)
-        self._channels[book.id] = channel
-        self._of_payer.setdefault(book.config.payer, set()).add(book.id)
+        self._channels.pop(channel.book.id, None)
+        self._channels[channel.book.id] = channel
         if len(self._channels) > _IN_MEMORY:
-            idle = (c for c in self._channels.values() if not (c.waiting or c.turn.locked()))
+            idle = (
+                c
+                for c in self._channels.values()
+                if not (c.waiting or c.turn.locked() or c.book.id in self._unfinal)
+            )
             if (oldest := next(idle, channel)) is not channel:
                 self._forget(oldest)
 
     def _forget(self, channel: _Channel) -> None:
-        book = channel.book
-        if self._channels.pop(book.id, None) is not None:
-            others = self._of_payer[book.config.payer]
-            others.discard(book.id)
-            if not others:
-                del self._of_payer[book.config.payer]
+        self._channels.pop(channel.book.id, None)
 
     async def _refresh(self, channel: _Channel) -> None:
         if self._age(channel) > self._rules.refresh_s:
@@ -702,6 +711,7 @@ class BatchSettlement:
         # What the chain has and these books do not was charged by books that are lost.
         channel.book.charged = max(channel.book.charged, seen.claimed)
         channel.read_at = self._steady()
+        self._note(channel)
 
     def _age(self, channel: _Channel) -> float:
         return math.inf if channel.read_at is None else self._steady() - channel.read_at

@@ -174,6 +174,15 @@ class ChannelBook:
         others = others[: KEPT_VOUCHERS - 1]
         self.vouchers = tuple(sorted([*others, voucher]))
 
+    def drop(self, voucher: KeptVoucher) -> None:
+        """Let go of the voucher of a call that failed, where another covers what was charged.
+
+        Else a stranger could have it shown, and a repeat of the call would need that very voucher.
+        """
+        others = tuple(kept for kept in self.vouchers if kept != voucher)
+        if not self.charged or any(kept.maximum >= self.charged for kept in others):
+            self.vouchers = others
+
     def charge(self, voucher: KeptVoucher, ceiling: int, cost: int) -> None:
         """Add what a call cost.
 

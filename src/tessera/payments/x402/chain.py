@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tessera.bindings.x402_channels import Claimed
 from tessera.chain.deployments import Deployment
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
+from tessera.payments.onchain import SentBatch, mined
+from tessera.payments.ports import SettleResult
 from tessera.payments.x402.book import ChannelState
 from tessera.payments.x402.calls import (
     CHANNELS,
@@ -36,9 +39,19 @@ class X402OnChain:
         Of the chain; the sender's account is the authorizer of its channels.
     deployment
         Where the currency is.
+    confirmations
+        Blocks on top of a claim before it is final.
     """
 
-    def __init__(self, reader: ChainReader, sender: Sender, deployment: Deployment) -> None:
+    def __init__(
+        self,
+        reader: ChainReader,
+        sender: Sender,
+        deployment: Deployment,
+        *,
+        confirmations: int = 0,
+    ) -> None:
+        self._confirmations = confirmations
         self._reader = reader
         self._sender = sender
         self._dollar = deployment.currency
@@ -56,6 +69,31 @@ class X402OnChain:
     async def claim(self, claims: Sequence[Claim]) -> str:
         """Book what was charged, of up to 100 channels; return the transaction."""
         return (await self._sender.send(claim_call(claims))).tx_hash
+
+    async def submit_claim(self, claims: Sequence[Claim], fee_ceiling: int | None) -> SentBatch:
+        """Send a claim, and again for as long as no block has it deep enough."""
+        flight = await self._sender.submit(
+            claim_call(claims), confirmations=1 + self._confirmations, fee_ceiling=fee_ceiling
+        )
+        return SentBatch(flight)
+
+    async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
+        """Return what one of these claims did, and how many blocks deep it lies."""
+        found = await mined(self._reader, hashes, "X402Channels", "claim")
+        if found is None:
+            return None
+        receipt, depth = found
+        events = receipt.all_of(Claimed, address=CHANNELS.address)
+        taken = tuple((int.from_bytes(each.channelId, "big"), each.claimAmount) for each in events)
+        result = SettleResult(
+            tx_hash=receipt.tx_hash,
+            block=receipt.block,
+            total=sum(amount for _, amount in taken),
+            skipped=(),
+            taken=taken,
+            block_hash=receipt.block_hash,
+        )
+        return result, depth
 
     async def owed(self, receiver: Address) -> int:
         """Return what was claimed for a receiver and not sent yet, base units."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from tessera.payments.ports import SentSettlement, SettleResult
 from tessera.payments.x402.book import ChannelState
 from tessera.payments.x402.wire import Authorization, Deposit
 from tessera.spec.signatures import Address
@@ -45,6 +46,23 @@ class X402Chain(Protocol):
 
     async def claim(self, claims: Sequence[Claim]) -> str:
         """Book what was charged, of up to 100 channels; return the transaction."""
+
+    async def submit_claim(
+        self, claims: Sequence[Claim], fee_ceiling: int | None
+    ) -> SentSettlement:
+        """Send a claim, and again for as long as no block has it deep enough.
+
+        Parameters
+        ----------
+        fee_ceiling
+            Wei per gas that it must not offer more than; None for no limit.
+        """
+
+    async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
+        """Return what one of these claims did, and how many blocks deep it lies.
+
+        Channels are their names as numbers. None where no block has any of them.
+        """
 
     async def owed(self, receiver: Address) -> int:
         """Return what was claimed for a receiver and not sent yet, base units."""

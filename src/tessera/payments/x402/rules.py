@@ -81,8 +81,6 @@ class X402Rules:
         the gas. Whoever cannot wait withdraws by himself.
     exact_least
         The least that a one-time payment brings; the operator pays for its gas.
-    risk_channel, risk_payer
-        The most that a channel, and all of one payer, may have been charged and not be claimed.
     """
 
     chain_id: int
@@ -100,8 +98,6 @@ class X402Rules:
     refunds_per_hour: int = 120
     refunds_of_payer: int = 4
     exact_least: int = 1
-    risk_channel: int = 2**128 - 1
-    risk_payer: int = 2**128 - 1
 
     @property
     def network(self) -> str:

@@ -24,6 +24,8 @@ from x402.schemas import PaymentRequired as OfficialRequired
 
 from tessera.errors import TransactionReverted
 from tessera.payments.ledger import Call, Evidence, Ledger, Quote
+from tessera.payments.ports import SettleResult
+from tessera.payments.risk import Exposures
 from tessera.payments.tender import Demand, Outcome
 from tessera.payments.x402.batch import BatchSettlement
 from tessera.payments.x402.book import ChannelState
@@ -70,6 +72,18 @@ def till_of(asset: int, terms: int) -> Address:
     return Address(keccak(b"till" + asset.to_bytes(32, "big") + terms.to_bytes(4, "big"))[12:])
 
 
+@dataclass
+class SentClaim:
+    """A claim on its way."""
+
+    hashes: tuple[str, ...]
+    nonce: int = 0
+    failure: Exception | None = None
+
+    def raise_ceiling(self, fee_ceiling: int | None) -> None:
+        """Nothing waits here."""
+
+
 class ModelChain:
     """The twin and an EIP-3009 currency, one transaction after another."""
 
@@ -81,6 +95,9 @@ class ModelChain:
         self.fails: list[Exception] = []
         self.reads = 0
         self.now = 0
+        self.deep = 0
+        self.mined: dict[str, SettleResult] = {}
+        self.ceilings: list[int | None] = []
 
     def _sent(self, what: str) -> str:
         if self.fails:
@@ -128,6 +145,24 @@ class ModelChain:
         transaction = self._sent("claim")
         self.model.claim([VoucherClaim(*claim) for claim in claims], OPERATOR.address)
         return transaction
+
+    async def submit_claim(self, claims: Sequence[Claim], fee_ceiling: int | None) -> SentClaim:
+        before = {channel_id(CHAIN, c.config): c.charged for c in claims}
+        for name in before:
+            before[name] = self.model.channels[name].claimed
+        tx = await self.claim(claims)
+        taken = tuple(
+            (int.from_bytes(name, "big"), self.model.channels[name].claimed - claimed)
+            for name, claimed in before.items()
+        )
+        self.ceilings.append(fee_ceiling)
+        total = sum(amount for _, amount in taken)
+        self.mined[tx] = SettleResult(tx, 1, total, (), taken=taken, block_hash="0x01")
+        return SentClaim((tx,))
+
+    async def find(self, hashes: Sequence[str]) -> tuple[SettleResult, int] | None:
+        found = [self.mined[tx] for tx in hashes if tx in self.mined]
+        return (found[0], self.deep) if found else None
 
     async def owed(self, receiver: Address) -> int:
         state = self.model.receivers[receiver, DOLLAR]
@@ -200,6 +235,7 @@ class Shop:
     ledger: Ledger = None  # type: ignore[assignment]
     tender: X402Payments = None  # type: ignore[assignment]
     calls: int = 0
+    exposures: Exposures = field(default_factory=Exposures)
 
     def clock(self) -> float:
         return self.now or time.time()
@@ -216,8 +252,15 @@ class Shop:
             knows=lambda _: True,
         )
         batch = BatchSettlement(
-            self.ledger, self.chain, self.rules, till_of, self.clock, self.steady
+            self.ledger,
+            self.chain,
+            self.rules,
+            till_of,
+            self.clock,
+            self.steady,
+            self.exposures,
         )
+        await batch.open()
         exact = ExactPayments(self.ledger, self.chain, self.rules, till_of, self.clock)
         self.tender = X402Payments(batch, exact)
 

@@ -23,6 +23,7 @@ from tessera.errors import (
     RiskReached,
     TransactionReverted,
 )
+from tessera.payments.risk import NO_LIMITS, Exposures
 from tessera.payments.tender import Outcome
 from tessera.payments.x402.batch import BatchCall
 from tessera.payments.x402.wire import Deposit, Reason, parse_payment
@@ -376,10 +377,10 @@ async def test_a_deposit_that_somebody_hands_in_meanwhile_is_there(payer: Payer)
 
 async def test_as_much_as_is_risked_is_served_and_then_claimed(payer: Payer) -> None:
     shop = payer.shop
-    shop.rules = replace(RULES, risk_channel=100_000)
+    shop.exposures = Exposures(replace(NO_LIMITS, channel_units=100_000), retry_after_s=15)
     await shop.reopen()
     hurried: list[int] = []
-    shop.tender.batch.on_risk(lambda: hurried.append(1))
+    shop.exposures.on_reached(lambda: hurried.append(1))
     await payer.call(60_000, 60_000)
     with pytest.raises(RiskReached) as refusal:
         await payer.begin(60_000)
@@ -389,10 +390,81 @@ async def test_as_much_as_is_risked_is_served_and_then_claimed(payer: Payer) -> 
     await shop.chain.claim(await batch.claims_of(await batch.due()))
     shop.steady.now += RULES.refresh_s + 1
     await payer.call(60_000, 60_000)
-    shop.rules = replace(RULES, risk_payer=100_000)
+    # And who owes is known before his first call to the next process.
+    shop.exposures = Exposures(replace(NO_LIMITS, payer_units=100_000))
     await shop.reopen()
-    with pytest.raises(RiskReached, match="channels of"):
+    assert shop.exposures.of_payer(payer.address) == 60_000
+    with pytest.raises(RiskReached, match="this payer"):
         await payer.begin(60_000)
+
+
+async def test_attack_a_payer_has_one_limit_whichever_way_he_pays(payer: Payer) -> None:
+    """Who was served up to his limit on our channels opened one of the standard's, and had the
+    same again. His other channels and their calls in flight count for both ways now."""
+    shop = payer.shop
+    shop.exposures = Exposures(replace(NO_LIMITS, payer_units=100_000))
+    await shop.reopen()
+    shop.exposures.note(payer.address, 1, 50_000)
+    call = await payer.begin(40_000)
+    assert shop.exposures.of_payer(payer.address) == 90_000
+    with pytest.raises(RiskReached):
+        shop.exposures.check(payer.address, 1, 10_001)
+    shop.tender.fail(call)
+    assert shop.exposures.of_payer(payer.address) == 50_000
+    with pytest.raises(RiskReached):
+        await payer.begin(50_001)
+    assert shop.exposures.of_payer(payer.address) == 50_000
+
+
+async def test_attack_a_stranger_uses_up_nobodys_limit(payer: Payer) -> None:
+    """A channel may name anybody as its payer, who need not know of it. A stranger opened one in a
+    payer's name, signed for it himself and owed as much as is risked: the payer was refused."""
+    shop = payer.shop
+    shop.exposures = Exposures(replace(NO_LIMITS, payer_units=100_000))
+    await shop.reopen()
+    stranger = Payer(shop, b"\x66" * 32)
+    call = await stranger.begin(100_000)
+    book = book_of(call)
+    book.config = book.config._replace(payer=payer.address)
+    await shop.tender.finish(call, 100_000, EVIDENCE)
+    assert shop.exposures.of_payer(payer.address) == 0
+    await payer.call(100_000, 1)
+
+
+async def test_what_is_claimed_stays_at_stake_until_it_is_final(payer: Payer) -> None:
+    shop = payer.shop
+    await payer.call(60_000, 60_000)
+    batch = shop.tender.batch
+    due = await batch.due()
+    await shop.chain.claim(await batch.claims_of(due))
+    batch.set_unfinal(due[0].id, 60_000)
+    await batch.look(due[0].id)
+    assert shop.exposures.of_payer(payer.address) == 60_000
+    batch.set_unfinal(due[0].id, 0)
+    assert shop.exposures.total == 0
+
+
+async def test_attack_nobody_spoils_the_repeat_of_a_call_that_failed(payer: Payer) -> None:
+    """Whoever has a voucher of an old claim showed it and was told another that covers what was
+    charged: the one of a stream that had just failed. Its payer asked again for the same, signed
+    that very voucher, and was refused because strangers knew it."""
+    shop = payer.shop
+    await payer.call(5_000, 5_000)
+    demand = shop.demand(5_000)
+    shown = payer.head(demand)
+    call = await shop.tender.take(shown, demand)
+    await shop.tender.finish(call, 5_000, EVIDENCE)
+    payer.hear(shop.tender.headers(call, Outcome.EARNED, 5_000))
+    batch = shop.tender.batch
+    await shop.chain.claim(await batch.claims_of(await batch.due()))
+    await payer.call(90_000, 10_000)
+    failed = await payer.begin(40_000, stream=True)
+    shop.tender.fail(failed)
+    payer.hear(shop.tender.headers(failed, Outcome.FAILED))
+    with pytest.raises(PaymentRequired):
+        await shop.tender.take(shown, shop.demand(5_000))
+    again = await payer.begin(40_000, stream=True)
+    await shop.tender.finish(again, 1, EVIDENCE)
 
 
 async def test_channels_beyond_the_memory_are_read_again(
@@ -405,7 +477,7 @@ async def test_channels_beyond_the_memory_are_read_again(
         for each in (payer, *others):
             await each.call(40_000, 10_000)
     batch = shop.tender.batch
-    assert len(batch._channels) == len(batch._of_payer) == 2
+    assert len(batch._channels) == 2
     assert {book.charged for book in await batch.due()} == {20_000}
     assert shop.chain.sent == ["deposit"] * 5
 

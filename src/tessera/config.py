@@ -382,7 +382,9 @@ def _read_file(file: Path) -> dict[str, object]:
         raise InputError(str(file), found=str(error), wanted="valid TOML") from error
     for name in table:
         if name not in SETTINGS:
-            raise NotFound.among(f"{file}: setting", name, SETTINGS)
+            raise NotFound.among(
+                f"{file}: setting", name, SETTINGS, next_step="all of them: tessera config"
+            )
     if "data_dir" in table:
         raise InputError(
             f"{file}: data_dir cannot be set inside the data folder",

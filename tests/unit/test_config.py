@@ -71,6 +71,7 @@ def test_every_kind_of_value_is_read_from_text_and_from_toml(tmp_path: Path) -> 
         ("upstreams = [1]", "wanted a list of texts"),
         ('log_level = "inof"', "did you mean 'info'?"),
         ("gatway_port = 1", "did you mean 'gateway_port'?"),
+        ("zone = 1", "more; all of them: tessera config"),
         ('data_dir = "/x"', "cannot be set inside the data folder"),
         ("gateway_port =", "wanted valid TOML"),
     ],

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tessera.cli.amounts import shown_time
+from tessera.cli.served import served_lines
 from tessera.cli.session import Session, command
 
 __all__ = ["register"]
@@ -61,8 +62,7 @@ def register(app: typer.Typer) -> None:
                     f"operator  {running.operator}",
                     f"due       {due} on {told['channels_due']} channel(s)",
                     *([f"x402      {x402} due"] if told["x402"] else []),
-                    f"models    {', '.join(told['models']) or _NO_MODELS}",
-                    *(f"refused   {reason}" for reason in told["refused"].values()),
+                    *served_lines(told["models"], told["refused"], none=_NO_MODELS),
                 ]
             elif (config.data_dir / BOOKS).is_file():
                 lines.append(

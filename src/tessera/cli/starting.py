@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec.structs import replace
 
+from tessera.cli.served import served_lines
 from tessera.cli.session import Session, command, default_of
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def register(app: typer.Typer) -> None:
         told = await ask_supervisor(session.config().data_dir, "reload")
         lines = [f"{name} is {value} now" for name, value in told["changed"].items()]
         lines += [f"{name} counts from the next start on" for name in told["needs_restart"]]
-        lines.append(f"models    {', '.join(told['models']) or 'none'}")
-        lines += [f"refused   {reason}" for reason in told["refused"].values()]
+        lines += served_lines(told["models"], told["refused"], none="none")
         session.say(told, *lines)
 
     @command(app)
@@ -272,6 +272,8 @@ async def _present(session: Session, world: World, operator: Operator, url: str)
             "embedded": world.node is not None,
         },
         "gateway": url,
+        "x402": f"{url}/x402/MODEL/v1" if operator.x402 is not None else None,
+        "metrics": f"{url}/metrics" if config.metrics else None,
         "operator": {"name": config.operator, "address": operator.account.address},
         "data_dir": str(config.data_dir),
         "currency": world.currency.symbol,
@@ -279,16 +281,17 @@ async def _present(session: Session, world: World, operator: Operator, url: str)
         "refused": operator.refused,
         "upstreams": [server_json(server) for server in servers],
     }
-    none = "none: see why below" if operator.refused else "none yet: tessera publish FOLDER"
+    none = "none yet: tessera publish FOLDER"
     lines = [
         f"chain     {world.reader.url} (id {world.reader.chain_id}, block {status['height']})",
         f"gateway   {url}/v1",
+        *([f"x402      {data['x402']}"] if operator.x402 is not None else []),
+        *([f"metrics   {data['metrics']}"] if config.metrics else []),
         f"operator  {config.operator} {operator.account.address}",
         f"data      {config.data_dir}",
         f"keys      {', '.join(world.wallet.names())}",
-        f"models    {', '.join(sorted(operator.models)) or none}",
+        *served_lines(operator.models, operator.refused, none=none),
     ]
-    lines += [f"refused   {reason}" for reason in operator.refused.values()]
     lines += [f"upstream  {server_line(server)}" for server in servers]
     if any(server.models for server in servers):
         lines.append("          offer one: tessera init FOLDER --upstream URL --model NAME")

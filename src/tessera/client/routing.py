@@ -8,13 +8,14 @@ the rest put in order. No wish and no failure puts anything back in.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import msgspec
 
-from tessera.errors import InputError, Unprocessable
+from tessera.errors import InputError, Unprocessable, did_you_mean
 from tessera.serving.runner import Identity, Units
 from tessera.spec.prices import Price
 
@@ -263,12 +264,7 @@ def read_wish(value: object, default: Wish | None = None) -> Wish:
     default = default or Wish()
     if value is None:
         return default
-    try:
-        wire = msgspec.convert(value, _WishWire)
-    except msgspec.ValidationError as error:
-        raise InputError(
-            "provider", found=str(error), wanted="the fields of a wish", param="provider"
-        ) from error
+    wire = _wire(value)
     if wire.quantizations:
         raise Unprocessable(
             "provider.quantizations",
@@ -294,6 +290,47 @@ def read_wish(value: object, default: Wish | None = None) -> Wish:
         ),
         most=most,
     )
+
+
+_LIST: Final = "a list of addresses or URLs"
+_FIELDS: Final = {
+    "order": _LIST,
+    "only": _LIST,
+    "ignore": _LIST,
+    "sort": "price, latency or uptime",
+    "allow_fallbacks": "true or false",
+    "max_price": "per_call, per_1k_in, per_1k_out: base units as strings of digits",
+}
+_PLACE: Final = re.compile(r"at `\$\.(\w+)")
+
+
+def _wire(value: object) -> _WishWire:
+    """Read the fields, or say which one is wrong and what it may be."""
+    if not isinstance(value, Mapping):
+        fields = "; ".join(f"{name}: {what}" for name, what in _FIELDS.items())
+        raise InputError(
+            "provider", found=value, wanted=f"an object with any of: {fields}", param="provider"
+        )
+    for name in value:
+        if name not in _WishWire.__struct_fields__:
+            raise InputError(
+                "provider",
+                found=f"the field {name}",
+                wanted=f"only {', '.join(_FIELDS)}",
+                next_step=did_you_mean(str(name), _FIELDS) or None,
+                param="provider",
+            )
+    try:
+        return msgspec.convert(value, _WishWire)
+    except msgspec.ValidationError as error:
+        place = _PLACE.search(str(error))
+        name = place[1] if place else ""
+        raise InputError(
+            f"provider.{name}" if name else "provider",
+            found=value.get(name, str(error)),
+            wanted=_FIELDS.get(name, "what clients of OpenRouter send"),
+            param="provider",
+        ) from error
 
 
 class _PriceWire(msgspec.Struct, forbid_unknown_fields=True):

@@ -184,6 +184,8 @@ def running_world(data: Path, model_server: str) -> Iterator[Program]:
         assert ready, up.communicate()[1]
         told = json.loads(ready)
         assert told["ok"] is True
+        assert told["x402"] == f"{told['gateway']}/x402/MODEL/v1"
+        assert told["metrics"] == f"{told['gateway']}/metrics"
         assert told["upstreams"][0]["models"] == ["tiny:latest", "tiny-embed"]
         yield program
         up.send_signal(signal.SIGINT)

@@ -144,15 +144,29 @@ def test_a_wish_is_read_as_clients_write_it() -> None:
     assert read_wish(None, wish) is wish
 
 
-def test_a_wish_that_cannot_be_is_refused() -> None:
-    for wrong in (
-        "cheap",
-        {"sort": "throughput"},
-        {"orders": []},
-        {"max_price": {"per_call": "-1"}},
-    ):
-        with pytest.raises(InputError):
-            read_wish(wrong)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("cheap", "provider: found 'cheap', wanted an object with any of: order: a list of"),
+        ({"sort": "throughput"}, "provider.sort: found 'throughput', wanted price, latency or"),
+        ({"srot": "price"}, "allow_fallbacks, max_price; did you mean 'sort'?"),
+        ({"zone": 1}, "found 'the field zone', wanted only order, only, ignore, sort"),
+        ({"only": "0xa"}, "provider.only: found '0xa', wanted a list of addresses or URLs"),
+        ({"only": [1]}, "provider.only: found [1], wanted a list of addresses or URLs"),
+        ({"allow_fallbacks": "no"}, "provider.allow_fallbacks: found 'no', wanted true or false"),
+        ({"max_price": {"per_token": "1"}}, "provider.max_price: found {'per_token': '1'}"),
+        ({"max_price": {"per_call": 7}}, "per_1k_out: base units as strings of digits"),
+        ({"max_price": {"per_call": "-1"}}, "provider.max_price: found '-1'"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_with_what_could(wrong: object, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        read_wish(wrong)
+    assert said in refused.value.message
+    assert refused.value.operands["param"] == "provider"
+
+
+def test_a_wish_for_a_quantization_is_refused_with_what_proves_one() -> None:
     with pytest.raises(Unprocessable, match="SLUG@VERSION"):
         read_wish({"quantizations": ["int8"]})
 

@@ -33,6 +33,7 @@ from tessera.payments.x402.book import ChannelBook, KeptVoucher, named_charge
 from tessera.payments.x402.ports import Claim, X402Chain
 from tessera.payments.x402.rates import PerParty
 from tessera.payments.x402.rules import Books, Till, X402Rules
+from tessera.payments.x402.signers import deposit_signer, voucher_signer
 from tessera.payments.x402.wire import (
     BATCH,
     Accept,
@@ -44,15 +45,12 @@ from tessera.payments.x402.wire import (
     hex_text,
     refused,
 )
-from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text, recover
+from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text
 from tessera.spec.vouchers import TillKey
 from tessera.spec.x402_digests import (
-    DEPOSIT_COLLECTOR,
     MAX_WITHDRAW_DELAY_S,
     channel_id,
     deposit_nonce,
-    receive_digest,
-    voucher_digest,
 )
 
 __all__ = ["BatchCall", "BatchSettlement"]
@@ -564,10 +562,8 @@ class BatchSettlement:
                 found=hex_text(voucher.channel),
                 wanted=f"{hex_text(channel)}, which its terms hash to",
             )
-        digest = voucher_digest(rules.chain_id, channel, voucher.maximum)
-        # A contract's signature could be taken back between now and the claim.
         if config.payer_authorizer == ZERO_ADDRESS or (
-            recover(digest, voucher.signature) != config.payer_authorizer
+            voucher_signer(rules.chain_id, voucher) != config.payer_authorizer
         ):
             raise refused(
                 Reason.VOUCHER_SIGNATURE,
@@ -594,16 +590,7 @@ class BatchSettlement:
                 wanted=f"{int(now) + _DEPOSIT_MARGIN_S} or later",
                 next_step="look at this machine's clock",
             )
-        digest = receive_digest(
-            rules.token,
-            config.payer,
-            DEPOSIT_COLLECTOR,
-            deposit.amount,
-            deposit.valid_after,
-            deposit.valid_before,
-            deposit_nonce(voucher.channel, deposit.salt),
-        )
-        if recover(digest, deposit.signature) != config.payer:
+        if deposit_signer(rules.token, voucher, deposit) != config.payer:
             raise refused(
                 Reason.DEPOSIT_SIGNATURE,
                 found="another signature",

@@ -18,6 +18,7 @@ from tessera.payments.tender import Outcome, PaymentSpent
 from tessera.payments.x402 import rows
 from tessera.payments.x402.ports import X402Chain
 from tessera.payments.x402.rules import Books, Till, X402Rules
+from tessera.payments.x402.signers import transfer_signer
 from tessera.payments.x402.wire import (
     EXACT,
     Accept,
@@ -29,8 +30,7 @@ from tessera.payments.x402.wire import (
     reason_of,
     refused,
 )
-from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text, recover
-from tessera.spec.x402_digests import transfer_digest
+from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text
 
 __all__ = ["ExactCall", "ExactPayments"]
 
@@ -263,16 +263,7 @@ class ExactPayments:
                 wanted=f"{int(now) + rules.answer_s} or later, for the answer to be made before",
                 next_step="look at this machine's clock",
             )
-        digest = transfer_digest(
-            rules.token,
-            by.payer,
-            by.receiver,
-            by.value,
-            by.valid_after,
-            by.valid_before,
-            by.nonce,
-        )
-        if by.payer == ZERO_ADDRESS or recover(digest, by.signature) != by.payer:
+        if by.payer == ZERO_ADDRESS or transfer_signer(rules.token, by) != by.payer:
             raise refused(
                 Reason.EXACT_SIGNATURE,
                 found="another signature",

@@ -50,6 +50,7 @@ from tessera.payments.x402.calls import (
 from tessera.payments.x402.ports import Claim
 from tessera.payments.x402.rates import PerParty
 from tessera.payments.x402.relaying import Once, Relay, to_the_end
+from tessera.payments.x402.signers import deposit_signer, transfer_signer, voucher_signer
 from tessera.payments.x402.wire import (
     BATCH,
     EXACT,
@@ -72,17 +73,12 @@ from tessera.spec.signatures import (
     address_of,
     address_text,
     keccak,
-    recover,
 )
 from tessera.spec.x402_digests import (
-    DEPOSIT_COLLECTOR,
     MAX_WITHDRAW_DELAY_S,
     MIN_WITHDRAW_DELAY_S,
     channel_id,
     deposit_nonce,
-    receive_digest,
-    transfer_digest,
-    voucher_digest,
 )
 
 __all__ = ["Facilitator", "FacilitatorRules", "Verdict"]
@@ -351,16 +347,7 @@ class Facilitator:
         if str(by.value) != wanted.amount:
             raise refused(Reason.EXACT_VALUE, found=by.value, wanted=wanted.amount)
         self._check_window(by.valid_after, by.valid_before, batch=False)
-        digest = transfer_digest(
-            token,
-            by.payer,
-            by.receiver,
-            by.value,
-            by.valid_after,
-            by.valid_before,
-            by.nonce,
-        )
-        if recover(digest, by.signature) != by.payer or by.payer == ZERO_ADDRESS:
+        if by.payer == ZERO_ADDRESS or transfer_signer(token, by) != by.payer:
             raise refused(
                 Reason.EXACT_SIGNATURE, found="another signer", wanted=address_text(by.payer)
             )
@@ -383,8 +370,7 @@ class Facilitator:
         self._check_terms(wanted, voucher)
         config = voucher.config
         signer = config.payer_authorizer
-        digest = voucher_digest(self._reader.chain_id, voucher.channel, voucher.maximum)
-        if signer == ZERO_ADDRESS or recover(digest, voucher.signature) != signer:
+        if signer == ZERO_ADDRESS or voucher_signer(self._reader.chain_id, voucher) != signer:
             raise refused(
                 Reason.VOUCHER_SIGNATURE,
                 found="another signer" if signer != ZERO_ADDRESS else "a channel without a key",
@@ -459,16 +445,7 @@ class Facilitator:
         token = self._token(wanted)
         payer = voucher.config.payer
         nonce = deposit_nonce(voucher.channel, deposit.salt)
-        digest = receive_digest(
-            token,
-            payer,
-            DEPOSIT_COLLECTOR,
-            deposit.amount,
-            deposit.valid_after,
-            deposit.valid_before,
-            nonce,
-        )
-        if recover(digest, deposit.signature) != payer:
+        if deposit_signer(token, voucher, deposit) != payer:
             raise refused(
                 Reason.DEPOSIT_SIGNATURE, found="another signer", wanted=address_text(payer)
             )

@@ -154,6 +154,7 @@ class World:
             self._senders[name] = Sender(
                 self.reader,
                 self.account(name),
+                watched=1 + self.config.confirmations_count,
                 longest_poll_s=0.25,
                 how_to_fund=self.how_to_get_coins(name),
             )

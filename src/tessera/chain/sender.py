@@ -74,6 +74,9 @@ class Sender:
     confirmations
         Blocks that a transaction must be deep, its own included; 1 is enough where blocks are
         never replaced.
+    watched
+        Blocks that it must be deep until it is no longer looked after, where whoever sent it waits
+        for fewer: if its block is replaced it is sent again, so no nonce is left out.
     longest_poll_s
         Between two looks for receipts; the first come sooner.
     resend_after_s
@@ -106,6 +109,7 @@ class Sender:
         account: Account,
         *,
         confirmations: int = 1,
+        watched: int = 1,
         longest_poll_s: float = 1.0,
         resend_after_s: float = 30.0,
         give_up_after_s: float = 600.0,
@@ -118,6 +122,7 @@ class Sender:
         self.reader = reader
         self.account = account
         self._confirmations = max(1, confirmations)
+        self._watched = watched
         self._longest_poll_s = longest_poll_s
         self._resend_after_s = resend_after_s
         self._give_up_after_s = give_up_after_s
@@ -549,7 +554,7 @@ class Sender:
                 self._next = None
 
     async def _look(self, flights: list[Flight]) -> bool:
-        """Look for receipts; return whether any was found."""
+        """Look for receipts; return whether there was anything new."""
         asked = [(flight, signed.hash) for flight in flights for signed in flight.signed]
         if not asked:
             return False
@@ -569,21 +574,25 @@ class Sender:
                 refused[flight.nonce] = answer
             elif isinstance(answer, dict) and answer.get("blockNumber"):
                 mined[flight.nonce] = TransactionReceipt.from_json(answer)
+        news = False
         for flight in flights:
             receipt = mined.get(flight.nonce)
             if receipt is not None:
                 flight.refused = 0
+                news = news or flight.mined_in != receipt.block_hash
                 flight.mined_in = receipt.block_hash
-                if int(head, 16) - receipt.block + 1 >= flight.confirmations:
-                    self._flights.pop(flight.nonce, None)
+                deep = int(head, 16) - receipt.block + 1
+                if deep >= flight.confirmations:
                     flight.settle(receipt)
+                if deep >= max(flight.confirmations, self._watched):
+                    self._flights.pop(flight.nonce, None)
             elif flight.nonce in refused:
                 self._not_shown(flight, refused[flight.nonce])
             elif flight.mined_in is not None:
                 # Its block was replaced. Most nodes put it back into the pool; not all do.
                 flight.mined_in = None
                 self._resend(flight)
-        return bool(mined)
+        return news
 
     def _not_shown(self, flight: Flight, refused: RpcRefused) -> None:
         """Count a receipt that the node refuses to show; the other flights are none the worse."""

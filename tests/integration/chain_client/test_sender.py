@@ -243,6 +243,25 @@ async def test_a_reorg_that_takes_a_transaction_out_puts_it_back(
         assert receipt.succeeded
 
 
+async def test_what_nobody_waits_for_any_more_leaves_no_gap_when_its_block_is_replaced(
+    node: BareNode, reader: ChainReader, publisher: Account
+) -> None:
+    """An operator hands income on and is told so at once; then the block is taken back, and with it
+    the transaction. Everything that it sent from then on waited behind a nonce that was missing."""
+    async with Sender(
+        reader, publisher, watched=5, resend_after_s=0.3, longest_poll_s=0.1
+    ) as careful:
+        flight = await careful.submit(await dollar_of(careful, node))
+        receipt = await flight.receipt()
+        node.rpc("anvil_reorg", 1, [])
+        again = await careful.send(TestDollar(flight.payload.to or "").faucet(5))
+        assert again.succeeded
+        await until(lambda: flight.mined_in not in (None, receipt.block_hash))
+        node.mine(5)
+        await until(lambda: not careful._flights)
+        assert await reader.nonce(careful.address, at="pending") == flight.nonce + 2
+
+
 async def dollar_of(sender: Sender, node: BareNode):  # type: ignore[no-untyped-def]
     made = await sender.create(
         "TestDollar", TestDollar.encode_constructor(6, FAUCET), confirmations=1

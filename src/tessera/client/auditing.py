@@ -287,11 +287,20 @@ async def _judge_one_by_one(
 
     wanted = await _at_once(own, requests, copy.runner.at_once)
     theirs: list[Item] = []
+    flat: list[Item] = []
+    seen: set[tuple[object, ...]] = set()
     for (_, call), items in zip(repeated, wanted, strict=True):
         found = items_of_answer(copy.task, call.response)
-        # An answer about more or fewer things than were asked is none.
-        theirs += found if len(found) == len(items) else [_NO_ANSWER] * len(items)
-    flat = [item for items in wanted for item in items]
+        if len(found) != len(items):
+            # An answer about more or fewer things than were asked is none.
+            found = [_NO_ANSWER] * len(items)
+        # Whoever repeats himself says nothing new: one spoilt answer is one, however often it is
+        # asked for or handed on.
+        said = (call.request, *((i.shape, i.numbers.tobytes(), repr(i.decisions)) for i in found))
+        if said not in seen:
+            seen.add(said)
+            theirs += found
+            flat += items
     return judge_answers(compare(theirs, flat), plan.alpha)
 
 

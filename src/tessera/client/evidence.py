@@ -69,7 +69,7 @@ def keep(folder: Path, call: PaidCall, domain: Domain, operator: Address) -> Non
 def kept(
     folder: Path, domain: Domain, signer_of: Callable[[SignedReceipt], Address]
 ) -> list[PaidCall]:
-    """Read and check every call in a folder.
+    """Read and check every call in a folder, each once.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def kept(
     InputError
         A body is missing, or there is no receipt at all.
     """
-    calls = []
+    calls: dict[str, PaidCall] = {}
     for file in sorted(folder.glob("*.json")):
         try:
             request = file.with_suffix(".request").read_bytes()
@@ -100,7 +100,8 @@ def kept(
             ) from error  # fmt: skip
         operator = signer_of(parse_receipt(data))
         checked = check_receipt(data, domain, operator, request=request, response=response)
-        calls.append(PaidCall(request, response, checked.signed))
+        # Under whatever names it lies there: one call is one piece of evidence.
+        calls[checked.id] = PaidCall(request, response, checked.signed)
     if not calls:
         raise InputError(f"folder {folder}", found="no receipts", wanted="ID.json with its bodies")
-    return calls
+    return list(calls.values())

@@ -49,7 +49,7 @@ from tessera.payments.ports import (
 from tessera.payments.receipting import ReceiptSealer, vouched
 from tessera.payments.rights import HONOUR_ALL, OrderCall, OrderRules, Rights, SignedUse
 from tessera.payments.risk import Exposures
-from tessera.payments.shared import Drafted, SharedBooks
+from tessera.payments.shared import Drafted, SharedBooks, TakenForDead
 from tessera.payments.times import Times
 from tessera.spec.signatures import Address, Domain, address_text, recover
 from tessera.spec.vouchers import Receipt, SignedVoucher, TillKey, receipt_digest, voucher_digest
@@ -625,6 +625,14 @@ class Ledger:
             if isinstance(done, SignedReceipt)
             else self._signed(call, cost, receipts[-1], done)
         )
+        kept = signed.receipt
+        if (kept.request, kept.response) != (evidence.request, evidence.response):
+            raise TakenForDead(
+                f"call {call.id} on channel {call.channel}",
+                found="answered by another gateway meanwhile",
+                wanted="one answer to one call",
+                next_step="the receipt is about that answer",
+            )
         line = account.lines.setdefault(call.quote.key, LineBook())
         line.charged = max(line.charged, signed.receipt.charged)
         self._note(account)

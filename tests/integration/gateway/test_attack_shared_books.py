@@ -18,8 +18,8 @@ from tests.unit.payments.conftest import EVIDENCE, KEY, Books, Clock, WrittenCha
 from tests.unit.payments.conftest import request as signed_request
 
 from tessera.payments import shared as shared_books
-from tessera.payments.ledger import Ledger
-from tessera.payments.shared import SharedBooks
+from tessera.payments.ledger import Evidence, Ledger
+from tessera.payments.shared import SharedBooks, TakenForDead
 from tessera.storage import shared as shared_database
 from tessera.storage.shared import ConnectionLost, SharedDatabase
 
@@ -65,7 +65,7 @@ def books_of(ledger: Ledger) -> SharedBooks:
 async def in_flight(ledger: Ledger, channel: int) -> int:
     account = await ledger.account(channel)
     assert account is not None
-    return account.lines[KEY].in_flight
+    return sum(line.in_flight for line in account.lines.values())
 
 
 async def none_in_flight(ledger: Ledger, channel: int) -> None:
@@ -192,3 +192,35 @@ async def test_attack_a_server_that_stops_answering_is_not_waited_for_without_en
                 await ledger.finish(call, 9, EVIDENCE)
         finally:
             os.kill(found, signal.SIGCONT)
+
+
+async def test_attack_a_call_that_another_gateway_answered_is_answered_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway loses its connection while it charges, and is taken for dead; the consumer asks
+    another one under the same name, and pays there. The first comes back, asks whether its charge
+    was written, and finds a receipt: of another answer."""
+    async with gateway(server) as (books, first), gateway(server) as (others, second):
+        others.chain.model = books.chain.model
+        channel = books.chain.open(100, salt=6)
+        voucher = sign(channel, (KEY, 100))
+        call = await first.accept(voucher, quote(50), signed_request(channel, "01" * 16))
+        asleep = books_of(first).database
+        run = SharedDatabase.run
+
+        async def cut(self: SharedDatabase, work: Callable[[Connection], T]) -> T:
+            if self is not asleep:
+                return await run(self, work)
+            monkeypatch.setattr(SharedDatabase, "run", run)
+            await self._part()
+            await none_in_flight(second, channel)
+            again = await second.accept(voucher, quote(50), signed_request(channel, "01" * 16))
+            await second.finish(again, 50, Evidence(EVIDENCE.request, bytes(32), 1))
+            raise ConnectionLost("database", found="no answer", wanted="one")
+
+        monkeypatch.setattr(SharedDatabase, "run", cut)
+        with pytest.raises(TakenForDead, match="another gateway"):
+            await first.finish(call, 50, EVIDENCE)
+        account = await second.account(channel)
+        assert account is not None
+        assert (account.lines[KEY].charged, account.lines[KEY].in_flight) == (50, 0)

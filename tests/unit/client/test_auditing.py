@@ -110,6 +110,16 @@ async def test_an_answer_about_more_things_than_were_asked_is_another_models() -
     assert (more.details["different"], more.accuses) == (4, True)
 
 
+async def test_attack_an_honest_endpoint_is_not_accused_of_one_spoilt_answer_many_times() -> None:
+    """Whoever wants an honest operator accused has one answer that its machine spoilt: he asks the
+    same again and again, or hands the call on in a hundred copies."""
+    good = [answered(body) for body in questions(copy(), Plan(samples=20))]
+    body = json.dumps({"model": "m@2", "input": ["four"]}).encode()
+    spoilt = PaidCall(body, json.dumps({"data": [{"embedding": [4.0, 1.5]}]}).encode())
+    verdict = await judge(copy(), [*good, *[spoilt] * 100], Plan())
+    assert (verdict.details["different"], verdict.samples, verdict.accuses) == (1, 21, False)
+
+
 async def test_an_own_copy_that_does_not_repeat_itself_compares_nothing() -> None:
     calls = [answered(body) for body in questions(copy(), Plan(samples=4))]
     with pytest.raises(Unprocessable, match="two answers to one request"):

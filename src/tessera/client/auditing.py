@@ -7,8 +7,6 @@ any client would read it; a body that is no answer counts as another model's.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import random as randomness
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,20 +21,17 @@ from tessera.assets.manifest import Field
 from tessera.client.consumer import Client
 from tessera.client.evidence import PaidCall
 from tessera.client.probes import made_prompts, made_rows, made_texts
+from tessera.client.reading import items_of_answer, path_of, texts_of
 from tessera.errors import BackendFailed, InputError, Unprocessable, WrongVersionServed
 from tessera.payments.header import SignedReceipt
 from tessera.presenting import error_of
-from tessera.serving.bodies import PAID_PATHS, TokenLimits, read_body
+from tessera.serving.bodies import TokenLimits, read_body
 from tessera.serving.choices import write_chat
 from tessera.serving.equality.exact import (
     Item,
     Likeness,
     compare,
     items_of,
-    outputs_item,
-    scores_item,
-    text_item,
-    vector_item,
 )
 from tessera.serving.equality.mmd import Sample, two_sample
 from tessera.serving.equality.verdict import ALPHA, Verdict, judge_answers, judge_texts
@@ -53,7 +48,6 @@ from tessera.serving.runner import (
     Scorer,
     Task,
 )
-from tessera.serving.sse import EventReader
 
 __all__ = ["Copy", "Plan", "Progress", "ask", "judge", "questions"]
 
@@ -104,7 +98,7 @@ class Copy:
     @property
     def path(self) -> str:
         """Where that is asked."""
-        return next(path for path, task in PAID_PATHS.items() if task is self.task)
+        return path_of(self.task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +247,7 @@ async def judge(
     drawn: list[tuple[ChatRequest, PaidCall]] = []
     repeated: list[tuple[Asked, PaidCall]] = []
     for call in calls:
-        request = read_body(copy.path, call.request, copy.limits).request
+        request = read_body(path_of(copy.task, call.request), call.request, copy.limits).request
         if isinstance(request, ChatRequest) and _is_drawn(request):
             drawn.append((request, call))
         else:
@@ -304,43 +298,7 @@ async def _judge_one_by_one(
     return judge_answers(compare(theirs, flat), plan.alpha)
 
 
-_NONE: Final = (
-    msgspec.MsgspecError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What reading something that is no answer fails with."""
-
 _NO_ANSWER: Final = Item((("no answer", 0),), np.zeros(0), ("no answer",))
-
-
-def items_of_answer(task: Task, body: bytes) -> list[Item]:
-    """Read an answer off the wire; empty where it is none."""
-    if task is Task.CHAT:
-        return [text_item(text, finish) for text, finish in _texts_of(body)]
-    try:
-        found = msgspec.json.decode(body)
-        match task:
-            case Task.EMBEDDINGS:
-                return [vector_item(_vector(entry["embedding"])) for entry in found["data"]]
-            case Task.PREDICT:
-                return [outputs_item(row) for row in found["outputs"]]
-            case Task.MODERATION:
-                return [
-                    scores_item(
-                        entry["category_scores"],
-                        tuple(sorted(name for name, yes in entry["categories"].items() if yes)),
-                    )
-                    for entry in found["results"]
-                ]
-            case _:
-                return [scores_item(entry["scores"], (entry["label"],)) for entry in found["data"]]
-    except _NONE:
-        return []
 
 
 # --- Texts ----------------------------------------------------------------------------------
@@ -365,7 +323,7 @@ async def _judge_texts(
         prompt = number.setdefault(msgspec.json.encode(single), len(number))
         # As many as were asked for: saying nothing must not help, and one call that brings a
         # thousand good texts must not outweigh all others.
-        texts = [text for text, _ in _texts_of(call.response)][: request.n]
+        texts = [text for text, _ in texts_of(call.response)][: request.n]
         asked += [_Wanted(prompt, single)] * request.n
         said += texts + [""] * (request.n - len(texts))
     references = [one for one in asked for _ in range(plan.references)]
@@ -417,34 +375,6 @@ async def _judge_texts(
 
 def _is_drawn(request: ChatRequest) -> bool:
     return request.temperature > 0 and request.seed is None
-
-
-def _texts_of(body: bytes) -> list[tuple[str, str]]:
-    """Read texts and their ends from a whole answer or a stream; empty where it is neither."""
-    try:
-        return _streamed(body) if body.startswith(b"data:") else _whole(body)
-    except _NONE:
-        return []
-
-
-def _whole(body: bytes) -> list[tuple[str, str]]:
-    return [
-        (str(choice["message"]["content"] or ""), str(choice["finish_reason"]))
-        for choice in msgspec.json.decode(body)["choices"]
-    ]
-
-
-def _streamed(body: bytes) -> list[tuple[str, str]]:
-    pieces: dict[int, list[str]] = {}
-    ends: dict[int, str] = {}
-    for data in EventReader().feed(body):
-        if data == b"[DONE]":
-            break
-        for choice in msgspec.json.decode(data)["choices"]:
-            index = int(choice.get("index", 0))
-            pieces.setdefault(index, []).append(choice["delta"].get("content") or "")
-            ends[index] = choice["finish_reason"] or ends.get(index, "")
-    return [("".join(pieces[index]), ends[index]) for index in sorted(pieces)]
 
 
 # --- Both -----------------------------------------------------------------------------------
@@ -548,13 +478,3 @@ def _texts(inputs: Sequence[Any]) -> list[str]:
         if not isinstance(text, str) or not text:
             raise InputError("inputs", found=text, wanted="texts that are not empty")
     return list(inputs)
-
-
-def _vector(given: Any) -> list[float]:
-    if isinstance(given, list):
-        return [float(number) for number in given]
-    try:
-        packed = base64.b64decode(given, validate=True)
-    except binascii.Error as error:
-        raise ValueError("no base64") from error
-    return [float(number) for number in np.frombuffer(packed, dtype="<f4")]

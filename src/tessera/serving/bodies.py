@@ -30,7 +30,16 @@ from tessera.serving.runner import (
     Units,
 )
 
-__all__ = ["BODIES", "PAID_PATHS", "PASSED", "Asked", "TokenLimits", "model_of", "read_body"]
+__all__ = [
+    "BODIES",
+    "PAID_PATHS",
+    "PASSED",
+    "RESPONSES_PATH",
+    "Asked",
+    "TokenLimits",
+    "model_of",
+    "read_body",
+]
 
 MAX_TEXTS: Final = 2_048
 MAX_ROWS: Final = 10_000

@@ -7,17 +7,22 @@ import json
 import random
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.assets.manifest import Field
-from tessera.client.auditing import Copy, Plan, items_of_answer, judge, questions
+from tessera.client.auditing import Copy, Plan, judge, questions
 from tessera.client.evidence import PaidCall
 from tessera.client.probes import made_prompts, made_rows, made_texts
+from tessera.client.reading import items_of_answer
 from tessera.errors import InputError, Unprocessable
+from tessera.gateway.responses import ResponseEvents, response_of
+from tessera.serving.responses import ResponsesBody
 from tessera.serving.runner import (
+    ChatDelta,
     ChatRequest,
     ChatResult,
     Choice,
@@ -142,6 +147,21 @@ def test_a_streamed_text_is_read_whole() -> None:
     assert item.decisions == ("ab", "stop")
 
 
+def test_a_text_that_was_asked_for_as_a_response_is_read_whole_and_streamed() -> None:
+    asked = ResponsesBody(model="m@2", input="x")
+    units = Units(1, 2)
+    for finish in ("stop", "length"):
+        result = ChatResult((Choice("ab", finish),), units)  # type: ignore[arg-type]
+        whole = response_of(asked, result, model="m@2", name="7", now=1)
+        events = ResponseEvents(asked, "m@2", "7", 1)
+        streamed = events.first() + events.piece(ChatDelta("a", units))
+        streamed += events.piece(ChatDelta("b", units)) + events.last(finish)
+        streamed += events.usage(units) + events.DONE
+        for body in (msgspec.json.encode(whole), streamed):
+            (item,) = items_of_answer(Task.CHAT, body)
+            assert item.decisions == ("ab", finish)
+
+
 @given(st.sampled_from(list(Task)), st.binary(max_size=200))
 def test_bytes_that_are_no_answer_are_nothing(task: Task, body: bytes) -> None:
     assert items_of_answer(task, body) == []
@@ -154,7 +174,8 @@ _JSON = st.recursive(
         | st.dictionaries(
             st.sampled_from(
                 ["data", "embedding", "outputs", "results", "scores", "label", "choices",
-                 "category_scores", "categories", "message", "content", "finish_reason"]
+                 "category_scores", "categories", "message", "content", "finish_reason", "output",
+                 "status", "type", "text"]
             ),
             inner, max_size=3,
         )
@@ -222,6 +243,21 @@ async def test_attack_one_answer_full_of_good_texts_hides_all_the_others() -> No
     (full,) = await spoken(Letters(0.5, 3), many)
     found = await judge(own, [PaidCall(bodies[0], full.response), *swapped[1:]], plan)
     assert (found.samples, found.accuses) == (60, True)
+
+
+async def test_kept_responses_are_judged_as_the_chats_that_they_are() -> None:
+    own = Copy(slug="m", asset=7, version=2, runner=Letters(0.5, 1))
+    plan = Plan(samples=60, permutations=1_999)
+    body = json.dumps({"model": "m@2", "input": "say", "max_output_tokens": 24}).encode()
+    for heads, accuses in ((0.5, False), (0.8, True)):
+        runner = Letters(heads, 2)
+        calls = []
+        for _ in range(60):
+            text = (await runner.chat(ChatRequest((Message("user", "say"),), 24))).text
+            part = {"type": "output_text", "text": text}
+            answer = {"output": [{"type": "message", "content": [part]}], "status": "incomplete"}
+            calls.append(PaidCall(body, json.dumps(answer).encode()))
+        assert (await judge(own, calls, plan)).accuses is accuses
 
 
 async def test_calls_with_and_without_seeds_are_both_judged() -> None:

@@ -183,8 +183,18 @@ _FOLD_LINE_PLACE: Final = (
     "INSERT OR REPLACE INTO line_places (channel, asset, terms, batch, place) "
     "VALUES (?, ?, ?, ?, ?)"
 )
-_FOLD_RECEIPT: Final = "INSERT OR REPLACE INTO receipt_places (id, batch, place) VALUES (?, ?, ?)"
-_FOLD_CALL: Final = "INSERT OR REPLACE INTO call_places (call, batch, place) VALUES (?, ?, ?)"
+# All rows by one statement, which works without the interpreter: a step for each row would let go
+# of it and ask for it back as often, while the event loop holds it.
+_FOLD_PLACES: Final = (
+    "INSERT OR REPLACE INTO {table} ({column}, batch, place) "
+    "SELECT substr(?, key * {size} + 1, {size}), value >> 32, value & 0xffffffff FROM json_each(?)"
+)
+_FOLD_RECEIPTS: Final = _FOLD_PLACES.format(
+    table="receipt_places", column="id", size=entries.ID_BYTES
+)
+_FOLD_CALLS: Final = _FOLD_PLACES.format(
+    table="call_places", column="call", size=entries.CALL_KEY_BYTES
+)
 
 
 def fold(connection: Connection, most: int) -> int:
@@ -212,8 +222,8 @@ def fold(connection: Connection, most: int) -> int:
     done = connection.execute(select(schema.checkpoint.c.n)).scalar_one_or_none() or 0
     vouchers: dict[int, tuple[object, ...]] = {}
     charged: dict[tuple[int, bytes, int], tuple[bytes, int, int]] = {}
-    receipts: list[tuple[bytes, int, int]] = []
-    calls: list[tuple[bytes, int, int]] = []
+    receipts: list[tuple[bytes, int]] = []
+    calls: list[tuple[bytes, int]] = []
     copied = 0
     query = select(at.n, at.body).where(at.n > done).order_by(at.n)
     result = connection.execute(query)
@@ -223,8 +233,9 @@ def fold(connection: Connection, most: int) -> int:
             if isinstance(entry, entries.VoucherEntry):
                 vouchers[entry.channel] = _voucher_row(entry)
                 continue
-            receipts.append((entry.id, n, place))
-            calls.append((entries.call_key(entry.channel, entry.call), n, place))
+            at_place = n << 32 | place
+            receipts.append((entry.id, at_place))
+            calls.append((entries.call_key(entry.channel, entry.call), at_place))
             if entry.channel:
                 charged[entry.channel, entry.asset, entry.terms] = (entry.charged, n, place)
         done = n
@@ -233,9 +244,6 @@ def fold(connection: Connection, most: int) -> int:
     result.close()
     if not copied:
         return 0
-    # In the order of their keys, which is the order in which the tables keep them.
-    receipts.sort()
-    calls.sort()
     lines = [
         ((str(channel), str(int.from_bytes(asset)), terms), *state)
         for (channel, asset, terms), state in charged.items()
@@ -244,13 +252,20 @@ def fold(connection: Connection, most: int) -> int:
         (_FOLD_VOUCHER, list(vouchers.values())),
         (_FOLD_LINE, [(*key, str(int.from_bytes(total))) for key, total, *_ in lines]),
         (_FOLD_LINE_PLACE, [(*key, n, place) for key, _, n, place in lines]),
-        (_FOLD_RECEIPT, receipts),
-        (_FOLD_CALL, calls),
+        (_FOLD_RECEIPTS, _places(receipts)),
+        (_FOLD_CALLS, _places(calls)),
         (_CHECKPOINT, [(done,)]),
     ):
         if rows:
             connection.exec_driver_sql(statement, rows)
     return copied
+
+
+def _places(found: list[tuple[bytes, int]]) -> list[tuple[bytes, str]]:
+    # In the order of their keys, which is the order in which the tables keep them.
+    found.sort()
+    keys = b"".join([key for key, _ in found])
+    return [(keys, msgspec.json.encode([at for _, at in found]).decode())]
 
 
 def _voucher_row(entry: entries.VoucherEntry) -> tuple[object, ...]:

@@ -67,7 +67,7 @@ class Callers:
     ) -> None:
         self._domain = domain
         self._operator = operator
-        # A plain dict forgets its first key the slower the more it has forgotten before.
+        # The first key of a plain dict is found the slower the more stood before it.
         self._asked: OrderedDict[tuple[int, str], None] = OrderedDict.fromkeys(answered)
 
     def check(self, account: Account, voucher: SignedVoucher, request: SignedRequest) -> None:

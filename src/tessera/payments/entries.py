@@ -20,6 +20,7 @@ from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher
 from tessera.storage.batches import Seal
 
 __all__ = [
+    "CALL_KEY_BYTES",
     "ID_BYTES",
     "ChargeEntry",
     "Entry",
@@ -36,6 +37,7 @@ __all__ = [
 
 _ASSET_BYTES: Final = 32
 _AMOUNT_BYTES: Final = 12
+CALL_KEY_BYTES: Final = 24
 ID_BYTES: Final = 16
 """So much of a receipt's digest finds it; whoever asks compares the rest."""
 
@@ -158,7 +160,7 @@ def key_of(entry: ChargeEntry) -> TillKey:
 
 
 def call_key(channel: int, call: bytes) -> bytes:
-    """Return what a call is found by: 24 bytes."""
+    """Return what a call is found by: `CALL_KEY_BYTES` bytes."""
     return channel.to_bytes(8) + call
 
 

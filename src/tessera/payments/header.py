@@ -5,7 +5,6 @@ Numbers that a JSON reader could round (channels, assets, amounts) are decimal s
 
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import Final
 
@@ -217,7 +216,7 @@ def payment_header(signed: SignedVoucher) -> str:
         lines=[(str(line.asset), line.terms, str(line.maximum)) for line in signed.voucher.lines],
         signature="0x" + signed.signature.hex(),
     )
-    return base64.urlsafe_b64encode(msgspec.json.encode(wire)).rstrip(b"=").decode()
+    return _in_base64(msgspec.json.encode(wire))
 
 
 def parse_payment(value: str | bytes) -> SignedVoucher:
@@ -418,7 +417,7 @@ def parse_receipt(data: bytes | str) -> SignedReceipt:
 
 def proof_header(body: bytes) -> str:
     """Write a receipt's JSON as the value of `Tessera-Proof`."""
-    return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
+    return _in_base64(body)
 
 
 def parse_proof(value: str) -> SignedReceipt:
@@ -441,6 +440,11 @@ def _nodes(text: str) -> tuple[bytes, ...]:
     if len(raw) % _HASH_BYTES or len(raw) > MAX_PROOF * _HASH_BYTES:
         raise ValueError(f"a proof of {len(raw)} bytes")
     return tuple(raw[at : at + _HASH_BYTES] for at in range(0, len(raw), _HASH_BYTES))
+
+
+def _in_base64(raw: bytes) -> str:
+    written = binascii.b2a_base64(raw, newline=False)
+    return written.translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _base64(raw: bytes) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -232,7 +232,9 @@ class Ledger:
         self._knows = knows
         self._refresh_s = refresh_s
         self._margin_s = margin_s
-        self._accounts: dict[int, Account] = {}
+        # What was used last stands last. The first key of a plain dict is found the slower the
+        # more stood before it.
+        self._accounts: OrderedDict[int, Account] = OrderedDict()
         self._forgot = False
         self._shared: SharedBooks | None = None
         self._log: BatchLog[books.Change] | SharedBooks
@@ -592,7 +594,7 @@ class Ledger:
         receipt, future = self._put(call, cost, charged, evidence, changes, voucher)
         if call.account is not None and voucher:
             call.account.written = future
-        return await self._vouched(call, cost, receipt, future)
+        return self._signed(call, cost, receipt, await future)
 
     def _put(
         self,
@@ -655,11 +657,6 @@ class Ledger:
         )
         digest = receipt_digest(self.domain, receipt)
         return receipt, Drafted(digest, entries.charge_entry(digest, receipt, cost, call.id))
-
-    async def _vouched(
-        self, call: Call, cost: int, receipt: Receipt, future: asyncio.Future[Written]
-    ) -> SignedReceipt:
-        return self._signed(call, cost, receipt, await future)
 
     @staticmethod
     def _signed(call: Call, cost: int, receipt: Receipt, done: Written) -> SignedReceipt:
@@ -724,7 +721,7 @@ class Ledger:
             Nothing of it could be written.
         """
         receipt, future = self._put(call, cost, charged, evidence, changes)
-        return await self._vouched(call, cost, receipt, future)
+        return self._signed(call, cost, receipt, await future)
 
     async def keep(self, *changes: books.Change) -> None:
         """Write rows, and wait until they are on the disk."""
@@ -915,7 +912,8 @@ class Ledger:
             # While this waited, somebody may have found no such channel and let go of it: two
             # accounts of one channel would each answer on the whole deposit.
             # Behind all others: what was used longest ago is forgotten first.
-            account = self._accounts[channel] = self._accounts.pop(channel, account)
+            account = self._accounts.setdefault(channel, account)
+            self._accounts.move_to_end(channel)
             if account.stale:
                 await self._reload(account)
             elif self._outdated(account, key):

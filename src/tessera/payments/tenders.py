@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from tessera.errors import PaymentRequired, SignatureRejected
@@ -45,9 +45,11 @@ class OnLedger:
         """Return nothing: how to pay these ways is told beside `accepts`."""
         return ()
 
-    async def finish(self, call: Call, cost: int, evidence: Evidence) -> SignedReceipt:
+    def finish(
+        self, call: Call, cost: int, evidence: Evidence
+    ) -> Coroutine[Any, Any, SignedReceipt]:
         """As `Ledger.finish`."""
-        return await self._ledger.finish(call, cost, evidence)
+        return self._ledger.finish(call, cost, evidence)
 
     def fail(self, call: Call) -> None:
         """As `Ledger.fail`."""

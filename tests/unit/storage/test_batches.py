@@ -73,6 +73,26 @@ async def test_many_that_wait_share_one_row_and_one_transaction(desk: Desk) -> N
     assert desk.bodies() == [[-1], list(range(50))]
 
 
+async def test_callers_who_come_together_are_given_time_to_gather(desk: Desk) -> None:
+    desk.log.spacing_s = 0.5
+    await asyncio.gather(*(desk.log.put(entries=[entry(number)]) for number in range(2)))
+    early = desk.log.put(entries=[entry(2)])
+    await asyncio.sleep(0.01)
+    await asyncio.gather(early, desk.log.put(entries=[entry(3)]))
+    assert desk.bodies() == [[0, 1], [2, 3]]
+
+
+async def test_who_is_alone_does_not_wait_for_others(desk: Desk) -> None:
+    desk.log.spacing_s = 0.5
+    await desk.log.put(entries=[entry(0)])
+    alone = desk.log.put(entries=[entry(1)])
+    # Two turns of the loop; it is at the disk by then.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.gather(alone, desk.log.put(entries=[entry(2)]))
+    assert desk.bodies() == [[0], [1], [2]]
+
+
 async def test_each_learns_which_leaf_of_the_batch_is_its_own(desk: Desk) -> None:
     leaves = [bytes([number]) * 32 for number in range(3)]
     puts = [desk.log.put(entries=[entry(leaf)], leaf=leaf) for leaf in leaves]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -87,7 +88,8 @@ class JsonRpc:
         sleep: Sleep = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname:
             raise InputError(
                 "RPC URL", found=url, wanted="http://host:port", next_step="correct --rpc-url"
             )
@@ -106,6 +108,9 @@ class JsonRpc:
             headers={"Content-Type": "application/json"},
             # A proxy of the environment must not come between us and a node on this machine.
             trust_env=_remote(url),
+            # Reading all authorities' certificates takes longer than most commands; a plain
+            # address shows none, and a context without authorities would believe none.
+            verify=address.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         )
 
     async def close(self) -> None:

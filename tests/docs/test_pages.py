@@ -204,8 +204,9 @@ def commands_of(page: Path) -> Iterator[list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_and_flag_that_a_page_names_exists(page: Path) -> None:
     unknown = []
+    program: Any = typer.main.get_command(app)
     for words in commands_of(page):
-        command: Any = typer.main.get_command(app)
+        command = program
         for word in words:
             inner = getattr(command, "commands", None)
             if word.startswith("--"):

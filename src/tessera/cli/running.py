@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -52,12 +53,20 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_UNEXPECTED
 
 
-def _dispatched(arguments: list[str]) -> int:
+@cache
+def _program() -> Any:
+    """Build all commands, which takes longer than most of them run: once for each process."""
+    import typer
+
     from tessera.cli.commands import app
 
+    return typer.main.get_command(app)
+
+
+def _dispatched(arguments: list[str]) -> int:
     # Typer carries its own copy of click, whose exceptions are only known by their shape.
     try:
-        code: Any = app(args=arguments, prog_name="tessera", standalone_mode=False)
+        code: Any = _program()(args=arguments, prog_name="tessera", standalone_mode=False)
     except TesseraError:
         raise
     except Exception as error:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from msgspec.structs import replace
+from sqlalchemy import Engine
 from tests.unit.payments.conftest import (
     EVIDENCE,
     KEY,
@@ -193,3 +195,34 @@ async def test_attack_a_page_that_the_disk_lost_is_said_to_be_so(
     books.path.write_bytes(data)
     with pytest.raises(DataError, match="malformed"):
         await books.reopen()
+
+
+async def test_attack_many_payers_do_not_make_looking_at_what_is_due_hold_up_all_calls(
+    books: Books, chain: WrittenChain, name: Name
+) -> None:
+    """Whoever reads the books beside a gateway keeps it from writing meanwhile. With three queries
+    per channel, 12,000 payers who owe a unit took longer than a gateway waits, and every call
+    failed for as long as somebody looked."""
+
+    async def queries_with(channels: int) -> int:
+        for _ in range(channels):
+            channel = chain.open(100, salt=len(opened))
+            opened.append(channel)
+            call = await books.accept(sign(channel, (KEY, 100)), quote(60), name())
+            await books.ledger.finish(call, 60, EVIDENCE)
+        await books.ledger.claims()
+        made: list[str] = []
+
+        def count(*event: object) -> None:
+            made.append(str(event[2]))
+
+        assert isinstance(books.ledger._engine, Engine)
+        sqlalchemy.event.listen(books.ledger._engine, "before_cursor_execute", count)
+        claims = await books.ledger.claims()
+        sqlalchemy.event.remove(books.ledger._engine, "before_cursor_execute", count)
+        assert [claim.signed.voucher.channel for claim in claims] == sorted(opened)
+        assert {(claim.charged[KEY], claim.due) for claim in claims} == {(60, 60)}
+        return len(made)
+
+    opened: list[int] = []
+    assert await queries_with(2) == await queries_with(20)

@@ -177,8 +177,10 @@ class Settler:
         self._follow = follow
         self._one_round = asyncio.Lock()
         self._hurried = asyncio.Event()
+        # What the contract skipped, for good, and what it took no transaction with, for now.
         self._in_vain: dict[int, Claim] = {}
-        self._last = self._looked_at = steady()
+        self._reverted: dict[int, Claim] = {}
+        self._last = self._looked_at = self._forgot_at = steady()
         self.too_dear: tuple[int, ...] = ()
 
     @property
@@ -214,7 +216,7 @@ class Settler:
             report = SettlementReport()
             claims = await self._ledger.claims()
             if not retry_skipped:
-                claims = self._promising(claims)
+                claims = [c for c in self._promising(claims) if not self._is_reverted(c)]
             await self._send(claims, None, report)
             await self._hand_all_on(report)
             return report
@@ -247,6 +249,10 @@ class Settler:
         async with self._one_round:
             report = SettlementReport()
             self._looked_at = self._steady()
+            if self._looked_at - self._forgot_at >= self._rules.every_s:
+                # A full block may have been the reason, or what has been mended since.
+                self._reverted.clear()
+                self._forgot_at = self._looked_at
             if self._follow is not None:
                 await self._follow.settlements.watch()
             claims = await self._ledger.claims()
@@ -287,7 +293,9 @@ class Settler:
             refused = self._follow.waiting()
         dues = [_due(claim, known[_channel(claim)]) for claim in claims if _channel(claim) in known]
         # What is on its way is not sent twice, unless there is haste.
-        dues = [due for due in dues if due.channel not in on_its_way or due.leaves_at]
+        # Nor is what reverted, which costs nothing to try from somebody who leaves.
+        waiting = {_channel(claim) for claim in claims if self._is_reverted(claim)} | on_its_way
+        dues = [due for due in dues if due.channel not in waiting or due.leaves_at]
         # A block may have had it since the books were asked.
         dues = [due for due in dues if due.value > 0]
         since = self._steady() - self._last
@@ -295,6 +303,9 @@ class Settler:
 
     def _promising(self, claims: Sequence[Claim]) -> list[Claim]:
         return [claim for claim in claims if self._in_vain.get(_channel(claim)) != claim]
+
+    def _is_reverted(self, claim: Claim) -> bool:
+        return self._reverted.get(_channel(claim)) == claim
 
     async def _send(
         self, claims: Sequence[Claim], fee_ceiling: int | None, report: SettlementReport
@@ -334,7 +345,7 @@ class Settler:
         except TransactionReverted as error:
             # One voucher that the contract cannot even skip must not hold up the others.
             if len(batch) == 1:
-                self._in_vain[_channel(batch[0])] = batch[0]
+                self._reverted[_channel(batch[0])] = batch[0]
                 report.refused.append((_channel(batch[0]), error.reason))
                 return
             middle = len(batch) // 2
@@ -348,6 +359,7 @@ class Settler:
                 self._in_vain[_channel(claim)] = claim
             else:
                 self._in_vain.pop(_channel(claim), None)
+            self._reverted.pop(_channel(claim), None)
         await self._ledger.record(result, len(batch))
         try:
             await self._ledger.look_at_chain([_channel(claim) for claim in batch])

@@ -486,3 +486,27 @@ def test_whatever_the_chain_does_everything_is_settled_once(walk: list[str]) -> 
 
 def test_the_books_number_their_states_for_good() -> None:
     assert [state.value for state in State] == [0, 1, 2, 3, 4, 5]
+
+
+async def test_attack_a_settlement_that_was_refused_once_is_not_lost(
+    books: Books, name: Name
+) -> None:
+    """A block is full, and a batch reverts. Whoever was in it makes no further call and withdraws:
+    what he owed was not tried again."""
+    books.ledger.times.steady = books.clock
+    shop = stand(books, Reorganising(books.chain), rules=replace(RULES, every_s=3_600))
+    for salt, leaves in ((0, False), (1, True)):
+        channel = books.chain.open(salt=salt)
+        await spend(books, name, channel, 60, 100)
+        books.clock.now += 3_601
+        books.chain.settle_fails.append(TransactionReverted("Channels", "out of gas"))
+        assert (await shop.settler.look()).refused == [(channel, "out of gas")]
+        # Not at once, which would be in vain again.
+        assert (await shop.settler.look()).total == 0
+        if leaves:
+            books.chain.model.request_withdrawal(
+                CONSUMER.address, OPERATOR.address, channel, int(books.clock.now)
+            )
+        else:
+            books.clock.now += 3_601
+        assert (await shop.settler.look()).total == 60

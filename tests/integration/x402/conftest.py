@@ -65,12 +65,16 @@ class TeachableServer(ModelServer):
 
 @dataclass
 class ChainProgram(Program):
-    """`tessera` on a chain id of its own."""
+    """`tessera` on a chain id of its own, that settles so often."""
 
     chain_id: int = DEVELOPMENT
+    settle_every_s: int = 3_600
 
     def environment(self, **more: str) -> dict[str, str]:
-        return super().environment(TESSERA_CHAIN_ID=str(self.chain_id), **more)
+        every = str(self.settle_every_s)
+        return super().environment(
+            TESSERA_CHAIN_ID=str(self.chain_id), TESSERA_SETTLE_EVERY_S=every, **more
+        )
 
 
 @dataclass

@@ -25,6 +25,9 @@ from x402.http.clients.httpx import PaymentError, x402HttpxClient
 from x402.mechanisms.evm.batch_settlement.client import BatchSettlementEvmScheme
 from x402.mechanisms.evm.batch_settlement.client.config import BatchSettlementEvmSchemeOptions
 
+from tessera.chain.reader import ChainReader
+from tessera.payments.x402.calls import CHANNELS
+
 COST = 108
 
 
@@ -71,12 +74,14 @@ class Caller:
             self.receipts.append((await http.get(url)).json())
 
 
-@pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize(("kills", "every_s"), [(20, 3_600), (10, 1)], ids=["calls", "claims"])
 async def test_kills_lose_no_answered_call_and_count_none_twice(
-    tmp_path: Path, teachable: str, kills: int
+    tmp_path: Path, teachable: str, kills: int, every_s: int
 ) -> None:
+    """Where it settles each second, claims and Tills' transfers die on their way, too."""
     source = random.Random(kills)
-    program = ChainProgram(tmp_path / "data", BASE_SEPOLIA)
+    program = ChainProgram(tmp_path / "data", BASE_SEPOLIA, every_s)
     up = await asyncio.to_thread(start, program, teachable)
     try:
         await asyncio.to_thread(publish, program, teachable)
@@ -103,7 +108,8 @@ async def test_kills_lose_no_answered_call_and_count_none_twice(
             for result in await asyncio.gather(*calls, return_exceptions=True):
                 assert isinstance(result, httpx.TransportError | PaymentError), result
             up = await asyncio.to_thread(start, program, teachable)
-        await check(gateway, callers)
+        claimed = await check(gateway, callers)
+        assert (claimed > 0) == (every_s == 1)
         await asyncio.to_thread(stop, up)
     finally:
         if up.poll() is None:
@@ -111,17 +117,25 @@ async def test_kills_lose_no_answered_call_and_count_none_twice(
             up.communicate()
 
 
-async def check(gateway: Gateway, callers: list[Caller]) -> None:
+async def check(gateway: Gateway, callers: list[Caller]) -> int:
+    """Return what was claimed before the end, base units."""
     receipts = [receipt for caller in callers for receipt in caller.receipts]
     assert {receipt["cost"] for receipt in receipts} == {str(COST)}
-    # The last round was cut off too: one call of each may have been charged and not heard of.
-    unknown = sum(caller.lost + 1 for caller in callers)
-    due = await asyncio.to_thread(gateway.due)
-    assert len(receipts) * COST <= due <= (len(receipts) + unknown) * COST
-    assert due % COST == 0
     async with httpx.AsyncClient() as http:
         for receipt in receipts:
             kept = (await http.get(f"{gateway.url}/receipts/{receipt['id']}")).json()
             assert kept == receipt
+        offers = (await http.get(f"{gateway.url}/x402/tiny")).json()["details"]["accepts"]
     done = await asyncio.to_thread(gateway.program.ok, "settle", "--yes")
-    assert (int(done["x402_total"]), done["x402_refused"]) == (due, [])
+    assert done["x402_refused"] == []
+    status = await asyncio.to_thread(gateway.program.ok, "status")
+    assert (status["x402_due"], status["settlements_open"]) == ("0", [])
+    async with ChainReader(status["rpc_url"], chain_id=BASE_SEPOLIA) as reader:
+        till = CHANNELS.receivers(offers[0]["payTo"], offers[0]["asset"])
+        paid = await reader.read(till)
+    # The last round was cut off too: one call of each may have been charged and not heard of.
+    unknown = sum(caller.lost + 1 for caller in callers)
+    assert len(receipts) * COST <= paid.totalClaimed <= (len(receipts) + unknown) * COST
+    assert paid.totalClaimed % COST == 0
+    assert paid.totalSettled == paid.totalClaimed
+    return paid.totalClaimed - int(done["x402_total"])

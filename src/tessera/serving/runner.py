@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import msgspec
 
 from tessera.assets.manifest import Task
-from tessera.errors import BackendFailed, Unprocessable
+from tessera.errors import BackendFailed, TooLarge, Unprocessable
 
 __all__ = [
     "Cell",
@@ -415,6 +415,22 @@ class RunnerBase:
     async def predict(self, request: PredictRequest) -> PredictResult:
         """Refuse: this model takes no tables."""
         raise self._not_served(Task.PREDICT)
+
+    def require_at_most(self, most: int, count: int, what: str) -> None:
+        """Refuse a call without any text or row, and one with more than the model takes.
+
+        Raises
+        ------
+        TooLarge
+            There are none, or too many.
+        """
+        if not 1 <= count <= most:
+            raise TooLarge(
+                f"model {self.name!r}: {what} of one call",
+                found=count,
+                wanted=f"1 to {most}",
+                next_step="send them in several calls",
+            )
 
     def require(self, *any_of: Task) -> None:
         """Refuse a call whose task the model does not serve.

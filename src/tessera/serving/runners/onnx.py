@@ -213,7 +213,7 @@ class OnnxRunner(RunnerBase):
     async def predict(self, request: PredictRequest) -> PredictResult:
         """Compute the outputs of each row; an output of one number per row is a number."""
         self.require(Task.PREDICT)
-        self._bounded(len(request.rows), "rows")
+        self.require_at_most(self._limits.max_batch, len(request.rows), "rows")
         answer = await self._run(self._table(request.rows), len(request.rows))
         columns = {name: _per_row(array) for name, array in answer.items()}
         outputs = [
@@ -235,7 +235,7 @@ class OnnxRunner(RunnerBase):
         return ort.InferenceSession(str(self._graph), options, providers=["CPUExecutionProvider"])
 
     async def _numbers_of_texts(self, texts: tuple[str, ...]) -> _Array:
-        self._bounded(len(texts), "texts")
+        self.require_at_most(self._limits.max_batch, len(texts), "texts")
         size = sum(byte_length(text) for text in texts)
         if size > self._limits.max_text_bytes:
             raise TooLarge(
@@ -315,15 +315,6 @@ class OnnxRunner(RunnerBase):
             )
             for at, column in enumerate(self._inputs)
         }
-
-    def _bounded(self, count: int, what: str) -> None:
-        if not 1 <= count <= self._limits.max_batch:
-            raise TooLarge(
-                f"model {self.name!r}: {what} of one call",
-                found=count,
-                wanted=f"1 to {self._limits.max_batch}",
-                next_step="send them in several calls",
-            )
 
 
 class _Column(msgspec.Struct, frozen=True):

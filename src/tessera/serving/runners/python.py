@@ -32,7 +32,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from tessera.assets.manifest import Package
-from tessera.errors import TooLarge
 from tessera.serving.answers import wrong_outputs, wrong_scores, wrong_vectors
 from tessera.serving.metering import texts_units
 from tessera.serving.packages import check_packages
@@ -156,7 +155,7 @@ class PythonRunner(RunnerBase):
     async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
         """Turn texts into vectors."""
         self.require(Task.EMBEDDINGS)
-        self._bounded(len(request.texts), "texts")
+        self.require_at_most(self._limits.max_batch, len(request.texts), "texts")
         vectors = await self._value(
             Task.EMBEDDINGS, [list(request.texts)], list[list[float]], "a list of vectors"
         )
@@ -167,7 +166,7 @@ class PythonRunner(RunnerBase):
     async def classify(self, request: ClassifyRequest) -> ClassifyResult:
         """Score each text under each label."""
         self.require(Task.CLASSIFICATION, Task.MODERATION)
-        self._bounded(len(request.texts), "texts")
+        self.require_at_most(self._limits.max_batch, len(request.texts), "texts")
         scores = await self._value(
             Task.CLASSIFICATION, [list(request.texts)], list[dict[str, float]], "scores by label"
         )
@@ -178,7 +177,7 @@ class PythonRunner(RunnerBase):
     async def predict(self, request: PredictRequest) -> PredictResult:
         """Compute the outputs of each row."""
         self.require(Task.PREDICT)
-        self._bounded(len(request.rows), "rows")
+        self.require_at_most(self._limits.max_batch, len(request.rows), "rows")
         returned = await self._value(
             Task.PREDICT,
             [[list(row) for row in request.rows]],
@@ -307,12 +306,3 @@ class PythonRunner(RunnerBase):
             return msgspec.msgpack.decode(raw, type=kind)
         except msgspec.MsgspecError as error:
             raise self.failed(f"returned something else than {wanted}: {error}") from error
-
-    def _bounded(self, count: int, what: str) -> None:
-        if not 1 <= count <= self._limits.max_batch:
-            raise TooLarge(
-                f"model {self.name!r}: {what} of one call",
-                found=count,
-                wanted=f"1 to {self._limits.max_batch}",
-                next_step="send them in several calls",
-            )

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from tessera.errors import BackendFailed, NotFound, TesseraError, TooLarge
+from tessera.errors import BackendFailed, NotFound, TesseraError
 from tessera.serving.answers import wrong_scores, wrong_vectors
 from tessera.serving.bodies import PASSED
 from tessera.serving.client import Exchange, HttpClient
@@ -245,7 +245,7 @@ class UpstreamRunner(RunnerBase):
     async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
         """Turn texts into vectors."""
         self.require(Task.EMBEDDINGS)
-        self._bounded(len(request.texts))
+        self.require_at_most(self._limits.max_batch, len(request.texts), "texts")
         body = {"model": self._model, "input": request.texts, "encoding_format": "float"}
         answer = self.decoded(await self._post("/embeddings", body), _vectors)
         vectors = [row.embedding for row in sorted(answer.data, key=lambda row: row.index)]
@@ -256,7 +256,7 @@ class UpstreamRunner(RunnerBase):
     async def classify(self, request: ClassifyRequest) -> ClassifyResult:
         """Score each text under each of the server's moderation categories."""
         self.require(Task.CLASSIFICATION, Task.MODERATION)
-        self._bounded(len(request.texts))
+        self.require_at_most(self._limits.max_batch, len(request.texts), "texts")
         body = {"model": self._model, "input": request.texts}
         answer = self.decoded(await self._post("/moderations", body), _moderation)
         scores = [row.category_scores for row in answer.results]
@@ -373,15 +373,6 @@ class UpstreamRunner(RunnerBase):
             return decoder.decode(body)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise self.failed(f"has an upstream whose answer is none: {error}") from error
-
-    def _bounded(self, count: int) -> None:
-        if not 1 <= count <= self._limits.max_batch:
-            raise TooLarge(
-                f"model {self.name!r}: texts of one call",
-                found=count,
-                wanted=f"1 to {self._limits.max_batch}",
-                next_step="send them in several calls",
-            )
 
 
 class _Stream:

@@ -23,6 +23,7 @@ from bench.paid_calls import (
     make_gateway,
     open_ledger,
 )
+from tessera.gateway.garbage import collect_seldom
 from tessera.gateway.server import GatewayServer
 from tessera.payments.header import PROOF_HEADER, SignedReceipt, parse_proof, parse_receipt
 from tessera.serving.receipts import RECEIPT_EVENT
@@ -57,6 +58,7 @@ async def serve(folder: Path, port: int, upstream: str) -> None:
     )
     server = GatewayServer(make_gateway(ledger, paid, free=free), port=port)
     await server.start()
+    collect_seldom()
     await server.wait()
 
 

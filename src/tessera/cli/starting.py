@@ -201,6 +201,7 @@ async def _opened(
     )
     from tessera.app.control import answer_commands
     from tessera.app.running import find_running
+    from tessera.gateway.garbage import collect_seldom
     from tessera.gateway.listening import require_free
     from tessera.gateway.opening import open_gateway
     from tessera.gateway.reload import Reload
@@ -217,6 +218,7 @@ async def _opened(
     operator = await stack.enter_async_context(operate(world))
     server = open_gateway(operator)
     await server.start()
+    collect_seldom()
     stack.push_async_callback(server.stop)
     reload = Reload(operator, server, read)
     running = Running(

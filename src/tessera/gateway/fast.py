@@ -149,6 +149,8 @@ class FastProtocol(HttpToolsProtocol):
         self._last = False
         self._next = False
         self._refused = False
+        self._defaults_of: list[tuple[bytes, bytes]] | None = None
+        self._defaults = b""
 
     # --- The connection -----------------------------------------------------------------------
 
@@ -303,9 +305,8 @@ class FastProtocol(HttpToolsProtocol):
             door.reply(admission.refusal(), _new_name())
             return
         message.begun = time.monotonic()
-        task = self.loop.create_task(door.answer(self._gateway))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        door.task = self.loop.create_task(door.answer(self._gateway))
+        self.tasks.add(door.task)
 
     def over(self, *, keep: bool) -> None:
         """Take note that a call is answered; the next one, if there is one, begins."""
@@ -332,8 +333,12 @@ class FastProtocol(HttpToolsProtocol):
         return self._last or self._gateway.operations.drain.begun
 
     def defaults(self) -> bytes:
-        """Return the headers that every answer has."""
-        return b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
+        """Return the headers that every answer has; uvicorn makes them anew each second."""
+        headers = self.server_state.default_headers
+        if headers is not self._defaults_of:
+            self._defaults_of = headers
+            self._defaults = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        return self._defaults
 
     def _give_up_reading(self) -> None:
         message = self._message
@@ -374,7 +379,7 @@ class FastProtocol(HttpToolsProtocol):
 class FastDoor:
     """The way back for one paid call."""
 
-    __slots__ = ("_begun", "_ended", "_gone", "_message", "_protocol")
+    __slots__ = ("_begun", "_ended", "_gone", "_message", "_protocol", "task")
 
     def __init__(self, protocol: FastProtocol, message: _Message) -> None:
         self._protocol = protocol
@@ -382,38 +387,40 @@ class FastDoor:
         self._gone: asyncio.Future[None] | None = None
         self._begun = False
         self._ended = False
+        self.task: asyncio.Task[None] | None = None
 
     async def answer(self, gateway: Gateway) -> None:
         """Answer the call; whatever happens, this connection goes on or is closed."""
         name = _new_name()
+        message, protocol = self._message, self._protocol
         try:
             try:
-                reply = await self._answer(gateway, name)
+                if protocol.flow.write_paused:
+                    # Who does not take his last answer gets no other.
+                    async with asyncio.timeout(_FLUSH_S):
+                        await protocol.flow.drain()
+                reply = await gateway.paid_calls.answer(
+                    _PATHS[message.url], message, message.body, name, self
+                )
             finally:
-                gateway.operations.admission.leave(time.monotonic() - self._message.begun)
+                gateway.operations.admission.leave(time.monotonic() - message.begun)
             if reply is not None:
                 self.reply(reply, name)
             else:
                 # A stream that was cut off is not ended, and nothing can follow it.
-                self._protocol.over(keep=self._ended and self._keeps())
+                protocol.over(keep=self._ended and self._keeps())
         except TimeoutError:
             self._give_up()
         except Exception:
-            logger.exception("%s failed", self._message.url)
+            logger.exception("%s failed", message.url)
             self._give_up()
         except BaseException:
             # The server stops, and waits for this call no longer.
             self._give_up()
             raise
-
-    async def _answer(self, gateway: Gateway, name: str) -> Reply | None:
-        message, flow = self._message, self._protocol.flow
-        if flow.write_paused:
-            # Who does not take his last answer gets no other.
-            async with asyncio.timeout(_FLUSH_S):
-                await flow.drain()
-        path = _PATHS[message.url]
-        return await gateway.paid_calls.answer(path, message, message.body, name, self)
+        finally:
+            # A callback of the task would do the same one turn of the loop later, for its price.
+            protocol.tasks.discard(self.task)
 
     def reply(self, reply: Reply, name: str) -> None:
         """Send a whole answer."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from tessera.errors import BackendFailed, Closed, InvariantViolation, TesseraError, Unprocessable
 from tessera.gateway.answers import Result, whole_answer
@@ -268,16 +269,16 @@ class PaidCalls:
         )
 
 
-async def _ask(offer: Offer, asked: Asked) -> Result:
+def _ask(offer: Offer, asked: Asked) -> Coroutine[Any, Any, Result]:
     match asked.request:
-        case EmbeddingsRequest():
-            return await offer.runner.embed(asked.request)
         case ChatRequest():
-            return await write_chat(offer.runner, asked.request)
+            return write_chat(offer.runner, asked.request)
+        case EmbeddingsRequest():
+            return offer.runner.embed(asked.request)
         case ClassifyRequest():
-            return await offer.runner.classify(asked.request)
+            return offer.runner.classify(asked.request)
         case PredictRequest():
-            return await offer.runner.predict(asked.request)
+            return offer.runner.predict(asked.request)
 
 
 def _check_task(offer: Offer, asked: Asked) -> None:
@@ -295,7 +296,11 @@ def _check_task(offer: Offer, asked: Asked) -> None:
 
 def _check_fields(offer: Offer, request: ChatRequest) -> None:
     follows = offer.runner.follows
-    wanted = [*request.passed, *(["tools"] if any(m.more for m in request.messages) else [])]
+    wanted = list(request.passed)
+    for message in request.messages:
+        if message.more:
+            wanted.append("tools")
+            break
     for name in wanted:
         if name not in follows:
             raise Unprocessable(

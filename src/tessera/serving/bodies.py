@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -78,6 +79,9 @@ PASSED: Final = (
 """Fields of a chat that are handed on as they are; not every model follows them."""
 
 Body = TypeVar("Body")
+
+_passed_of: Final = attrgetter(*PASSED)
+_NONE_PASSED: Final = (None,) * len(PASSED)
 
 
 class TokenLimits(msgspec.Struct, frozen=True):
@@ -185,6 +189,12 @@ class _Function(msgspec.Struct, tag_field="role", tag="function"):
 
 
 _Turn = _User | _System | _Developer | _Assistant | _Tool | _Function
+
+_ROLES: Final = {
+    turn: str(turn.__struct_config__.tag)
+    for turn in (_User, _System, _Developer, _Assistant, _Tool, _Function)
+}
+_PLAIN_ROLES: Final = frozenset({"user", "system", "developer"})
 
 
 class _StreamOptions(msgspec.Struct):
@@ -331,22 +341,21 @@ def _read_embeddings(asked: EmbeddingsBody) -> Asked:
 
 def _read_chat(asked: ChatBody, limits: TokenLimits) -> Asked:
     wanted = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
-    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
-    stream = bool(asked.stream)
+    stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
     return Asked(
         asked.model,
         Task.CHAT,
         ChatRequest(
-            messages=tuple(_message(turn) for turn in asked.messages),
+            messages=tuple([_message(turn) for turn in asked.messages]),
             max_tokens=limits.bounded(wanted),
             temperature=1.0 if asked.temperature is None else asked.temperature,
             top_p=1.0 if asked.top_p is None else asked.top_p,
-            stop=tuple(stop for stop in stops if stop),
+            stop=tuple([stop for stop in stops if stop]) if stops else (),
             seed=asked.seed,
             n=asked.n or 1,
             passed=_passed(asked),
         ),
-        stream=stream,
+        stream=bool(asked.stream),
         include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
     )
 
@@ -375,7 +384,11 @@ def _read_rows(asked: RowsBody) -> Asked:
 
 
 def _passed(asked: ChatBody) -> Fields:
-    given = {name: getattr(asked, name) for name in PASSED}
+    values = _passed_of(asked)
+    if values == _NONE_PASSED:
+        # Most chats: what follows costs more than all else in reading one.
+        return {}
+    given = dict(zip(PASSED, values, strict=True))
     if _is_plain(given["response_format"]):
         given["response_format"] = None
     # Zero, empty and "no log probabilities" are what a model does anyway.
@@ -393,6 +406,9 @@ def _is_plain(wanted: dict[str, msgspec.Raw] | None) -> bool:
 
 
 def _message(turn: _Turn) -> Message:
+    role = _ROLES[type(turn)]
+    if role in _PLAIN_ROLES and type(turn.content) is str:
+        return Message(role, turn.content)
     more: Fields = {}
     match turn:
         case _Assistant():
@@ -409,8 +425,7 @@ def _message(turn: _Turn) -> Message:
             more = {"tool_call_id": _raw(turn.tool_call_id)}
         case _Function():
             more = {"name": _raw(turn.name)}
-    role = turn.__struct_config__.tag
-    return Message(str(role), _content(turn), more)
+    return Message(role, _content(turn), more)
 
 
 def _raw(value: object) -> msgspec.Raw:

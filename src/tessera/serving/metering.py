@@ -76,6 +76,8 @@ def byte_length(text: str) -> int:
     Unprocessable
         The text holds half of a surrogate pair, which no encoding of Unicode can carry.
     """
+    if text.isascii():
+        return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
@@ -152,12 +154,13 @@ def most(
 
 def message_bytes(message: Message) -> int:
     """Count the UTF-8 bytes of a turn, with all that it has beside its text."""
-    return byte_length(message.content) + fields_bytes(message.more)
+    size = byte_length(message.content)
+    return size + fields_bytes(message.more) if message.more else size
 
 
 def fields_bytes(fields: Fields) -> int:
     """Count the bytes of parts that are handed on as they are written."""
-    return sum(len(value) for value in fields.values())
+    return sum(map(len, fields.values())) if fields else 0
 
 
 def _groups(count: int) -> int:
@@ -165,5 +168,5 @@ def _groups(count: int) -> int:
 
 
 def _input_bound(request: ChatRequest) -> int:
-    turns = sum(message_bytes(message) + TEMPLATE_UNITS for message in request.messages)
-    return turns + fields_bytes(request.passed)
+    templates = TEMPLATE_UNITS * len(request.messages)
+    return templates + sum(map(message_bytes, request.messages)) + fields_bytes(request.passed)

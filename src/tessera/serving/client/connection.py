@@ -20,6 +20,10 @@ _WRAPPING: Final = 8
 
 _FIRST_FINAL: Final = 200
 
+_LENGTHS: Final = frozenset(
+    {len("content-length"), len("transfer-encoding"), len("content-encoding")}
+)
+
 
 class Receiver(Protocol):
     """Who is told what a server answers; none of these may raise."""
@@ -160,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Look at the few that matter."""
-        if not self._in_head:
+        if len(name) not in _LENGTHS or not self._in_head:
             return
         match name.lower():
             case b"content-length":

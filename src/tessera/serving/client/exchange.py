@@ -53,6 +53,8 @@ class Exchange:
         "body",
         "head",
         "most_bytes",
+        "on_data",
+        "on_head",
     )
 
     def __init__(
@@ -74,6 +76,9 @@ class Exchange:
         self._timeout_s = timeout_s
         self._pieces = pieces
         self._paused = False
+        # Whose pieces have no time of their own hears of them without us in between.
+        self.on_head = self._on_head if pieces else receiver.on_head
+        self.on_data = self._on_piece if pieces else receiver.on_data
         self._connection: Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
@@ -119,20 +124,18 @@ class Exchange:
 
     # --- From the connection ------------------------------------------------------------------
 
-    def on_head(self, status: int) -> None:
-        """Pass the status on."""
+    def _on_head(self, status: int) -> None:
         self._heard = self._loop.time()
         self._receiver.on_head(status)
 
-    def on_data(self, piece: bytes) -> None:
-        """Pass a piece on."""
-        if self._pieces:
-            self._heard = self._loop.time()
+    def _on_piece(self, piece: bytes) -> None:
+        self._heard = self._loop.time()
         self._receiver.on_data(piece)
 
     def on_end(self) -> None:
         """Pass the end on."""
-        self.resume()
+        if self._paused:
+            self.resume()
         self._over()
         self._receiver.on_end()
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -58,6 +59,7 @@ class HttpClient:
         self._path = quote(parts.path, safe=_SAFE)
         self._most = connections
         self._head = _common_head(self._authority(), key)
+        self._begun: dict[tuple[str, str], bytes] = {}
         self._idle: list[tuple[float, Connection]] = []
         self._all: set[Connection] = set()
         self._connecting: dict[Exchange, asyncio.Task[None]] = {}
@@ -85,15 +87,13 @@ class HttpClient:
         receiver
             May be told of a failure before this returns.
         """
-        head = b"%b %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (
-            method.encode(),
-            (self._path + path).encode(),
-            self._head,
-            len(body),
-        )
+        begun = self._begun.get((method, path))
+        if begun is None:
+            line = f"{method} {self._path}{path} HTTP/1.1\r\n"
+            begun = self._begun[method, path] = line.encode() + self._head
         return Exchange(
             self,
-            head,
+            b"%bcontent-length: %d\r\n\r\n" % (begun, len(body)),
             body,
             receiver,
             timeout_s=timeout_s,
@@ -101,7 +101,7 @@ class HttpClient:
             pieces=pieces,
         )
 
-    async def get(self, path: str, *, timeout_s: float, most_bytes: int) -> Reply:
+    def get(self, path: str, *, timeout_s: float, most_bytes: int) -> Awaitable[Reply]:
         """Ask for a small document; `timeout_s` is for the whole.
 
         Raises
@@ -109,11 +109,13 @@ class HttpClient:
         Unreachable
             There was no answer, or one that is none.
         """
-        return await self._whole("GET", path, b"", timeout_s, most_bytes)
+        return self._whole("GET", path, b"", timeout_s, most_bytes)
 
-    async def post(self, path: str, body: bytes, *, timeout_s: float, most_bytes: int) -> Reply:
+    def post(
+        self, path: str, body: bytes, *, timeout_s: float, most_bytes: int
+    ) -> Awaitable[Reply]:
         """Send JSON and read the whole answer, as `get`."""
-        return await self._whole("POST", path, body, timeout_s, most_bytes)
+        return self._whole("POST", path, body, timeout_s, most_bytes)
 
     async def close(self) -> None:
         """Drop the connections; requests in flight fail. Twice is once."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
+from operator import attrgetter
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -120,8 +121,8 @@ class _Content(msgspec.Struct):
             is _NOTHING
         ):
             return {}
-        found = {name: getattr(self, name) for name in _BESIDE}
-        return {name: raw for name, raw in found.items() if bytes(raw) not in _EMPTY}
+        found = zip(_BESIDE, _beside_of(self), strict=True)
+        return {name: raw for name, raw in found if bytes(raw) not in _EMPTY}
 
     def size(self, beside: Fields) -> int:
         """Count the bytes that the consumer gets to read of it."""
@@ -130,6 +131,7 @@ class _Content(msgspec.Struct):
 
 
 _BESIDE = tuple(field for field in _Content.__struct_fields__ if field != "content")
+_beside_of = attrgetter(*_BESIDE)
 _EMPTY = frozenset({b"null", b"[]"})
 
 
@@ -270,7 +272,10 @@ class UpstreamRunner(RunnerBase):
         body = await self._post("/chat/completions", self._asking(request))
         answer = self.decoded(body, _chunk)
         size, choices = 0, []
-        for choice in sorted(answer.choices, key=lambda choice: choice.index):
+        answered = answer.choices
+        if len(answered) > 1:
+            answered.sort(key=lambda choice: choice.index)
+        for choice in answered:
             if choice.message is None:
                 raise self.failed("returned no message")
             beside = choice.message.beside()
@@ -546,7 +551,9 @@ class _Written:
 
 def _turn(message: Message) -> dict[str, Any]:
     # Who calls a tool need not say anything; some servers refuse an empty text there.
-    content = message.content if message.content or not message.more else None
+    if not message.more:
+        return {"role": message.role, "content": message.content}
+    content = message.content or None
     return {"role": message.role, "content": content, **message.more}
 
 

@@ -53,9 +53,14 @@ _SETTINGS: Final = """
     SET tcp_keepalives_idle = 10;
     SET tcp_keepalives_interval = 5;
     SET tcp_keepalives_count = 3;
+    SET default_transaction_isolation = 'read committed';
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off';
 """
-"""Of each connection: so long the server waits for a gateway that stands still with locks in hand,
-and so long for one that the network has cut off, before the others may bury it."""
+"""Of each connection, whatever the server's keeper prefers. So long the server waits for a gateway
+that stands still with locks in hand, and so long for one that the network has cut off, before the
+others may bury it. Who waited for a lock has to see what was done under it, which a transaction of
+one moment does not. And what was committed is on the disk."""
 _READERS: Final = 4
 _DISK_FULL: Final = "53100"
 # Connection exceptions, a transaction that stood still or was rolled back for another's sake, and a

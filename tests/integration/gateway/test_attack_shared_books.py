@@ -17,6 +17,7 @@ from tests.integration.gateway.postgres import Server, postgres
 from tests.unit.payments.conftest import EVIDENCE, KEY, Books, Clock, WrittenChain, quote, sign
 from tests.unit.payments.conftest import request as signed_request
 
+from tessera.errors import PaymentRequired
 from tessera.payments import shared as shared_books
 from tessera.payments.ledger import Evidence, Ledger
 from tessera.payments.shared import SharedBooks, TakenForDead
@@ -48,8 +49,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def gateway(server: Server) -> AsyncIterator[tuple[Books, Ledger]]:
-    books = Books(server.url, WrittenChain(), Clock(), reap_s=0.1)
+async def gateway(server: Server, reap_s: float = 0.1) -> AsyncIterator[tuple[Books, Ledger]]:
+    books = Books(server.url, WrittenChain(), Clock(), reap_s=reap_s)
     await books.reopen()
     try:
         yield books, books.ledger
@@ -200,7 +201,7 @@ async def test_attack_a_call_that_another_gateway_answered_is_answered_once(
     """A gateway loses its connection while it charges, and is taken for dead; the consumer asks
     another one under the same name, and pays there. The first comes back, asks whether its charge
     was written, and finds a receipt: of another answer."""
-    async with gateway(server) as (books, first), gateway(server) as (others, second):
+    async with gateway(server, 60.0) as (books, first), gateway(server) as (others, second):
         others.chain.model = books.chain.model
         channel = books.chain.open(100, salt=6)
         voucher = sign(channel, (KEY, 100))
@@ -212,8 +213,9 @@ async def test_attack_a_call_that_another_gateway_answered_is_answered_once(
             if self is not asleep:
                 return await run(self, work)
             monkeypatch.setattr(SharedDatabase, "run", run)
-            await self._part()
-            await none_in_flight(second, channel)
+            async with self._using:
+                await self._part()
+                await none_in_flight(second, channel)
             again = await second.accept(voucher, quote(50), signed_request(channel, "01" * 16))
             await second.finish(again, 50, Evidence(EVIDENCE.request, bytes(32), 1))
             raise ConnectionLost("database", found="no answer", wanted="one")
@@ -224,3 +226,47 @@ async def test_attack_a_call_that_another_gateway_answered_is_answered_once(
         account = await second.account(channel)
         assert account is not None
         assert (account.lines[KEY].charged, account.lines[KEY].in_flight) == (50, 0)
+
+
+@pytest.fixture
+async def careless(server: Server) -> AsyncIterator[Server]:
+    """A server whose keeper has set what a session begins with, as other programs like it."""
+    role = "ALTER ROLE gateway"
+    opened = await SharedDatabase.open(server.url)
+    for name, value in (
+        ("default_transaction_isolation", "repeatable read"),
+        ("synchronous_commit", "off"),
+    ):
+        await opened.run(lambda c, n=name, v=value: c.exec_driver_sql(f"{role} SET {n} = '{v}'"))
+    yield server
+    await opened.run(lambda c: c.exec_driver_sql(f"{role} RESET ALL"))
+    await opened.close()
+
+
+async def test_attack_a_server_with_other_defaults_lets_no_deposit_pay_twice(
+    careless: Server,
+) -> None:
+    """Where transactions are repeatable by default, one sees what was there when it began to wait
+    for a channel's lock, and not what the other gateway did before it let go of it."""
+    async with gateway(careless) as (books, first), gateway(careless) as (others, second):
+        others.chain.model = books.chain.model
+        channel = books.chain.open(100, salt=7)
+        voucher = sign(channel, (KEY, 100))
+        for each, name in ((first, "03"), (second, "04")):
+            call = await each.accept(voucher, quote(1), signed_request(channel, name * 16))
+            await each.finish(call, 1, EVIDENCE)
+        holder = await SharedDatabase.open(careless.url)
+        connection = await holder._joined()
+        await connection.run_sync(shared_books._lock, {channel})
+        waiting = [
+            asyncio.create_task(each.accept(voucher, quote(60), signed_request(channel, name * 16)))
+            for each, name in ((first, "01"), (second, "02"))
+        ]
+        await asyncio.sleep(0.2)
+        await connection.rollback()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        await holder.close()
+        assert sorted(isinstance(each, PaymentRequired) for each in done) == [False, True]
+        shown = text("SELECT current_setting('synchronous_commit')")
+        found = await books_of(first).database.run(lambda c: c.execute(shown).scalar_one())
+        assert found == "on"

@@ -211,7 +211,9 @@ async def killed(
     for death in range(deaths):
         before = answers(callers)
         while answers(callers) < before + 10:
-            assert not any(task.done() for task in tasks), [t.exception() for t in tasks]
+            assert not any(task.done() for task in tasks), [
+                t.exception() for t in tasks if t.done()
+            ]
             await asyncio.sleep(0.01)
         if death == deaths // 2:
             await asyncio.to_thread(server.crash)

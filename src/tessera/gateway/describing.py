@@ -143,8 +143,8 @@ def _call(path: str, offers: Sequence[Offer]) -> dict[str, Any]:
         body["properties"] = {"model": {"type": "string", "examples": models}}
     answered = _answer("The answer, with Tessera-Receipt.", ANSWERS[path])
     if "stream" in BODIES[path].__struct_fields__:
-        events = {"schema": {"type": "string"}}
-        answered["content"]["text/event-stream"] = events
+        # OpenAPI 3.1 has no word for a stream's events; readers take a schema for that of each.
+        answered["content"]["text/event-stream"] = {}
     refusal = _refusal(path)
     return {
         "summary": f"{task}, paid per call",

@@ -328,7 +328,7 @@ def test_ctrl_c_ends_every_child_and_exits_130(tmp_path: Path, moment: str) -> N
             process.wait()
     assert process.returncode == EXIT_INTERRUPTED, said + rest
     assert "Traceback" not in rest
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while any(_alive(child) for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [child for child in children if _alive(child)]

@@ -98,7 +98,7 @@ class NodeChild:
         assert self._process is not None
         self._process.kill()
         self._reap()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while anvil is not None and runs(anvil) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert anvil is None or not runs(anvil), "the node outlived its parent"

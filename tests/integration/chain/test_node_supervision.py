@@ -150,7 +150,7 @@ def test_a_node_left_behind_is_ended_at_the_next_start(node_child: Any) -> None:
         note = {"pid": left.pid, "identity": f"{boot}/{fields[19]}", "socket_folder": str(run)}
         (run / "process.json").write_text(json.dumps(note))
         node_child.start()
-        assert left.wait(timeout=10) == -signal.SIGKILL
+        assert left.wait(timeout=60) == -signal.SIGKILL
     finally:
         left.kill()
         left.wait()

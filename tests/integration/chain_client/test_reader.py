@@ -170,7 +170,7 @@ async def test_a_node_that_accepts_and_never_answers_is_given_up() -> None:
         with pytest.raises(RpcUnavailable, match=r"no answer in time.*3 attempts") as caught:
             await reader.block_number()
         assert caught.value.retryable
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
     assert connections == 3
 
 

@@ -189,7 +189,7 @@ def running_world(data: Path, model_server: str) -> Iterator[Program]:
         assert told["upstreams"][0]["models"] == ["tiny:latest", "tiny-embed"]
         yield program
         up.send_signal(signal.SIGINT)
-        _, err = up.communicate(timeout=30)
+        _, err = up.communicate(timeout=60)
         assert up.returncode == 130, err
         assert "stopped; tessera up goes on from here" in err
         assert "Traceback" not in err

@@ -69,7 +69,7 @@ def test_one_claim_finds_shares_in_hand_locked_and_in_the_pool(
     world.ok("settle")
 
     places = {"revenue of SPREAD", "revenue of locked SPREAD", "revenue of SPREAD in the pool"}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         dry = world.ok("claim", "--all", "--as", "publisher", "--dry-run")
         of_spread = {item["what"]: item for item in dry["claims"] if "SPREAD" in item["what"]}

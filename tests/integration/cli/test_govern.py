@@ -12,7 +12,7 @@ RAISED = 25_000
 
 
 def wait_state(world: Program, slug: str, number: int, state: str) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while (found := world.ok("govern", "status", slug, str(number))["state"]) != state:
         assert time.monotonic() < deadline, found
         time.sleep(0.3)

@@ -90,7 +90,7 @@ def test_shares_are_traded_and_their_revenue_finds_the_providers(
     wait_served(world, "traded")
     world.ok("call", "traded", "[[1, 2, 3]]")
     world.ok("settle")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while int(world.ok("market", "position", "traded")["claimable"]) == 0:
         assert time.monotonic() < deadline
         time.sleep(0.3)

@@ -18,7 +18,7 @@ def _tokenized(world: Program, folder: Path, name: str) -> None:
     world.ok("tokenize", name, "--supply", "100000", "--period", "1s")
 
 
-def _until(done: Callable[[], bool], seconds: float = 20) -> None:
+def _until(done: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline

@@ -39,7 +39,7 @@ async def call(client: Client, times: int = 1, model: str = "parrot") -> None:
 
 
 async def nothing_due(stand: Stand) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await stand.ledger.claims():  # noqa: ASYNC110 - the loop tells nobody
             await asyncio.sleep(0.05)
 

@@ -45,7 +45,7 @@ async def test_a_settlement_outlives_the_blocks_that_are_taken_back(stand: Stand
         assert stand.ledger.exposures.total == 3 * ONE
         await settler.look()
         assert len(settler.open) == 1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while settler.open:
                 node.mine(1)
                 await settler.look()

@@ -50,7 +50,7 @@ async def voted(world: World, reader: ChainReader, asset: int, holder: Account) 
         proposed = await sender.send(governor.propose(asset, action, "less for holders"))
         proposal = proposed.one_of(Proposed).proposal
         await sender.send(governor.vote(asset, proposal, True, [number]))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 world.node.mine()
                 state = await reader.read(governor.state_of(asset, proposal), at="pending")

@@ -251,7 +251,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     server = GatewayServer(make_gateway(books, parrot, limits), drain_s=1)
     await server.start()
     hooks = {"request": [vouch]}
-    async with httpx.AsyncClient(base_url=server.url, timeout=10, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=hooks) as http:
         made = Shop(server, books, parrot, http, limits)
         yield made
     await made.server.stop()

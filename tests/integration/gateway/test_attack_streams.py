@@ -81,8 +81,8 @@ async def test_a_piece_that_waits_in_the_socket_is_paid(
     got, taking = 0, open_stream(shop, channel, 200_000)
     with taking:
         await asyncio.sleep(0.1)
-        await asyncio.wait_for(shop.idle(), 5)
-        while data := await asyncio.wait_for(loop.sock_recv(taking, 1 << 20), 5):
+        await asyncio.wait_for(shop.idle(), 30)
+        while data := await asyncio.wait_for(loop.sock_recv(taking, 1 << 20), 30):
             got += len(data)
     assert got > len(PIECE) * PIECES * 3
     assert await shop.charged(channel) == {PARROT: PRICE.cost_ceil(1, PIECES)}

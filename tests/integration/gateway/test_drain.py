@@ -41,7 +41,7 @@ async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     server = GatewayServer(make_gateway(books, parrot, limits), drain_s=0.5)
     await server.start()
     hooks = {"request": [vouch]}
-    async with httpx.AsyncClient(base_url=server.url, timeout=10, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=hooks) as http:
         yield Shop(server, books, parrot, http, limits)
         await server.stop()
     await books.ledger.close()
@@ -122,7 +122,7 @@ async def test_a_second_wish_to_end_waits_for_nobody(shop: Shop) -> None:
     stopping = asyncio.create_task(shop.server.stop())
     await asyncio.sleep(0.05)
     shop.server.hurry()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await stopping
         assert (await asking).status_code == 503
 

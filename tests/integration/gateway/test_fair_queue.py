@@ -55,7 +55,7 @@ async def narrow(tmp_path: Path) -> AsyncIterator[Shop]:
     server = GatewayServer(gateway, drain_s=1)
     await server.start()
     hooks = {"request": [vouch]}
-    async with httpx.AsyncClient(base_url=server.url, timeout=10, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=hooks) as http:
         yield Shop(server, books, parrot, http, limits)
     await server.stop()
     await books.ledger.close()

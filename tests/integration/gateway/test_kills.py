@@ -37,7 +37,7 @@ class Caller:
         self.calls = 0
 
     async def run(self, url: str) -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             await self._catch_up(http)
             while True:
                 await self._call(http)

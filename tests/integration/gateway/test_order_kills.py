@@ -37,7 +37,7 @@ class Caller:
     refused: int = 0
 
     async def run(self, url: str) -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
             while not self.refused:
                 await self._call(http)
 

@@ -163,7 +163,7 @@ async def overload(folder: Path, lasts_s: float, keeps: float) -> None:
             health = (await http.get("/healthz")).json()
         assert health["in_flight"] == health["waiting"] == 0
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         chain, _ = written_chain()
         books = Books(folder / "books.db", chain, Clock())
         due = sum(claim.due for claim in await (await books.reopen()).claims())

@@ -88,7 +88,7 @@ def explore(url: str, examples: int, only: Callable[[str], bool], *, paying: boo
                 suppress_health_check=list(HealthCheck),
             )
             def ask(case: Any) -> None:
-                answer = case.call(timeout=10)
+                answer = case.call(timeout=60)
                 case.validate_response(answer, checks=CHECKS)
                 seen.add(answer.status_code)
 

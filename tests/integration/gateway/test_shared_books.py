@@ -167,7 +167,7 @@ async def test_four_processes_accept_a_voucher_once(
 
 async def until_nothing(ledger: Ledger, table: str) -> None:
     query = schema.METADATA.tables[table].select()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await ledger._log.read(lambda c: c.execute(query).first()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -363,7 +363,7 @@ async def test_one_gateway_leads_and_another_takes_over(database: Server) -> Non
         leader, other = (first, second) if first.leading.is_set() else (second, first)
         await leader.close()
         assert other.leading is not None
-        await asyncio.wait_for(other.leading.wait(), 10)
+        await asyncio.wait_for(other.leading.wait(), 60)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*done, *waiting, return_exceptions=True)

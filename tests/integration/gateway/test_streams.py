@@ -133,7 +133,7 @@ async def test_a_reader_who_stops_reading_is_cut_off(shop: Shop) -> None:
         + body
     )
     await writer.drain()
-    await asyncio.wait_for(shop.idle(), 5)
+    await asyncio.wait_for(shop.idle(), 30)
     assert shop.books.ledger.in_flight == 0
     writer.close()
     del reader

@@ -144,14 +144,14 @@ def start(program: Program, upstream: str) -> subprocess.Popen[str]:
     assert up.stdout is not None
     ready = up.stdout.readline()
     assert ready, up.communicate()[1]
-    assert json.loads(ready)["ok"] is True
+    assert json.loads(ready)["ok"] is True, ready
     return up
 
 
 def stop(up: subprocess.Popen[str]) -> None:
     """End it as Ctrl-C does."""
     up.send_signal(signal.SIGINT)
-    _, err = up.communicate(timeout=30)
+    _, err = up.communicate(timeout=60)
     assert up.returncode == 130, err
     assert "Traceback" not in err
 

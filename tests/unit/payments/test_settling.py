@@ -169,7 +169,7 @@ async def test_the_loop_survives_a_chain_that_does_not_answer(
         books.ledger, chain, books.clock, every_s=50, at_risk=10**9, watch_s=1, sleep=sleep
     )
     loop = asyncio.create_task(rounds.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await books.ledger.claims():  # noqa: ASYNC110 - the loop tells nobody
             await asyncio.sleep(0.01)
     loop.cancel()
@@ -184,7 +184,7 @@ async def test_the_loop_settles_at_once_when_a_consumer_withdraws(
     chain.model.request_withdrawal(CONSUMER.address, OPERATOR.address, channel, chain.now)
     rounds = Settler(books.ledger, chain, books.clock, every_s=10**9, at_risk=10**9, watch_s=0.01)
     loop = asyncio.create_task(rounds.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await books.ledger.claims():  # noqa: ASYNC110 - the loop tells nobody
             await asyncio.sleep(0.01)
     loop.cancel()

@@ -236,12 +236,15 @@ def call_digest(domain: Domain, channel: int, call: bytes, request: bytes) -> by
 @functools.lru_cache(maxsize=1024)
 def receipt_digest(domain: Domain, receipt: Receipt) -> bytes:
     """Return what the operator signs."""
-    numbers = (receipt.channel, receipt.asset, receipt.version, receipt.terms, receipt.charged)
     return typed_digest(
         domain,
         keccak(
             _RECEIPT_TYPEHASH
-            + b"".join(number.to_bytes(32, "big") for number in numbers)
+            + receipt.channel.to_bytes(32, "big")
+            + receipt.asset.to_bytes(32, "big")
+            + receipt.version.to_bytes(32, "big")
+            + receipt.terms.to_bytes(32, "big")
+            + receipt.charged.to_bytes(32, "big")
             + receipt.request
             + receipt.response
             + receipt.units.to_bytes(32, "big")

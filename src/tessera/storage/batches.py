@@ -192,8 +192,6 @@ class BatchLog(Generic[Change]):
         if leaf is not None:
             batch.leaves.append(leaf)
         future: asyncio.Future[Written] = self._loop.create_future()
-        # A failure nobody waits for (the reader went away) must not be reported as forgotten.
-        future.add_done_callback(_retrieved)
         batch.waiting.append((future, place))
         if not self._busy:
             self._busy = True
@@ -274,6 +272,8 @@ class BatchLog(Generic[Change]):
         for future, _ in (*batch.waiting, *later.waiting):
             if not future.done():
                 future.set_exception(error)
+                # Where nobody waits (the reader went away) it must not be reported as forgotten.
+                future.exception()
 
     async def _ask(self, query: Callable[[Connection], Result]) -> Result:
         future: asyncio.Future[Result] = self._loop.create_future()
@@ -369,11 +369,6 @@ def _insert(connection: Connection, n: int, entries: Sequence[bytes], seal: Seal
             wanted="one gateway that writes them",
             next_step="stop one of the two, and start the other one again",
         ) from error
-
-
-def _retrieved(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 def _answer(future: asyncio.Future[Any], found: object) -> None:

@@ -59,6 +59,10 @@ class Caller:
         except httpx.TransportError:
             self.purse.lose(ticket)
             raise
+        if '"code":"taken_for_dead"' in answer.text:
+            # Of gateways that share books one may be slow to come back to its database.
+            self.purse.lose(ticket)
+            raise httpx.TransportError("given up by the others")
         assert answer.status_code == 200, answer.text
         if stream:
             before, _, event = answer.content.partition(b"event: tessera.receipt\ndata: ")

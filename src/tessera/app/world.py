@@ -21,7 +21,7 @@ from tessera.bindings import Share
 from tessera.chain.deployments import Deployment, Parameters
 from tessera.chain.lock import FolderLock
 from tessera.chain.reader import ChainReader
-from tessera.chain.sender import Sender
+from tessera.chain.sender import GasSpent, Sender
 from tessera.chain.wallet import Account, Wallet
 from tessera.config import Config, Origin
 from tessera.errors import (
@@ -159,6 +159,11 @@ class World:
                 how_to_fund=self.how_to_get_coins(name),
             )
         return self._senders[name]
+
+    @property
+    def spent(self) -> GasSpent:
+        """What the transactions of this process's senders have cost so far."""
+        return sum((sender.spent for sender in self._senders.values()), GasSpent())
 
     def how_to_fund(self, name: str) -> str:
         """Return what can be done for a key without money."""

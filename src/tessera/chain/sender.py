@@ -11,6 +11,7 @@ import asyncio
 import bisect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -35,7 +36,7 @@ from tessera.errors import (
     TransactionReverted,
 )
 
-__all__ = ["AccountUnfunded", "NonceMoved", "Sender", "TransactionReplaced"]
+__all__ = ["AccountUnfunded", "GasSpent", "NonceMoved", "Sender", "TransactionReplaced"]
 
 _TRANSFER_GAS: Final = 21_000
 _FILL: Final = "fill a gap"
@@ -60,6 +61,28 @@ class NonceMoved(Conflict):
 
 class AccountUnfunded(InputError):
     """The account cannot pay for the gas."""
+
+
+@dataclass(frozen=True, slots=True)
+class GasSpent:
+    """What transactions that were mined have cost, whether they succeeded or not.
+
+    Attributes
+    ----------
+    transactions
+        How many.
+    gas, wei
+        In all, and what was paid for it.
+    """
+
+    transactions: int = 0
+    gas: int = 0
+    wei: int = 0
+
+    def __add__(self, other: GasSpent) -> GasSpent:
+        return GasSpent(
+            self.transactions + other.transactions, self.gas + other.gas, self.wei + other.wei
+        )
 
 
 class Sender:
@@ -94,6 +117,11 @@ class Sender:
     clock
         Monotonic seconds.
 
+    Attributes
+    ----------
+    spent
+        On transactions that were mined.
+
     Examples
     --------
     ::
@@ -121,6 +149,7 @@ class Sender:
     ) -> None:
         self.reader = reader
         self.account = account
+        self.spent = GasSpent()
         self._confirmations = max(1, confirmations)
         self._watched = watched
         self._longest_poll_s = longest_poll_s
@@ -299,9 +328,15 @@ class Sender:
         except BaseException:
             self._slots.release()
             raise
-        flight.outcome.add_done_callback(lambda _: self._slots.release())
+        flight.outcome.add_done_callback(self._landed)
         self._start(self._delivered(flight))
         return flight
+
+    def _landed(self, outcome: asyncio.Future[TransactionReceipt]) -> None:
+        self._slots.release()
+        if not outcome.cancelled() and outcome.exception() is None:
+            receipt = outcome.result()
+            self.spent += GasSpent(1, receipt.gas_used, receipt.gas_used * receipt.gas_price)
 
     async def _estimated(self, payload: Payload) -> Payload:
         request = {"from": self.address, "data": f"0x{payload.data.hex()}"}

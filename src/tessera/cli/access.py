@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tessera.cli.amounts import (
+    counted,
     parse_duration,
     parse_percent,
     shown_duration,
@@ -110,7 +111,8 @@ def register(app: typer.Typer) -> None:
                 await put(session, world, record, action, title, dry_run=dry_run, yes=yes)
                 return
             preview = (
-                f"{units} units of {product.symbol} at {world.currency.shown(product.price)}, each "
+                f"{counted(units, 'unit')} of {product.symbol} at "
+                f"{world.currency.shown(product.price)}, each "
                 + _worth(kinds[kind], product.per_unit)
             )
             data: dict[str, object] = {
@@ -220,7 +222,7 @@ def register(app: typer.Typer) -> None:
                 receiver=to,
                 order=redeem,
             )
-            preview = f"{units} units of {view.symbol} for {world.currency.shown(cost)}"
+            preview = f"{counted(units, 'unit')} of {view.symbol} for {world.currency.shown(cost)}"
             limit = limit_of(world, max_cost, cost)
             data: dict[str, object] = {
                 "access": access.address,
@@ -279,9 +281,11 @@ def register(app: typer.Typer) -> None:
             if dry_run:
                 await world.reader.read(access.redeem(units, to), sender=sender.address)
                 lines = show_effects(world, effects)
-                session.say({**data, "dry_run": True}, f"would redeem {units} units", *lines)
+                session.say(
+                    {**data, "dry_run": True}, f"would redeem {counted(units, 'unit')}", *lines
+                )
                 return
-            confirmed(session, f"Redeem {units} units of {view.symbol}", yes=yes)
+            confirmed(session, f"Redeem {counted(units, 'unit')} of {view.symbol}", yes=yes)
             number, tx_hash = await make(sender, access, units, owner=to)
             name = order_name(await token_names(world), access.address, number)
             record = world.directory.get(view.asset)
@@ -580,7 +584,7 @@ def _symbol(slug: str, kind: str, calls: int, lasts: str) -> str:
 
 def _worth(kind: int, per_unit: int) -> str:
     if kind == 1:
-        return f"{per_unit} calls"
+        return f"{counted(per_unit, 'call')}"
     return shown_duration(per_unit) if kind == 2 else "for good"
 
 
@@ -626,7 +630,10 @@ def _product_lines(world: World, view: ProductView) -> list[str]:
         f"document  0x{view.document.hex()}",
         f"operator  {view.operator}, must serve within {shown_duration(view.serve_window)}",
         f"royalty   {shown_percent(view.royalty_bps)}",
-        f"kept      {shown(view.backing)}, {view.waiting} units in orders that wait for service",
+        (
+            f"kept      {shown(view.backing)}, {counted(view.waiting, 'unit')} in orders that wait "
+            "for service"
+        ),
     ]
 
 
@@ -661,7 +668,7 @@ def _order_lines(world: World, state: OrderState, name: str) -> list[str]:
     if state.void:
         good = "no more"
     elif state.counted:
-        good += f", {state.calls} calls in all"
+        good += f", {counted(state.calls, 'call')} in all"
     daily, longest = world.currency.shown(state.daily_price), shown_duration(state.most_seconds)
     rent = f"{daily} a day, at most {longest}" if state.most_seconds else "no"
     return [

@@ -20,9 +20,11 @@ from tessera.units import (
 )
 
 __all__ = [
+    "counted",
     "parse_duration",
     "parse_percent",
     "parse_shares",
+    "share_count",
     "shown_duration",
     "shown_percent",
     "shown_shares",
@@ -58,6 +60,16 @@ def parse_duration(text: str, thing: str) -> Seconds:
     if match is None:
         raise InputError(thing, found=text, wanted="a number with s, m, h, d or w, such as 7d")
     return Seconds(int(match[1]) * _SECONDS[match[2]])
+
+
+def counted(number: int | str, thing: str) -> str:
+    """Write how many of a thing there are, as people say it: 1 share, 2,000 shares."""
+    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
+
+
+def share_count(shares: int) -> str:
+    """Write how many shares raw units are."""
+    return counted(shown_shares(shares), "share")
 
 
 def shown_duration(seconds: int) -> str:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import parse_duration, parse_shares, shown_percent, shown_shares
+from tessera.cli.amounts import (
+    parse_duration,
+    parse_shares,
+    share_count,
+    shown_percent,
+    shown_shares,
+)
 from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.session import Session, command
 from tessera.units import SHARE_DECIMALS
@@ -228,7 +234,7 @@ def register(app: typer.Typer) -> None:
                 )
             data: dict[str, object] = {"claims": rows, "effects": effects_json(effects)}
             if dry_run:
-                lines = [f"would claim {shown_shares(int(row['shares']))} shares" for row in rows]
+                lines = [f"would claim {share_count(int(row['shares']))}" for row in rows]
                 session.say({**data, "dry_run": True}, *lines, *show_effects(world, effects))
                 return
             total = shown_shares(sum(int(row["shares"]) for row in rows))
@@ -241,10 +247,7 @@ def register(app: typer.Typer) -> None:
                 row["vesting"] = vesting.address
             session.say(
                 data,
-                *(
-                    f"{shown_shares(int(row['shares']))} shares into {row['vesting']}"
-                    for row in rows
-                ),
+                *(f"{share_count(int(row['shares']))} into {row['vesting']}" for row in rows),
             )
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera.cli.amounts import counted
 from tessera.cli.effects import (
     DryRun,
     Yes,
-    asks,
     confirmed,
     effects_json,
     payment,
@@ -183,10 +183,7 @@ async def _of_calls(
             if dry_run:
                 session.say({**told, "dry_run": True}, *lines)
                 return None
-            if asks(session, yes=yes):
-                for line in lines:
-                    session.note(line)
-            confirmed(session, f"Audit {copy.slug} by {len(bodies)} paid calls", yes=yes)
+            confirmed(session, f"Audit {copy.slug} by {len(bodies)} paid calls", lines, yes=yes)
             with session.progress(f"asking {card.id}", counted=True) as progress:
                 calls = await ask(client, copy, bodies, plan, progress)
             if keep is not None:
@@ -273,7 +270,7 @@ def _checked_cost(world: World, client: Client, copy: Copy, bodies: list[bytes],
     if bound > most:
         raise InputError(
             f"audit of {copy.slug}",
-            found=f"up to {world.currency.shown(bound)} for {len(bodies)} calls",
+            found=f"up to {world.currency.shown(bound)} for {counted(len(bodies), 'call')}",
             wanted=f"{world.currency.shown(most)} at most",
             next_step="allow more: --deposit AMOUNT; or fewer calls: --samples N",
         )

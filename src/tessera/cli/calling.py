@@ -107,9 +107,10 @@ def _input(text: str | None, file: Path | None) -> str:
             ) from error
     if text is not None:
         return text
-    if sys.stdin.isatty():
+    given = "" if sys.stdin.isatty() else sys.stdin.read()
+    if not given.strip():
         raise InputError("input", found="nothing", wanted="a text, --input FILE, or stdin")
-    return sys.stdin.read()
+    return given
 
 
 def _call(

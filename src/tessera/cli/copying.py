@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tessera.cli.amounts import counted
 from tessera.cli.session import Session, command
 
 __all__ = ["register"]
@@ -39,7 +40,7 @@ def register(assets: typer.Typer) -> None:
                     "files": len(content.files),
                     "bytes": content.size,
                 },
-                f"added {name}: {len(content.files)} files, {content.size:,} bytes",
+                f"added {name}: {counted(len(content.files), 'file')}, {content.size:,} bytes",
                 f"root      0x{copy.release.root.hex()}, which the chain names",
             )
 

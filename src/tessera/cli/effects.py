@@ -37,15 +37,20 @@ def asks(session: Session, *, yes: bool) -> bool:
     return not (yes or session.as_json) and sys.stdin.isatty()
 
 
-def confirmed(session: Session, question: str, *, yes: bool, gives: bool = True) -> None:
+def confirmed(
+    session: Session, question: str, lines: Sequence[str] = (), *, yes: bool, gives: bool = True
+) -> None:
     """Ask before anything is signed; `--yes` or `--json` have said so already.
 
-    Where there is nobody to ask, only what gives something of the sender's away is refused.
+    What it is about, `lines`, is shown before, also to who is then refused. Where there is nobody
+    to ask, only what gives something of the sender's away is refused.
     """
     from tessera.errors import InputError
 
     if yes or session.as_json:
         return
+    for line in lines:
+        session.note(line)
     if not sys.stdin.isatty():
         if not gives:
             return

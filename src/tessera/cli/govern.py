@@ -10,6 +10,7 @@ import typer
 from tessera.cli.amounts import (
     parse_percent,
     parse_shares,
+    share_count,
     shown_percent,
     shown_shares,
     shown_time,
@@ -89,7 +90,7 @@ def _register_locks(govern: typer.Typer) -> None:
             amount = parse_shares(shares)
             rules = await world.reader.read(world.deployment.governor.rules())
             free_from = world.now() + rules[0]
-            line = f"{shown_shares(amount)} shares of {record.slug}, until {shown_time(free_from)}"
+            line = f"{share_count(amount)} of {record.slug}, until {shown_time(free_from)}"
             data: dict[str, object] = {
                 "asset": str(record.asset),
                 "slug": record.slug,
@@ -145,7 +146,7 @@ def _register_locks(govern: typer.Typer) -> None:
                         "effects": effects_json(effects),
                         "dry_run": True,
                     },
-                    f"would take {shown_shares(row[1])} shares back, from {shown_time(row[3])} on",
+                    f"would take {share_count(row[1])} back, from {shown_time(row[3])} on",
                     *show_effects(world, effects),
                 )
                 return
@@ -155,7 +156,7 @@ def _register_locks(govern: typer.Typer) -> None:
             )
             session.say(
                 {"lock": number, "amount": str(amount), "transaction": tx_hash},
-                f"{shown_shares(amount)} shares of {record.slug} are free",
+                f"{share_count(amount)} of {record.slug} are free",
             )
 
     @command(govern)
@@ -310,7 +311,7 @@ def _register_proposals(govern: typer.Typer) -> None:
             now, _ = await _read(world, record, number)
             session.say(
                 {**_json(now), "weight": str(weight), "transaction": tx_hash},
-                f"{answer} with {shown_shares(weight)} shares",
+                f"{answer} with {share_count(weight)}",
                 *_standing(now),
             )
 
@@ -413,7 +414,7 @@ def _register_proposals(govern: typer.Typer) -> None:
                     await world.reader.read(trial, sender=world.address(who))
                 session.say({**data, "dry_run": True}, *lines, "would be renewed")
                 return
-            confirmed(session, "\n".join([*lines, "Renew"]), yes=yes)
+            confirmed(session, "Renew", lines, yes=yes)
             done = await governance.renew(world.sender(who), registry, record.asset, named)
             session.say(
                 {**data, "transactions": done},

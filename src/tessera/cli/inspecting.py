@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tessera.cli.amounts import shown_time
+from tessera.cli.amounts import counted, shown_time
 from tessera.cli.served import served_lines
 from tessera.cli.session import Session, command
 
@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
                         f"since {shown_time(running.started)})"
                     ),
                     f"operator  {running.operator}",
-                    f"due       {due} on {told['channels_due']} channel(s)",
+                    f"due       {due} on {counted(told['channels_due'], 'channel')}",
                     *([f"x402      {x402} due"] if told["x402"] else []),
                     *served_lines(told["models"], told["refused"], none=_NO_MODELS),
                 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import parse_duration, shown_time
+from tessera.cli.amounts import counted, parse_duration, shown_time
 from tessera.cli.effects import (
     DryRun,
     Yes,
@@ -491,5 +491,5 @@ def _shown_rules(world: World, rules: KeyRules) -> str:
     if rules.models and any(rules.models.values()):
         parts.append("limits per model")
     if rules.calls_per_minute is not None:
-        parts.append(f"{rules.calls_per_minute} calls a minute")
+        parts.append(f"{counted(rules.calls_per_minute, 'call')} a minute")
     return ", ".join(parts) or "no budget below that"

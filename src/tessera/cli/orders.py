@@ -148,7 +148,7 @@ def register(app: typer.Typer) -> None:
             if dry_run:
                 session.say({**data, "dry_run": True}, f"would {shown}", *lines)
                 return
-            confirmed(session, "\n".join([shown.capitalize(), *lines, "Do it"]), yes=yes)
+            confirmed(session, "Do it", [shown.capitalize(), *lines], yes=yes)
             given, paid, tx_hash = await take(
                 taker, orders_, currency, entry, tokens, max_paid=paid
             )

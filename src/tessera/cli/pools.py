@@ -96,7 +96,7 @@ def _register_trades(market: typer.Typer) -> None:
             views = [await read_pool(world.reader, exchange, address) for address in tokens]
 
             def show(console: Any) -> None:
-                columns = ("token", "price>", "tokens>", "money>", "fee>", "locked", "address!")
+                columns = ("token", "price>", "tokens>", "money>", "fee>", "locked!", "address!")
                 table = session.table(*columns)
                 for view in views:
                     side = _Side(view.token, view.symbol, view.decimals)
@@ -157,7 +157,7 @@ def _register_trades(market: typer.Typer) -> None:
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
                 return
-            confirmed(session, "\n".join([*lines, "Swap"]), yes=yes)
+            confirmed(session, "Swap", lines, yes=yes)
             done = await trade(
                 trader,
                 exchange,
@@ -261,7 +261,7 @@ def _register_liquidity(market: typer.Typer) -> None:
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
                 return
-            confirmed(session, "\n".join([*lines, "Open it"]), yes=yes)
+            confirmed(session, "Open it", lines, yes=yes)
             liquidity, tx_hash = await open_pool(
                 opener,
                 world.deployment.exchange,
@@ -313,7 +313,7 @@ def _register_liquidity(market: typer.Typer) -> None:
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
                 return
-            confirmed(session, "\n".join([*lines, "Add it"]), yes=yes)
+            confirmed(session, "Add it", lines, yes=yes)
             added, tx_hash = await add_liquidity(
                 provider,
                 exchange,
@@ -373,7 +373,7 @@ def _register_liquidity(market: typer.Typer) -> None:
             if dry_run:
                 session.say({**data, "dry_run": True}, *lines)
                 return
-            confirmed(session, "\n".join([*lines, "Remove it"]), yes=yes)
+            confirmed(session, "Remove it", lines, yes=yes)
             removed, tx_hash = await remove_liquidity(
                 provider,
                 exchange,

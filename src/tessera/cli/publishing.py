@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import parse_duration, parse_percent, parse_shares, shown_shares
+from tessera.cli.amounts import counted, parse_duration, parse_percent, parse_shares, shown_shares
 from tessera.cli.effects import DryRun, Yes, confirmed, effects_json, show_effects
 from tessera.cli.naming import token_names
 from tessera.cli.session import Session, command
@@ -304,7 +304,10 @@ def _present_plan(session: Session, world: World, plan: PublishPlan) -> None:
             "effects": [],
             "dry_run": True,
         },
-        f"{plan.bundle.manifest.name}: {len(plan.bundle.files)} files, {plan.bundle.size:,} bytes",
+        (
+            f"{plan.bundle.manifest.name}: {counted(len(plan.bundle.files), 'file')}, "
+            f"{plan.bundle.size:,} bytes"
+        ),
         f"root      0x{plan.bundle.root.hex()}",
         f"price     {world.currency.shown(price.per_call)} a call",
         f"would     {', '.join(steps) or 'do nothing: it is published already'}",

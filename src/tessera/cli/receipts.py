@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import shown_time
+from tessera.cli.amounts import counted, shown_time
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _lines(world: World, signed: SignedReceipt) -> list[str]:
         f"receipt   {shown['id']}",
         f"asset     {shown['asset']} version {shown['version']}, terms {shown['terms']}",
         f"channel   {shown['channel']}",
-        f"cost      {world.currency.shown(signed.cost)}; {shown['units']} units",
+        f"cost      {world.currency.shown(signed.cost)}; {counted(shown['units'], 'unit')}",
         f"charged   {world.currency.shown(signed.receipt.charged)} so far on this line",
         f"time      {shown_time(signed.receipt.time)}",
         f"identity  {shown['identity']}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessera.cli.amounts import shown_shares, shown_time
+from tessera.cli.amounts import counted, share_count, shown_shares, shown_time
 from tessera.cli.effects import (
     DryRun,
     Yes,
@@ -83,22 +83,20 @@ def register(app: typer.Typer) -> None:
             proved, paid = report["orders_proved"], int(report["orders_paid"])
             claimed = world.currency.shown(int(report["x402_total"]))
             refused += [f"refused   x402 channel {n}: {why}" for n, why in report["x402_refused"]]
+            done = []
+            if report["transactions"]:
+                settled = world.currency.shown(int(report["total"]))
+                count = counted(len(report["transactions"]), "transaction")
+                done.append(f"settled   {settled} in {count}")
+            if proved:
+                shown = world.currency.shown(paid)
+                done.append(f"proved    {counted(len(proved), 'order')}, {shown} paid on")
+            if report["x402_channels"]:
+                count = counted(report["x402_channels"], "x402 channel")
+                done.append(f"claimed   {claimed} from {count}")
             session.say(
                 report,
-                f"settled   {world.currency.shown(int(report['total']))} in "
-                f"{_transactions(len(report['transactions']))}"
-                if report["transactions"]
-                else "nothing was due",
-                *(
-                    [f"proved    {len(proved)} orders, {world.currency.shown(paid)} paid on"]
-                    if proved
-                    else []
-                ),
-                *(
-                    [f"claimed   {claimed} from {report['x402_channels']} x402 channels"]
-                    if report["x402_channels"]
-                    else []
-                ),
+                *(done or ["nothing was due"]),
                 *skipped,
                 *refused,
                 *waits,
@@ -219,10 +217,10 @@ async def _due(world: World) -> tuple[dict[str, Any], list[str]]:
     x402 = int(told["x402_due"])
     lines = [
         *(
-            [f"would settle   {world.currency.shown(int(due))} on {channels} channels"]
+            [f"would settle   {world.currency.shown(int(due))} on {counted(channels, 'channel')}"]
             * bool(channels)
         ),
-        *([f"would prove    {orders} orders"] * bool(orders)),
+        *([f"would prove    {counted(orders, 'order')}"] * bool(orders)),
         *([f"would claim    {world.currency.shown(x402)} from x402 channels"] * bool(x402)),
         *(_waiting_line(world, each) for each in waiting),
     ]
@@ -363,7 +361,7 @@ def _item_line(world: World, item: ClaimedItem) -> str:
     if item.failure is not None:
         return f"{item.what}: failed: {item.failure.message}"
     if item.shares:
-        return f"{item.what}: {shown_shares(item.shares)} shares"
+        return f"{item.what}: {share_count(item.shares)}"
     return f"{item.what}: {world.currency.shown(item.amount)}"
 
 
@@ -551,7 +549,3 @@ def _show(session: Session, world: World, found: Portfolio, console: Console) ->
         for channel in found.channels:
             table.add_row(str(channel.channel), channel.operator, money(channel.balance))
         console.print(table)
-
-
-def _transactions(count: int) -> str:
-    return f"{count} transaction" if count == 1 else f"{count} transactions"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +19,24 @@ __all__ = ["DEBUG", "run"]
 
 DEBUG = "TESSERA_DEBUG"
 """Set to anything, this environment variable shows tracebacks."""
+
+_UNKNOWN: Final = re.compile(r"No such command '([^']+)'")
+_OF_ASSET: Final = "who holds it and what it earned: tessera disclosure ASSET"
+_MEANT: Final = {
+    "balance": "what a key has: tessera portfolio NAME",
+    "gas": "each command that sends says what it spent; what each action costs: README.md",
+    "holders": _OF_ASSET,
+    "owners": _OF_ASSET,
+    "revenue": f"what you earned: tessera portfolio; {_OF_ASSET}",
+    "sell": "at a first sale: tessera offer; by signed orders: tessera orders sell; "
+    "to a pool: tessera market swap",
+    "send": "money: tessera account send; shares: tessera transfer",
+    "trade": "tessera market swap; by signed orders: tessera orders",
+}
+"""What newcomers try, and what they mean by it."""
+
+_LISTS: Final = {"tessera govern": "tessera govern list ASSET"}
+"""Where the numbers of a group's things are listed."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -87,7 +106,15 @@ def _dispatched(arguments: list[str]) -> int:
             raise InputError(
                 "number", found=option, wanted="0 or more", next_step=f"see: {path} --help"
             ) from error
+        unknown = _UNKNOWN.search(str(shown()))
+        if unknown is not None and unknown[1] in _MEANT:
+            raise InputError(
+                f"command {unknown[1]!r}", wanted="one that exists", next_step=_MEANT[unknown[1]]
+            ) from error
         said = str(shown()).strip().rstrip(".") or "a command is missing"
+        group = path.rpartition(" ")[0]
+        if said.startswith("Missing argument") and "number" in said.lower() and group in _LISTS:
+            raise InputError(said, next_step=f"see: {_LISTS[group]}") from error
         raise InputError(said, next_step=f"see: {path} --help") from error
     return code if isinstance(code, int) else 0
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tessera.cli.amounts import (
+    counted,
     parse_duration,
     parse_percent,
     parse_shares,
+    share_count,
     shown_percent,
     shown_shares,
     shown_time,
@@ -212,7 +214,10 @@ def register(app: typer.Typer) -> None:
                 f"{'offering' if kind == 'fixed' else kind:9} {made[0]}",
                 f"sells     {preview}",
                 *(f"vesting   {address}" for address in vestings),
-                *(f"claims at {address}" for address in allocations),
+                *(
+                    f"claims    by contributors, at {address}: tessera attribution claim"
+                    for address in allocations
+                ),
                 f"next: tessera {verb} {record.slug} N --as holder"
                 + (f", from {shown_time(start)} on" if start > now else ""),
             )
@@ -260,9 +265,7 @@ def register(app: typer.Typer) -> None:
                 )
                 got = amount
             least = least_of(min(got, amount))
-            preview = (
-                f"{shown_shares(got)} shares of {record.slug} cost {world.currency.shown(cost)}"
-            )
+            preview = f"{share_count(got)} of {record.slug} cost {world.currency.shown(cost)}"
             limit = limit_of(world, max_cost, cost)
             effects = _trade_effects(world, record, view, buyer.address, got, -cost)
             data: dict[str, object] = {
@@ -319,8 +322,7 @@ def register(app: typer.Typer) -> None:
                     "delivered": delivered,
                     "transaction": tx_hash,
                 },
-                f"bought {shown_shares(came)} shares of {record.slug} "
-                f"for {world.currency.shown(paid)}",
+                f"bought {share_count(came)} of {record.slug} for {world.currency.shown(paid)}",
                 "they are yours"
                 if delivered
                 else "they wait for the soft cap; then: tessera claim",
@@ -351,9 +353,7 @@ def register(app: typer.Typer) -> None:
             paid = await curves.preview_sell(
                 world.reader, sale, amount, seller=seller.address, now=now
             )
-            preview = (
-                f"{shown_shares(amount)} shares of {record.slug} bring {world.currency.shown(paid)}"
-            )
+            preview = f"{share_count(amount)} of {record.slug} bring {world.currency.shown(paid)}"
             effects = _trade_effects(world, record, view, seller.address, -amount, paid)
             data: dict[str, object] = {
                 "asset": str(record.asset),
@@ -405,7 +405,7 @@ def register(app: typer.Typer) -> None:
                 world.reader, sale, money, bidder=bidder.address, now=now
             )
             preview = (
-                f"{world.currency.shown(taken)} for at least {shown_shares(fewest)} shares of "
+                f"{world.currency.shown(taken)} for at least {share_count(fewest)} of "
                 f"{record.slug}, at {world.currency.shown(view.price)} or less each"
             )
             effects = _trade_effects(world, record, view, bidder.address, 0, -taken)
@@ -526,7 +526,7 @@ def register(app: typer.Typer) -> None:
                 "slug": record.slug,
                 "sales": [sale.address for sale, _ in over],
             }
-            preview = f"{len(over)} sales of {record.slug}"
+            preview = f"{counted(len(over), 'sale')} of {record.slug}"
             if dry_run:
                 lines = [f"  {view.address}  {view.stage.value}" for _, view in over]
                 session.say({**data, "dry_run": True}, f"would end {preview}", *lines)
@@ -557,7 +557,7 @@ def register(app: typer.Typer) -> None:
                 },
                 f"proceeds  {world.currency.shown(proceeds)}",
                 f"pool      {world.currency.shown(in_pool)}",
-                f"returned  {shown_shares(unsold)} shares",
+                f"returned  {share_count(unsold)}",
             )
 
 
@@ -741,7 +741,7 @@ def _offer_preview(
     )
     until = shown_time(common.end)
     when = f"from {shown_time(common.start)} until {until}" if later else f"until {until}"
-    return f"{shown_shares(common.shares)} shares of {slug} {price}, {when}{pool}"
+    return f"{share_count(common.shares)} of {slug} {price}, {when}{pool}"
 
 
 def _trade_effects(

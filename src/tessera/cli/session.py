@@ -28,6 +28,7 @@ __all__ = ["Session", "command", "default_of"]
 
 _PANEL: Final = "Everywhere"
 _WIDEST: Final = 10_000
+_COIN_DECIMALS: Final = 18
 
 
 def default_of(setting: str) -> str:
@@ -120,6 +121,7 @@ class Session:
         self._flags = dict(flags)
         self._gateway = gateway
         self._acting_as = acting_as
+        self._world: World | None = None
         self.as_json = as_json
 
     # --- Settings -----------------------------------------------------------------------------
@@ -134,11 +136,21 @@ class Session:
 
     @asynccontextmanager
     async def world(self) -> AsyncIterator[World]:
-        """Reach the chain of the running supervisor, or of `--rpc-url`."""
+        """Reach the chain of the running supervisor, or of `--rpc-url`; say what gas was spent."""
         from tessera.app import connect
+        from tessera.units import format_amount
 
         async with connect(self.config()) as world:
-            yield world
+            self._world = world
+            try:
+                yield world
+            finally:
+                self._world = None
+            spent = world.spent
+            if spent.transactions and not self.as_json:
+                coins = format_amount(spent.wei, decimals=_COIN_DECIMALS)
+                many = "" if spent.transactions == 1 else f" in {spent.transactions} transactions"
+                self.note(f"gas       {spent.gas:,}{many}, {coins} coins")
 
     def gateway_url(self, world: World) -> str:
         """Return where the gateway is.
@@ -185,6 +197,10 @@ class Session:
         if self.as_json:
             import msgspec
 
+            spent = self._world.spent if self._world is not None else None
+            if spent is not None and spent.transactions:
+                gas = {"transactions": spent.transactions, "used": spent.gas, "wei": str(spent.wei)}
+                data = {**data, "gas": gas}
             sys.stdout.write(msgspec.json.encode({"ok": True, **data}).decode() + "\n")
             sys.stdout.flush()
         else:

@@ -9,6 +9,7 @@ import typer
 from tessera.cli.amounts import (
     parse_duration,
     parse_shares,
+    share_count,
     shown_duration,
     shown_shares,
     shown_time,
@@ -181,7 +182,7 @@ def _register_reading(vesting: typer.Typer) -> None:
                 "shares": str(view.releasable),
                 "effects": effects_json(effects),
             }
-            what = f"{shown_shares(view.releasable)} shares and "
+            what = f"{share_count(view.releasable)} and "
             what += f"{world.currency.shown(view.claimable)} to {view.beneficiary}"
             if dry_run:
                 lines = show_effects(world, effects)
@@ -192,8 +193,7 @@ def _register_reading(vesting: typer.Typer) -> None:
             sent = await grants.release(sender, grant) if view.releasable else 0
             session.say(
                 {**data, "amount": str(paid), "shares": str(sent)},
-                f"sent {shown_shares(sent)} shares and {world.currency.shown(paid)} to "
-                f"{view.beneficiary}",
+                f"sent {share_count(sent)} and {world.currency.shown(paid)} to {view.beneficiary}",
             )
 
 

@@ -42,10 +42,16 @@ def test_money_and_coins_are_sent_to_an_address(
     asked = world(*give)
     assert (asked.code, "add --yes" in asked.err) == (2, True)
     assert held(there, "friend", *chain) == 0
-    assert world.ok(*give)["effects"] == dry["effects"]
+    assert "gas" not in dry
+    sent = world.ok(*give)
+    assert sent["effects"] == dry["effects"]
+    assert sent["gas"]["transactions"] == 1
+    assert 21_000 < sent["gas"]["used"] < 100_000
+    assert int(sent["gas"]["wei"]) >= sent["gas"]["used"]
     assert held(there, "friend", *chain) == 1_500_000
     assert "-1.5 coins  sent" in world(*give, "--coins", "--dry-run").out
-    world.ok(*give, "--coins")
+    told = world(*give, "--coins", "--yes").err
+    assert "gas       21,000, 0.0000" in told
     # The coins are there: it can send some of its money back.
     there.ok("account", "send", payer, "0.5", "--as", "friend", *chain)
     assert held(there, "friend", *chain) == 1_000_000

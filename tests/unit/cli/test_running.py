@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +50,33 @@ def test_help_is_whole_and_shows_what_settings_give(
     shown = capsys.readouterr().out
     for setting in ("node_port", "gateway_port", "data_dir"):
         assert f"({SETTINGS[setting].default})" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["holders", "fruit"], "tessera disclosure ASSET"),
+        (["revenue"], "tessera portfolio"),
+        (["account", "balance"], "tessera portfolio NAME"),
+        (["govern", "status", "fruit"], "see: tessera govern list ASSET"),
+        (["assets", "shw"], "see: tessera assets --help"),
+    ],
+)
+def test_what_newcomers_try_leads_to_what_they_mean(
+    typed: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(typed) == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_no_input_is_said_to_be_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    assert run(["call", "sentiment"]) == 2
+    assert (
+        "input: found 'nothing', wanted a text, --input FILE, or stdin" in capsys.readouterr().err
+    )
 
 
 def test_an_input_that_is_no_file_is_named(

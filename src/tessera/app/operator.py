@@ -468,6 +468,12 @@ async def operate(world: World) -> AsyncIterator[Operator]:
         )
     ledger.keys.wording = key_wording(world)
     follow = follow_settlements(world, ledger, chain, rules)
+    if not (world.embedded or config.coin_value_units):
+        _log.warning(
+            "coin_value_units is 0, so gas counts as free and dust is settled at your expense; "
+            "say what a coin of chain %d is worth",
+            config.chain_id,
+        )
     settler = Settler(
         ledger,
         chain,

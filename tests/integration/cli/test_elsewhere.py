@@ -52,6 +52,7 @@ def test_on_another_chain_an_operator_deploys_serves_and_settles_without_his_gat
         up.terminate()
         _, err = up.communicate(timeout=30)
         assert up.returncode == 0, err
+        assert "coin_value_units is 0" in err
     finally:
         if up.poll() is None:
             up.kill()

@@ -49,6 +49,7 @@ __all__ = [
     "load_costs",
     "load_latest_receipts",
     "load_order",
+    "load_owing",
     "load_proofs",
     "load_receipt",
     "load_receipt_of_call",
@@ -57,7 +58,6 @@ __all__ = [
     "order_change",
     "proof_change",
     "settlement_change",
-    "unsettled_channels",
     "use_change",
     "voucher_change",
     "write_changes",
@@ -197,7 +197,7 @@ _FOLD_CALLS: Final = _FOLD_PLACES.format(
 )
 
 
-def fold(connection: Connection, most: int) -> int:
+def fold(connection: Connection, most: int, domain: Domain | None = None) -> int:
     """Copy entries of the log that were not copied yet into the tables that are searched.
 
     Whoever does it, and however often, comes to the same: it begins behind the checkpoint and
@@ -207,6 +207,9 @@ def fold(connection: Connection, most: int) -> int:
     ----------
     most
         It ends behind the batch that brings it to so many.
+    domain
+        What receipts are signed for: each is held against its name then. None believes what this
+        process wrote itself.
 
     Returns
     -------
@@ -216,7 +219,7 @@ def fold(connection: Connection, most: int) -> int:
     Raises
     ------
     DataError
-        An entry cannot be read.
+        An entry cannot be read, or is not what was written.
     """
     at = schema.batches.c
     done = connection.execute(select(schema.checkpoint.c.n)).scalar_one_or_none() or 0
@@ -233,6 +236,8 @@ def fold(connection: Connection, most: int) -> int:
             if isinstance(entry, entries.VoucherEntry):
                 vouchers[entry.channel] = _voucher_row(entry)
                 continue
+            if domain is not None:
+                entries.check_charge(entry, domain)
             at_place = n << 32 | place
             receipts.append((entry.id, at_place))
             calls.append((entries.call_key(entry.channel, entry.call), at_place))
@@ -356,40 +361,46 @@ def claim_domain(connection: Connection, domain: Domain, operator: Address) -> N
 
 def load_account(connection: Connection, channel: int) -> Account:
     """Read all that is known about a channel; an empty account where that is nothing."""
-    account = Account(channel)
-    row = connection.execute(
-        select(schema.channels).where(schema.channels.c.channel == channel)
-    ).one_or_none()
-    if row is not None:
+    return _accounts(connection, lambda column: column == channel).get(channel, Account(channel))
+
+
+def load_owing(connection: Connection) -> list[Account]:
+    """Read every channel with something charged that the chain does not have, in ascending order.
+
+    In three queries, however many there are: a gateway begins with them.
+    """
+    line = schema.lines.c
+    owing = select(line.channel).where(line.charged != line.settled)
+    found = _accounts(connection, lambda column: column.in_(owing))
+    return [found[channel] for channel in sorted(found)]
+
+
+def _accounts(
+    connection: Connection, wanted: Callable[[ColumnElement[int]], ColumnElement[bool]]
+) -> dict[int, Account]:
+    made: dict[int, Account] = {}
+
+    def rows(table: Table) -> Iterable[tuple[Account, Row[Any]]]:
+        for row in connection.execute(select(table).where(wanted(table.c.channel))):
+            yield made.setdefault(row.channel, Account(row.channel)), row
+
+    for account, row in rows(schema.channels):
         account.chain = ChannelView(
             Address(row.payer), Address(row.signer), row.restricted, row.balance, row.available_at
         )
-    voucher = connection.execute(
-        select(schema.vouchers).where(schema.vouchers.c.channel == channel)
-    ).one_or_none()
-    if voucher is not None:
-        account.voucher = _voucher(voucher)
-    for line in connection.execute(select(schema.lines).where(schema.lines.c.channel == channel)):
-        account.lines[TillKey(line.asset, line.terms)] = LineBook(
-            line.charged, line.settled, line.cap, line.expires
+    for account, row in rows(schema.vouchers):
+        account.voucher = _voucher(row)
+    for account, row in rows(schema.lines):
+        account.lines[TillKey(row.asset, row.terms)] = LineBook(
+            row.charged, row.settled, row.cap, row.expires
         )
-    return account
+    return made
 
 
 def load_vouchers(connection: Connection, channels: Sequence[int]) -> dict[int, SignedVoucher]:
     """Read the vouchers that are kept of some channels."""
     query = select(schema.vouchers).where(schema.vouchers.c.channel.in_(channels))
     return {row.channel: _voucher(row) for row in connection.execute(query)}
-
-
-def unsettled_channels(connection: Connection) -> list[int]:
-    """Return the channels with something charged that the chain does not have."""
-    query = (
-        select(schema.lines.c.channel)
-        .where(schema.lines.c.charged != schema.lines.c.settled)
-        .distinct()
-    )
-    return sorted(connection.execute(query).scalars())
 
 
 def load_unsettled(

@@ -27,6 +27,7 @@ __all__ = [
     "VoucherEntry",
     "call_key",
     "charge_entry",
+    "check_charge",
     "key_of",
     "read_batch",
     "receipt_of",
@@ -152,6 +153,27 @@ def read_batch(body: bytes) -> list[Entry]:
             wanted="entries that this version knows",
             next_step="use the newer Tessera that wrote them, or a sound copy of the books",
         ) from error
+
+
+def check_charge(entry: ChargeEntry, domain: Domain) -> None:
+    """See that a receipt is what it is named after.
+
+    Raises
+    ------
+    DataError
+        A bit of it changed on the disk.
+    """
+    try:
+        sound = receipt_digest(domain, receipt_of(entry))[:ID_BYTES] == entry.id
+    except OverflowError:
+        sound = False
+    if not sound:
+        raise DataError(
+            "books: log",
+            found=f"a receipt of channel {entry.channel} that is not what was written",
+            wanted="what was signed",
+            next_step="use a sound copy of the books",
+        )
 
 
 def key_of(entry: ChargeEntry) -> TillKey:

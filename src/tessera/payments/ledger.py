@@ -305,7 +305,7 @@ class Ledger:
             with storage_errors("books"), engine.begin() as connection:
                 books.claim_domain(connection, domain, signer.address)
                 key_rules = load_rules(connection)
-            answered, owing = await asyncio.to_thread(_replay, engine)
+            answered, owing = await asyncio.to_thread(_replay, engine, domain)
         except BaseException:
             lock.release()
             raise
@@ -1037,13 +1037,9 @@ class Ledger:
             self.exposures.note(account.payer, account.number, account.at_stake)
 
 
-def _replay(engine: Engine) -> tuple[list[tuple[int, str]], list[Account]]:
+def _replay(engine: Engine, domain: Domain) -> tuple[list[tuple[int, str]], list[Account]]:
     """Bring the tables up to the log; return the names of its latest calls, and who owes."""
     with storage_errors("books"), engine.begin() as connection:
-        while books.fold(connection, _FOLDED_AT_ONCE):
+        while books.fold(connection, _FOLDED_AT_ONCE, domain):
             pass
-        owing = books.unsettled_channels(connection)
-        return (
-            books.load_answered(connection, CALLS_REMEMBERED),
-            [books.load_account(connection, channel) for channel in owing],
-        )
+        return books.load_answered(connection, CALLS_REMEMBERED), books.load_owing(connection)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from tests.unit.payments.conftest import (
     DOMAIN,
@@ -119,6 +122,29 @@ async def test_books_that_were_cut_off_are_replayed_from_the_log(
         assert await ledger._log.read(tables.load_costs) == {channel: 50}
     finally:
         await ledger.close()
+
+
+@pytest.mark.parametrize("field", ["charged", "asset", "units", "time"])
+async def test_attack_a_bit_that_the_disk_changed_is_not_charged(
+    books: Books, chain: WrittenChain, name: Name, tmp_path: Path, field: str
+) -> None:
+    """One bit of the log, and a channel was charged more than there is money: its payer is refused
+    every call, and its voucher is settled by nobody. Or another channel pays."""
+    channel = chain.open()
+    await spend(books, name, channel, 10, 100)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{books.path}{suffix}", tmp_path / f"cut.db{suffix}")
+    with contextlib.closing(sqlite3.connect(tmp_path / "cut.db")) as connection:
+        (body,) = connection.execute("SELECT body FROM batches ORDER BY n DESC").fetchone()
+        read = entries.read_batch(body)
+        charge = next(entry for entry in read if isinstance(entry, entries.ChargeEntry))
+        value = getattr(charge, field)
+        worse = bytes([value[0] ^ 1]) + value[1:] if isinstance(value, bytes) else -value
+        changed = [replace(e, **{field: worse}) if e is charge else e for e in read]
+        connection.execute("UPDATE batches SET body = ?", (msgspec.msgpack.encode(changed),))
+        connection.commit()
+    with pytest.raises(DataError, match="not what was written"):
+        await Books(tmp_path / "cut.db", chain, books.clock).reopen()
 
 
 async def test_a_call_that_was_answered_before_a_restart_is_a_copy_after_it(

@@ -25,8 +25,8 @@ from tessera.client.reading import items_of_answer, path_of, texts_of
 from tessera.errors import BackendFailed, InputError, Unprocessable, WrongVersionServed
 from tessera.payments.header import SignedReceipt
 from tessera.presenting import error_of
+from tessera.serving.asking import ask as answer_of
 from tessera.serving.bodies import TokenLimits, read_body
-from tessera.serving.choices import write_chat
 from tessera.serving.equality.exact import (
     Item,
     Likeness,
@@ -35,27 +35,13 @@ from tessera.serving.equality.exact import (
 )
 from tessera.serving.equality.mmd import Sample, two_sample
 from tessera.serving.equality.verdict import ALPHA, Verdict, judge_answers, judge_texts
-from tessera.serving.runner import (
-    ChatRequest,
-    ChatResult,
-    ClassifyRequest,
-    ClassifyResult,
-    EmbeddingsRequest,
-    EmbeddingsResult,
-    PredictRequest,
-    PredictResult,
-    Runner,
-    Scorer,
-    Task,
-)
+from tessera.serving.runner import ChatRequest, Request, Runner, Scorer, Task
 
 __all__ = ["Copy", "Plan", "Progress", "ask", "judge", "questions"]
 
 Progress = Callable[[int, int], None]
 """Told how many of how many steps are done."""
 
-Asked = EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest
-Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -245,7 +231,7 @@ async def judge(
         There is nothing to compare, or a request is none.
     """
     drawn: list[tuple[ChatRequest, PaidCall]] = []
-    repeated: list[tuple[Asked, PaidCall]] = []
+    repeated: list[tuple[Request, PaidCall]] = []
     for call in calls:
         request = read_body(path_of(copy.task, call.request), call.request, copy.limits).request
         if isinstance(request, ChatRequest) and _is_drawn(request):
@@ -266,15 +252,15 @@ async def judge(
 
 
 async def _judge_one_by_one(
-    copy: Copy, repeated: Sequence[tuple[Asked, PaidCall]], plan: Plan, progress: Progress
+    copy: Copy, repeated: Sequence[tuple[Request, PaidCall]], plan: Plan, progress: Progress
 ) -> Verdict:
     requests = [request for request, _ in repeated]
     await _check_repeats(copy, requests)
     done = 0
 
-    async def own(request: Asked) -> list[Item]:
+    async def own(request: Request) -> list[Item]:
         nonlocal done
-        items = items_of(await _run(copy.runner, request), copy.task)
+        items = items_of(await answer_of(copy.runner, request), copy.task)
         done += 1
         progress(done, len(requests))
         return items
@@ -417,27 +403,15 @@ def _check_version(copy: Copy, call: PaidCall) -> None:
         )
 
 
-async def _check_repeats(copy: Copy, requests: Sequence[Asked]) -> None:
+async def _check_repeats(copy: Copy, requests: Sequence[Request]) -> None:
     for request in requests[:_REPEATED]:
-        first = items_of(await _run(copy.runner, request), copy.task)
-        second = items_of(await _run(copy.runner, request), copy.task)
+        first = items_of(await answer_of(copy.runner, request), copy.task)
+        second = items_of(await answer_of(copy.runner, request), copy.task)
         if compare(first, second).count(Likeness.DIFFERENT):
             raise Unprocessable(
                 f"model {copy.slug}: own copy", found="two answers to one request",
                 wanted="a runner that repeats itself, to compare answers one by one",
             )  # fmt: skip
-
-
-async def _run(runner: Runner, request: Asked) -> Result:
-    match request:
-        case EmbeddingsRequest():
-            return await runner.embed(request)
-        case ChatRequest():
-            return await write_chat(runner, request)
-        case ClassifyRequest():
-            return await runner.classify(request)
-        case PredictRequest():
-            return await runner.predict(request)
 
 
 async def _at_once(work: Callable[[_T], Awaitable[_R]], given: Sequence[_T], most: int) -> list[_R]:

@@ -19,13 +19,12 @@ from tessera.serving.runner import (
     ClassifyResult,
     EmbeddingsResult,
     PredictResult,
+    Result,
     Task,
     Units,
 )
 
 __all__ = ["ChatChunks", "Events", "event", "events_of", "whole_answer"]
-
-Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
 
 
 def usage_of(units: Units) -> dict[str, int]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 from tessera.errors import BackendFailed, Closed, InvariantViolation, TesseraError, Unprocessable
-from tessera.gateway.answers import Result, whole_answer
+from tessera.gateway.answers import whole_answer
 from tessera.gateway.catalogue import Catalogue, Offer
 from tessera.gateway.doors import Door, HeldBack
 from tessera.gateway.logs import FIELDS
@@ -36,15 +35,9 @@ from tessera.payments.header import (
 from tessera.payments.ledger import Call, Evidence
 from tessera.payments.ports import Clock
 from tessera.payments.tender import Head, Held, Outcome, PaymentSpent
+from tessera.serving.asking import ask
 from tessera.serving.bodies import Asked, model_of, read_body
-from tessera.serving.choices import write_chat
-from tessera.serving.runner import (
-    ChatRequest,
-    ClassifyRequest,
-    EmbeddingsRequest,
-    PredictRequest,
-    Task,
-)
+from tessera.serving.runner import ChatRequest, Task
 from tessera.serving.turns import Turn, Turns
 from tessera.spec.signatures import keccak
 
@@ -226,7 +219,7 @@ class PaidCalls:
     ) -> Reply:
         begun = time.perf_counter()
         try:
-            result = await self._patience.wait(_ask(offer, asked))
+            result = await self._patience.wait(ask(offer.runner, asked.request))
             self._metrics.model_seconds.observe(time.perf_counter() - begun, (offer.slug,))
             turn.units = result.units.total
         except TimeoutError as error:
@@ -267,18 +260,6 @@ class PaidCalls:
             (_COST, b"%d" % signed.cost),
             (_PROOF, proof_header(shown).encode()),
         )
-
-
-def _ask(offer: Offer, asked: Asked) -> Coroutine[Any, Any, Result]:
-    match asked.request:
-        case ChatRequest():
-            return write_chat(offer.runner, asked.request)
-        case EmbeddingsRequest():
-            return offer.runner.embed(asked.request)
-        case ClassifyRequest():
-            return offer.runner.classify(asked.request)
-        case PredictRequest():
-            return offer.runner.predict(asked.request)
 
 
 def _check_task(offer: Offer, asked: Asked) -> None:

@@ -27,6 +27,7 @@ from tessera.serving.runner import (
     Fields,
     Message,
     PredictRequest,
+    Request,
     Task,
     Units,
 )
@@ -124,7 +125,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     model: str
     task: Task
-    request: EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest
+    request: Request
     stream: bool = False
     include_usage: bool = False
     base64: bool = False

@@ -26,11 +26,10 @@ from collections.abc import Iterable
 from tessera.errors import Unprocessable
 from tessera.serving.runner import (
     ChatRequest,
-    ClassifyRequest,
-    EmbeddingsRequest,
     Fields,
     Message,
     PredictRequest,
+    Request,
     Units,
 )
 
@@ -134,7 +133,7 @@ def chat_output(received_bytes: int, counted: int | None, request: ChatRequest) 
 
 
 def most(
-    request: EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest,
+    request: Request,
 ) -> Units:
     """Bound the units of a call before it is made.
 

@@ -36,6 +36,8 @@ __all__ = [
     "PredictRequest",
     "PredictResult",
     "Pushing",
+    "Request",
+    "Result",
     "Runner",
     "RunnerBase",
     "Scorer",
@@ -245,6 +247,13 @@ class PredictResult(msgspec.Struct, frozen=True):
 
     outputs: list[dict[str, Cell | list[float]]]
     units: Units
+
+
+Request = EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest
+"""What a runner can be asked."""
+
+Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
+"""What it answers, each to its request."""
 
 
 @runtime_checkable

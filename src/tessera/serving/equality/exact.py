@@ -24,6 +24,7 @@ from tessera.serving.runner import (
     ClassifyResult,
     EmbeddingsResult,
     PredictResult,
+    Result,
     Task,
 )
 
@@ -142,7 +143,7 @@ class OneByOne:
 
 
 def items_of(
-    result: EmbeddingsResult | ClassifyResult | PredictResult | ChatResult,
+    result: Result,
     task: Task | None = None,
 ) -> list[Item]:
     """Take a result apart: one item per text or row; a chat's are decisions, its texts.

@@ -29,6 +29,7 @@ from tessera.payments.tender import Held, Outcome
 from tessera.presenting import openai_error_body
 from tessera.serving.bodies import Asked
 from tessera.serving.choices import write_chat_stream
+from tessera.serving.metering import fields_bytes
 from tessera.serving.receipts import StreamHash, receipt_event
 from tessera.serving.runner import (
     ChatDelta,
@@ -56,7 +57,7 @@ _FREE: Final = "the call is not charged"
 
 
 _MUCH: Final = 1 << 20
-"""Characters that a model may be ahead of its reader before it is made to wait."""
+"""Characters and bytes that a model may be ahead of its reader before it is made to wait."""
 
 _TOGETHER: Final = 64
 """Pieces that are sent in one write, where so many wait."""
@@ -80,7 +81,7 @@ class _Drawn:
         """Take what comes next."""
         self._pieces.append(piece)
         if isinstance(piece, ChatDelta):
-            self.size += len(piece.text) + _OVERHEAD
+            self.size += _size(piece)
             if self.size > _MUCH and self.pushing is not None:
                 self.pushing.pause()
         self.wake()
@@ -106,7 +107,7 @@ class _Drawn:
         self, piece: ChatDelta | ChatEnd | Exception | None
     ) -> ChatDelta | ChatEnd | Exception | None:
         if isinstance(piece, ChatDelta):
-            self.size -= len(piece.text) + _OVERHEAD
+            self.size -= _size(piece)
             if self.size < _MUCH // 4 and self.pushing is not None:
                 self.pushing.resume()
         return piece
@@ -115,6 +116,13 @@ class _Drawn:
         """Look again."""
         if self._more is not None and not self._more.done():
             self._more.set_result(None)
+
+
+def _size(piece: ChatDelta) -> int:
+    size = len(piece.text) + _OVERHEAD
+    if piece.more:
+        size += fields_bytes(piece.more)
+    return size if piece.logprobs is None else size + len(piece.logprobs)
 
 
 class _Gone(Exception):

@@ -48,6 +48,8 @@ _SETTLING: Final = 2
 _CONNECT_S: Final = 10.0
 _TRANSACTION_S: Final = 10.0
 """A server that has not ended a transaction of some statements by then is taken for gone."""
+_QUERY_S: Final = 30.0
+"""As long for a query, which may look at all that is due."""
 _SETTINGS: Final = """
     SET idle_in_transaction_session_timeout = '5s';
     SET tcp_keepalives_idle = 10;
@@ -176,9 +178,10 @@ class SharedDatabase:
         """
         with _errors():
             async with self._engine.connect() as connection:
-                # All that one query sees is of one moment.
-                await connection.execution_options(isolation_level="REPEATABLE READ")
-                return await connection.run_sync(query)
+                with _bounded(connection, _QUERY_S):
+                    # All that one query sees is of one moment.
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                    return await connection.run_sync(query)
 
     async def bury_the_dead(self, bury: Callable[[Connection, int], None]) -> None:
         """Look for gateways that ended without leaving, and take one chance to lead.
@@ -265,12 +268,12 @@ class SharedDatabase:
 
 
 @contextmanager
-def _bounded(connection: AsyncConnection) -> Iterator[None]:
+def _bounded(connection: AsyncConnection, seconds: float = 0.0) -> Iterator[None]:
     """End the connection under whatever waits for it for too long, without asking the server."""
     if connection.sync_connection is None:
         raise InvariantViolation("database", found="a connection that ended", wanted="one")
     driver: Any = connection.sync_connection.connection.driver_connection
-    late = asyncio.get_running_loop().call_later(_TRANSACTION_S, driver.terminate)
+    late = asyncio.get_running_loop().call_later(seconds or _TRANSACTION_S, driver.terminate)
     try:
         yield
     finally:

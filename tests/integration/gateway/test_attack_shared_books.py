@@ -37,6 +37,7 @@ def server() -> Iterator[Server]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands still for a second is given up."""
     monkeypatch.setattr(shared_database, "_TRANSACTION_S", 1.0)
+    monkeypatch.setattr(shared_database, "_QUERY_S", 1.0)
     settings = shared_database._SETTINGS.replace("'5s'", "'500ms'")
     monkeypatch.setattr(shared_database, "_SETTINGS", settings)
 
@@ -172,6 +173,19 @@ async def test_attack_who_leaves_keeps_no_deposit_reserved(server: Server) -> No
             await leaving.accept(voucher, quote(100), signed_request(channel, "01" * 16))
         call = await ledger.accept(voucher, quote(100), signed_request(channel, "02" * 16))
         assert (await ledger.finish(call, 100, EVIDENCE)).receipt.charged == 100
+
+
+async def test_attack_a_query_is_not_waited_for_without_end(server: Server) -> None:
+    """As below, for who asks for a receipt."""
+    async with gateway(server) as (_, ledger):
+        pid = text("SELECT pg_backend_pid()")
+        found = await books_of(ledger).read(lambda c: c.execute(pid).scalar_one())
+        os.kill(found, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(8):
+                assert await ledger.receipt_of_call(1, "01" * 16) is None
+        finally:
+            os.kill(found, signal.SIGCONT)
 
 
 async def test_attack_a_server_that_stops_answering_is_not_waited_for_without_end(

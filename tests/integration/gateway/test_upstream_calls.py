@@ -216,10 +216,20 @@ async def test_a_consumer_who_leaves_stops_the_upstream_and_pays_for_what_was_se
     assert PRICE.cost_ceil(2, 1) <= charged <= PRICE.cost_ceil(2, 30)
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '"delta":{"content":"' + "x" * 16_000 + '"}',
+        '"delta":{"content":"x"},"logprobs":"' + "y" * 16_000 + '"',
+        '"delta":{"tool_calls":["' + "z" * 16_000 + '"]}',
+    ],
+    ids=["text", "logprobs", "tools"],
+)
 async def test_a_reader_who_does_not_read_makes_the_upstream_wait(
-    shop: Shop, upstream: Server
+    shop: Shop, upstream: Server, piece: str
 ) -> None:
-    """A consumer asks for long texts and reads none, so that they lie in the gateway's memory."""
+    """A consumer asks for long texts and reads none, so that they lie in the gateway's memory; or
+    for short ones with much beside them."""
     written = 0
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -227,7 +237,7 @@ async def test_a_reader_who_does_not_read_makes_the_upstream_wait(
         await upstream.heard(reader)
         writer.write(CHUNKED)
         for _ in range(900):
-            writer.write(wrote("x" * 16_000))
+            writer.write(chunk(b'data: {"choices":[{%b}]}\n\n' % piece.encode()))
             await writer.drain()
             written += 16_000
 

@@ -14,7 +14,7 @@ from tests.integration.gateway.conftest import (
     Parrot,
     Shop,
     make_gateway,
-    vouch,
+    talking_to,
 )
 from tests.unit.payments.conftest import Books, Clock, WrittenChain
 
@@ -40,8 +40,7 @@ async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     limits = Limits(write_timeout_s=20, answer_timeout_s=20)
     server = GatewayServer(make_gateway(books, parrot, limits), drain_s=0.5)
     await server.start()
-    hooks = {"request": [vouch]}
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=hooks) as http:
+    async with talking_to(server) as http:
         yield Shop(server, books, parrot, http, limits)
         await server.stop()
     await books.ledger.close()

@@ -19,7 +19,7 @@ from tests.integration.gateway.conftest import (
     make_gateway,
     offer,
     sign_call,
-    vouch,
+    talking_to,
 )
 from tests.integration.gateway.test_streams import talk
 from tests.unit.payments.conftest import Books, Clock, WrittenChain
@@ -85,8 +85,7 @@ async def shop(tmp_path: Path, upstream: Server) -> AsyncIterator[Shop]:
     gateway.catalogue.replace([offer("parrot", 7, runner)])
     server = GatewayServer(gateway, drain_s=1)
     await server.start()
-    hooks = {"request": [vouch]}
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=hooks) as http:
+    async with talking_to(server) as http:
         yield Shop(server, books, parrot, http, limits)
     await server.stop()
     await runner.close()

@@ -88,6 +88,26 @@ def test_who_fails_again_and_again_rests_and_is_asked_last_until_it_answers() ->
     assert order(now=100.0, a=answered(standing, 0.1))[0] == "0xa"
 
 
+def test_what_is_known_of_an_operator_follows_its_latest_calls() -> None:
+    first = answered(Standing(), 1.0)
+    assert (first.latency_s, first.uptime) == (1.0, 1.0)
+    # A fifth of each mean is the latest call.
+    slower = answered(first, 2.0)
+    assert slower.latency_s == pytest.approx(1.2)
+    down = failed(slower, 100.0)
+    assert (down.uptime, down.latency_s) == (pytest.approx(0.8), slower.latency_s)
+    assert answered(down, 1.2).uptime == pytest.approx(0.84)
+
+
+def test_a_call_says_for_itself_what_it_says_and_the_rest_stays_as_it_was() -> None:
+    usual = Wish(order=("0xa",), only=("0xa", "0xb"), ignore=("0xc",), sort="latency")
+    assert read_wish({}, usual) == usual
+    own = read_wish({"only": ["0xd"], "ignore": ["0xe"], "sort": "uptime"}, usual)
+    assert (own.order, own.only, own.sort) == (("0xa",), ("0xd",), "uptime")
+    # Whom the router's owner leaves out no call brings back.
+    assert own.ignore == ("0xc", "0xe")
+
+
 def test_who_was_caught_is_not_asked_for_a_day_whatever_is_wished() -> None:
     liar = caught(Standing(), 100.0)
     wish = Wish(order=("0xa",), only=("0xa", "0xb"))

@@ -271,4 +271,5 @@ def claims_json(report: ClaimReport | None = None) -> dict[str, Any]:
         "x402_total": str(report.total),
         "x402_channels": report.channels,
         "x402_refused": [[channel, reason] for channel, reason in report.refused],
+        "x402_not_flushed": [[str(key.asset), reason] for key, reason in report.not_flushed],
     }

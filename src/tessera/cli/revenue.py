@@ -79,7 +79,8 @@ def register(app: typer.Typer) -> None:
                     report |= income_json(await send_income_on(world, operator))
             skipped = [f"skipped   channel {n}: {why}" for n, why in report["skipped"]]
             refused = [f"refused   channel {n}: {why}" for n, why in report["refused"]]
-            waits = [f"not handed on   asset {n}: {why}" for n, why in report["not_flushed"]]
+            stays = [*report["not_flushed"], *report["x402_not_flushed"]]
+            waits = [f"not handed on   asset {n}: {why}" for n, why in stays]
             proved, paid = report["orders_proved"], int(report["orders_paid"])
             claimed = world.currency.shown(int(report["x402_total"]))
             refused += [f"refused   x402 channel {n}: {why}" for n, why in report["x402_refused"]]

@@ -63,6 +63,8 @@ class ClaimReport:
         From how many channels.
     settled
         The assets and terms whose Tills got their money.
+    not_flushed
+        Whose money stays where it is for now, with what the contract said.
     refused
         What could not be claimed.
     """
@@ -70,6 +72,7 @@ class ClaimReport:
     total: int = 0
     channels: int = 0
     settled: list[TillKey] = field(default_factory=list)
+    not_flushed: list[tuple[TillKey, str]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -227,6 +230,8 @@ class X402Claimer:
                 report = await self.look()
                 for channel, reason in report.refused:
                     logger.warning("x402 channel %s was not claimed: %s", channel, reason)
+                for key, reason in report.not_flushed:
+                    logger.warning("x402 income of asset %d stays: %s", key.asset, reason)
             except TesseraError as error:
                 logger.warning("claiming has to wait: %s", error)
 
@@ -354,8 +359,14 @@ class X402Claimer:
                     self._small[key] = self._tills.pop(key)
                     continue
             if owed:
-                await self._chain.settle(receiver)
-                await self._flush(key)
+                try:
+                    await self._chain.settle(receiver)
+                    await self._flush(key)
+                except TransactionReverted as error:
+                    # A share that can take no more must not hold up the income of the others.
+                    report.not_flushed.append((key, error.reason))
+                    self._small[key] = self._tills.pop(key)
+                    continue
                 report.settled.append(key)
             del self._tills[key]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
-from tests.unit.payments.x402.conftest import KEY, RULES, Payer, Shop, till_of
+from tests.unit.payments.x402.conftest import EVIDENCE, KEY, RULES, Payer, Shop, till_of
 
 from tessera.errors import ChainError, PaymentRequired, RiskReached, TransactionReverted
 from tessera.payments.risk import NO_LIMITS, GasPrice, RiskRules
@@ -294,3 +294,27 @@ async def test_claims_and_settlements_share_a_table_and_no_row_of_it(payer: Paye
     rows = await shop.ledger.look_up(lambda c: c.execute(select(schema.claims)).all())
     assert len({row.n for row in rows}) == len(rows) == 8
     assert [[found.value for found in each.open] for each in kinds] == [[5] * 4] * 2
+
+
+@pytest.mark.parametrize("stuck", [KEY, TillKey(9, 1)])
+async def test_attack_a_till_that_takes_nothing_holds_up_no_other_assets_income(
+    payer: Payer, stuck: TillKey
+) -> None:
+    """The holders of one asset make its share refuse income. The operator's round ended there, and
+    what came after in it, other assets' income, was never sent on."""
+    shop, keys = payer.shop, [KEY, TillKey(9, 1)]
+    for number, key in enumerate(keys, start=1):
+        one = Payer(shop, bytes([number]) * 32)
+        demand = shop.demand(100_000, key=key)
+        call = await shop.tender.take(one.head(demand), demand)
+        await shop.tender.finish(call, 30_000, EVIDENCE)
+
+    async def flush(key: TillKey) -> None:
+        if key == stuck:
+            raise TransactionReverted("Share", "share: full")
+
+    made = X402Claimer(shop.tender.batch, shop.chain, flush, every_s=60, at_risk=1)
+    report = await made.settle()
+    assert report.total == 60_000
+    assert report.settled == [key for key in keys if key != stuck]
+    assert report.not_flushed == [(stuck, "share: full")]

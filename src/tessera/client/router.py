@@ -333,12 +333,22 @@ class Router:
             units=units,
             payer=self._side.account.address,
         )
+        blamed: tuple[Answer, Endpoint] | None = None
         for endpoint in order.choices:
             answer = yield from self._try(request, route, endpoint)
-            if answer is not None:
-                answer.response.headers[ROUTE_HEADER] = shown(route.tried)
-                answer.response.headers[OPERATOR_HEADER] = endpoint.operator
-                return answer
+            if answer is None:
+                continue
+            if answer.response.status_code not in _OWN_FAULTS:
+                if blamed is not None:
+                    # It blamed the request for what another one answers.
+                    self._note(blamed[1], lambda known: failed(known, self._clock()))
+                return _told(answer, route, endpoint)
+            if blamed is not None:
+                break
+            # Others would say the same, if it is true: one more is asked.
+            blamed = answer, endpoint
+        if blamed is not None:
+            return _told(blamed[0], route, blamed[1])
         raise _nobody(route, order.passed)
 
     def _try(
@@ -414,7 +424,6 @@ class Router:
             route.tried.append(Tried(endpoint.operator, "answered"))
             return None, False, False
         if status in _OWN_FAULTS:
-            # Everybody else would say the same.
             route.tried.append(Tried(endpoint.operator, f"refused with status {status}"))
             return None, False, False
         busy = status in _BUSY
@@ -514,6 +523,13 @@ class Router:
                 self._created[block] = (await self._side.reader.block(block)).timestamp
             models.append(_listed(record, self._created[block]))
         return models
+
+
+def _told(answer: Answer, route: _Route, endpoint: Endpoint) -> Answer:
+    """Say on an answer who made it, and who else was asked."""
+    answer.response.headers[ROUTE_HEADER] = shown(route.tried)
+    answer.response.headers[OPERATOR_HEADER] = endpoint.operator
+    return answer
 
 
 class _Unfit(Exception):

@@ -15,7 +15,7 @@ from tests.integration.routing.conftest import Market
 
 from tessera.client import Router
 from tessera.client.routing import Wish
-from tessera.errors import WrongVersionServed
+from tessera.errors import InputError, WrongVersionServed
 from tessera.serving.runner import EmbeddingsRequest, EmbeddingsResult
 
 CALLS = 200
@@ -31,6 +31,13 @@ class Slow(Parrot):
 class Broken(Parrot):
     async def _obey(self, word: str) -> None:
         raise self.failed("is broken")
+
+
+class Blaming(Parrot):
+    """Says of every request that it is at fault itself."""
+
+    async def embed(self, request: EmbeddingsRequest) -> EmbeddingsResult:
+        raise InputError("input", found=request.texts[0], wanted="something better")
 
 
 async def embed(router: Router, model: str, times: int = 1, **more: Any) -> list[Any]:
@@ -57,6 +64,21 @@ def address(stand: Stand) -> str:
 
 def earned(router: Router, stand: Stand) -> int:
     return sum(signed.cost for signed in router.receipts.get(address(stand), ()))
+
+
+async def test_attack_the_cheapest_operator_cannot_deny_a_model_by_blaming_every_request(
+    market: Market,
+) -> None:
+    blaming = await market.operator(1, Blaming())
+    honest = await market.operator(50)
+    router = await market.router()
+    for _ in range(3):
+        (answer,) = await embed(router, market.slug)
+        assert answer.headers["tessera-operator"] == address(honest)
+    assert router.standings[address(blaming)].failures == 3
+    # By now it is asked last. Alone, it is believed.
+    with pytest.raises(openai.BadRequestError):
+        await embed(router, market.slug, provider={"only": [address(blaming)]})
 
 
 async def test_no_call_fails_none_gets_another_version_and_who_serves_is_paid(

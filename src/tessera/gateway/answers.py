@@ -156,6 +156,9 @@ def _classification(result: ClassifyResult, model: str) -> dict[str, Any]:
     }
 
 
+_TEXT_END: Final = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+
+
 class ChatChunks:
     """Writes the SSE events of one streamed chat.
 
@@ -184,6 +187,7 @@ class ChatChunks:
             self._frame["usage"] = None
         # All but the choice is the same in each event.
         self._before = b"data: " + msgspec.json.encode(self._frame)[:-1] + b',"choices":['
+        self._text = self._before + b'{"index":0,"delta":{"content":'
 
     def first(self, index: int = 0) -> bytes:
         """Begin the assistant's turn, one of several where several texts are wanted."""
@@ -191,6 +195,9 @@ class ChatChunks:
 
     def piece(self, piece: ChatDelta) -> bytes:
         """Add text, or what comes beside it."""
+        if piece.text and not (piece.index or piece.more or piece.logprobs):
+            # Most pieces: all but the text is known.
+            return self._text + msgspec.json.encode(piece.text) + _TEXT_END
         delta = {"content": piece.text, **piece.more} if piece.text else piece.more
         return self._choice(piece.index, delta, logprobs=piece.logprobs)
 

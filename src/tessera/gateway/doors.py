@@ -17,6 +17,10 @@ class Door(Protocol):
     tell. `begin`, `write` and `end` wait for a reader who is slower than the model.
     """
 
+    @property
+    def ready(self) -> bool:
+        """Whether `push` would send a piece now."""
+
     async def has_left(self) -> bool:
         """Tell whether the client has gone away by now."""
 
@@ -42,6 +46,11 @@ class AsgiDoor:
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
+
+    @property
+    def ready(self) -> bool:
+        """As `Door.ready`: never, see `push`."""
+        return False
 
     async def has_left(self) -> bool:
         """As `Door.has_left`."""
@@ -80,6 +89,11 @@ class HeldBack:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._pieces: list[bytes] = []
+
+    @property
+    def ready(self) -> bool:
+        """As `Door.ready`: memory is always there."""
+        return True
 
     @property
     def body(self) -> bytes:

@@ -442,6 +442,11 @@ class FastDoor:
 
     # --- As Door ------------------------------------------------------------------------------
 
+    @property
+    def ready(self) -> bool:
+        """As `Door.ready`."""
+        return not self._protocol.flow.write_paused
+
     async def has_left(self) -> bool:
         """As `Door.has_left`."""
         return self._protocol.transport.is_closing()

@@ -67,18 +67,33 @@ _OVERHEAD: Final = 256
 
 
 class _Drawn:
-    """What the model wrote and nobody has taken; None: its time is over, or the gateway's."""
+    """What the model wrote and nobody has taken; None: its time is over, or the gateway's.
 
-    __slots__ = ("_more", "_pieces", "pushing", "size")
+    Attributes
+    ----------
+    straight
+        Sends a piece at once, or tells that it could not; None as long as the stream has not begun.
+    """
+
+    __slots__ = ("_more", "_pieces", "pushing", "size", "straight")
 
     def __init__(self) -> None:
         self._pieces: deque[ChatDelta | ChatEnd | Exception | None] = deque()
         self._more: asyncio.Future[None] | None = None
         self.pushing: Pushing | None = None
+        self.straight: Callable[[ChatDelta], bool] | None = None
         self.size = 0
 
     def put(self, piece: ChatDelta | ChatEnd | Exception | None) -> None:
         """Take what comes next."""
+        if (
+            self.straight is not None
+            and self._awaited
+            and not self._pieces
+            and isinstance(piece, ChatDelta)
+            and self.straight(piece)
+        ):
+            return
         self._pieces.append(piece)
         if isinstance(piece, ChatDelta):
             self.size += _size(piece)
@@ -111,6 +126,11 @@ class _Drawn:
             if self.size < _MUCH // 4 and self.pushing is not None:
                 self.pushing.resume()
         return piece
+
+    @property
+    def _awaited(self) -> bool:
+        # Only then is nothing on its way that this piece could overtake.
+        return self._more is not None and not self._more.done()
 
     def wake(self, *_: object) -> None:
         """Look again."""
@@ -230,10 +250,21 @@ class _Sent:
         self.begun = True
 
     async def piece(self, data: bytes) -> None:
-        if not self._door.push(data):
-            # The server waits for the reader first and writes then: what it gave up was not sent.
-            await self._within(self._door.write(data))
+        if self.push(data):
+            return
+        # The server waits for the reader first and writes then: what it gave up was not sent.
+        await self._within(self._door.write(data))
         self.hash.feed(data)
+
+    @property
+    def ready(self) -> bool:
+        return self._door.ready
+
+    def push(self, data: bytes) -> bool:
+        pushed = self._door.push(data)
+        if pushed:
+            self.hash.feed(data)
+        return pushed
 
     async def end(self, data: bytes) -> None:
         await self._within(self._door.end(data))
@@ -375,6 +406,7 @@ async def _pump(
             await sent.begin()
             for index in range(texts):
                 await sent.piece(chunks.first(index))
+            drawn.straight = _straight(chunks, sent, watch)
         if isinstance(piece, ChatEnd):
             return piece
         if watch.done():
@@ -385,6 +417,25 @@ async def _pump(
             units = further.units
         await sent.piece(written[0] if len(written) == 1 else b"".join(written))
         sent.units = units
+
+
+def _straight(
+    chunks: Events, sent: _Sent, watch: asyncio.Future[None]
+) -> Callable[[ChatDelta], bool]:
+    """Return what sends a piece in the step in which it came, to spare a task its waking."""
+
+    def send(piece: ChatDelta) -> bool:
+        # Asked first: what writes the events counts them, and must not be asked for one twice.
+        if watch.done() or not sent.ready:
+            return False
+        try:
+            sent.push(chunks.piece(piece))
+        except Exception:  # noqa: BLE001 - met again, and answered for, by whoever takes the piece
+            return False
+        sent.units = piece.units
+        return True
+
+    return send
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:

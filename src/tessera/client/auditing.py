@@ -7,7 +7,6 @@ any client would read it; a body that is no answer counts as another model's.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random as randomness
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -381,9 +380,10 @@ async def _answered(http: httpx.AsyncClient, path: str, body: bytes) -> bytes:
             return response.content
         if response.status_code not in _BUSY or attempt == _ATTEMPTS:
             break
-        with contextlib.suppress(ValueError):
-            wait = float(response.headers.get("retry-after", "1"))
-            await asyncio.sleep(min(max(0.1, wait), _LONGEST_WAIT_S))
+        after = response.headers.get("retry-after", "")
+        # It may be a date, too; a second is as good as any guess then.
+        wait_s = float(after[:9]) if after.isdecimal() else 1.0
+        await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
     try:
         told: Any = response.json()
     except (ValueError, RecursionError):

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from tessera.errors import BudgetSpent, Closed, KeyRevoked, NotAllowed, PaymentRequired
+from tessera.errors import (
+    BudgetSpent,
+    Closed,
+    KeyRevoked,
+    NotAllowed,
+    PaymentRequired,
+    TooBusy,
+)
 from tessera.payments.account import Account, LineBook
 from tessera.payments.api_key import KEY_PREFIX, Session, Sessions
 from tessera.payments.callers import SignedRequest
@@ -102,11 +109,13 @@ class ApiKeys(OnLedger):
                         next_step="whoever made the key can add to it: tessera channel top-up",
                     ) from error
                 # Others were reserved while this one looked at the chain: sign for them too.
-        raise PaymentRequired(
+        # Nothing is missing but time: a 402 would be taken for one that asks for money.
+        raise TooBusy(
             f"API key {session.key.id}",
             found="many calls at the same time",
             wanted="a moment in which to sign for them",
             next_step="ask again",
+            retry_after_s=1,
         )
 
     def session(self, head: Head) -> Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import errno
 import ipaddress
@@ -135,6 +136,7 @@ class World:
         self.directory = AssetDirectory(reader, deployment.registry, first_block=deployment.since)
         self._accounts: dict[str, Account] = {}
         self._senders: dict[str, Sender] = {}
+        self._named: dict[str, str] | None = None
 
     def account(self, name: str) -> Account:
         """Open a key of the data folder.
@@ -159,6 +161,18 @@ class World:
                 how_to_fund=self.how_to_get_coins(name),
             )
         return self._senders[name]
+
+    def named(self, address: str) -> str:
+        """Return an address with the name that we have for it: a key of ours, or a contract."""
+        if self._named is None:
+            rows = {**self.deployment.contracts, **self.deployment.predeployed}
+            self._named = {row.address: name for name, row in rows.items()}
+            for name in self.wallet.names():
+                with contextlib.suppress(DataError):
+                    # Whoever uses a file that is damaged is told.
+                    self._named[self.wallet.address_in_file(name)] = name
+        found = self._named.get(address)
+        return address if found is None else f"{address} ({found})"
 
     @property
     def spent(self) -> GasSpent:

@@ -208,6 +208,20 @@ class Wallet:
         """Return the names of all keys, sorted."""
         return sorted(file.stem for file in self._folder.glob("*.json"))
 
+    def address_in_file(self, name: str) -> str:
+        """Return a key's address as its file has it, unopened: to show it, never to rely on it.
+
+        Raises
+        ------
+        NotFound, DataError
+            As `load`.
+        """
+        file, content = self._read(name)
+        try:
+            return checksummed("0x" + content["address"].lower())
+        except (KeyError, AttributeError, ValueError) as error:
+            raise _damaged(file, error) from error
+
     def load(self, name: str) -> Account:
         """Open a key.
 
@@ -222,13 +236,7 @@ class Wallet:
         """
         from eth_keyfile.keyfile import decode_keyfile_json
 
-        file = self._file(name)
-        try:
-            content = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-        except FileNotFoundError:
-            raise NotFound.among("key", name, self.names()) from None
-        except (OSError, msgspec.DecodeError) as error:
-            raise _damaged(file, error) from error
+        file, content = self._read(name)
         try:
             return Account(decode_keyfile_json(content, self._passphrase.encode()))
         except ValueError as error:
@@ -274,6 +282,15 @@ class Wallet:
             if self._write(file, account):
                 return account
         return self.load(name)
+
+    def _read(self, name: str) -> tuple[Path, dict[str, Any]]:
+        file = self._file(name)
+        try:
+            return file, msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            raise NotFound.among("key", name, self.names()) from None
+        except (OSError, msgspec.DecodeError) as error:
+            raise _damaged(file, error) from error
 
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

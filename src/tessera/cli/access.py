@@ -291,7 +291,7 @@ def register(app: typer.Typer) -> None:
             record = world.directory.get(view.asset)
             session.say(
                 {**data, "order": number, "name": name, "transaction": tx_hash},
-                f"order     {name}, of {to}",
+                f"order     {name}, of {world.named(to)}",
                 f"next: tessera call {record.slug if record else 'MODEL'} INPUT --order {name}",
             )
 
@@ -391,7 +391,7 @@ def register(app: typer.Typer) -> None:
             paid, tx_hash = await take_back(sender, access, number)
             session.say(
                 {**data, "amount": str(paid), "transaction": tx_hash},
-                f"{world.currency.shown(paid)} back to {state.owner}",
+                f"{world.currency.shown(paid)} back to {world.named(state.owner)}",
             )
 
     @command(access, "rent-out")
@@ -674,7 +674,7 @@ def _order_lines(world: World, state: OrderState, name: str) -> list[str]:
     return [
         f"order     {name}, {_stage(state)}",
         f"product   {state.access}",
-        f"owner     {state.owner}",
+        f"owner     {world.named(state.owner)}",
         f"user      {state.user}"
         + ("" if state.user == state.owner else f", until {shown_time(state.user_until)}"),
         f"good      {good}",

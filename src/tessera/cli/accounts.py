@@ -154,6 +154,7 @@ def register(app: typer.Typer) -> None:
                 await require_money(world, name, units)
                 effects = payment(world, sender.address, to, units, "sent")
             what = f"{amount} coins" if coins else currency.shown(units)
+            what += f" to {world.named(to)}"
             data = {
                 "receiver": to,
                 "amount": str(units),
@@ -162,15 +163,15 @@ def register(app: typer.Typer) -> None:
             }
             if dry_run:
                 lines = show_effects(world, effects)
-                session.say({**data, "dry_run": True}, f"would send {what} to {to}", *lines)
+                session.say({**data, "dry_run": True}, f"would send {what}", *lines)
                 return
-            confirmed(session, f"Send {what} to {to}", yes=yes)
+            confirmed(session, f"Send {what}", yes=yes)
             receipt = await (
                 sender.transfer(to, units)
                 if coins
                 else sender.send(world.deployment.currency.transfer(to, units))
             )
-            session.say({**data, "transaction": receipt.tx_hash}, f"sent {what} to {to}")
+            session.say({**data, "transaction": receipt.tx_hash}, f"sent {what}")
 
 
 async def _present(session: Session, name: str, account: Account, *, fund: bool) -> None:

@@ -138,10 +138,10 @@ def _show(session: Session, world: World, console: Console, found: Disclosure) -
     ):
         supply.add_row(title, shown_shares(amount), part(amount))
     console.print(supply)
-    holders = session.table("largest holders", "in hand>", "locked>", "vesting>", "part>")
+    holders = session.table("largest holders!", "in hand>", "locked>", "vesting>", "part>")
     for holder in found.holders:
         holders.add_row(
-            holder.account,
+            world.named(holder.account),
             *(shown_shares(much) for much in (holder.free, holder.locked, holder.vesting)),
             part(holder.total),
         )

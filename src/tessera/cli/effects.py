@@ -139,5 +139,5 @@ def show_effects(world: World, effects: Sequence[Effect]) -> list[str]:
         else:
             number = format_amount(amount, decimals=effect.decimals, grouped=True)
             shown = f"{number} {effect.symbol}"
-        lines.append(f"  {effect.account}  {sign}{shown}  {effect.why}")
+        lines.append(f"  {world.named(effect.account)}  {sign}{shown}  {effect.why}")
     return lines

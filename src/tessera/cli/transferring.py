@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
                 "shares": str(amount),
                 "effects": effects_json(effects),
             }
-            what = f"{shown_shares(amount)} {name} to {to}"
+            what = f"{shown_shares(amount)} {name} to {world.named(to)}"
             if dry_run:
                 lines = show_effects(world, effects)
                 session.say({**data, "dry_run": True}, f"would send {what}", *lines)

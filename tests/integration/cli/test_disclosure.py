@@ -73,4 +73,5 @@ def test_a_buyer_sees_supply_holders_unlocking_and_revenue(world: Program, tmp_p
     shown = world("disclosure", "disclosed", "--top", "1")
     assert shown.code == 0, shown.err
     assert "everybody else together" in shown.out
+    assert "(publisher)" in shown.out
     assert world("disclosure", "disclosed", "--top", "0").code == 2

@@ -49,7 +49,9 @@ def test_money_and_coins_are_sent_to_an_address(
     assert 21_000 < sent["gas"]["used"] < 100_000
     assert int(sent["gas"]["wei"]) >= sent["gas"]["used"]
     assert held(there, "friend", *chain) == 1_500_000
-    assert "-1.5 coins  sent" in world(*give, "--coins", "--dry-run").out
+    assert f"{payer} (sending)  -1.5 coins  sent" in world(*give, "--coins", "--dry-run").out
+    opening = world("channel", "open", "1", "--as", "sending", "--dry-run").out
+    assert " (Channels)  +1.00 TUSD" in opening
     told = world(*give, "--coins", "--yes").err
     assert "gas       21,000, 0.0000" in told
     # The coins are there: it can send some of its money back.

@@ -135,3 +135,14 @@ def test_two_programs_that_start_at_once_get_one_key(tmp_path: Path) -> None:
     addresses = {process.communicate()[0] for process in started}
     assert len(addresses) == 1
     assert addresses != {b""}
+
+
+def test_a_file_tells_its_address_without_the_passphrase(tmp_path: Path) -> None:
+    made = Wallet(tmp_path, passphrase="long and secret", light=True).create("holder", Account(KEY))
+    forgot = Wallet(tmp_path, passphrase="another")
+    assert forgot.address_in_file("holder") == made.address
+    (tmp_path / "holder.json").write_text('{"address": 7}')
+    with pytest.raises(DataError):
+        forgot.address_in_file("holder")
+    with pytest.raises(NotFound):
+        forgot.address_in_file("nobody")

@@ -68,10 +68,13 @@ class MerkleTree:
 
     def proofs(self) -> dict[bytes, tuple[bytes, ...]]:
         """Return every leaf's proof."""
-        first = len(self._nodes) - self._count
-        return {
-            leaf: self._proof_at(index) for index, leaf in enumerate(self._nodes[first:], first)
-        }
+        nodes, first = self._nodes, len(self._nodes) - self._count
+        # From the root down: a node's proof is its sibling, and then its parent's proof.
+        paths: list[tuple[bytes, ...]] = [()]
+        for index in range(1, len(nodes)):
+            sibling = nodes[index + 1 if index % 2 else index - 1]
+            paths.append((sibling, *paths[(index - 1) // 2]))
+        return dict(zip(nodes[first:], paths[first:], strict=False))
 
     def _proof_at(self, index: int) -> tuple[bytes, ...]:
         siblings: list[bytes] = []
@@ -148,8 +151,9 @@ def _complete_tree(leaves: Sequence[bytes]) -> list[bytes]:
 
 
 def _pair(one: bytes, other: bytes) -> bytes:
-    return _keccak(min(one, other) + max(one, other))
+    return _keccak(one + other if one < other else other + one)
 
 
 def _keccak(data: bytes) -> bytes:
-    return bytes(sha3.keccak_256(data).digest())
+    digest: bytes = sha3.keccak_256(data).digest()
+    return digest

@@ -15,6 +15,7 @@ from tessera.cli.session import Session, command
 if TYPE_CHECKING:
     from tessera.app import Currency
     from tessera.client import Client
+    from tessera.client.gateway import ModelCard
 
 __all__ = ["register"]
 
@@ -50,6 +51,9 @@ def register(app: typer.Typer) -> None:
         holders: Annotated[
             bool, typer.Option("--holders", help="At the price of those who locked shares.")
         ] = False,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show what it would cost at most; call nothing.")
+        ] = False,
     ) -> None:
         """Call a model and pay for it from a channel, which the first call opens."""
         given = _input(text, file)
@@ -64,7 +68,11 @@ def register(app: typer.Typer) -> None:
             model,
             given,
             making,
-            {"max_tokens": max_tokens, "stream": stream and not session.as_json},
+            {
+                "max_tokens": max_tokens,
+                "stream": stream and not session.as_json,
+                "dry_run": dry_run,
+            },
         )
 
 
@@ -137,6 +145,15 @@ def _call(
                     next_step=f"tessera up is still making {making}; ask again when it is done",
                 )
             raise NotFound.among("model", model, cards)
+        if wish.get("dry_run"):
+            if options.get("holders") and card.holders is not None:
+                card = card.holders
+            most = 0 if options.get("access") is not None else _most(card, model, given, wish)
+            session.say(
+                {"model": model, "cost_at_most": str(most), "dry_run": True},
+                f"would call {model}, for at most {currency.shown(most)}",
+            )
+            return
         tasks = set(card.tasks)
         with session.waiting(f"calling {model}"):
             if "chat" in tasks:
@@ -161,6 +178,28 @@ def _call(
         if card.note:
             session.note(f"note: {card.note}")
         session.note(f"cost {currency.shown(cost)}; receipt {data.get('receipt', 'none')}")
+
+
+def _most(card: ModelCard, model: str, given: str, wish: dict[str, Any]) -> int:
+    """Return the most that a call can cost, base units: what is reserved while it is answered."""
+    import msgspec
+
+    from tessera.serving.bodies import read_body
+
+    tasks = set(card.tasks)
+    body: dict[str, Any] = {"model": model}
+    if "chat" in tasks:
+        path, body["messages"] = "/v1/chat/completions", [{"role": "user", "content": given}]
+        if wish["max_tokens"] is not None:
+            body["max_tokens"] = wish["max_tokens"]
+    elif "embeddings" in tasks:
+        path, body["input"] = "/v1/embeddings", given
+    elif "predict" in tasks:
+        path, body["rows"] = "/v1/predict", _rows(given)
+    else:
+        path, body["input"] = "/v1/classify", given
+    units = read_body(path, msgspec.json.encode(body), card.limits).most
+    return card.price.cost_ceil(units.input, units.output)
 
 
 def _chat(

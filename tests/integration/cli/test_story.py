@@ -65,6 +65,9 @@ def test_a_fee_reaches_the_holders_of_a_model(world: Program, tmp_path: Path) ->
     assert "found '100', wanted the 101 to pass on" in poor.err
 
     wait_served(world, "mean")
+    dry = world("call", "mean", "[[1, 2, 3]]", "--dry-run")
+    assert dry.out == "would call mean, for at most 0.01 TUSD\n", dry.err
+    assert world.ok("status")["channels_due"] == 0
     answer = world.ok("call", "mean", "[[1, 2, 3]]")
     assert answer["outputs"] == [{"output": 2.0}]
     assert answer["cost"] == str(PRICE)

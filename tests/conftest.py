@@ -21,8 +21,8 @@ settings.register_profile(
 )
 settings.register_profile(
     "ci",
-    max_examples=100,
-    stateful_step_count=40,
+    max_examples=64,
+    stateful_step_count=32,
     deadline=None,
     derandomize=True,
     print_blob=True,

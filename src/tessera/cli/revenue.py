@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ from tessera.units import SHARE_DECIMALS, format_amount
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tessera.app import World
+    from tessera.app import Currency, World
     from tessera.assets.directory import AssetRecord
     from tessera.ownership.claiming import Claim, ClaimedItem
     from tessera.ownership.effects import Effect
@@ -173,7 +174,7 @@ def register(app: typer.Typer) -> None:
                 *(_sent_on_line(world, each) for each in _sent_json(sent, [])["sent_on"]),
                 *(_item_line(world, item) for item in done),
                 *(show_effects(world, effects) if dry_run else []),
-                *([f"{world.currency.shown(total)} in all"] if done else []),
+                *_total_lines(world.currency, done, total),
                 *(["nothing to claim now"] if nothing else []),
                 *(
                     f"elsewhere: {_item_line(world, item)}"
@@ -364,6 +365,11 @@ def _item_line(world: World, item: ClaimedItem) -> str:
     if item.shares:
         return f"{item.what}: {share_count(item.shares)}"
     return f"{item.what}: {world.currency.shown(item.amount)}"
+
+
+def _total_lines(currency: Currency, done: Sequence[ClaimedItem], total: int) -> list[str]:
+    """Return what came in all, where any of it was to be money."""
+    return [f"{currency.shown(total)} in all"] if any(not item.shares for item in done) else []
 
 
 async def _portfolio(world: World, address: str) -> Portfolio:

@@ -50,6 +50,7 @@ class Patience:
         self._drain = drain
         self._waits: dict[_Wait, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         drain.watch(self, self._cut)
 
     async def wait(self, step: Coroutine[Any, Any, _T]) -> _T:
@@ -65,8 +66,9 @@ class Patience:
         if self._drain.over:
             step.close()
             raise self._drain.refusal()
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        # To ask for the loop takes a call of the kernel, which a paid call need not make.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None, "only tasks wait"
         wait = _Wait(task, loop.time() + self._seconds)
         self._waits[wait] = None
@@ -83,7 +85,8 @@ class Patience:
 
     def _late(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        assert loop is not None, "it set the timer"
         now = loop.time()
         for wait in self._waits:
             if wait.due > now:

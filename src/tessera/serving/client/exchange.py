@@ -26,6 +26,8 @@ class Exchange:
 
     Parameters
     ----------
+    loop
+        That runs; to ask which one it is takes a call of the kernel.
     supplier
         Where its connection comes from.
     head, body
@@ -59,6 +61,7 @@ class Exchange:
 
     def __init__(
         self,
+        loop: asyncio.AbstractEventLoop,
         supplier: Supplier,
         head: bytes,
         body: bytes,
@@ -80,7 +83,7 @@ class Exchange:
         self.on_head = self._on_head if pieces else receiver.on_head
         self.on_data = self._on_piece if pieces else receiver.on_data
         self._connection: Connection | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._heard = self._loop.time()
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(timeout_s, self._late)
         supplier.supply(self, fresh=False)

@@ -66,6 +66,13 @@ class HttpClient:
         self._waiting: deque[tuple[Exchange, bool]] = deque()
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
+        self._running: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        if self._running is None:
+            self._running = asyncio.get_running_loop()
+        return self._running
 
     def begin(
         self,
@@ -92,6 +99,7 @@ class HttpClient:
             line = f"{method} {self._path}{path} HTTP/1.1\r\n"
             begun = self._begun[method, path] = line.encode() + self._head
         return Exchange(
+            self._loop,
             self,
             b"%bcontent-length: %d\r\n\r\n" % (begun, len(body)),
             body,
@@ -137,7 +145,7 @@ class HttpClient:
     async def _whole(
         self, method: str, path: str, body: bytes, timeout_s: float, most_bytes: int
     ) -> Reply:
-        whole = Whole()
+        whole = Whole(self._loop)
         exchange = self.begin(method, path, body, whole, timeout_s=timeout_s, most_bytes=most_bytes)
         try:
             return await whole.reply
@@ -182,7 +190,7 @@ class HttpClient:
 
     async def _connect(self, exchange: Exchange) -> None:
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
+            _, connection = await self._loop.create_connection(
                 lambda: Connection(self._on_idle, self._on_lost),
                 self._host,
                 self._port,
@@ -210,10 +218,9 @@ class HttpClient:
                 del self._waiting[place]
                 exchange.send(connection)
                 return
-        now = asyncio.get_running_loop().time()
-        self._idle.append((now, connection))
+        self._idle.append((self._loop.time(), connection))
         if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(_IDLE_S, self._sweep)
+            self._sweeping = self._loop.call_later(_IDLE_S, self._sweep)
 
     def _on_lost(self, connection: Connection) -> None:
         self._all.discard(connection)
@@ -233,7 +240,7 @@ class HttpClient:
         return True
 
     def _sweep(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         old = [connection for since, connection in self._idle if now - since >= _IDLE_S]
         self._idle = [pair for pair in self._idle if now - pair[0] < _IDLE_S]
         for connection in old:
@@ -241,7 +248,7 @@ class HttpClient:
         self._sweeping = None
         if self._idle:
             rest = self._idle[0][0] + _IDLE_S - now
-            self._sweeping = asyncio.get_running_loop().call_later(rest, self._sweep)
+            self._sweeping = self._loop.call_later(rest, self._sweep)
 
 
 def _closed() -> Unreachable:

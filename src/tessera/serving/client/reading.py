@@ -14,8 +14,8 @@ class Whole:
 
     __slots__ = ("_parts", "_status", "reply")
 
-    def __init__(self) -> None:
-        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.reply: asyncio.Future[Reply] = loop.create_future()
         self._status = 0
         self._parts: list[bytes] = []
 

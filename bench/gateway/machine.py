@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,11 @@ def described() -> str:
             break
     cores = len(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
+    # A tenth of all that Python does.
+    guided = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    built = "with" if guided else "without"
     return (
         f"{model}, {cores} cores, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}; load average {load:.1f} before it began"
+        f"Python {platform.python_version()} built {built} profile-guided "
+        f"optimization; load average {load:.1f} before it began"
     )

@@ -14,7 +14,7 @@ from tessera.payments.account import Account
 from tessera.payments.ledger import Claim, Ledger
 from tessera.payments.onchain import OperatorOnChain, channels_domain
 from tessera.payments.onchain_orders import OrdersOnChain
-from tessera.payments.ports import OrderProof, ProofResult, SettleResult
+from tessera.payments.ports import OrderProof, ProofResult
 from tessera.payments.proving import OrderProver, ProofReport
 from tessera.payments.reading import BooksReader
 from tessera.payments.risk import GasPrice, RiskRules
@@ -220,10 +220,6 @@ class _NotOnChain:
     async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
         """Return the channels as the books have them."""
         return await self._books.look_at_chain(channels)
-
-    async def record(self, result: SettleResult, vouchers: int) -> None:
-        """Leave it to the gateway, which sees the settlement on the chain when it starts."""
-        await self._books.record(result, vouchers)
 
 
 def report_json(report: SettlementReport) -> dict[str, Any]:

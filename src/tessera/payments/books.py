@@ -2,7 +2,7 @@
 
 Accepted vouchers and answered calls are entries of the log (`payments.entries`); `fold` copies
 what a search needs of them into tables. What happens rarely is written as rows at once, in the
-transaction of its batch. Receipts of books that are older than the log are rows as well.
+transaction of its batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, select, tuple_
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -23,9 +23,9 @@ from tessera.errors import DataError, WrongChain
 from tessera.payments import entries
 from tessera.payments.account import Account, LineBook
 from tessera.payments.header import SignedReceipt
-from tessera.payments.ports import ChannelView, OrderProof, SettleResult
+from tessera.payments.ports import ChannelView, OrderProof
 from tessera.spec.signatures import Address, Domain, address_text
-from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher
+from tessera.spec.vouchers import Line, SignedVoucher, TillKey, Voucher
 from tessera.storage import schema
 from tessera.storage.batches import Seal
 
@@ -57,7 +57,6 @@ __all__ = [
     "load_vouchers",
     "order_change",
     "proof_change",
-    "settlement_change",
     "use_change",
     "voucher_change",
     "write_changes",
@@ -317,19 +316,6 @@ def line_change(channel: int, key: TillKey, line: LineBook) -> Change:
     }
 
 
-def settlement_change(result: SettleResult, vouchers: int, now: int) -> Change:
-    """Remember a settlement."""
-    skipped = [(str(channel), reason.name) for channel, reason in result.skipped]
-    return schema.settlements, {
-        "tx_hash": result.tx_hash,
-        "block": result.block,
-        "settled_at": now,
-        "vouchers": vouchers,
-        "total": result.total,
-        "skipped": msgspec.json.encode(skipped).decode(),
-    }
-
-
 def claim_domain(connection: Connection, domain: Domain, operator: Address) -> None:
     """Bind new books to a chain, a contract and an operator, or check that they are bound so.
 
@@ -436,10 +422,7 @@ def load_receipt(connection: Connection, name: str) -> SignedReceipt | None:
     place = connection.execute(
         select(at.batch, at.place).where(at.id == wanted[: entries.ID_BYTES])
     ).one_or_none()
-    if place is not None:
-        return _in_log(connection, place.batch, place.place)
-    old = schema.receipts
-    return _receipt(connection.execute(select(old).where(old.c.id == name)).all())
+    return None if place is None else _in_log(connection, place.batch, place.place)
 
 
 def load_receipt_of_call(connection: Connection, channel: int, call: str) -> SignedReceipt | None:
@@ -448,22 +431,14 @@ def load_receipt_of_call(connection: Connection, channel: int, call: str) -> Sig
     key = entries.call_key(channel, bytes.fromhex(call))
     place = connection.execute(select(at.batch, at.place).where(at.call == key)).one_or_none()
     # Shared books keep the names of calls that failed, with no batch.
-    if place is not None and place.batch:
-        return _in_log(connection, place.batch, place.place)
-    old = schema.receipts
-    return _receipt(
-        connection.execute(
-            select(old)
-            .where(old.c.channel == channel, old.c.call == call)
-            .order_by(old.c.time.desc())
-            .limit(1)
-        ).all()
-    )
+    if place is None or not place.batch:
+        return None
+    return _in_log(connection, place.batch, place.place)
 
 
 def load_latest_receipts(connection: Connection, channel: int) -> list[SignedReceipt]:
     """Read of each line the receipt whose charge is what the line was charged."""
-    line, at, receipt = schema.lines.c, schema.line_places.c, schema.receipts.c
+    line, at = schema.lines.c, schema.line_places.c
     found: list[SignedReceipt] = []
     for row in connection.execute(select(schema.lines).where(line.channel == channel)).all():
         place = connection.execute(
@@ -472,21 +447,10 @@ def load_latest_receipts(connection: Connection, channel: int) -> list[SignedRec
             )
         ).one_or_none()
         if place is None:
-            query = (
-                select(schema.receipts)
-                .where(
-                    receipt.channel == channel,
-                    receipt.asset == row.asset,
-                    receipt.terms == row.terms,
-                    receipt.charged == row.charged,
-                )
-                .limit(1)
-            )
-            latest = _receipt(connection.execute(query).all())
-        else:
-            latest = _in_log(connection, place.batch, place.place)
+            continue
+        latest = _in_log(connection, place.batch, place.place)
         # What the chain has and these books do not was charged by books that are lost.
-        if latest is not None and latest.receipt.charged == row.charged:
+        if latest.receipt.charged == row.charged:
             found.append(latest)
     return found
 
@@ -497,10 +461,6 @@ def load_costs(connection: Connection) -> dict[int, int]:
     It is what the channel's lines were charged: a check for whoever doubts the books.
     """
     costs: Counter[int] = Counter()
-    for channel, cost in connection.execute(
-        select(schema.receipts.c.channel, schema.receipts.c.cost)
-    ):
-        costs[channel] += cost
     for body in connection.execute(select(schema.batches.c.body)).scalars():
         for entry in entries.read_batch(body):
             if isinstance(entry, entries.ChargeEntry):
@@ -516,16 +476,8 @@ def load_answered(connection: Connection, most: int) -> list[tuple[int, str]]:
         batch = entries.read_batch(body)
         found += [(entry.channel, entry.call.hex()) for entry in reversed(batch) if entry.channel]
         if len(found) >= most:
-            return found[:most][::-1]
-    old = schema.receipts.c
-    rows = connection.execute(
-        select(old.channel, old.call)
-        .where(old.channel != 0)
-        .order_by(text("rowid DESC"))
-        .limit(most - len(found))
-    )
-    found += [(row.channel, row.call) for row in rows]
-    return found[::-1]
+            break
+    return found[:most][::-1]
 
 
 def _in_log(connection: Connection, batch: int, place: int) -> SignedReceipt:
@@ -535,24 +487,6 @@ def _in_log(connection: Connection, batch: int, place: int) -> SignedReceipt:
     domain = Domain(bound.chain_id, Address(bound.contract))
     seal = Seal(row.root, row.signature)
     return entries.signed_receipt(entries.read_batch(row.body), place, domain, seal)
-
-
-def _receipt(rows: Iterable[Row[Any]]) -> SignedReceipt | None:
-    for row in rows:
-        receipt = Receipt(
-            channel=row.channel,
-            asset=row.asset,
-            version=row.version,
-            terms=row.terms,
-            charged=row.charged,
-            request=row.request,
-            response=row.response,
-            units=row.units,
-            time=row.time,
-            identity=row.identity,
-        )
-        return SignedReceipt(receipt, row.signature, row.cost, row.call)
-    return None
 
 
 def _voucher(row: Row[Any]) -> SignedVoucher:

@@ -14,10 +14,7 @@ from typing import Final
 from tessera.payments.ports import TypedSigner
 from tessera.spec.signatures import Address, Domain
 
-__all__ = ["KEY_BYTES", "MAC_BYTES", "CallCodes", "call_key", "call_mac"]
-
-KEY_BYTES: Final = 33
-"""Of a public key, compressed."""
+__all__ = ["MAC_BYTES", "CallCodes", "call_key", "call_mac"]
 
 MAC_BYTES: Final = 32
 

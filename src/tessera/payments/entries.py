@@ -16,7 +16,7 @@ from tessera.errors import DataError
 from tessera.payments.header import SignedReceipt
 from tessera.payments.receipting import proved, vouched
 from tessera.spec.signatures import Domain
-from tessera.spec.vouchers import Line, Receipt, SignedVoucher, TillKey, Voucher, receipt_digest
+from tessera.spec.vouchers import Receipt, SignedVoucher, receipt_digest
 from tessera.storage.batches import Seal
 
 __all__ = [
@@ -28,11 +28,9 @@ __all__ = [
     "call_key",
     "charge_entry",
     "check_charge",
-    "key_of",
     "read_batch",
     "receipt_of",
     "signed_receipt",
-    "signed_voucher",
     "voucher_entry",
 ]
 
@@ -176,23 +174,9 @@ def check_charge(entry: ChargeEntry, domain: Domain) -> None:
         )
 
 
-def key_of(entry: ChargeEntry) -> TillKey:
-    """Return the line that was charged."""
-    return TillKey(int.from_bytes(entry.asset), entry.terms)
-
-
 def call_key(channel: int, call: bytes) -> bytes:
     """Return what a call is found by: `CALL_KEY_BYTES` bytes."""
     return channel.to_bytes(8) + call
-
-
-def signed_voucher(entry: VoucherEntry) -> SignedVoucher:
-    """Return the voucher of an entry."""
-    lines = tuple(
-        Line(int.from_bytes(asset), terms, int.from_bytes(maximum))
-        for asset, terms, maximum in entry.lines
-    )
-    return SignedVoucher(Voucher(entry.channel, lines), entry.signature)
 
 
 def signed_receipt(

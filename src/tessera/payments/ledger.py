@@ -43,7 +43,6 @@ from tessera.payments.ports import (
     OrderProof,
     OrdersChain,
     ProofResult,
-    SettleResult,
     TypedSigner,
 )
 from tessera.payments.receipting import ReceiptSealer, vouched
@@ -795,10 +794,6 @@ class Ledger:
         """
         accounts = await asyncio.gather(*(self._look(channel) for channel in channels))
         return [account for account in accounts if account is not None]
-
-    async def record(self, result: SettleResult, vouchers: int) -> None:
-        """Remember a settlement."""
-        await self._log.put(books.settlement_change(result, vouchers, self.times.stamp()))
 
     def set_unfinal(self, channel: int, amount: int) -> None:
         """Learn how much of what the chain has of a channel is not final, base units."""

@@ -14,7 +14,7 @@ from tessera.payments import books
 from tessera.payments.account import Account
 from tessera.payments.header import SignedReceipt
 from tessera.payments.ledger import Claim
-from tessera.payments.ports import OrderProof, SettleResult
+from tessera.payments.ports import OrderProof
 from tessera.spec.signatures import Address, Domain
 from tessera.storage.engine import open_database, storage_errors
 
@@ -78,9 +78,6 @@ class BooksReader:
     async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
         """Return the channels as the books have them: only the ledger reads the chain."""
         return [await self.account(channel) for channel in channels]
-
-    async def record(self, result: SettleResult, vouchers: int) -> None:
-        """Leave it to the ledger, which sees the settlement on the chain."""
 
     async def proofs(self) -> list[OrderProof]:
         """Return what would prove the orders that were served, the most urgent first."""

@@ -99,9 +99,6 @@ class Dues(Protocol):
     async def look_at_chain(self, channels: Sequence[int]) -> list[Account]:
         """Look at channels anew."""
 
-    async def record(self, result: SettleResult, vouchers: int) -> None:
-        """Remember a settlement."""
-
 
 @dataclass(frozen=True, slots=True)
 class Follow:
@@ -360,7 +357,6 @@ class Settler:
             else:
                 self._in_vain.pop(_channel(claim), None)
             self._reverted.pop(_channel(claim), None)
-        await self._ledger.record(result, len(batch))
         try:
             await self._ledger.look_at_chain([_channel(claim) for claim in batch])
         except ChainError as error:

@@ -43,8 +43,6 @@ __all__ = [
     "order_uses",
     "orders",
     "receipt_places",
-    "receipts",
-    "settlements",
     "vouchers",
     "x402_channels",
     "x402_payments",
@@ -121,36 +119,6 @@ lines = Table(
     Column("settled", ExactInteger, nullable=False),
     Column("cap", ExactInteger, nullable=False),
     Column("expires", Long, nullable=False),
-)
-
-receipts = Table(
-    "receipts",
-    METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("channel", ExactInteger, nullable=False),
-    Column("call", String(32), nullable=False),
-    Column("asset", ExactInteger, nullable=False),
-    Column("version", Long, nullable=False),
-    Column("terms", Long, nullable=False),
-    Column("charged", ExactInteger, nullable=False),
-    Column("cost", ExactInteger, nullable=False),
-    Column("request", LargeBinary, nullable=False),
-    Column("response", LargeBinary, nullable=False),
-    Column("units", ExactInteger, nullable=False),
-    Column("time", Long, nullable=False),
-    Column("identity", Long, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
-)
-
-settlements = Table(
-    "settlements",
-    METADATA,
-    Column("tx_hash", String(66), primary_key=True),
-    Column("block", Long, nullable=False),
-    Column("settled_at", Long, nullable=False),
-    Column("vouchers", Long, nullable=False),
-    Column("total", ExactInteger, nullable=False),
-    Column("skipped", Text, nullable=False),
 )
 
 # Every use of an order of Access; `state` 0 in flight, 1 answered, 2 failed.
@@ -318,9 +286,6 @@ open_calls = Table(
 )
 
 # Not unique: the consumer chooses `call`, and his mistake must not stop everybody's commit.
-Index(None, receipts.c.channel, receipts.c.call)
 # For the latest receipt of a line: the proof of what it was charged.
-Index(None, receipts.c.channel, receipts.c.asset, receipts.c.terms, receipts.c.charged)
-Index(None, settlements.c.settled_at)
 Index(None, claims.c.state)
 Index(None, open_calls.c.gateway)

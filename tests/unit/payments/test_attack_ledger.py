@@ -163,15 +163,16 @@ async def test_attack_two_processes_without_a_lock_between_them_answer_no_call_t
     second = Books(books.path, chain)
     await second.reopen()
     voucher = sign(channel, (KEY, 100))
-    calls = [await gateway.accept(voucher, quote(60), name()) for gateway in (books, second)]
-    # The voucher of a stream is written at once, and the second one's was too late.
-    await calls[0].durable  # type: ignore[misc]
-    assert (await books.ledger.finish(calls[0], 60, EVIDENCE)).receipt.charged == 60
+    early = await books.accept(voucher, quote(60), name())
+    # The voucher of a stream is written at once, so that the second one's is too late.
+    await early.durable  # type: ignore[misc]
+    late = await second.accept(voucher, quote(60), name())
+    assert (await books.ledger.finish(early, 60, EVIDENCE)).receipt.charged == 60
     for _ in range(2):
         with pytest.raises(Busy, match="another process"):
-            await second.ledger.finish(calls[1], 40, EVIDENCE)
-        calls[1] = await second.accept(voucher, quote(40), name())
-    second.ledger.fail(calls[1])
+            await second.ledger.finish(late, 40, EVIDENCE)
+        late = await second.accept(voucher, quote(40), name())
+    second.ledger.fail(late)
     await second.ledger.close()
     last = await books.accept(voucher, quote(40), name())
     assert (await books.ledger.finish(last, 40, EVIDENCE)).receipt.charged == 100

@@ -1,4 +1,4 @@
-"""An operator's books: channels, vouchers, lines, receipts, settlements."""
+"""An operator's books: channels, vouchers, lines."""
 
 from __future__ import annotations
 
@@ -48,38 +48,3 @@ def upgrade() -> None:
         sa.Column("expires", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("channel", "asset", "terms", name="pk_lines"),
     )
-    op.create_table(
-        "receipts",
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("channel", sa.Text, nullable=False),
-        sa.Column("call", sa.String(32), nullable=False),
-        sa.Column("asset", sa.Text, nullable=False),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("terms", sa.Integer, nullable=False),
-        sa.Column("charged", sa.Text, nullable=False),
-        sa.Column("cost", sa.Text, nullable=False),
-        sa.Column("request", sa.LargeBinary, nullable=False),
-        sa.Column("response", sa.LargeBinary, nullable=False),
-        sa.Column("units", sa.Text, nullable=False),
-        sa.Column("time", sa.Integer, nullable=False),
-        sa.Column("identity", sa.Integer, nullable=False),
-        sa.Column("signature", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_receipts"),
-    )
-    op.create_index("ix_receipts_channel_call", "receipts", ["channel", "call"])
-    op.create_index(
-        "ix_receipts_channel_asset_terms_charged",
-        "receipts",
-        ["channel", "asset", "terms", "charged"],
-    )
-    op.create_table(
-        "settlements",
-        sa.Column("tx_hash", sa.String(66), nullable=False),
-        sa.Column("block", sa.Integer, nullable=False),
-        sa.Column("settled_at", sa.Integer, nullable=False),
-        sa.Column("vouchers", sa.Integer, nullable=False),
-        sa.Column("total", sa.Text, nullable=False),
-        sa.Column("skipped", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("tx_hash", name="pk_settlements"),
-    )
-    op.create_index("ix_settlements_settled_at", "settlements", ["settled_at"])

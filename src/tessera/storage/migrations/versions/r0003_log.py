@@ -15,8 +15,6 @@ _WIDENED = {
     "channels": ("available_at",),
     "vouchers": ("accepted_at",),
     "lines": ("terms", "expires"),
-    "receipts": ("version", "terms", "time", "identity"),
-    "settlements": ("block", "settled_at", "vouchers"),
     "order_uses": ("deadline", "time"),
     "orders": ("serve_by",),
 }

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +87,13 @@ def transfers(account: Account, first: int, count: int) -> list[str]:
 
 
 def send(node: Node, signed: Sequence[str], times: list[float]) -> None:
-    connection = node.connect()
-    for raw in signed:
-        began = time.perf_counter()
-        answer = ask(connection, request("eth_sendRawTransaction", raw))
-        times.append(time.perf_counter() - began)
-        if "result" not in answer:
-            raise SystemExit(f"the node refused: {answer}")
-    connection.close()
+    with closing(node.connect()) as connection:
+        for raw in signed:
+            began = time.perf_counter()
+            answer = ask(connection, request("eth_sendRawTransaction", raw))
+            times.append(time.perf_counter() - began)
+            if "result" not in answer:
+                raise SystemExit(f"the node refused: {answer}")
 
 
 def measure_sending(node: Node, name: str, lanes: list[list[str]]) -> None:
@@ -116,25 +116,27 @@ def measure_sending(node: Node, name: str, lanes: list[list[str]]) -> None:
 
 
 def measure_batches(node: Node, signed: list[str]) -> None:
-    connection = node.connect()
-    began = time.perf_counter()
-    for start in range(0, len(signed), BATCH):
-        part = signed[start : start + BATCH]
-        answers = ask(
-            connection,
-            [request("eth_sendRawTransaction", raw, number=n) for n, raw in enumerate(part)],
-        )
-        if not all("result" in answer for answer in answers):
-            raise SystemExit(f"the node refused: {answers}")
-    print(f"batches of {BATCH}: {len(signed) / (time.perf_counter() - began):,.0f} tx/s")
+    with closing(node.connect()) as connection:
+        began = time.perf_counter()
+        for start in range(0, len(signed), BATCH):
+            part = signed[start : start + BATCH]
+            answers = ask(
+                connection,
+                [request("eth_sendRawTransaction", raw, number=n) for n, raw in enumerate(part)],
+            )
+            if not all("result" in answer for answer in answers):
+                raise SystemExit(f"the node refused: {answers}")
+        taken = time.perf_counter() - began
+    print(f"batches of {BATCH}: {len(signed) / taken:,.0f} tx/s")
 
 
 def measure_reads(node: Node, count: int) -> None:
-    connection = node.connect()
-    began = time.perf_counter()
-    for _ in range(count):
-        ask(connection, request("eth_getBalance", RECEIVER, "latest"))
-    print(f"reads, one client: {count / (time.perf_counter() - began):,.0f} /s")
+    with closing(node.connect()) as connection:
+        began = time.perf_counter()
+        for _ in range(count):
+            ask(connection, request("eth_getBalance", RECEIVER, "latest"))
+        taken = time.perf_counter() - began
+    print(f"reads, one client: {count / taken:,.0f} /s")
 
 
 def main(scale: float) -> None:

@@ -9,6 +9,7 @@ others. Exits 1 where a goal is missed, or could not be judged because a peer is
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -54,6 +55,11 @@ def measure(stage: Stage, names: list[Who], errors: Console, told: list[str]) ->
     return {who: Figures.of(each) for who, each in taken.items()}
 
 
+def _end(number: int, _frame: object) -> None:
+    # As an exception: what was started is ended on the way out.
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
     """Run the bench: 0 if every goal is met, 1 if one is missed or unjudged, 70 if it broke."""
     parser = argparse.ArgumentParser(prog="bench.gateway", description=__doc__)
@@ -64,6 +70,7 @@ def main() -> int:
     )
     parser.add_argument("--figures", type=Path, help="write the table into this page too")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
     errors = Console(stderr=True)
     names = [who for who in CONTENDERS if not options.only or who.name.lower() in options.only]
     cores = Cores.of_this_machine()

@@ -429,9 +429,10 @@ def _straight(
         if watch.done() or not sent.ready:
             return False
         try:
-            sent.push(chunks.piece(piece))
+            data = chunks.piece(piece)
         except Exception:  # noqa: BLE001 - met again, and answered for, by whoever takes the piece
             return False
+        sent.push(data)
         sent.units = piece.units
         return True
 

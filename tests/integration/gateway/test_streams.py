@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import AsyncIterator
 
 import httpx
+import pytest
+from tests.integration.chain_client.bare_node import until
 from tests.integration.gateway.conftest import PARROT, PRICE, Shop
 from tests.unit.payments.conftest import DOMAIN, OPERATOR
 
+from tessera.gateway.fast import FastDoor
 from tessera.payments.header import parse_receipt
 from tessera.serving.receipts import check_receipt
+from tessera.serving.runner import ChatDelta, ChatEnd, ChatRequest, Units
 
 
 def talk(words: str, **more: object) -> dict[str, object]:
@@ -137,6 +143,69 @@ async def test_a_reader_who_stops_reading_is_cut_off(shop: Shop) -> None:
     assert shop.books.ledger.in_flight == 0
     writer.close()
     del reader
+
+
+async def test_a_piece_leaves_in_the_step_in_which_it_came(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, seen = 0, []
+    push = FastDoor.push
+
+    def counted(door: FastDoor, data: bytes) -> bool:
+        nonlocal left
+        left += 1
+        return push(door, data)
+
+    async def watching(request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
+        for said in range(1, 5):
+            before = left
+            yield ChatDelta("word ", Units(1, said))
+            seen.append(left)
+            await until(lambda before=before: left > before)
+            # Whoever sends is waiting for the next piece now.
+            await asyncio.sleep(0.02)
+        yield ChatEnd("stop", Units(1, 4))
+
+    monkeypatch.setattr(FastDoor, "push", counted)
+    monkeypatch.setattr(shop.parrot, "chat_stream", watching)
+    channel = shop.books.chain.open(10**6)
+    body = talk("go", max_tokens=8)
+    answer = await shop.post("/v1/chat/completions", body, shop.pay(channel, (PARROT, 9_000)))
+    assert answer.content.count(b"word ") == 4
+    # The first waits until the voucher is on the disk; with it goes the beginning of the turn.
+    assert seen == [0, 3, 4, 5]
+
+
+async def test_no_piece_overtakes_one_that_waits_for_its_reader(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader's buffer is free again, and what waited for that has not had its turn yet."""
+    full = False
+    push, write = FastDoor.push, FastDoor.write
+
+    async def late(door: FastDoor, data: bytes) -> None:
+        nonlocal full
+        full = False
+        await asyncio.sleep(0.05)
+        await write(door, data)
+
+    async def numbered(request: ChatRequest) -> AsyncIterator[ChatDelta | ChatEnd]:
+        nonlocal full
+        for number in range(12):
+            full = number == 6
+            yield ChatDelta(f"#{number}", Units(1, number + 1))
+            await asyncio.sleep(0.01)
+        yield ChatEnd("stop", Units(1, 12))
+
+    monkeypatch.setattr(FastDoor, "ready", property(lambda door: not full))
+    monkeypatch.setattr(FastDoor, "push", lambda door, data: not full and push(door, data))
+    monkeypatch.setattr(FastDoor, "write", late)
+    monkeypatch.setattr(shop.parrot, "chat_stream", numbered)
+    channel = shop.books.chain.open(10**6)
+    body = talk("go", max_tokens=16)
+    answer = await shop.post("/v1/chat/completions", body, shop.pay(channel, (PARROT, 9_000)))
+    found = re.findall(rb"#([0-9]+)", answer.content)
+    assert [int(number) for number in found] == list(range(12))
 
 
 async def test_a_stream_begins_before_it_ends(shop: Shop) -> None:

@@ -8,9 +8,8 @@ import rlp
 from eth_utils.crypto import keccak
 
 from bench.simulation.evm import NOBODY, Contract, Evm, deployed, interface
+from tessera.chain.deploy import CONTRACTS
 from tessera.chain.deployments import Parameters
-from tessera.chain.predeploys import PLACES
-from tessera.contracts import artifact_names
 from tessera.errors import InvariantViolation
 
 DAY = 86_400
@@ -43,10 +42,9 @@ def address_of(name: str) -> str:
 
 
 def deploy_system(evm: Evm) -> System:
-    """Deploy every contract there is, but for those of others' standards."""
+    """Deploy what a deployment consists of."""
     deployer = address_of("deployer")
-    names = [name for name in artifact_names() if name not in PLACES]
-    at = {name: _created(deployer, nonce) for nonce, name in enumerate(names)}
+    at = {name: _created(deployer, nonce) for nonce, name in enumerate(CONTRACTS)}
     values: dict[str, object] = {
         "currency": at["TestDollar"],
         "owner": address_of("network owner"),
@@ -64,7 +62,7 @@ def deploy_system(evm: Evm) -> System:
         **{name.lower(): address for name, address in at.items()},
     }
     made = {}
-    for name in names:
+    for name in CONTRACTS:
         wanted = [field.rstrip("_") for field, _ in interface(name).constructor]
         known = [_value(values, field) for field in wanted]
         made[name] = deployed(evm, name, deployer, known)

@@ -22,13 +22,35 @@ from tessera.chain.deployments import (
     DeploymentMismatch,
     Parameters,
 )
-from tessera.chain.predeploys import DOLLAR, PLACES, predeployed_on
+from tessera.chain.predeploys import DOLLAR, predeployed_on
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import NonceMoved, Sender
-from tessera.contracts import artifact_names, load_artifact
+from tessera.contracts import load_artifact
 from tessera.errors import Conflict, InputError, InvariantViolation, NotFinal, NotFound
 
-__all__ = ["created_address", "deploy", "deploy_or_load"]
+__all__ = ["CONTRACTS", "created_address", "deploy", "deploy_or_load"]
+
+CONTRACTS: Final = (
+    "Access",
+    "Allocation",
+    "Auction",
+    "Channels",
+    "Curve",
+    "Exchange",
+    "Governor",
+    "Launchpad",
+    "Lens",
+    "Offering",
+    "Orders",
+    "Registry",
+    "Share",
+    "Storefront",
+    "TestDollar",
+    "Till",
+    "Vesting",
+    "Workflows",
+)
+"""What a deployment consists of, in the order of its transactions."""
 
 _CLONED: Final = (
     "Access",
@@ -175,9 +197,7 @@ def _planned(
     chain_id: int, deployer: str, nonce: int, parameters: Parameters, since: int
 ) -> Deployment:
     # In which order does not matter: every address is known before the first of them exists.
-    names = [name for name in artifact_names() if name not in PLACES]
-    if parameters.currency:
-        names.remove(DOLLAR)
+    names = [name for name in CONTRACTS if name != DOLLAR or not parameters.currency]
     contracts = {
         name: _row(name, created_address(deployer, nonce + place))
         for place, name in enumerate(names)

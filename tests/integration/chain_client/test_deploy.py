@@ -11,20 +11,17 @@ import pytest
 from tests.integration.chain_client.bare_node import RICH, BareNode, until
 
 from tessera.bindings import TestDollar
-from tessera.chain.deploy import created_address, deploy, deploy_or_load
+from tessera.chain.deploy import CONTRACTS, created_address, deploy, deploy_or_load
 from tessera.chain.deployments import Deployment, DeploymentMismatch, Parameters
 from tessera.chain.node import EmbeddedNode
-from tessera.chain.predeploys import PLACES
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
-from tessera.contracts import artifact_names
 from tessera.errors import Conflict, DataError, InputError, NotFound, WrongChain
 
 OWNER = "0x" + "33" * 20
 COMMONS = "0x" + "44" * 20
 PARAMETERS = Parameters(owner=OWNER, commons=COMMONS, withdraw_delay_s=600)
-NAMES = [name for name in artifact_names() if name not in PLACES]
 
 
 @pytest.fixture
@@ -42,7 +39,7 @@ async def test_the_contracts_know_each_other(sender: Sender, file: Path) -> None
     told: list[tuple[str, int, int]] = []
     made = await deploy_or_load(sender, PARAMETERS, file, progress=lambda *step: told.append(step))
     read = sender.reader.read
-    assert told == [(name, place, len(NAMES)) for place, name in enumerate(NAMES, start=1)]
+    assert told == [(name, place, len(CONTRACTS)) for place, name in enumerate(CONTRACTS, start=1)]
     assert made.verified
     assert await read(made.channels.registry()) == made.registry.address
     assert await read(made.channels.currency()) == made.currency.address
@@ -51,7 +48,7 @@ async def test_the_contracts_know_each_other(sender: Sender, file: Path) -> None
     assert await read(made.registry.commons()) == COMMONS
     assert await read(made.currency.decimals()) == 6
     assert made.has_faucet
-    for place, name in enumerate(NAMES):
+    for place, name in enumerate(CONTRACTS):
         row = made.contracts[name]
         assert row.address == created_address(sender.address, made.first_nonce + place)
         receipt = await sender.reader.receipt(row.tx)
@@ -77,7 +74,7 @@ async def test_a_currency_that_exists_is_used(sender: Sender, file: Path) -> Non
     assert await sender.reader.read(made.channels.currency()) == currency
 
 
-@pytest.mark.parametrize("done", range(1, len(NAMES)))
+@pytest.mark.parametrize("done", range(1, len(CONTRACTS)))
 async def test_an_interrupted_deployment_is_taken_up(sender: Sender, file: Path, done: int) -> None:
     class Interrupted(Exception):
         pass
@@ -113,7 +110,7 @@ async def test_a_process_that_dies_between_two_contracts_leaves_half_that_is_use
         made = await deploy_or_load(second, PARAMETERS, file)
     assert made.verified
     assert made.first_nonce == begun.first_nonce
-    assert await reader.nonce(publisher.address) == begun.first_nonce + len(NAMES)
+    assert await reader.nonce(publisher.address) == begun.first_nonce + len(CONTRACTS)
 
 
 async def test_a_stranger_with_the_same_key_costs_time_and_nothing_else(

@@ -30,10 +30,17 @@ from tessera.payments.risk import Exposures
 from tessera.payments.tender import Outcome
 from tessera.payments.x402 import rows
 from tessera.payments.x402.book import ChannelBook, KeptVoucher, named_charge
+from tessera.payments.x402.judging import (
+    TO_BE_MINED_S,
+    ChannelTerms,
+    check_channel,
+    check_deposit_signature,
+    check_voucher_signature,
+    check_window,
+)
 from tessera.payments.x402.ports import Claim, X402Chain
 from tessera.payments.x402.rates import PerParty
 from tessera.payments.x402.rules import Books, Till, X402Rules
-from tessera.payments.x402.signers import deposit_signer, voucher_signer
 from tessera.payments.x402.wire import (
     BATCH,
     Accept,
@@ -45,22 +52,15 @@ from tessera.payments.x402.wire import (
     hex_text,
     refused,
 )
-from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text
+from tessera.spec.signatures import Address, address_text
 from tessera.spec.vouchers import TillKey
-from tessera.spec.x402_digests import (
-    MAX_WITHDRAW_DELAY_S,
-    channel_id,
-    deposit_nonce,
-)
+from tessera.spec.x402_digests import deposit_nonce
 
 __all__ = ["BatchCall", "BatchSettlement"]
 
 _READS_AT_ONCE: Final = 8
 _READS_WAITING: Final = 256
 _WAITING_PER_CHANNEL: Final = 32
-_DEPOSIT_MARGIN_S: Final = 6
-"""An authorization that ends sooner may end before it is in a block."""
-
 
 _LOOK_AGAIN_S: Final = 0.5
 """A deposit that arrived after the last read is looked for at most so often per channel."""
@@ -523,80 +523,29 @@ class BatchSettlement:
 
     def _check(self, voucher: Voucher, till: Address) -> None:
         """Refuse what can be told from the payment alone."""
-        config, rules = voucher.config, self._rules
-        if config.receiver != till:
-            raise refused(
-                Reason.RECEIVER_MISMATCH,
-                found=address_text(config.receiver),
-                wanted=f"{address_text(till)}, the Till of this asset's present terms",
-                next_step="ask again without a payment; after a new price channels are new too",
-            )
-        if config.receiver_authorizer != rules.operator:
-            raise refused(
-                Reason.AUTHORIZER_MISMATCH,
-                found=address_text(config.receiver_authorizer),
-                wanted=address_text(rules.operator),
-            )
-        if config.token != rules.token.contract:
-            raise refused(
-                Reason.CURRENCY_MISMATCH,
-                found=address_text(config.token),
-                wanted=address_text(rules.token.contract),
-            )
-        if config.withdraw_delay > MAX_WITHDRAW_DELAY_S:
-            raise refused(
-                Reason.DELAY_OUT_OF_RANGE,
-                found=config.withdraw_delay,
-                wanted=f"at most {MAX_WITHDRAW_DELAY_S}",
-            )
-        if config.withdraw_delay < rules.least_delay_s:
-            raise refused(
-                Reason.DELAY_MISMATCH,
-                found=f"{config.withdraw_delay} s",
-                wanted=f"{rules.withdraw_delay_s} s, or at least {rules.least_delay_s}",
-            )
-        channel = channel_id(rules.chain_id, config)
-        if channel != voucher.channel:
-            raise refused(
-                Reason.CHANNEL_ID_MISMATCH,
-                found=hex_text(voucher.channel),
-                wanted=f"{hex_text(channel)}, which its terms hash to",
-            )
-        if config.payer_authorizer == ZERO_ADDRESS or (
-            voucher_signer(rules.chain_id, voucher) != config.payer_authorizer
-        ):
-            raise refused(
-                Reason.VOUCHER_SIGNATURE,
-                found="another signature",
-                wanted=f"one by {address_text(config.payer_authorizer)}, an account with a key",
-            )
+        rules = self._rules
+        check_channel(
+            voucher,
+            ChannelTerms(
+                chain_id=rules.chain_id,
+                receiver=till,
+                authorizer=rules.operator,
+                token=rules.token.contract,
+                least_delay_s=rules.least_delay_s,
+            ),
+        )
+        check_voucher_signature(rules.chain_id, voucher)
 
     def _check_deposit(self, voucher: Voucher, deposit: Deposit) -> None:
-        rules, config, now = self._rules, voucher.config, self._clock()
+        rules = self._rules
         if deposit.amount < rules.least_deposit:
             raise refused(
                 Reason.DEPOSIT_BELOW_MINIMUM,
                 found=f"{deposit.amount} base units",
                 wanted=f"{rules.least_deposit} or more",
             )
-        if deposit.valid_after > now:
-            raise refused(
-                Reason.DEPOSIT_NOT_YET, found=deposit.valid_after, wanted=f"at most {int(now)}"
-            )
-        if deposit.valid_before < now + _DEPOSIT_MARGIN_S:
-            raise refused(
-                Reason.DEPOSIT_EXPIRED,
-                found=deposit.valid_before,
-                wanted=f"{int(now) + _DEPOSIT_MARGIN_S} or later",
-                next_step="look at this machine's clock",
-            )
-        if deposit_signer(rules.token, voucher, deposit) != config.payer:
-            raise refused(
-                Reason.DEPOSIT_SIGNATURE,
-                found="another signature",
-                wanted=f"one by {address_text(config.payer)} for {rules.token.name!r} "
-                f"version {rules.token.version!r}",
-            )
+        check_window(deposit, now=int(self._clock()), lasts_s=TO_BE_MINED_S)
+        check_deposit_signature(rules.token, voucher, deposit)
 
     def _note(self, channel: _Channel) -> None:
         """Say what is at stake on a channel: with whoever signs, whom nobody else can name."""

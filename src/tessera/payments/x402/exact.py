@@ -16,9 +16,9 @@ from tessera.payments.ledger import Call, Evidence, Quote
 from tessera.payments.ports import Clock
 from tessera.payments.tender import Outcome, PaymentSpent
 from tessera.payments.x402 import rows
+from tessera.payments.x402.judging import check_transfer
 from tessera.payments.x402.ports import X402Chain
 from tessera.payments.x402.rules import Books, Till, X402Rules
-from tessera.payments.x402.signers import transfer_signer
 from tessera.payments.x402.wire import (
     EXACT,
     Accept,
@@ -30,7 +30,7 @@ from tessera.payments.x402.wire import (
     reason_of,
     refused,
 )
-from tessera.spec.signatures import ZERO_ADDRESS, Address, address_text
+from tessera.spec.signatures import Address, address_text
 
 __all__ = ["ExactCall", "ExactPayments"]
 
@@ -123,7 +123,14 @@ class ExactPayments:
         by = payment.authorization
         if by is None:
             raise InvariantViolation("exact payment", found="no authorization", wanted="one")
-        self._check(by, quote)
+        check_transfer(
+            self._rules.token,
+            by,
+            receiver=self._till(*quote.key),
+            units=quote.maximum,
+            now=int(self._clock()),
+            lasts_s=self._rules.answer_s,
+        )
         if _key(by) in self._open:
             raise _used(by)
         # From here on a copy of this request is refused.
@@ -243,33 +250,6 @@ class ExactPayments:
         )
 
     # --- Inside -------------------------------------------------------------------------------
-
-    def _check(self, by: Authorization, quote: Quote) -> None:
-        rules, now, till = self._rules, self._clock(), self._till(*quote.key)
-        if by.receiver != till:
-            raise refused(
-                Reason.EXACT_RECIPIENT,
-                found=address_text(by.receiver),
-                wanted=f"{address_text(till)}, the Till of this asset's present terms",
-            )
-        if by.value != quote.maximum:
-            raise refused(Reason.EXACT_VALUE, found=by.value, wanted=f"{quote.maximum}")
-        if by.valid_after > now:
-            raise refused(Reason.EXACT_NOT_YET, found=by.valid_after, wanted=f"at most {int(now)}")
-        if by.valid_before < now + rules.answer_s:
-            raise refused(
-                Reason.EXACT_EXPIRED,
-                found=by.valid_before,
-                wanted=f"{int(now) + rules.answer_s} or later, for the answer to be made before",
-                next_step="look at this machine's clock",
-            )
-        if by.payer == ZERO_ADDRESS or transfer_signer(rules.token, by) != by.payer:
-            raise refused(
-                Reason.EXACT_SIGNATURE,
-                found="another signature",
-                wanted=f"one by {address_text(by.payer)} for {rules.token.name!r} "
-                f"version {rules.token.version!r}",
-            )
 
     async def _is_unanswered(self, by: Authorization, request: bytes) -> tuple[bool, str]:
         """Tell whether it was used for this very request, which then was not answered.

@@ -47,10 +47,18 @@ from tessera.payments.x402.calls import (
     transfer_call,
     transferred,
 )
+from tessera.payments.x402.judging import (
+    TO_BE_MINED_S,
+    ChannelTerms,
+    check_channel,
+    check_deposit_signature,
+    check_transfer,
+    check_voucher_signature,
+    check_window,
+)
 from tessera.payments.x402.ports import Claim
 from tessera.payments.x402.rates import PerParty
 from tessera.payments.x402.relaying import Once, Relay, to_the_end
-from tessera.payments.x402.signers import deposit_signer, transfer_signer, voucher_signer
 from tessera.payments.x402.wire import (
     BATCH,
     EXACT,
@@ -67,7 +75,6 @@ from tessera.payments.x402.wire import (
     refused,
 )
 from tessera.spec.signatures import (
-    ZERO_ADDRESS,
     Address,
     Domain,
     address_of,
@@ -82,9 +89,6 @@ from tessera.spec.x402_digests import (
 )
 
 __all__ = ["Facilitator", "FacilitatorRules", "Verdict"]
-
-_MARGIN_S: Final = 6
-"""An authorization that ends sooner may end before it is in a block; as other facilitators say."""
 
 _TOLD_WITHIN_S: Final = 300
 """A payment that was mined longer ago is no success for who asks first: after a restart nobody here
@@ -323,34 +327,18 @@ class Facilitator:
             )
         return Domain(self._reader.chain_id, _address(wanted.asset), name, version)
 
-    def _check_window(self, after: int, before: int, *, batch: bool) -> None:
-        now = int(self._clock())
-        if before < now + _MARGIN_S:
-            raise refused(
-                Reason.DEPOSIT_EXPIRED if batch else Reason.EXACT_EXPIRED,
-                found=before,
-                wanted=f"{now + _MARGIN_S} or later",
-            )
-        if after > now:
-            raise refused(
-                Reason.DEPOSIT_NOT_YET if batch else Reason.EXACT_NOT_YET,
-                found=after,
-                wanted=f"{now} or earlier",
-            )
-
     def _check_transfer(self, wanted: Accept, token: Domain, by: Authorization) -> None:
         """Check what an exact payment says, without the chain."""
-        if by.receiver != _address(wanted.pay_to):
-            raise refused(
-                Reason.EXACT_RECIPIENT, found=address_text(by.receiver), wanted=wanted.pay_to
-            )
         if str(by.value) != wanted.amount:
             raise refused(Reason.EXACT_VALUE, found=by.value, wanted=wanted.amount)
-        self._check_window(by.valid_after, by.valid_before, batch=False)
-        if by.payer == ZERO_ADDRESS or transfer_signer(token, by) != by.payer:
-            raise refused(
-                Reason.EXACT_SIGNATURE, found="another signer", wanted=address_text(by.payer)
-            )
+        check_transfer(
+            token,
+            by,
+            receiver=_address(wanted.pay_to),
+            units=by.value,
+            now=int(self._clock()),
+            lasts_s=TO_BE_MINED_S,
+        )
 
     async def _is_used(self, token: Domain, by: Authorization) -> bool:
         """Tell whether an exact payment was used; refuse where the payer has not the money."""
@@ -368,14 +356,7 @@ class Facilitator:
     ) -> dict[str, Any]:
         """Check a voucher against the server's terms and the chain; the channel's state."""
         self._check_terms(wanted, voucher)
-        config = voucher.config
-        signer = config.payer_authorizer
-        if signer == ZERO_ADDRESS or voucher_signer(self._reader.chain_id, voucher) != signer:
-            raise refused(
-                Reason.VOUCHER_SIGNATURE,
-                found="another signer" if signer != ZERO_ADDRESS else "a channel without a key",
-                wanted="a voucher that the channel's payerAuthorizer signed",
-            )
+        check_voucher_signature(self._reader.chain_id, voucher)
         state = await read_channel(self._reader, voucher.channel)
         if state.balance == 0 and deposit is None:
             raise refused(
@@ -392,63 +373,32 @@ class Facilitator:
         return state.shown(voucher.channel)
 
     def _check_terms(self, wanted: Accept, voucher: Voucher) -> None:
-        config, extra = voucher.config, wanted.extra
-        authorizer = extra.get("receiverAuthorizer")
-        delay = extra.get("withdrawDelay")
-        right = channel_id(self._reader.chain_id, config)
-        wrong: list[tuple[bool, Reason, object, object]] = [
-            (
-                right != voucher.channel,
-                Reason.CHANNEL_ID_MISMATCH,
-                hex_text(voucher.channel),
-                hex_text(right),
+        authorizer = wanted.extra.get("receiverAuthorizer")
+        delay = wanted.extra.get("withdrawDelay")
+        if not isinstance(authorizer, str):
+            raise refused(
+                Reason.AUTHORIZER_MISMATCH, found="no authorizer in `extra`", wanted="one"
+            )
+        if delay is not None and not isinstance(delay, int):
+            raise refused(Reason.DELAY_MISMATCH, found=str(delay)[:80], wanted="whole seconds")
+        check_channel(
+            voucher,
+            ChannelTerms(
+                chain_id=self._reader.chain_id,
+                receiver=_address(wanted.pay_to),
+                authorizer=_address(authorizer),
+                token=_address(wanted.asset),
+                least_delay_s=MIN_WITHDRAW_DELAY_S if delay is None else delay,
+                most_delay_s=MAX_WITHDRAW_DELAY_S if delay is None else delay,
             ),
-            (
-                config.receiver != _address(wanted.pay_to),
-                Reason.RECEIVER_MISMATCH,
-                address_text(config.receiver),
-                wanted.pay_to,
-            ),
-            (
-                not isinstance(authorizer, str)
-                or config.receiver_authorizer == ZERO_ADDRESS
-                or config.receiver_authorizer != _address(authorizer),
-                Reason.AUTHORIZER_MISMATCH,
-                address_text(config.receiver_authorizer),
-                authorizer,
-            ),
-            (
-                config.token != _address(wanted.asset),
-                Reason.CURRENCY_MISMATCH,
-                address_text(config.token),
-                wanted.asset,
-            ),
-            (
-                delay is not None and config.withdraw_delay != delay,
-                Reason.DELAY_MISMATCH,
-                config.withdraw_delay,
-                delay,
-            ),
-            (
-                not MIN_WITHDRAW_DELAY_S <= config.withdraw_delay <= MAX_WITHDRAW_DELAY_S,
-                Reason.DELAY_OUT_OF_RANGE,
-                config.withdraw_delay,
-                f"{MIN_WITHDRAW_DELAY_S} to {MAX_WITHDRAW_DELAY_S}",
-            ),
-        ]
-        for is_wrong, reason, found, right_one in wrong:
-            if is_wrong:
-                raise refused(reason, found=found, wanted=str(right_one))
+        )
 
     async def _good_deposit(self, wanted: Accept, voucher: Voucher, deposit: Deposit) -> bool:
         """Check a deposit's authorization; whether it was used already."""
         token = self._token(wanted)
         payer = voucher.config.payer
         nonce = deposit_nonce(voucher.channel, deposit.salt)
-        if deposit_signer(token, voucher, deposit) != payer:
-            raise refused(
-                Reason.DEPOSIT_SIGNATURE, found="another signer", wanted=address_text(payer)
-            )
+        check_deposit_signature(token, voucher, deposit)
         dollar = TestDollar(address_text(token.contract))
         used, held = await self._read_of_token(
             dollar.authorizationState(address_text(payer), nonce),
@@ -456,7 +406,7 @@ class Facilitator:
         )
         if used:
             return True
-        self._check_window(deposit.valid_after, deposit.valid_before, batch=True)
+        check_window(deposit, now=int(self._clock()), lasts_s=TO_BE_MINED_S)
         if held < deposit.amount:
             raise refused(Reason.BATCH_BALANCE, found=held, wanted=f"{deposit.amount} base units")
         return False

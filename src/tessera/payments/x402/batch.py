@@ -2,22 +2,19 @@
 
 Nothing is believed that can be computed: the channel's name from its terms, the base from the
 voucher, the receiver from asset and terms. A deposit is on the chain before anything is served on
-it. The standard allows one call at a time per channel; further ones wait in line.
+it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from tessera.errors import (
-    Busy,
     Closed,
     InvariantViolation,
     PaymentRequired,
@@ -30,6 +27,7 @@ from tessera.payments.risk import Exposures
 from tessera.payments.tender import Outcome
 from tessera.payments.x402 import rows
 from tessera.payments.x402.book import ChannelBook, KeptVoucher, named_charge
+from tessera.payments.x402.held import HeldChannel, HeldChannels
 from tessera.payments.x402.judging import (
     TO_BE_MINED_S,
     ChannelTerms,
@@ -58,52 +56,13 @@ from tessera.spec.x402_digests import deposit_nonce
 
 __all__ = ["BatchCall", "BatchSettlement"]
 
-_READS_AT_ONCE: Final = 8
-_READS_WAITING: Final = 256
-_WAITING_PER_CHANNEL: Final = 32
-
 _LOOK_AGAIN_S: Final = 0.5
 """A deposit that arrived after the last read is looked for at most so often per channel."""
-
-_IN_MEMORY: Final = 10_000
-"""Channels that are kept in memory; of more the one that was idle longest is read again."""
 
 _HOUR_S: Final = 3_600.0
 _ALL: Final = b""
 
 _NONE: Final = KeptVoucher(0, b"")
-
-
-@dataclass(slots=True)
-class _Channel:
-    """A channel in memory.
-
-    Attributes
-    ----------
-    book
-        As calls see it; it may be ahead of the disk by what is being written.
-    turn, waiting
-        Held while a call is answered, and how many wait for it.
-    read_at
-        When the chain was asked, steady seconds; None before that.
-    lost
-        Whether something could not be written, so that the book is not to be believed.
-    used_at
-        When a call last ended on it, steady seconds; None where none did in this process.
-    claiming
-        The most that this process has claimed, or is about to.
-    in_flight
-        The most that the call that is being answered may cost.
-    """
-
-    book: ChannelBook
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-    read_at: float | None = None
-    lost: bool = False
-    used_at: float | None = None
-    claiming: int = 0
-    in_flight: int = 0
 
 
 class BatchCall(Call):
@@ -121,7 +80,7 @@ class BatchCall(Call):
         What the same request brought, and how.
     """
 
-    held: _Channel | None = None
+    held: HeldChannel | None = None
     signed: KeptVoucher = _NONE
     base: int = 0
     before: int = 0
@@ -163,6 +122,11 @@ class BatchSettlement:
         Seconds that nobody sets.
     exposures
         What is at stake with each payer, over all ways of paying.
+
+    Attributes
+    ----------
+    held
+        Channels in memory.
     """
 
     def __init__(
@@ -181,13 +145,8 @@ class BatchSettlement:
         self._till = till
         self._clock = clock
         self._steady = steady
-        # In the order in which they were last used.
-        self._channels: dict[bytes, _Channel] = {}
         self._exposures = exposures or Exposures()
-        # Claimed, and in a block that may still be replaced.
-        self._unfinal: dict[bytes, int] = {}
-        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
-        self._reads_waiting = 0
+        self.held = HeldChannels(books, chain, self._exposures, steady, rules.wait_s)
         self._refunds, self._refunds_of_all = (
             PerParty(
                 most,
@@ -234,16 +193,16 @@ class BatchSettlement:
         self._check(voucher, self._till(*quote.key))
         if payment.deposit is not None:
             self._check_deposit(voucher, payment.deposit)
-        channel = await self._turn(voucher, quote)
+        channel = await self.held.turn(voucher, quote.key)
         try:
             return await self._taken(channel, payment, voucher, quote, name, stream=stream)
         except BaseException:
-            self._leave(channel)
+            self.held.leave(channel)
             raise
 
     async def _taken(
         self,
-        channel: _Channel,
+        channel: HeldChannel,
         payment: Payment,
         voucher: Voucher,
         quote: Quote,
@@ -263,13 +222,13 @@ class BatchSettlement:
             )
         else:
             transaction = ""
-            if voucher.maximum > book.chain.balance and self._age(channel) > _LOOK_AGAIN_S:
+            if voucher.maximum > book.chain.balance and self.held.age(channel) > _LOOK_AGAIN_S:
                 # There may be a deposit since the chain was read.
-                await self._read(channel)
+                await self.held.read(channel)
         base = await self._base(channel.book, signed, quote)
         self._exposures.check(book.config.payer_authorizer, book.id, quote.maximum)
         channel.in_flight = quote.maximum
-        self._note(channel)
+        self.held.note(channel)
         call = BatchCall(
             quote,
             name,
@@ -309,7 +268,7 @@ class BatchSettlement:
         )
 
     async def _charged(
-        self, call: BatchCall, channel: _Channel, cost: int, evidence: Evidence
+        self, call: BatchCall, channel: HeldChannel, cost: int, evidence: Evidence
     ) -> SignedReceipt:
         book = channel.book
         try:
@@ -322,7 +281,7 @@ class BatchSettlement:
         finally:
             channel.used_at = self._steady()
             self._books.end(call)
-            self._leave(channel)
+            self.held.leave(channel)
 
     def fail(self, call: BatchCall) -> None:
         """End a call without an answer: it costs nothing. Ending twice is once."""
@@ -330,7 +289,7 @@ class BatchSettlement:
             call.ended = True
             call.book.drop(call.signed)
             self._books.end(call)
-            self._leave(call.held)
+            self.held.leave(call.held)
 
     def response(self, call: BatchCall, outcome: Outcome, cost: int) -> Response:
         """Return `PAYMENT-RESPONSE`, which keeps the client's base right (`book`)."""
@@ -373,9 +332,9 @@ class BatchSettlement:
         if voucher is None or wish is None:
             raise refused(Reason.REFUND_PAYLOAD, found="no refund", wanted="one with a voucher")
         self._check(voucher, self._till(*quote.key))
-        channel = await self._turn(voucher, quote)
+        channel = await self.held.turn(voucher, quote.key)
         try:
-            await self._read(channel)
+            await self.held.read(channel)
             book = channel.book
             signed = KeptVoucher(voucher.maximum, voucher.signature)
             if signed.maximum < book.charged:
@@ -394,9 +353,9 @@ class BatchSettlement:
             self._refunds_of_all.check(_ALL)
             return await self._give_back(channel, amount)
         finally:
-            self._leave(channel)
+            self.held.leave(channel)
 
-    async def _give_back(self, channel: _Channel, amount: int) -> Response:
+    async def _give_back(self, channel: HeldChannel, amount: int) -> Response:
         book = channel.book
         claims = await self.claims_of([book])
         try:
@@ -408,7 +367,7 @@ class BatchSettlement:
                 wanted="a refund that the contract takes",
                 next_step="ask again, or withdraw after the channel's delay",
             ) from error
-        await self._read(channel)
+        await self.held.read(channel)
         await self._books.keep(rows.channel_change(channel.book))
         return Response(
             success=True,
@@ -439,13 +398,13 @@ class BatchSettlement:
         """
         # In memory, where calls would find them: what is written of a channel is never older than
         # what they charged since `books` were read.
-        held: list[_Channel | None] = []
+        held: list[HeldChannel | None] = []
         try:
             # One by one: what is held is let go of below, if the next one cannot be read.
             for kept in books:
-                held += [await self._held(kept.id)]
+                held += [await self.held.hold(kept.id)]
             while lost := [channel for channel in held if channel is not None and channel.lost]:
-                await self._restore(lost[0])
+                await self.held.restore(lost[0])
             made: list[Claim] = []
             changes = []
             for kept, channel in zip(books, held, strict=True):
@@ -460,64 +419,20 @@ class BatchSettlement:
                 await self._books.keep(*changes)
             return made
         finally:
-            self._let_go(held)
+            self.held.let_go(held)
 
     async def look(self, channel: bytes) -> ChannelBook | None:
         """Read a channel anew, and keep what the chain said; None where nobody knows it."""
-        found = await self._held(channel)
+        found = await self.held.hold(channel)
         if found is None:
             return None
         try:
-            await self._read(found)
-            await self._restore(found)
+            await self.held.read(found)
+            await self.held.restore(found)
             await self._books.keep(rows.channel_change(found.book))
         finally:
-            self._let_go([found])
+            self.held.let_go([found])
         return found.book
-
-    def set_unfinal(self, channel: bytes, amount: int) -> None:
-        """Learn how much of what the chain has claimed of a channel is not final."""
-        if amount:
-            self._unfinal[channel] = amount
-        else:
-            self._unfinal.pop(channel, None)
-        if (found := self._channels.get(channel)) is not None:
-            self._note(found)
-
-    async def _held(self, name: bytes) -> _Channel | None:
-        """Return a channel that stays in memory until `_let_go`, whoever else uses it."""
-        found = self._channels.get(name)
-        if found is None:
-            book = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
-            if book is None:
-                return None
-            found = self._channels.get(name) or _Channel(book)
-            self._remember(found)
-        found.waiting += 1
-        try:
-            await self._restore(found)
-        except BaseException:
-            self._let_go([found])
-            raise
-        return found
-
-    @staticmethod
-    def _let_go(held: Sequence[_Channel | None]) -> None:
-        for channel in held:
-            if channel is not None:
-                channel.waiting -= 1
-
-    async def _restore(self, channel: _Channel) -> None:
-        """Take the book from the disk where something of it could not be written."""
-        if not channel.lost:
-            return
-        lost, name = channel.book, channel.book.id
-        kept = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
-        # Of several who wait for it the first does it; what the second read may be old by then.
-        if channel.lost and channel.book is lost:
-            channel.book = kept or ChannelBook(name, lost.config, lost.asset, lost.terms)
-            channel.read_at, channel.lost = None, False
-            self._note(channel)
 
     # --- Inside -------------------------------------------------------------------------------
 
@@ -547,13 +462,7 @@ class BatchSettlement:
         check_window(deposit, now=int(self._clock()), lasts_s=TO_BE_MINED_S)
         check_deposit_signature(rules.token, voucher, deposit)
 
-    def _note(self, channel: _Channel) -> None:
-        """Say what is at stake on a channel: with whoever signs, whom nobody else can name."""
-        book = channel.book
-        at_stake = book.due + self._unfinal.get(book.id, 0) + channel.in_flight
-        self._exposures.note(book.config.payer_authorizer, book.id, at_stake)
-
-    def _check_quiet(self, channel: _Channel, signed: KeptVoucher) -> None:
+    def _check_quiet(self, channel: HeldChannel, signed: KeptVoucher) -> None:
         """Refuse a stranger with a claim's voucher, who would end a channel that is in use."""
         if signed.maximum not in channel.book.published or channel.used_at is None:
             return
@@ -567,59 +476,9 @@ class BatchSettlement:
                 retry_after_s=int(left) + 1,
             )
 
-    async def _turn(self, voucher: Voucher, quote: Quote) -> _Channel:
-        """Wait until the channel is ours, and return it."""
-        name = voucher.channel
-        channel = self._channels.get(name)
-        if channel is None:
-            book = await self._books.look_up(lambda reading: rows.load_channel(reading, name))
-            book = book or ChannelBook(name, voucher.config, quote.key.asset, quote.key.terms)
-            channel = self._channels.get(name) or _Channel(book)
-        self._remember(channel)
-        if channel.waiting >= _WAITING_PER_CHANNEL:
-            raise _busy()
-        channel.waiting += 1
-        try:
-            async with asyncio.timeout(self._rules.wait_s):
-                await channel.turn.acquire()
-        except TimeoutError as error:
-            raise _busy() from error
-        finally:
-            channel.waiting -= 1
-        try:
-            await self._restore(channel)
-        except BaseException:
-            self._leave(channel)
-            raise
-        return channel
-
-    def _leave(self, channel: _Channel) -> None:
-        channel.in_flight = 0
-        self._note(channel)
-        channel.turn.release()
-        # Channels that anybody can invent must not fill the memory.
-        if not channel.waiting and not channel.book.chain.balance:
-            self._forget(channel)
-
-    def _remember(self, channel: _Channel) -> None:
-        """Keep a channel in memory as the latest; let go of those that were idle longest."""
-        self._channels.pop(channel.book.id, None)
-        self._channels[channel.book.id] = channel
-        if len(self._channels) > _IN_MEMORY:
-            idle = (
-                c
-                for c in self._channels.values()
-                if not (c.waiting or c.turn.locked() or c.book.id in self._unfinal)
-            )
-            if (oldest := next(idle, channel)) is not channel:
-                self._forget(oldest)
-
-    def _forget(self, channel: _Channel) -> None:
-        self._channels.pop(channel.book.id, None)
-
-    async def _refresh(self, channel: _Channel) -> None:
-        if self._age(channel) > self._rules.refresh_s:
-            await self._read(channel)
+    async def _refresh(self, channel: HeldChannel) -> None:
+        if self.held.age(channel) > self._rules.refresh_s:
+            await self.held.read(channel)
         if channel.book.chain.withdraw_at:
             raise Closed(
                 f"x402 channel {hex_text(channel.book.id)}",
@@ -627,30 +486,6 @@ class BatchSettlement:
                 wanted="a channel without one",
                 next_step="finalize it and deposit again, or use another salt",
             )
-
-    async def _read(self, channel: _Channel) -> None:
-        # Anybody can invent names of channels; so those wait in a bounded line.
-        if self._reads_waiting >= _READS_WAITING and not channel.book.chain.balance:
-            raise Busy("x402 channels", found=f"{self._reads_waiting} waiting to be looked up")
-        self._reads_waiting += 1
-        try:
-            async with self._reads:
-                seen = await self._chain.read_channel(channel.book.id)
-        finally:
-            self._reads_waiting -= 1
-        known = max(channel.book.chain.claimed, channel.claiming)
-        channel.book.chain = seen
-        if seen.claimed > known:
-            # A command claimed from these books, or a process that died: any voucher may be public.
-            for voucher in channel.book.vouchers:
-                channel.book.publish(voucher.maximum)
-        # What the chain has and these books do not was charged by books that are lost.
-        channel.book.charged = max(channel.book.charged, seen.claimed)
-        channel.read_at = self._steady()
-        self._note(channel)
-
-    def _age(self, channel: _Channel) -> float:
-        return math.inf if channel.read_at is None else self._steady() - channel.read_at
 
     async def _base(
         self, book: ChannelBook, signed: KeptVoucher, quote: Quote, *, arriving: int = 0
@@ -708,7 +543,7 @@ class BatchSettlement:
             return True
         return await self._chain.is_used(book.config.payer, nonce)
 
-    async def _deposit(self, channel: _Channel, deposit: Deposit, quote: Quote) -> str:
+    async def _deposit(self, channel: HeldChannel, deposit: Deposit, quote: Quote) -> str:
         book = channel.book
         payment = rows.KeptPayment(
             nonce=deposit_nonce(book.id, deposit.salt),
@@ -729,14 +564,16 @@ class BatchSettlement:
         finally:
             channel.waiting -= 1
 
-    async def _drawn(self, channel: _Channel, deposit: Deposit, payment: rows.KeptPayment) -> str:
+    async def _drawn(
+        self, channel: HeldChannel, deposit: Deposit, payment: rows.KeptPayment
+    ) -> str:
         book = channel.book
         await self._books.keep(rows.payment_change(payment))
         try:
             transaction = await self._chain.deposit(book.config, deposit)
         except TransactionReverted as error:
             before = book.chain.balance
-            await self._read(channel)
+            await self.held.read(channel)
             # Anybody may hand it in; what counts is that the money is in the channel.
             if book.chain.balance < before + deposit.amount:
                 gone = payment._replace(state=rows.State.REFUSED)
@@ -748,20 +585,10 @@ class BatchSettlement:
                     next_step=f"see that {address_text(book.config.payer)} has the money",
                 ) from error
             transaction = ""
-        await self._read(channel)
+        await self.held.read(channel)
         done = payment._replace(state=rows.State.DONE, tx=transaction)
         await self._books.keep(rows.payment_change(done), rows.channel_change(channel.book))
         return transaction
-
-
-def _busy() -> PaymentRequired:
-    return refused(
-        Reason.CHANNEL_BUSY,
-        found="a call that is being answered",
-        wanted="one at a time on a channel",
-        next_step="ask again, or open further channels: one per salt",
-        retry_after_s=1,
-    )
 
 
 def _state(book: ChannelBook, charged: int) -> dict[str, Any]:

@@ -67,4 +67,4 @@ class ClaimBooks:
 
     def set_unfinal(self, channel: int, amount: int) -> None:
         """Learn how much of what the chain has of a channel is not final."""
-        self._batch.set_unfinal(channel.to_bytes(_ID_BYTES, "big"), amount)
+        self._batch.held.set_unfinal(channel.to_bytes(_ID_BYTES, "big"), amount)

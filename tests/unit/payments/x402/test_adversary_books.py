@@ -52,7 +52,7 @@ async def test_attack_a_claim_of_an_idle_channel_does_not_take_back_what_it_was_
     since, and forgotten again, made its vouchers good for a second time.
     """
     shop, batch = payer.shop, payer.shop.tender.batch
-    monkeypatch.setattr("tessera.payments.x402.batch._IN_MEMORY", 1)
+    monkeypatch.setattr("tessera.payments.x402.held._IN_MEMORY", 1)
     await payer.call(40_000, 30_000)
     due = await batch.due()
     await payer.call(40_000, 30_000)

@@ -437,10 +437,10 @@ async def test_what_is_claimed_stays_at_stake_until_it_is_final(payer: Payer) ->
     batch = shop.tender.batch
     due = await batch.due()
     await shop.chain.claim(await batch.claims_of(due))
-    batch.set_unfinal(due[0].id, 60_000)
+    batch.held.set_unfinal(due[0].id, 60_000)
     await batch.look(due[0].id)
     assert shop.exposures.of_payer(payer.address) == 60_000
-    batch.set_unfinal(due[0].id, 0)
+    batch.held.set_unfinal(due[0].id, 0)
     assert shop.exposures.total == 0
 
 
@@ -470,14 +470,14 @@ async def test_attack_nobody_spoils_the_repeat_of_a_call_that_failed(payer: Paye
 async def test_channels_beyond_the_memory_are_read_again(
     payer: Payer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tessera.payments.x402.batch._IN_MEMORY", 2)
+    monkeypatch.setattr("tessera.payments.x402.held._IN_MEMORY", 2)
     shop = payer.shop
     others = [Payer(shop, bytes([n]) * 32) for n in range(20, 24)]
     for _ in range(2):
         for each in (payer, *others):
             await each.call(40_000, 10_000)
     batch = shop.tender.batch
-    assert len(batch._channels) == 2
+    assert len(batch.held.names()) == 2
     assert {book.charged for book in await batch.due()} == {20_000}
     assert shop.chain.sent == ["deposit"] * 5
 

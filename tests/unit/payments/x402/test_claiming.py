@@ -252,7 +252,7 @@ async def test_a_claim_is_followed_until_it_is_final_and_again_when_its_block_is
 
 
 def payer_channel(shop: Shop) -> bytes:
-    (name,) = shop.tender.batch._channels
+    (name,) = shop.tender.batch.held.names()
     return name
 
 

@@ -148,8 +148,10 @@ def deployed(engine: Engine, compiled: Compiled, *arguments: object, by: str) ->
 def _plain(value: object) -> object:
     if isinstance(value, Contract):
         return value.address
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
     return value
 
 

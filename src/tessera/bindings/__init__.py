@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tessera.bindings.registry import Registry as Registry
     from tessera.bindings.share import Share as Share
     from tessera.bindings.storefront import Storefront as Storefront
+    from tessera.bindings.subnet_pool import SubnetPool as SubnetPool
+    from tessera.bindings.subnet_token import SubnetToken as SubnetToken
     from tessera.bindings.test_dollar import TestDollar as TestDollar
     from tessera.bindings.till import Till as Till
     from tessera.bindings.vesting import Vesting as Vesting
@@ -46,6 +48,8 @@ __all__ = [
     "Registry",
     "Share",
     "Storefront",
+    "SubnetPool",
+    "SubnetToken",
     "TestDollar",
     "Till",
     "Vesting",
@@ -70,6 +74,8 @@ CONTRACTS: Final[dict[str, str]] = {
     "Registry": "tessera.bindings.registry",
     "Share": "tessera.bindings.share",
     "Storefront": "tessera.bindings.storefront",
+    "SubnetPool": "tessera.bindings.subnet_pool",
+    "SubnetToken": "tessera.bindings.subnet_token",
     "TestDollar": "tessera.bindings.test_dollar",
     "Till": "tessera.bindings.till",
     "Vesting": "tessera.bindings.vesting",

@@ -1249,6 +1249,86 @@ class StorefrontWhatAUnitIsGoodForIsOutOfRange(_Refusal):
     """storefront: what a unit is good for is out of range"""
 
 
+class SubnetPoolAmountOutOfRange(_Refusal):
+    """subnet_pool: amount out of range"""
+
+
+class SubnetPoolClosed(_Refusal):
+    """subnet_pool: closed"""
+
+
+class SubnetPoolLessThanTheLimit(_Refusal):
+    """subnet_pool: less than the limit"""
+
+
+class SubnetPoolMoreThanIsOutside(_Refusal):
+    """subnet_pool: more than is outside"""
+
+
+class SubnetPoolNoSuchPool(_Refusal):
+    """subnet_pool: no such pool"""
+
+
+class SubnetPoolNotClosed(_Refusal):
+    """subnet_pool: not closed"""
+
+
+class SubnetPoolNothingComesOut(_Refusal):
+    """subnet_pool: nothing comes out"""
+
+
+class SubnetPoolOnlyTheSubnets(_Refusal):
+    """subnet_pool: only the subnets"""
+
+
+class SubnetPoolOpeningOutOfRange(_Refusal):
+    """subnet_pool: opening out of range"""
+
+
+class SubnetPoolPoolExists(_Refusal):
+    """subnet_pool: pool exists"""
+
+
+class SubnetPoolPoolIsFull(_Refusal):
+    """subnet_pool: pool is full"""
+
+
+class SubnetPoolPriceIsNotSettled(_Refusal):
+    """subnet_pool: price is not settled"""
+
+
+class SubnetPoolTokenRefusedTheTransfer(_Refusal):
+    """subnet_pool: token refused the transfer"""
+
+
+class SubnetPoolTooLate(_Refusal):
+    """subnet_pool: too late"""
+
+
+class SubnetPoolTooLittle(_Refusal):
+    """subnet_pool: too little"""
+
+
+class SubnetPoolTooMuchAtOnce(_Refusal):
+    """subnet_pool: too much at once"""
+
+
+class SubnetPoolWeightOutOfRange(_Refusal):
+    """subnet_pool: weight out of range"""
+
+
+class SubnetPoolWindowOutOfRange(_Refusal):
+    """subnet_pool: window out of range"""
+
+
+class SubnetPoolZeroAddress(_Refusal):
+    """subnet_pool: zero address"""
+
+
+class SubnetTokenOnlyThePool(_Refusal):
+    """subnet_token: only the pool"""
+
+
 class TestDollarAuthorizationExpired(_Refusal):
     """test_dollar: authorization expired"""
 
@@ -1663,6 +1743,26 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "storefront: serve window out of range": StorefrontServeWindowOutOfRange,
     "storefront: version out of range": StorefrontVersionOutOfRange,
     "storefront: what a unit is good for is out of range": StorefrontWhatAUnitIsGoodForIsOutOfRange,
+    "subnet_pool: amount out of range": SubnetPoolAmountOutOfRange,
+    "subnet_pool: closed": SubnetPoolClosed,
+    "subnet_pool: less than the limit": SubnetPoolLessThanTheLimit,
+    "subnet_pool: more than is outside": SubnetPoolMoreThanIsOutside,
+    "subnet_pool: no such pool": SubnetPoolNoSuchPool,
+    "subnet_pool: not closed": SubnetPoolNotClosed,
+    "subnet_pool: nothing comes out": SubnetPoolNothingComesOut,
+    "subnet_pool: only the subnets": SubnetPoolOnlyTheSubnets,
+    "subnet_pool: opening out of range": SubnetPoolOpeningOutOfRange,
+    "subnet_pool: pool exists": SubnetPoolPoolExists,
+    "subnet_pool: pool is full": SubnetPoolPoolIsFull,
+    "subnet_pool: price is not settled": SubnetPoolPriceIsNotSettled,
+    "subnet_pool: token refused the transfer": SubnetPoolTokenRefusedTheTransfer,
+    "subnet_pool: too late": SubnetPoolTooLate,
+    "subnet_pool: too little": SubnetPoolTooLittle,
+    "subnet_pool: too much at once": SubnetPoolTooMuchAtOnce,
+    "subnet_pool: weight out of range": SubnetPoolWeightOutOfRange,
+    "subnet_pool: window out of range": SubnetPoolWindowOutOfRange,
+    "subnet_pool: zero address": SubnetPoolZeroAddress,
+    "subnet_token: only the pool": SubnetTokenOnlyThePool,
     "test_dollar: authorization expired": TestDollarAuthorizationExpired,
     "test_dollar: authorization is not valid yet": TestDollarAuthorizationIsNotValidYet,
     "test_dollar: authorization used or cancelled": TestDollarAuthorizationUsedOrCancelled,
@@ -1812,6 +1912,13 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "share: balance too low": "look at what the account holds: tessera portfolio",
     "storefront: only the asset's controller": "use the account that owns the asset; once it has shares its holders decide, and tessera access create puts it to the vote",
     "storefront: operator is not listed": "list the operator first",
+    "subnet_pool: closed": "the subnet was dissolved: redeem its token instead",
+    "subnet_pool: less than the limit": "the price moved: ask again, and set another limit",
+    "subnet_pool: not closed": "while the subnet lives its token is sold, not redeemed",
+    "subnet_pool: price is not settled": "wait until the mean price has come near the present one",
+    "subnet_pool: too late": "ask again, with a later deadline",
+    "subnet_pool: too little": "trade at least 0.002 of the token that goes in",
+    "subnet_pool: too much at once": "trade at most 1,000 times what the pool has",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",
     "workflows: balance too low": "deposit more, or wait until a reserved plan is paid or released",

@@ -22,6 +22,8 @@ MACHINES = {
     "Orders": "AccessPromises",
     "Registry": "MarketPromises",
     "Share": "SharePromises",
+    "SubnetPool": "SubnetPoolPromises",
+    "SubnetToken": "SubnetPoolPromises",
     "Vesting": "WholeMarketPromises",
     "Workflows": "WorkflowPromises",
     "X402Channels": "X402Promises",

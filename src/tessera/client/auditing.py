@@ -19,11 +19,11 @@ import numpy as np
 from tessera.assets.manifest import Field
 from tessera.client.consumer import Client
 from tessera.client.evidence import PaidCall
+from tessera.client.patience import post_patiently
 from tessera.client.probes import made_prompts, made_rows, made_texts
 from tessera.client.reading import items_of_answer, path_of, texts_of
-from tessera.errors import BackendFailed, InputError, Unprocessable, WrongVersionServed
+from tessera.errors import InputError, Unprocessable, WrongVersionServed
 from tessera.payments.header import SignedReceipt
-from tessera.presenting import error_of
 from tessera.serving.asking import ask as answer_of
 from tessera.serving.bodies import TokenLimits, read_body
 from tessera.serving.equality.exact import (
@@ -45,9 +45,6 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _OK: Final = 200
-_BUSY: Final = frozenset({429, 503})
-_ATTEMPTS: Final = 5
-_LONGEST_WAIT_S: Final = 10.0
 _REPEATED: Final = 3
 _CONTROL: Final = 1.25
 
@@ -366,29 +363,10 @@ def _is_drawn(request: ChatRequest) -> bool:
 
 
 async def _answered(http: httpx.AsyncClient, path: str, body: bytes) -> bytes:
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            response = await http.post(
-                path, content=body, headers={"content-type": "application/json"}
-            )
-        except httpx.TransportError as error:
-            raise BackendFailed(
-                f"gateway {http.base_url}", found=str(error) or type(error).__name__,
-                wanted="an answer",
-            ) from error  # fmt: skip
-        if response.status_code == _OK:
-            return response.content
-        if response.status_code not in _BUSY or attempt == _ATTEMPTS:
-            break
-        after = response.headers.get("retry-after", "")
-        # It may be a date, too; a second is as good as any guess then.
-        wait_s = float(after[:9]) if after.isdecimal() else 1.0
-        await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
-    try:
-        told: Any = response.json()
-    except (ValueError, RecursionError):
-        told = None
-    raise error_of(told, response.status_code, about=f"audit of {http.base_url}")
+    reply = await post_patiently(http, path, body)
+    if reply.status != _OK:
+        raise reply.error(f"audit of {http.base_url}")
+    return reply.content
 
 
 def _check_version(copy: Copy, call: PaidCall) -> None:

@@ -1,0 +1,92 @@
+"""From scores to a row of weights, as the chain stores it.
+
+Exact: a float is the fraction that it is, and the only rounding is the one that is written here. So
+two validators with the same scores have the same row, and anybody can compute it from a report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Final
+
+from tessera.validation.refusals import MalformedScores
+
+__all__ = ["MAX_UID", "MAX_WEIGHT", "merit", "row_of"]
+
+MAX_WEIGHT: Final = 65_535
+MAX_UID: Final = 65_535
+
+
+def merit(score: float, chance: float = 0.0) -> Fraction:
+    """Return how far a score is above what guessing gives, as a part of what is possible.
+
+    Parameters
+    ----------
+    score
+        From 0 to 1.
+    chance
+        What a model without any knowledge scores, from 0 to below 1.
+
+    Returns
+    -------
+    Fraction
+        (score - chance) / (1 - chance); 0 for a score that guessing reaches.
+
+    Raises
+    ------
+    MalformedScores
+        A number is NaN, infinite or out of its range.
+    """
+    if not (math.isfinite(score) and 0 <= score <= 1):
+        raise MalformedScores("score", found=score, wanted="a number from 0 to 1")
+    if not (math.isfinite(chance) and 0 <= chance < 1):
+        raise MalformedScores("score of a guess", found=chance, wanted="0 to below 1")
+    base = Fraction(chance)
+    return max(Fraction(0), (Fraction(score) - base) / (1 - base))
+
+
+def row_of(
+    scores: Iterable[tuple[int, int | float | Fraction]], *, own: int | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Make a row of weights.
+
+    Parameters
+    ----------
+    scores
+        Per uid one number of 0 or more, in any order; whichever scale they have.
+    own
+        The validator's own uid, which may not have a weight.
+
+    Returns
+    -------
+    tuple
+        Pairs of uid and weight by ascending uid: ``floor((2 v 65535 / max + 1) / 2)``, so the
+        largest is 65,535. A zero is kept as a zero; where all are, all stay.
+
+    Raises
+    ------
+    MalformedScores
+        A uid is none, comes twice or is one's own; a score is negative, NaN or infinite.
+    """
+    exact: dict[int, Fraction] = {}
+    for uid, score in scores:
+        if isinstance(uid, bool) or not isinstance(uid, int) or not 0 <= uid <= MAX_UID:
+            raise MalformedScores("uid", found=uid, wanted=f"0 to {MAX_UID}")
+        if uid in exact:
+            raise MalformedScores(f"uid {uid}", found="two scores", wanted="one")
+        if uid == own:
+            raise MalformedScores(
+                f"uid {uid}", found="a score for oneself", wanted="scores for others"
+            )
+        if not math.isfinite(score):
+            raise MalformedScores(f"score of uid {uid}", found=score, wanted="a finite number")
+        if score < 0:
+            raise MalformedScores(f"score of uid {uid}", found=score, wanted="0 or more")
+        exact[uid] = Fraction(score)
+    most = max(exact.values(), default=Fraction(0))
+    return tuple(
+        (uid, math.floor((2 * value * MAX_WEIGHT / most + 1) / 2) if most else 0)
+        for uid, value in sorted(exact.items())
+    )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tessera.bindings.access import Access as Access
     from tessera.bindings.allocation import Allocation as Allocation
     from tessera.bindings.auction import Auction as Auction
+    from tessera.bindings.bond import Bond as Bond
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.curve import Curve as Curve
     from tessera.bindings.exchange import Exchange as Exchange
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.lens import Lens as Lens
     from tessera.bindings.multicall import Multicall as Multicall
+    from tessera.bindings.network_token import NetworkToken as NetworkToken
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
     from tessera.bindings.registry import Registry as Registry
@@ -36,6 +38,7 @@ __all__ = [
     "Access",
     "Allocation",
     "Auction",
+    "Bond",
     "Channels",
     "Curve",
     "Exchange",
@@ -43,6 +46,7 @@ __all__ = [
     "Launchpad",
     "Lens",
     "Multicall",
+    "NetworkToken",
     "Offering",
     "Orders",
     "Registry",
@@ -62,6 +66,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Access": "tessera.bindings.access",
     "Allocation": "tessera.bindings.allocation",
     "Auction": "tessera.bindings.auction",
+    "Bond": "tessera.bindings.bond",
     "Channels": "tessera.bindings.channels",
     "Curve": "tessera.bindings.curve",
     "Exchange": "tessera.bindings.exchange",
@@ -69,6 +74,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Launchpad": "tessera.bindings.launchpad",
     "Lens": "tessera.bindings.lens",
     "Multicall": "tessera.bindings.multicall",
+    "NetworkToken": "tessera.bindings.network_token",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",
     "Registry": "tessera.bindings.registry",

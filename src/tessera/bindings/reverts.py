@@ -301,6 +301,114 @@ class AuctionThePublisherCannotBid(_Refusal):
     """auction: the publisher cannot bid"""
 
 
+class BondASlashWithoutEvidence(_Refusal):
+    """bond: a slash without evidence"""
+
+
+class BondASlasherIsAContract(_Refusal):
+    """bond: a slasher is a contract"""
+
+
+class BondBackingLongerThanTheDelay(_Refusal):
+    """bond: backing longer than the delay"""
+
+
+class BondEnlistedAlready(_Refusal):
+    """bond: enlisted already"""
+
+
+class BondFrozen(_Refusal):
+    """bond: frozen"""
+
+
+class BondNoStakeToReward(_Refusal):
+    """bond: no stake to reward"""
+
+
+class BondNotAnEnlistedSlasher(_Refusal):
+    """bond: not an enlisted slasher"""
+
+
+class BondNotEnlisted(_Refusal):
+    """bond: not enlisted"""
+
+
+class BondNotReadyYet(_Refusal):
+    """bond: not ready yet"""
+
+
+class BondNotThatManyShares(_Refusal):
+    """bond: not that many shares"""
+
+
+class BondNothingIsLeaving(_Refusal):
+    """bond: nothing is leaving"""
+
+
+class BondNothingToGive(_Refusal):
+    """bond: nothing to give"""
+
+
+class BondNothingToStake(_Refusal):
+    """bond: nothing to stake"""
+
+
+class BondNoticeOutOfRange(_Refusal):
+    """bond: notice out of range"""
+
+
+class BondSlashedAlready(_Refusal):
+    """bond: slashed already"""
+
+
+class BondTakeOutOfRange(_Refusal):
+    """bond: take out of range"""
+
+
+class BondTheCaseIsKnown(_Refusal):
+    """bond: the case is known"""
+
+
+class BondTheCaseIsNotFrozen(_Refusal):
+    """bond: the case is not frozen"""
+
+
+class BondTheCaseMayStillBeResolved(_Refusal):
+    """bond: the case may still be resolved"""
+
+
+class BondThePoolIsClosed(_Refusal):
+    """bond: the pool is closed"""
+
+
+class BondTheValidatorHasNoStakeOfItsOwn(_Refusal):
+    """bond: the validator has no stake of its own"""
+
+
+class BondTimeOutOfRange(_Refusal):
+    """bond: time out of range"""
+
+
+class BondTokenRefusedTheTransfer(_Refusal):
+    """bond: token refused the transfer"""
+
+
+class BondTooLittleToLeave(_Refusal):
+    """bond: too little to leave"""
+
+
+class BondTooManySlashers(_Refusal):
+    """bond: too many slashers"""
+
+
+class BondTooMuch(_Refusal):
+    """bond: too much"""
+
+
+class BondWorthNoShare(_Refusal):
+    """bond: worth no share"""
+
+
 class ChannelsAGrantNeverShrinks(_Refusal):
     """channels: a grant never shrinks"""
 
@@ -843,6 +951,26 @@ class LensThatAccountHoldsForOthers(_Refusal):
 
 class MulticallACallFailed(_Refusal):
     """multicall: a call failed"""
+
+
+class NetworkTokenAboveTheCap(_Refusal):
+    """network_token: above the cap"""
+
+
+class NetworkTokenMinterIsTheZeroAddress(_Refusal):
+    """network_token: minter is the zero address"""
+
+
+class NetworkTokenOnlyTheDeployer(_Refusal):
+    """network_token: only the deployer"""
+
+
+class NetworkTokenOnlyTheMinter(_Refusal):
+    """network_token: only the minter"""
+
+
+class NetworkTokenTheMinterIsSet(_Refusal):
+    """network_token: the minter is set"""
 
 
 class OfferingInitializedAlready(_Refusal):
@@ -1506,6 +1634,33 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "auction: revenue is held up; only the publisher may forgo it": AuctionRevenueIsHeldUpOnlyThePublisherMayForgoIt,
     "auction: shares are not here": AuctionSharesAreNotHere,
     "auction: the publisher cannot bid": AuctionThePublisherCannotBid,
+    "bond: a slash without evidence": BondASlashWithoutEvidence,
+    "bond: a slasher is a contract": BondASlasherIsAContract,
+    "bond: backing longer than the delay": BondBackingLongerThanTheDelay,
+    "bond: enlisted already": BondEnlistedAlready,
+    "bond: frozen": BondFrozen,
+    "bond: no stake to reward": BondNoStakeToReward,
+    "bond: not an enlisted slasher": BondNotAnEnlistedSlasher,
+    "bond: not enlisted": BondNotEnlisted,
+    "bond: not ready yet": BondNotReadyYet,
+    "bond: not that many shares": BondNotThatManyShares,
+    "bond: nothing is leaving": BondNothingIsLeaving,
+    "bond: nothing to give": BondNothingToGive,
+    "bond: nothing to stake": BondNothingToStake,
+    "bond: notice out of range": BondNoticeOutOfRange,
+    "bond: slashed already": BondSlashedAlready,
+    "bond: take out of range": BondTakeOutOfRange,
+    "bond: the case is known": BondTheCaseIsKnown,
+    "bond: the case is not frozen": BondTheCaseIsNotFrozen,
+    "bond: the case may still be resolved": BondTheCaseMayStillBeResolved,
+    "bond: the pool is closed": BondThePoolIsClosed,
+    "bond: the validator has no stake of its own": BondTheValidatorHasNoStakeOfItsOwn,
+    "bond: time out of range": BondTimeOutOfRange,
+    "bond: token refused the transfer": BondTokenRefusedTheTransfer,
+    "bond: too little to leave": BondTooLittleToLeave,
+    "bond: too many slashers": BondTooManySlashers,
+    "bond: too much": BondTooMuch,
+    "bond: worth no share": BondWorthNoShare,
     "channels: a grant never shrinks": ChannelsAGrantNeverShrinks,
     "channels: balance too large": ChannelsBalanceTooLarge,
     "channels: balance too low": ChannelsBalanceTooLow,
@@ -1642,6 +1797,11 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "lens: not a vesting of this asset": LensNotAVestingOfThisAsset,
     "lens: that account holds for others": LensThatAccountHoldsForOthers,
     "multicall: a call failed": MulticallACallFailed,
+    "network_token: above the cap": NetworkTokenAboveTheCap,
+    "network_token: minter is the zero address": NetworkTokenMinterIsTheZeroAddress,
+    "network_token: only the deployer": NetworkTokenOnlyTheDeployer,
+    "network_token: only the minter": NetworkTokenOnlyTheMinter,
+    "network_token: the minter is set": NetworkTokenTheMinterIsSet,
     "offering: initialized already": OfferingInitializedAlready,
     "offering: no pool to open": OfferingNoPoolToOpen,
     "offering: no refunds": OfferingNoRefunds,

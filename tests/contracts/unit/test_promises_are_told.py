@@ -14,10 +14,12 @@ MACHINES = {
     "Access": "AccessPromises",
     "Allocation": "WholeMarketPromises",
     "Auction": "AuctionPromises",
+    "Bond": "BondPromises",
     "Channels": "MarketPromises",
     "Curve": "CurvePromises",
     "Exchange": "ExchangePromises",
     "Governor": "GovernancePromises",
+    "NetworkToken": "BondPromises",
     "Offering": "OfferingPromises",
     "Orders": "AccessPromises",
     "Registry": "MarketPromises",
@@ -29,6 +31,8 @@ MACHINES = {
     "X402Channels": "X402Promises",
 }
 """Which machine walks a contract; a contract that promises something without one fails below."""
+BESIDE_THE_MARKET = {"Bond", "NetworkToken"}
+"""What validation consists of: no part of the market that `WholeMarketPromises` walks."""
 
 
 def promised() -> dict[str, set[str]]:
@@ -79,4 +83,5 @@ def test_a_machine_of_the_contract_checks_it(contract: str, name: str) -> None:
 
 
 def test_the_whole_market_checks_every_promise() -> None:
-    assert checked("WholeMarketPromises") >= set(PROMISES)
+    market = {name for name in PROMISED if name not in BESIDE_THE_MARKET}
+    assert checked("WholeMarketPromises") >= set().union(*(PROMISED[name] for name in market))

@@ -51,3 +51,13 @@ def _mint(receiver: address, amount: uint256):
     self.totalSupply += amount
     self.balanceOf[receiver] = unsafe_add(self.balanceOf[receiver], amount)
     log Transfer(sender=empty(address), receiver=receiver, value=amount)
+
+
+@internal
+def _burn(owner: address, amount: uint256):
+    balance: uint256 = self.balanceOf[owner]
+    assert balance >= amount, "erc20: balance too low"
+    self.balanceOf[owner] = unsafe_sub(balance, amount)
+    # Cannot underflow: no balance is above the supply.
+    self.totalSupply = unsafe_sub(self.totalSupply, amount)
+    log Transfer(sender=owner, receiver=empty(address), value=amount)

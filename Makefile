@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-calls bench-gateway bench-node bench-queue bench-attribution simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -58,6 +58,10 @@ bench-queue: ## who gets a full model, by locked shares, and how long each waits
 bench-attribution: ## how near sampled Shapley values come, on the demo's classifier
 	@scripts/bootstrap demo
 	@$(PYTHON) -m bench.attribution
+
+bench-adversaries: ## what dishonest validators, models and colluders earn beside honest ones
+	@scripts/bootstrap demo
+	@$(PYTHON) -m bench.adversaries --figures bench/README.md $(ADVERSARIES)
 
 simulate: ## a market of 1,000 actors over 10,000 steps, conserved at each; minutes
 	@scripts/bootstrap dev

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,6 +37,10 @@ bench-gas: ## gas of every operation beside its peers; exits 1 where a goal is m
 	@scripts/bootstrap dev
 	@scripts/bootstrap peers
 	@$(PYTHON) -m bench.gas --json bench/results/gas.json --figures bench/figures.md
+
+bench-epochs: ## gas of posting an epoch's result and of proving it false, by size
+	@scripts/bootstrap dev
+	@$(PYTHON) -m bench.epochs --figures bench/epochs.md
 
 bench-calls: ## paid calls a second through the gateway, each on the disk
 	@scripts/bootstrap core

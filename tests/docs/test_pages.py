@@ -146,6 +146,16 @@ def test_every_figure_of_the_gas_page_is_one_that_was_measured() -> None:
     assert not set(re.findall(NUMBER, page)) - figures - NOT_MEASURED
 
 
+def test_every_figure_of_an_epoch_is_one_that_was_measured() -> None:
+    measured = (ROOT / "bench" / "epochs.md").read_text(encoding="utf-8")
+    for page in ("docs/explain/epochs.md", "docs/adr/0070-results-of-epochs.md"):
+        told = set(re.findall(NUMBER, (ROOT / page).read_text(encoding="utf-8")))
+        # What is no gas of ours: round estimates, and numbers of models.
+        exact = {number for number in told if not number.endswith(",000")} - {"4,096"}
+        assert exact, page
+        assert not exact - set(re.findall(NUMBER, measured)), page
+
+
 def test_every_figure_of_a_decision_is_one_that_was_measured() -> None:
     """Where it cites `bench`: what a whole transaction costs, not the differences."""
     figures = set(re.findall(NUMBER, (ROOT / "bench" / "figures.md").read_text(encoding="utf-8")))

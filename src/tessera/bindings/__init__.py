@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tessera.bindings.bond import Bond as Bond
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.curve import Curve as Curve
+    from tessera.bindings.epoch_court import EpochCourt as EpochCourt
+    from tessera.bindings.epochs import Epochs as Epochs
     from tessera.bindings.exchange import Exchange as Exchange
     from tessera.bindings.governor import Governor as Governor
     from tessera.bindings.launchpad import Launchpad as Launchpad
@@ -41,6 +43,8 @@ __all__ = [
     "Bond",
     "Channels",
     "Curve",
+    "EpochCourt",
+    "Epochs",
     "Exchange",
     "Governor",
     "Launchpad",
@@ -69,6 +73,8 @@ CONTRACTS: Final[dict[str, str]] = {
     "Bond": "tessera.bindings.bond",
     "Channels": "tessera.bindings.channels",
     "Curve": "tessera.bindings.curve",
+    "EpochCourt": "tessera.bindings.epoch_court",
+    "Epochs": "tessera.bindings.epochs",
     "Exchange": "tessera.bindings.exchange",
     "Governor": "tessera.bindings.governor",
     "Launchpad": "tessera.bindings.launchpad",

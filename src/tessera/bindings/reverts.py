@@ -549,6 +549,130 @@ class CurveTooLittleForAShare(_Refusal):
     """curve: too little for a share"""
 
 
+class EpochCourtNoFault(_Refusal):
+    """epoch_court: no fault"""
+
+
+class EpochCourtNoSuchNode(_Refusal):
+    """epoch_court: no such node"""
+
+
+class EpochCourtNotInTheRow(_Refusal):
+    """epoch_court: not in the row"""
+
+
+class EpochCourtNotTheLastResult(_Refusal):
+    """epoch_court: not the last result"""
+
+
+class EpochCourtNotThePostedColumn(_Refusal):
+    """epoch_court: not the posted column"""
+
+
+class EpochCourtNotThePostedResult(_Refusal):
+    """epoch_court: not the posted result"""
+
+
+class EpochCourtNotThePostedRow(_Refusal):
+    """epoch_court: not the posted row"""
+
+
+class EpochCourtNotThePostedStakes(_Refusal):
+    """epoch_court: not the posted stakes"""
+
+
+class EpochsAQuestionIsOpen(_Refusal):
+    """epochs: a question is open"""
+
+
+class EpochsAskedAlready(_Refusal):
+    """epochs: asked already"""
+
+
+class EpochsInputsNotFixedYet(_Refusal):
+    """epochs: inputs not fixed yet"""
+
+
+class EpochsNoLiveResult(_Refusal):
+    """epochs: no live result"""
+
+
+class EpochsNoSuchPart(_Refusal):
+    """epochs: no such part"""
+
+
+class EpochsNobodyAsked(_Refusal):
+    """epochs: nobody asked"""
+
+
+class EpochsNotInTheResult(_Refusal):
+    """epochs: not in the result"""
+
+
+class EpochsNotTheFinalResult(_Refusal):
+    """epochs: not the final result"""
+
+
+class EpochsNotTheNextEpoch(_Refusal):
+    """epochs: not the next epoch"""
+
+
+class EpochsNotVoid(_Refusal):
+    """epochs: not void"""
+
+
+class EpochsNothingToCompute(_Refusal):
+    """epochs: nothing to compute"""
+
+
+class EpochsOnlyTheCourt(_Refusal):
+    """epochs: only the court"""
+
+
+class EpochsOtherInputs(_Refusal):
+    """epochs: other inputs"""
+
+
+class EpochsOtherLastResult(_Refusal):
+    """epochs: other last result"""
+
+
+class EpochsOtherRules(_Refusal):
+    """epochs: other rules"""
+
+
+class EpochsPostedAlready(_Refusal):
+    """epochs: posted already"""
+
+
+class EpochsStillTimeToAnswer(_Refusal):
+    """epochs: still time to answer"""
+
+
+class EpochsStillTimeToPost(_Refusal):
+    """epochs: still time to post"""
+
+
+class EpochsTheTokenIsSomebodysUseAbsorbSurplus(_Refusal):
+    """epochs: the token is somebody's; use absorb_surplus"""
+
+
+class EpochsTokenRefusedTheTransfer(_Refusal):
+    """epochs: token refused the transfer"""
+
+
+class EpochsTooLateToAsk(_Refusal):
+    """epochs: too late to ask"""
+
+
+class EpochsWindowStillOpen(_Refusal):
+    """epochs: window still open"""
+
+
+class EpochsWindowTooShortForFiveRoundsOfQuestions(_Refusal):
+    """epochs: window too short for five rounds of questions"""
+
+
 class Erc20AllowanceTooLow(_Refusal):
     """erc20: allowance too low"""
 
@@ -1696,6 +1820,37 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "curve: past the deadline": CurvePastTheDeadline,
     "curve: shares are not here": CurveSharesAreNotHere,
     "curve: too little for a share": CurveTooLittleForAShare,
+    "epoch_court: no fault": EpochCourtNoFault,
+    "epoch_court: no such node": EpochCourtNoSuchNode,
+    "epoch_court: not in the row": EpochCourtNotInTheRow,
+    "epoch_court: not the last result": EpochCourtNotTheLastResult,
+    "epoch_court: not the posted column": EpochCourtNotThePostedColumn,
+    "epoch_court: not the posted result": EpochCourtNotThePostedResult,
+    "epoch_court: not the posted row": EpochCourtNotThePostedRow,
+    "epoch_court: not the posted stakes": EpochCourtNotThePostedStakes,
+    "epochs: a question is open": EpochsAQuestionIsOpen,
+    "epochs: asked already": EpochsAskedAlready,
+    "epochs: inputs not fixed yet": EpochsInputsNotFixedYet,
+    "epochs: no live result": EpochsNoLiveResult,
+    "epochs: no such part": EpochsNoSuchPart,
+    "epochs: nobody asked": EpochsNobodyAsked,
+    "epochs: not in the result": EpochsNotInTheResult,
+    "epochs: not the final result": EpochsNotTheFinalResult,
+    "epochs: not the next epoch": EpochsNotTheNextEpoch,
+    "epochs: not void": EpochsNotVoid,
+    "epochs: nothing to compute": EpochsNothingToCompute,
+    "epochs: only the court": EpochsOnlyTheCourt,
+    "epochs: other inputs": EpochsOtherInputs,
+    "epochs: other last result": EpochsOtherLastResult,
+    "epochs: other rules": EpochsOtherRules,
+    "epochs: posted already": EpochsPostedAlready,
+    "epochs: still time to answer": EpochsStillTimeToAnswer,
+    "epochs: still time to post": EpochsStillTimeToPost,
+    "epochs: the token is somebody's; use absorb_surplus": EpochsTheTokenIsSomebodysUseAbsorbSurplus,
+    "epochs: token refused the transfer": EpochsTokenRefusedTheTransfer,
+    "epochs: too late to ask": EpochsTooLateToAsk,
+    "epochs: window still open": EpochsWindowStillOpen,
+    "epochs: window too short for five rounds of questions": EpochsWindowTooShortForFiveRoundsOfQuestions,
     "erc20: allowance too low": Erc20AllowanceTooLow,
     "erc20: balance too low": Erc20BalanceTooLow,
     "erc20: receiver is the zero address": Erc20ReceiverIsTheZeroAddress,
@@ -2008,6 +2163,18 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "curve: less than the seller's least": "the price fell meanwhile; look at it again",
     "curve: more than was bought here": "sell at most what the account bought here and did not sell back",
     "curve: over": "it takes no more buyers",
+    "epoch_court: no fault": "the chain comes to what was posted; compute it again from the inputs that Scores keeps",
+    "epoch_court: not in the row": "show the leaf of 64 weights that holds this model, with its path to the row's root",
+    "epoch_court: not the posted column": "show the column as it was posted, with its path; ask for it if it was not served",
+    "epoch_court: not the posted result": "read the nine words from the last Posted event; a void or final result cannot be challenged",
+    "epochs: a question is open": "wait for the answer; after its time anyone can accuse",
+    "epochs: asked already": "wait for the answer to the question that is open",
+    "epochs: inputs not fixed yet": "wait until reveals and questions about rows are over",
+    "epochs: not the final result": "pass the nine words of the Posted event, after the result was finalized",
+    "epochs: not the next epoch": "epochs of a subnet end in their order: settle the one before first",
+    "epochs: other inputs": "read the rows again from Scores",
+    "epochs: posted already": "check what was posted: a fault voids it, and then anyone may post",
+    "epochs: still time to post": "post a result, or wait until the post window is over",
     "erc20: allowance too low": "approve the spender first",
     "erc20: balance too low": "fund the account; on a development chain: the faucet of the test dollar",
     "exchange: a sale is open": "wait until the sale is over",

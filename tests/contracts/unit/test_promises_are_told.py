@@ -17,6 +17,7 @@ MACHINES = {
     "Bond": "BondPromises",
     "Channels": "MarketPromises",
     "Curve": "CurvePromises",
+    "Epochs": "EpochPromises",
     "Exchange": "ExchangePromises",
     "Governor": "GovernancePromises",
     "NetworkToken": "BondPromises",

@@ -1529,8 +1529,8 @@ class SubnetPoolNothingComesOut(_Refusal):
     """subnet_pool: nothing comes out"""
 
 
-class SubnetPoolOnlyTheSubnets(_Refusal):
-    """subnet_pool: only the subnets"""
+class SubnetPoolOnlyTheSubnetsOwner(_Refusal):
+    """subnet_pool: only the subnet's owner"""
 
 
 class SubnetPoolOpeningOutOfRange(_Refusal):
@@ -1547,6 +1547,14 @@ class SubnetPoolPoolIsFull(_Refusal):
 
 class SubnetPoolPriceIsNotSettled(_Refusal):
     """subnet_pool: price is not settled"""
+
+
+class SubnetPoolSubnetIsNotDissolved(_Refusal):
+    """subnet_pool: subnet is not dissolved"""
+
+
+class SubnetPoolSubnetIsNotLive(_Refusal):
+    """subnet_pool: subnet is not live"""
 
 
 class SubnetPoolTokenRefusedTheTransfer(_Refusal):
@@ -2065,11 +2073,13 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "subnet_pool: no such pool": SubnetPoolNoSuchPool,
     "subnet_pool: not closed": SubnetPoolNotClosed,
     "subnet_pool: nothing comes out": SubnetPoolNothingComesOut,
-    "subnet_pool: only the subnets": SubnetPoolOnlyTheSubnets,
+    "subnet_pool: only the subnet's owner": SubnetPoolOnlyTheSubnetsOwner,
     "subnet_pool: opening out of range": SubnetPoolOpeningOutOfRange,
     "subnet_pool: pool exists": SubnetPoolPoolExists,
     "subnet_pool: pool is full": SubnetPoolPoolIsFull,
     "subnet_pool: price is not settled": SubnetPoolPriceIsNotSettled,
+    "subnet_pool: subnet is not dissolved": SubnetPoolSubnetIsNotDissolved,
+    "subnet_pool: subnet is not live": SubnetPoolSubnetIsNotLive,
     "subnet_pool: token refused the transfer": SubnetPoolTokenRefusedTheTransfer,
     "subnet_pool: too late": SubnetPoolTooLate,
     "subnet_pool: too little": SubnetPoolTooLittle,

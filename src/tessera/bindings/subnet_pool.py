@@ -189,7 +189,7 @@ class SubnetPool(Contract):
         )
 
     def open(self, subnet: int, amount: int) -> Call[str]:
-        """Make a subnet's token and its market, with `amount` of the caller's network tokens. Returns: The token."""
+        """Make a subnet's token and its market, with `amount` of its owner's network tokens, which it never gets back. Returns: The token."""
         return self._call(
             "open",
             "4082de67",
@@ -203,7 +203,7 @@ class SubnetPool(Contract):
         )
 
     def close(self, subnet: int) -> Call[None]:
-        """End trade for good. Holders share what the pool has beyond its opening; that goes to the commons, and so does all of it where nobody holds any."""
+        """End trade for good, once the subnet is dissolved. Anyone may. Holders share what the pool has beyond its opening; that goes to the commons, and so does all of it where nobody holds any."""
         return self._call("close", "0aebeb4e", ("uint256",), (subnet,), (), lambda _: None)
 
     def redeem(self, subnet: int, tokens: int, receiver: str | None = None) -> Call[int]:

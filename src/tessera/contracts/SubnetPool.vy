@@ -7,8 +7,8 @@
 @notice A market for each subnet's token against the network token: one weighted pool per subnet, all in this contract.
         When a subnet is dissolved, what its holders paid in is shared among them.
 @dev The invariant is tokens^w1 * tsr^w2 with w1 + w2 = 1; the price of a token is (w1 / w2) * (tsr / tokens). A pool
-     begins with all tokens that there will ever be and the subnet's lock, half and half by weight, so every token
-     outside was bought here. 33 / 65,535 of what comes in stays in the pool.
+     begins with all tokens that there will ever be and what its subnet's owner gives for its opening, half and half by
+     weight, so every token outside was bought here. 33 / 65,535 of what comes in stays in the pool.
      Nobody provides liquidity here. Who gives network tokens (`inject`) moves the weights and not the price, and has
      no claim to them: it is for the holders.
      `twap` is the mean of the price, weighted by how long it stood, with a memory of `mean_window` seconds: after a
@@ -19,9 +19,9 @@
      Injection makes the pool deeper at the present price. At a price that somebody dumped for the purpose it would let
      them buy back for less, at the holders' cost: that pays only where w1 * log(mean / price) > 1, so injection is
      refused at a price beyond half or twice the mean.
-     What stays when every token has come back never falls: the lock is not to be had by trading. It is not to be had
-     by dissolution either: holders share what the pool has *beyond* the lock, and the lock goes to the commons. So
-     whoever buys just before the end gets the average of what all have paid, and paid the last price, which is higher.
+     What stays when every token has come back never falls: the opening is not to be had by trading. It is not to be
+     had by dissolution either: holders share what the pool has *beyond* it, and it goes to the commons. So whoever buys
+     just before the end gets the average of what all have paid, and paid the last price, which is higher.
      Amounts are accounts, not balances: what is sent here by mistake changes no price, and stays.
      Limits and deadlines are a trader's protection against whoever trades before; a limit of 0 is none.
 @custom:invariant solvent, conserved, price_honest, can_always_claim, settled_once
@@ -30,6 +30,12 @@
 from ethereum.ercs import IERC20
 from .modules import clones
 from .modules import powers
+
+
+interface ISubnets:
+    def owner_of(subnet: uint256) -> address: view
+    def is_live(subnet: uint256) -> bool: view
+    def is_dissolved(subnet: uint256) -> bool: view
 
 
 interface ISubnetToken:
@@ -110,7 +116,7 @@ MEAN_WINDOW: immutable(uint256)
 pools: HashMap[uint256, uint256]
 means: HashMap[uint256, uint256]
 token_of: public(HashMap[uint256, address])
-# What a subnet paid to open its pool, raw network tokens.
+# What a subnet's owner gave to open its pool, raw network tokens. It never comes back.
 opening_of: public(HashMap[uint256, uint256])
 
 
@@ -123,9 +129,9 @@ def __init__(
     mean_window: uint256,
 ):
     """
-    @param subnets Opens and closes pools.
+    @param subnets Knows who owns a subnet, and whether it still is one.
     @param subnet_token What every subnet's token is a clone of.
-    @param commons Receives the lock of a subnet that is dissolved.
+    @param commons Receives the opening of a subnet that is dissolved.
     @param mean_window Seconds after which a new price counts half in the mean.
     """
     assert mean_window != 0, "subnet_pool: window out of range"
@@ -143,10 +149,13 @@ def __init__(
 @external
 def open(subnet: uint256, amount: uint256) -> address:
     """
-    @notice Make a subnet's token and its market, with `amount` of the caller's network tokens.
+    @notice Make a subnet's token and its market, with `amount` of its owner's network tokens, which it never gets back.
     @return The token.
     """
-    assert msg.sender == SUBNETS, "subnet_pool: only the subnets"
+    assert (
+        msg.sender == staticcall ISubnets(SUBNETS).owner_of(subnet)
+    ), "subnet_pool: only the subnet's owner"
+    assert staticcall ISubnets(SUBNETS).is_live(subnet), "subnet_pool: subnet is not live"
     assert self.token_of[subnet] == empty(address), "subnet_pool: pool exists"
     assert (
         amount >= LEAST_OPENING and amount <= powers.MAX_RESERVE
@@ -166,10 +175,10 @@ def open(subnet: uint256, amount: uint256) -> address:
 @external
 def close(subnet: uint256):
     """
-    @notice End trade for good. Holders share what the pool has beyond its opening; that goes to the commons, and so does
-            all of it where nobody holds any.
+    @notice End trade for good, once the subnet is dissolved. Anyone may. Holders share what the pool has beyond its
+            opening; that goes to the commons, and so does all of it where nobody holds any.
     """
-    assert msg.sender == SUBNETS, "subnet_pool: only the subnets"
+    assert staticcall ISubnets(SUBNETS).is_dissolved(subnet), "subnet_pool: subnet is not dissolved"
     word: uint256 = self._open(subnet)
     pot: uint256 = (word >> TSR_AT) & MASK_96
     outside: uint256 = (staticcall IERC20(self.token_of[subnet]).totalSupply() - (word & MASK_96))

@@ -1,4 +1,4 @@
-"""Somebody wants the lock of a subnet, or what its holders paid in, by way of its pool."""
+"""Somebody wants what opened a subnet's pool, or what its holders paid in."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def left(market: SubnetMarket, who: Person) -> int:
 
 
 @pytest.mark.parametrize("spend", [OPENING // 100, OPENING, 100 * OPENING])
-def test_an_owner_does_not_get_its_lock_back_by_buying_before_the_end(
+def test_an_owner_does_not_get_the_opening_back_by_buying_before_the_end(
     market: SubnetMarket, attacker: Person, spend: int
 ) -> None:
     """Nobody holds the token of a subnet that is about to end: who buys one unit holds all of it.
 
-    If holders shared all that lies in the pool, the price of one token would buy the whole lock,
-    and the likely buyer is the owner, whose lock was to cost something.
+    If holders shared all that lies in the pool, the price of one token would buy the whole opening,
+    and the likely buyer is the owner, whom it was to cost something.
     """
     market.buy(attacker, spend)
-    market.pool("close", SUBNET, by=market.subnets.address)
+    market.close()
     assert left(market, attacker) == spend
     assert market.held(market.commons) == OPENING
 
@@ -49,7 +49,7 @@ def test_who_buys_last_pays_those_who_bought_before(market: SubnetMarket, attack
     """Holders get the average of what all paid; the last buyer paid the highest price."""
     market.buy(HOLDER, OPENING)
     market.buy(attacker, OPENING)
-    market.pool("close", SUBNET, by=market.subnets.address)
+    market.close()
     assert left(market, attacker) < OPENING
     assert left(market, HOLDER) > OPENING
 
@@ -104,8 +104,8 @@ def test_within_the_band_an_injection_gains_nothing(
     assert (bought - tokens) * price // WHOLE < gift
 
 
-def test_the_lock_is_not_to_be_had_by_trading(market: SubnetMarket, attacker: Person) -> None:
-    """Many small trades, gifts between them, and all tokens back: the lock is still there."""
+def test_the_opening_is_not_to_be_had_by_trading(market: SubnetMarket, attacker: Person) -> None:
+    """Many small trades, gifts between them, and all tokens back: the opening is still there."""
     for number in range(50):
         tokens = market.buy(attacker, LEAST_IN * (1 + number**3))
         market.engine.now += 60
@@ -123,7 +123,7 @@ def test_a_price_of_one_block_is_not_in_the_mean(market: SubnetMarket, attacker:
     before = market.pool("twap", SUBNET)
     tokens = market.buy(attacker, 100 * OPENING)
     market.sell(attacker, tokens)
-    # What stays is the fee's doing: 0.05 % of a hundred locks.
+    # What stays is the fee's doing: 0.05 % of a hundred openings.
     assert market.pool("twap", SUBNET) == before
     market.engine.now += DAY
     assert market.pool("twap", SUBNET) < before * 12 // 10

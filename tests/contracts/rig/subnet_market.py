@@ -18,12 +18,13 @@ FOR_EVER = 2**40
 
 @dataclass
 class SubnetMarket:
-    """One SubnetPool with the account that may open and close its pools."""
+    """One SubnetPool, with subnets that all belong to one owner."""
 
     engine: Engine
     tsr: Contract
     pool: Contract
-    subnets: Person
+    subnets: Contract
+    owner: Person
     commons: Person
     model: SubnetMarketModel = field(default_factory=lambda: SubnetMarketModel(DAY))
 
@@ -38,10 +39,16 @@ class SubnetMarket:
 
     def open(self, subnet: int = SUBNET, amount: int = OPENING) -> Contract:
         """Open a subnet's pool; its token."""
-        self.fund(self.subnets, amount)
-        address = self.pool("open", subnet, amount, by=self.subnets.address)
+        self.subnets("create", subnet, self.owner.address)
+        self.fund(self.owner, amount)
+        address = self.pool("open", subnet, amount, by=self.owner.address)
         self.model.open(subnet, amount, now=self.now)
         return Contract(self.engine, compiled("SubnetToken"), address)
+
+    def close(self, subnet: int = SUBNET) -> None:
+        """Dissolve a subnet and close its pool."""
+        self.subnets("dissolve", subnet)
+        self.pool("close", subnet)
 
     def buy(self, who: Person, amount: int, subnet: int = SUBNET, *, least: int = 0) -> int:
         """Fund somebody and let them buy; the raw tokens."""
@@ -64,15 +71,16 @@ class SubnetMarket:
 def deploy_subnet_market() -> SubnetMarket:
     """Deploy the pool contract, with its token at a predicted address, on a fresh engine."""
     engine, deployer = new_engine(), person("deployer").address
-    subnets, commons = person("subnets"), person("commons")
+    owner, commons = person("subnet owner"), person("commons")
     tsr = deployed(engine, mock("PlainCurrency"), 18, by=deployer)
-    pool = create_address(deployer, 2)
+    subnets = deployed(engine, mock("PlainSubnets"), by=deployer)
+    pool = create_address(deployer, 3)
     token = deployed(engine, compiled("SubnetToken"), pool, by=deployer)
     made = deployed(
         engine,
         compiled("SubnetPool"),
-        *(tsr, subnets.address, token, commons.address, DAY),
+        *(tsr, subnets, token, commons.address, DAY),
         by=deployer,
     )
     assert made.address == pool
-    return SubnetMarket(engine, tsr, made, subnets, commons)
+    return SubnetMarket(engine, tsr, made, subnets, owner, commons)

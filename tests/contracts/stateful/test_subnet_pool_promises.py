@@ -96,7 +96,7 @@ class SubnetPoolPromises(RuleBasedStateMachine):
 
     def _closed(self, subnet: int) -> int:
         before = self.market.held(self.market.commons)
-        self.market.pool("close", subnet, by=self.market.subnets.address)
+        self.market.close(subnet)
         return self.market.held(self.market.commons) - before
 
     @rule(who=st.sampled_from(TRADERS), subnet=st.sampled_from(SUBNETS), part=st.fractions(0, 1))
@@ -131,7 +131,7 @@ class SubnetPoolPromises(RuleBasedStateMachine):
 
     @invariant()
     def price_honest(self) -> None:
-        """What stays when all tokens come back never falls, so the lock is never sold.
+        """What stays when all tokens come back never falls, so what opened a pool is never sold.
 
         Ask the contract: everybody sells all they have, in a trial.
         """
@@ -165,7 +165,7 @@ class SubnetPoolPromises(RuleBasedStateMachine):
         with self.market.engine.trial():
             for subnet in SUBNETS:
                 if not self.market.model.pools[subnet].closed:
-                    self.market.pool("close", subnet, by=self.market.subnets.address)
+                    self.market.close(subnet)
                 for who in reversed(TRADERS):
                     self._leave(who, subnet)
             assert self.market.held(self.market.pool) == 0

@@ -20,7 +20,7 @@ def market() -> SubnetMarket:
     return deploy_subnet_market()
 
 
-def test_a_pool_opens_with_all_tokens_and_the_lock(market: SubnetMarket) -> None:
+def test_a_pool_opens_with_all_tokens(market: SubnetMarket) -> None:
     token = market.open()
     assert token("totalSupply") == token("balanceOf", market.pool.address) == SUPPLY
     assert token("subnet") == SUBNET
@@ -34,8 +34,9 @@ def test_a_pool_opens_with_all_tokens_and_the_lock(market: SubnetMarket) -> None
 
 
 def test_opening_says_so(market: SubnetMarket) -> None:
-    market.fund(market.subnets, OPENING)
-    market.pool("open", SUBNET, OPENING, by=market.subnets.address)
+    market.subnets("create", SUBNET, market.owner.address)
+    market.fund(market.owner, OPENING)
+    market.pool("open", SUBNET, OPENING, by=market.owner.address)
     (opened,) = market.pool.events("PoolOpened")
     assert opened.arguments == {
         "subnet": SUBNET,
@@ -45,21 +46,26 @@ def test_opening_says_so(market: SubnetMarket) -> None:
     }
 
 
-def test_only_the_subnets_open_and_close(market: SubnetMarket) -> None:
-    market.fund(TRADER, OPENING)
-    with refused("subnet_pool: only the subnets"):
+def test_only_the_owner_of_a_live_subnet_opens_its_pool_and_once(market: SubnetMarket) -> None:
+    market.subnets("create", SUBNET, market.owner.address)
+    with refused("subnet_pool: only the subnet's owner"):
         market.pool("open", SUBNET, OPENING, by=TRADER.address)
+    with market.engine.trial():
+        market.subnets("dissolve", SUBNET)
+        with refused("subnet_pool: subnet is not live"):
+            market.pool("open", SUBNET, OPENING, by=market.owner.address)
     market.open()
-    with refused("subnet_pool: only the subnets"):
-        market.pool("close", SUBNET, by=TRADER.address)
+    with refused("subnet_pool: subnet is not dissolved"):
+        market.pool("close", SUBNET, by=market.owner.address)
     with refused("subnet_pool: pool exists"):
-        market.pool("open", SUBNET, OPENING, by=market.subnets.address)
+        market.pool("open", SUBNET, OPENING, by=market.owner.address)
 
 
 @pytest.mark.parametrize("amount", [0, 10**18 - 1, MAX_RESERVE + 1])
 def test_an_opening_has_bounds(market: SubnetMarket, amount: int) -> None:
+    market.subnets("create", SUBNET, market.owner.address)
     with refused("subnet_pool: opening out of range"):
-        market.pool("open", SUBNET, amount, by=market.subnets.address)
+        market.pool("open", SUBNET, amount, by=market.owner.address)
 
 
 def test_only_the_pool_makes_the_supply(market: SubnetMarket) -> None:
@@ -203,10 +209,10 @@ def test_the_mean_follows_the_price_by_the_time_it_stood(market: SubnetMarket) -
     assert market.pool("twap", SUBNET) == (first + spot) // 2
 
 
-def test_holders_share_what_was_paid_beyond_the_lock(market: SubnetMarket) -> None:
+def test_holders_share_what_was_paid_beyond_the_opening(market: SubnetMarket) -> None:
     token = market.open()
     mine, yours = market.buy(TRADER, OPENING), market.buy(HOLDER, 2 * OPENING)
-    market.pool("close", SUBNET, by=market.subnets.address)
+    market.close()
     (closed,) = market.pool.events("PoolClosed")
     assert closed.arguments == {
         "subnet": SUBNET,
@@ -232,7 +238,7 @@ def test_without_holders_all_of_it_is_the_commons(market: SubnetMarket) -> None:
     market.open()
     market.fund(TRADER, OPENING)
     market.pool("inject", SUBNET, OPENING, by=TRADER.address)
-    market.pool("close", SUBNET, by=market.subnets.address)
+    market.close()
     assert market.held(market.commons) == 2 * OPENING
 
 
@@ -241,7 +247,7 @@ def test_a_closed_pool_trades_no_more(market: SubnetMarket) -> None:
     tokens = market.buy(TRADER, OPENING)
     with refused("subnet_pool: not closed"):
         market.pool("preview_redeem", SUBNET, tokens)
-    market.pool("close", SUBNET, by=market.subnets.address)
+    market.close()
     for act in (
         ("buy", SUBNET, OPENING, 0, FOR_EVER),
         ("sell", SUBNET, tokens, 0, FOR_EVER),
@@ -250,7 +256,7 @@ def test_a_closed_pool_trades_no_more(market: SubnetMarket) -> None:
         with refused("subnet_pool: closed"):
             market.pool(*act, by=TRADER.address)
     with refused("subnet_pool: closed"):
-        market.pool("close", SUBNET, by=market.subnets.address)
+        market.pool("close", SUBNET)
     assert tuple(market.pool("pool_of", SUBNET)) == (tokens, OPENING, 0, True)
 
 
@@ -261,7 +267,7 @@ def test_a_token_that_refuses_a_transfer_stops_everything(market: SubnetMarket) 
     pool = deployed(
         market.engine,
         compiled("SubnetPool"),
-        *(quiet, market.subnets.address, market.pool.address, market.commons.address, DAY),
+        *(quiet, market.subnets, market.pool.address, market.commons.address, DAY),
         by=deployer,
     )
     pool.poke("pools", SUBNET, value=SUPPLY | OPENING << 96 | WHOLE // 2 << 192)

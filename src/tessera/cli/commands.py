@@ -12,6 +12,7 @@ from tessera.cli import (
     assets,
     attribution,
     audit,
+    benchmark,
     calling,
     channels,
     disclosure,
@@ -84,5 +85,6 @@ revenue.register(app)
 assets.register(app)
 receipts.register(app)
 audit.register(app)
+benchmark.register(app)
 accounts.register(app)
 inspecting.register(app)

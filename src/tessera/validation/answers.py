@@ -252,7 +252,7 @@ class _Echo(msgspec.Struct):
 
 
 class _Completion(msgspec.Struct):
-    text: str
+    text: str = ""
     logprobs: _Echo | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tessera.errors import DataError, InputError
 
-__all__ = ["MalformedScores", "ReportWrong", "TaskInvalid"]
+__all__ = ["ClaimContradicted", "MalformedScores", "ReportWrong", "TaskInvalid"]
 
 
 class TaskInvalid(InputError):
@@ -13,6 +13,10 @@ class TaskInvalid(InputError):
 
 class ReportWrong(DataError):
     """A report contradicts itself, its task, or the answers that were given to it."""
+
+
+class ClaimContradicted(DataError):
+    """A model does not score what is claimed for it."""
 
 
 class MalformedScores(InputError):

@@ -37,7 +37,7 @@ NO_ANSWERS = [
     b'{"outputs": [{"digit": NaN}]}',
     b'{"outputs": {"digit": 1}}',
     b'{"choices": []}',
-    b'{"choices": [{"message": null}]}',
+    b'{"choices": [{"message": null, "text": null}]}',
     b'{"choices": [{"text": "x", "logprobs": {"tokens": ["x"], "token_logprobs": [1, 2]}}]}',
     b'{"choices": [{"text": "x", "logprobs": {"tokens": ["xyz"], "token_logprobs": [0.5]}}]}',
     b"\xff\xfe",

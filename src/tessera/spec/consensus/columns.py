@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ __all__ = ["Columns", "kept_columns"]
 I64 = NDArray[np.int64]
 
 _BLOCK_ENTRIES = 16_384
+_PADDING = 32
 # Beyond this a sum of weights could saturate, which only the plain version does.
 _UIDS_MAX = 32_767
 
@@ -80,14 +82,15 @@ class Columns:
             A row per uid.
         """
         kept = np.array(permit, bool)[self.uids]
-        existing = np.ascontiguousarray(exists.T[kept])
+        existing = np.ascontiguousarray(exists.T)[kept]
         counts = np.zeros(len(permit) + 1, np.int64)
-        counts[self.uids[kept] + 1] = np.count_nonzero(existing, axis=1)
+        per_line = np.count_nonzero(existing, axis=1)
+        counts[self.uids[kept] + 1] = per_line
         found = np.flatnonzero(existing)
         return SparseRows(
             np.cumsum(counts),
-            (found % max(1, len(permit))).astype(np.int32),
-            np.ascontiguousarray(values.T[kept]).reshape(-1)[found],
+            found - np.repeat(np.arange(len(existing)) * len(permit), per_line),
+            np.ascontiguousarray(values.T)[kept].reshape(-1)[found],
         )
 
 
@@ -125,20 +128,20 @@ def kept_columns(subnet: Subnet, who: Voters, weights: SparseRows, bonds: Sparse
     registered = np.array(subnet.registered, np.uint64)
     newest = max(subnet.registered, default=0)
     listed_matters = liquid_reference(subnet, [1]) is not None
-    given = np.zeros((len(validators), uids), np.uint16)
-    held = np.zeros((len(validators), uids), np.uint16)
-    listed = np.zeros((len(validators), uids), bool) if listed_matters else None
+    given = _lines(len(validators), uids, np.uint16)
+    held = _lines(len(validators), uids, np.uint16)
+    listed = _lines(len(validators), uids, bool) if listed_matters else None
     earliest = commit_blocks(subnet)
 
     for line, uid in enumerate(validators.tolist()):
         begin, end = bonds.starts[uid], bonds.starts[uid + 1]
-        held[line, bonds.columns[begin:end]] = bonds.values[begin:end]
+        _fill(held[line], bonds.columns[begin:end], bonds.values[begin:end])
         if not has_weights[uid]:
             continue
         begin, end = weights.starts[uid], weights.starts[uid + 1]
-        given[line, weights.columns[begin:end]] = weights.values[begin:end]
+        _fill(given[line], weights.columns[begin:end], weights.values[begin:end])
         if listed is not None:
-            listed[line, weights.columns[begin:end]] = True
+            _fill(listed[line], weights.columns[begin:end], np.ones(end - begin, bool))
         # A model counts if it was registered before the update, and not after the pending commit.
         committed = earliest[uid]
         before = subnet.last_update[uid]
@@ -159,3 +162,21 @@ def kept_columns(subnet: Subnet, who: Voters, weights: SparseRows, bonds: Sparse
         weight_sums=np.maximum(given.sum(axis=1, dtype=np.int64), 1),
         bonds=np.ascontiguousarray(held.T),
     )
+
+
+def _lines(number: int, length: int, kind: type[Any]) -> NDArray[Any]:
+    # A line more than a power of two long: else all entries of a column meet in a few cache lines.
+    return np.zeros((number, length + _PADDING), kind)[:, :length]
+
+
+def _fill(line: NDArray[Any], columns: I64, values: NDArray[Any]) -> None:
+    """Put a row's entries where they belong; full rows, and those without themselves, in one go."""
+    missing = len(line) - len(columns)
+    if missing == 0:
+        line[:] = values
+    elif missing == 1:
+        gap = len(line) * (len(line) - 1) // 2 - int(columns.sum())
+        line[:gap] = values[:gap]
+        line[gap + 1 :] = values[gap:]
+    else:
+        line[columns] = values

@@ -23,6 +23,7 @@ __all__ = [
     "max_upscaled",
     "mul",
     "normalised",
+    "parts",
     "saturated",
     "sigmoid",
     "sub",
@@ -73,16 +74,28 @@ def div(a: int, b: int) -> int:
 
 def total(values: Iterable[int]) -> int:
     """Sum in order, saturating at each step."""
+    listed = list(values)
+    if min(listed, default=0) >= 0:
+        # Without a negative one, saturating once at the end comes to the same.
+        return saturated(sum(listed))
     result = 0
-    for value in values:
+    for value in listed:
         result = add(result, value)
     return result
+
+
+def parts(values: Sequence[int], whole: int) -> list[int]:
+    """Divide each by one number; a whole of zero makes all of them zero."""
+    if whole > 0 and min(values, default=0) >= 0 and max(values, default=0) <= whole:
+        # The common case of `div`, for thousands of values: nothing here can saturate.
+        return [(value << FRACTION_BITS) // whole for value in values]
+    return [div(value, whole) for value in values]
 
 
 def normalised(values: Sequence[int]) -> list[int]:
     """Divide each by the sum of all; a sum of zero leaves them as they are."""
     whole = total(values)
-    return [div(value, whole) for value in values] if whole else list(values)
+    return parts(values, whole) if whole else list(values)
 
 
 def from_u16(ratio: int) -> int:

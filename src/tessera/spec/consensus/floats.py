@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tessera.spec.consensus.columns import Columns, kept_columns
 from tessera.spec.consensus.fixed import ONE, U16_MAX
-from tessera.spec.consensus.inputs import MILLION, EpochKind, Parameters, Subnet
+from tessera.spec.consensus.inputs import EpochKind, Parameters, Subnet
 from tessera.spec.consensus.rows import SparseRows
-from tessera.spec.consensus.uids import Voters, voters
+from tessera.spec.consensus.uids import Voters, bond_rate, voters
 from tessera.spec.consensus.vote import Vote
 
 __all__ = ["FloatEpoch", "float_epoch"]
@@ -152,7 +152,7 @@ def _moved(
     stored = np.empty(columns.bonds.shape, np.uint16)
     exists = np.empty(columns.bonds.shape, bool)
     earned = np.zeros(len(columns.uids))
-    rate = ONE * (1 - parameters.bonds_moving_average / MILLION)
+    rate = float(bond_rate(parameters.bonds_moving_average))
     for block in columns.blocks():
         followed, dropped = _followed(parameters, columns, consensus, block)
         old = columns.bonds[block].astype(np.float64)

@@ -31,7 +31,7 @@ class SparseRows:
     """
 
     starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
+    columns: NDArray[np.int64]
     values: NDArray[np.uint16]
 
     @classmethod
@@ -41,7 +41,7 @@ class SparseRows:
         table = np.array(entries, np.int64).reshape(-1, 2)
         return cls(
             np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64),
-            table[:, 0].astype(np.int32),
+            np.ascontiguousarray(table[:, 0]),
             table[:, 1].astype(np.uint16),
         )
 
@@ -74,7 +74,7 @@ class SparseRows:
             raise InputError("matrix", found=found, wanted="values from 0 to 65,535")
         rows, columns = np.nonzero(given)
         starts = np.searchsorted(rows, np.arange(len(given) + 1))
-        return cls(starts, columns.astype(np.int32), given[rows, columns].astype(np.uint16))
+        return cls(starts, columns, given[rows, columns].astype(np.uint16))
 
     @property
     def uids(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tessera.spec.consensus.fixed import FRACTION_BITS, ONE, add, div, from_u16, normalised, total
+from tessera.spec.consensus.fixed import FRACTION_BITS, ONE, add, from_u16, normalised, parts, total
 from tessera.spec.consensus.inputs import MILLION, Stake, Subnet
 
 __all__ = [
@@ -167,17 +167,19 @@ def liquid_reference(subnet: Subnet, consensus: list[int]) -> list[int] | None:
 
 def paid(subnet: Subnet, who: Voters, incentive: Sequence[int], dividends: Sequence[int]) -> Paid:
     """Divide an epoch's emission; by stake where neither models nor validators earned anything."""
-    both = [add(model, validator) for model, validator in zip(incentive, dividends, strict=True)]
     whole = add(total(incentive), total(dividends))
     if whole:
-        models = [div(part, whole) for part in incentive]
-        validators = [div(part, whole) for part in dividends]
-        combined = [div(part, whole) for part in both]
+        models = parts(incentive, whole)
+        validators = parts(dividends, whole)
+        both = [
+            add(model, validator) for model, validator in zip(incentive, dividends, strict=True)
+        ]
+        combined = parts(both, whole)
     else:
         models = list(incentive)
         validators = combined = who.active_stake if any(who.active_stake) else who.stake
     return Paid(
-        *(_amounts(parts, subnet.emission) for parts in (models, validators, combined)),
+        *(_amounts(shares, subnet.emission) for shares in (models, validators, combined)),
     )
 
 
@@ -187,5 +189,5 @@ def null_paid(subnet: Subnet, who: Voters) -> Paid:
     return Paid([0] * subnet.uids, amounts, amounts)
 
 
-def _amounts(parts: Sequence[int], emission: int) -> list[int]:
-    return [(part * emission) >> FRACTION_BITS for part in parts]
+def _amounts(shares: Sequence[int], emission: int) -> list[int]:
+    return [(share * emission) >> FRACTION_BITS for share in shares]

@@ -228,6 +228,49 @@ def register(app: typer.Typer) -> None:
             )
         session.say(data, f"{judged.standing}: {judged.why} ({confidence:.0%} confidence)")
 
+    @command(benchmark, "compare")
+    async def compare(
+        session: Session,
+        known: Annotated[Path, typer.Argument(help="Report asked for by a validator's key.")],
+        unknown: Annotated[Path, typer.Argument(help="Report asked for by a key nobody knows.")],
+        *,
+        repeats: Annotated[
+            bool, typer.Option("--repeats", help="It repeats itself: outputs must be equal, too.")
+        ] = False,
+        alpha: Annotated[
+            float, typer.Option(help="Honest endpoints accused, as a part.", min=1e-6, max=0.5)
+        ] = 0.001,
+    ) -> None:
+        """Say whether a model answers better for validators than for anybody else.
+
+        Exit code 7 where it does.
+        """
+        from tessera.errors import ModelDiffers
+        from tessera.validation.favour import compare_reports
+        from tessera.validation.report import check_report, read_report
+
+        both = [await asyncio.to_thread(read_report, file) for file in (known, unknown)]
+        for report in both:
+            check_report(report)
+        found = compare_reports(*both, alpha=alpha, repeats=repeats)
+        scores = f"{found.known:.4f} for the known key, {found.unknown:.4f} for the other"
+        if found.accused:
+            name = both[0]["core"]["model"]["name"]
+            raise ModelDiffers(
+                f"{name}: answers better for validators: {scores} (p = {found.p_value:.2g})",
+                **found.as_json(),
+            )
+        would = (
+            "" if found.found_from is None
+            else f"; a lead of {found.found_from:.2f} would have been found 95 times of 100"
+        )  # fmt: skip
+        session.say(
+            found.as_json(),
+            f"scores     {scores}, on {found.items[0]} and {found.items[1]} items",
+            f"p-value    {found.p_value:.3g} ({found.method}); accused from {alpha:g} down",
+            f"verdict    nothing that an honest endpoint would not show{would}",
+        )
+
 
 class _Wish(NamedTuple):
     """What is to be run."""

@@ -23,6 +23,7 @@ licence = "CC0-1.0"
 [price]
 per_call = "0"
 """
+CHEAP = "def predict(rows):\n    return [sum(row) // 2 - (sum(row) % 3 == 1) for row in rows]\n"
 OTHER = "def predict(rows):\n    return [max(row) - 1.0 for row in rows]\n"
 
 
@@ -96,6 +97,27 @@ def test_a_benchmark_is_published_paid_for_verified_and_claimed(
     over = world(*claim, "0.99", "--json")
     assert (over.code, over.json["code"]) == (6, "claim_contradicted")
     assert over.json["details"]["standing"] == "contradicted"
+
+
+def test_a_model_for_validators_only_is_found(program: Program, tmp_path: Path) -> None:
+    """One bundle answers the known key, another one strangers, under one name."""
+    folder, good = means(tmp_path / "means"), write_bundle(tmp_path / "mean")
+    cheap = write_bundle(tmp_path / "cheap")
+    (cheap / "model.py").write_text(CHEAP)
+    reports = []
+    for number, bundle in enumerate((good, cheap, good)):
+        reports.append(tmp_path / f"{number}.json")
+        program.ok(
+            "benchmark", "run", folder, "--own", bundle, "--allow-python-runners",
+            "--out", reports[-1],
+        )  # fmt: skip
+    known, unknown, honest = reports
+    found = program("benchmark", "compare", known, unknown, "--json")
+    assert (found.code, found.json["code"]) == (7, "model_differs")
+    assert found.json["details"]["method"] == "signs"
+    assert program.ok("benchmark", "compare", known, honest, "--repeats")["favoured"] is False
+    shown = program("benchmark", "compare", known, honest)
+    assert "nothing that an honest endpoint would not show" in shown.out
 
 
 def test_ones_own_copy_is_measured_without_a_chain(program: Program, tmp_path: Path) -> None:

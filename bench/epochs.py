@@ -29,7 +29,7 @@ from tessera.spec.sum_trees import Node, SumTree
 
 SIZES = ((16, 64), (64, 256), (256, 4_096))
 DAY = 86_400
-TERMS = (10**21, 10**18, DAY, 10 * 7_200, 3_600, 3_600)
+TERMS = (10**21, 5 * 10**18, DAY, 10 * 7_200, 3_600, 3_600)
 SUBNET = 1
 ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = ROOT / "tests" / "contracts" / "mocks" / "ScoresDouble.vy"

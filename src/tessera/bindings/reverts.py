@@ -589,6 +589,10 @@ class EpochsAskedAlready(_Refusal):
     """epochs: asked already"""
 
 
+class EpochsFeeTooLowForTheBond(_Refusal):
+    """epochs: fee too low for the bond"""
+
+
 class EpochsInputsNotFixedYet(_Refusal):
     """epochs: inputs not fixed yet"""
 
@@ -659,6 +663,10 @@ class EpochsTheTokenIsSomebodysUseAbsorbSurplus(_Refusal):
 
 class EpochsTokenRefusedTheTransfer(_Refusal):
     """epochs: token refused the transfer"""
+
+
+class EpochsTooLargeToBeChallenged(_Refusal):
+    """epochs: too large to be challenged"""
 
 
 class EpochsTooLateToAsk(_Refusal):
@@ -1838,6 +1846,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "epoch_court: not the posted stakes": EpochCourtNotThePostedStakes,
     "epochs: a question is open": EpochsAQuestionIsOpen,
     "epochs: asked already": EpochsAskedAlready,
+    "epochs: fee too low for the bond": EpochsFeeTooLowForTheBond,
     "epochs: inputs not fixed yet": EpochsInputsNotFixedYet,
     "epochs: no live result": EpochsNoLiveResult,
     "epochs: no such part": EpochsNoSuchPart,
@@ -1856,6 +1865,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "epochs: still time to post": EpochsStillTimeToPost,
     "epochs: the token is somebody's; use absorb_surplus": EpochsTheTokenIsSomebodysUseAbsorbSurplus,
     "epochs: token refused the transfer": EpochsTokenRefusedTheTransfer,
+    "epochs: too large to be challenged": EpochsTooLargeToBeChallenged,
     "epochs: too late to ask": EpochsTooLateToAsk,
     "epochs: window still open": EpochsWindowStillOpen,
     "epochs: window too short for five rounds of questions": EpochsWindowTooShortForFiveRoundsOfQuestions,

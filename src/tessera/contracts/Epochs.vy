@@ -115,6 +115,9 @@ struct Clock:
 COLUMNS: constant(uint256) = 1
 ROWS: constant(uint256) = 2**32
 ROUNDS: constant(uint256) = 5
+# Questions that a poster is sure to find room for in one answer window.
+ANSWERS: constant(uint256) = 64
+MAX_COLUMNS: constant(uint256) = 4_096
 U40: constant(uint256) = 2**40 - 1
 U64: constant(uint256) = 2**64 - 1
 CHALLENGER_PARTS: constant(uint256) = 5
@@ -148,6 +151,8 @@ def __init__(token: address, registry: address, scores: address, court: address,
         terms.answer_window != 0
         and terms.challenge_window >= ROUNDS * (terms.answer_window + terms.reaction_window)
     ), "epochs: window too short for five rounds of questions"
+    # So that nobody gains by asking for more than can be answered: the answers cost more than the challenger's part.
+    assert terms.fee * ANSWERS >= terms.bond // CHALLENGER_PARTS, "epochs: fee too low for the bond"
     TOKEN = token
     REGISTRY = registry
     SCORES = scores
@@ -171,6 +176,9 @@ def post(subnet: uint256, epoch: uint256, result: epoch_results.Result) -> bytes
     inputs: epoch_results.Inputs = self._inputs(subnet, epoch)
     assert block.timestamp >= inputs.closes_at, "epochs: inputs not fixed yet"
     assert inputs.rows != 0 and inputs.columns != 0, "epochs: nothing to compute"
+    assert (
+        inputs.rows <= epoch_results.MAX_ROWS and inputs.columns <= MAX_COLUMNS
+    ), "epochs: too large to be challenged"
     assert result.inputs == inputs.digest, "epochs: other inputs"
     assert result.rules == epoch_results._rules(SCORES, subnet), "epochs: other rules"
     assert result.previous == clock.last, "epochs: other last result"

@@ -15,6 +15,7 @@ from typing import Final
 
 from tessera.errors import TransactionReverted
 from tessera.spec.epochs.faults import COLUMNS, ROWS
+from tessera.spec.epochs.inputs import MAX_ROWS
 from tessera.spec.epochs.results import Header
 from tessera.spec.signatures import Address
 
@@ -24,6 +25,9 @@ CHALLENGER_PARTS: Final = 5
 """The challenger of a void result gets one part in so many of its bond."""
 ROUNDS: Final = 5
 """Rounds of questions that a challenge window has room for."""
+ANSWERS: Final = 64
+"""Questions that a poster is sure to find room for in one answer window."""
+MAX_COLUMNS: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class Terms:
         _require(
             self.answer_window != 0 and self.challenge_window >= rounds,
             "epochs: window too short for five rounds of questions",
+        )
+        _require(
+            self.fee * ANSWERS >= self.bond // CHALLENGER_PARTS,
+            "epochs: fee too low for the bond",
         )
 
 
@@ -108,6 +116,10 @@ class EpochsModel:
         state = self._next(subnet, epoch)
         _require(now >= seen.closes_at, "epochs: inputs not fixed yet")
         _require(bool(seen.rows and seen.columns), "epochs: nothing to compute")
+        _require(
+            seen.rows <= MAX_ROWS and seen.columns <= MAX_COLUMNS,
+            "epochs: too large to be challenged",
+        )
         _require(header.inputs == seen.digest, "epochs: other inputs")
         _require(header.rules == seen.rules, "epochs: other rules")
         _require(header.previous == state.last, "epochs: other last result")

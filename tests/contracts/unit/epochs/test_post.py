@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from rig.compiling import compiled, mock
 from rig.contract import deployed, refused
 from rig.epochs import HOUR, SUBNET, TERMS, EpochWorld, Told
 from rig.people import Person
+
+from tessera.errors import TransactionReverted
+from tessera.spec.epochs import Terms
 
 
 def test_a_true_result_becomes_final(place: EpochWorld, told: Told, poster: Person) -> None:
@@ -153,9 +158,19 @@ def test_only_the_court_convicts(place: EpochWorld, told: Told, attacker: Person
         place.epochs("answered", SUBNET, 0, 0, attacker.address, by=attacker.address)
 
 
-def test_windows_too_short_for_questions(place: EpochWorld, keeper: Person) -> None:
-    windows = (24, 9, 1, 1)
-    with refused("epochs: window too short for five rounds of questions"):
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        ((320, 1, 24, 9, 1, 1), "epochs: window too short for five rounds of questions"),
+        ((320, 1, 24, 9, 0, 1), "epochs: window too short for five rounds of questions"),
+        ((325, 1, 24, 10, 1, 1), "epochs: fee too low for the bond"),
+        ((324, 1, 24, 10, 1, 1), None),
+    ],
+)
+def test_terms_that_would_not_do(
+    place: EpochWorld, keeper: Person, terms: tuple[int, ...], reason: str | None
+) -> None:
+    with refused(reason) if reason is not None else nullcontext():
         deployed(
             place.engine,
             compiled("Epochs"),
@@ -163,9 +178,23 @@ def test_windows_too_short_for_questions(place: EpochWorld, keeper: Person) -> N
             place.world.registry,
             place.scores,
             place.court,
-            (TERMS.bond, TERMS.fee, *windows),
+            terms,
             by=keeper.address,
         )
+    with pytest.raises(TransactionReverted, match=reason) if reason else nullcontext():
+        Terms(*terms)
+
+
+@pytest.mark.parametrize(("rows", "models"), [(257, 1), (1, 4_097)])
+def test_more_than_the_court_can_look_at(
+    place: EpochWorld, told: Told, poster: Person, rows: int, models: int
+) -> None:
+    """Scores takes no more either; such an epoch is skipped in the end."""
+    place.scores("set_epoch", SUBNET, 0, (rows, 1, models, place.now, told.inputs.digest))
+    with refused("epochs: too large to be challenged"):
+        place.post(told, by=poster)
+    place.wait(TERMS.post_window)
+    place.epochs("skip", SUBNET, 0)
 
 
 def test_tokens_that_say_no(poster: Person) -> None:

@@ -271,6 +271,38 @@ def register(app: typer.Typer) -> None:
             f"verdict    nothing that an honest endpoint would not show{would}",
         )
 
+    @command(benchmark, "weights")
+    async def weights(
+        session: Session,
+        reports: Annotated[
+            list[str], typer.Argument(metavar="UID=REPORT...", help="One report per model.")
+        ],
+        *,
+        own: Annotated[int | None, typer.Option(help="The validator's own uid.")] = None,
+    ) -> None:
+        """Make the row of weights that a validator commits, from its reports."""
+        from tessera.errors import InputError
+        from tessera.validation.report import check_report, read_report
+        from tessera.validation.weights import row_of_reports
+
+        found: dict[int, dict[str, Any]] = {}
+        for given in reports:
+            uid, _, file = given.partition("=")
+            if not (uid.isascii() and uid.isdigit() and file) or int(uid) in found:
+                raise InputError("reports", found=given, wanted="UID=REPORT, each uid once")
+            found[int(uid)] = await asyncio.to_thread(read_report, Path(file))
+            check_report(found[int(uid)])
+        row = row_of_reports(found, own=own)
+        scores = {uid: report["core"]["score"] for uid, report in found.items()}
+        session.say(
+            {"row": [[uid, weight] for uid, weight in row]},
+            *(
+                f"{uid:>5}  {weight:>5}  "
+                + ("unsupported" if scores[uid] is None else f"scored {scores[uid]:.4f}")
+                for uid, weight in row
+            ),
+        )
+
 
 class _Wish(NamedTuple):
     """What is to be run."""

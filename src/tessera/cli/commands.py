@@ -20,6 +20,7 @@ from tessera.cli import (
     govern,
     inspecting,
     keys,
+    leaderboard,
     orders,
     pools,
     publishing,
@@ -86,5 +87,6 @@ assets.register(app)
 receipts.register(app)
 audit.register(app)
 benchmark.register(app)
+leaderboard.register(app)
 accounts.register(app)
 inspecting.register(app)

@@ -7,13 +7,13 @@ two validators with the same scores have the same row, and anybody can compute i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from tessera.validation.refusals import MalformedScores
 
-__all__ = ["MAX_UID", "MAX_WEIGHT", "merit", "row_of"]
+__all__ = ["MAX_UID", "MAX_WEIGHT", "merit", "row_of", "row_of_reports"]
 
 MAX_WEIGHT: Final = 65_535
 MAX_UID: Final = 65_535
@@ -90,3 +90,38 @@ def row_of(
         (uid, math.floor((2 * value * MAX_WEIGHT / most + 1) / 2) if most else 0)
         for uid, value in sorted(exact.items())
     )
+
+
+def row_of_reports(
+    reports: Mapping[int, Mapping[str, Any]], *, own: int | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Make a row of weights from one report per model.
+
+    Parameters
+    ----------
+    reports
+        By uid; checked before. A model that could not be asked has merit 0.
+
+    Raises
+    ------
+    MalformedScores
+        They are of two benchmarks or two draws, so their scores cannot be compared; or as `row_of`.
+    """
+    asked = {uid: _asked(report["core"]) for uid, report in reports.items()}
+    if len(set(asked.values())) > 1:
+        raise MalformedScores(
+            "reports", found="two benchmarks, or two draws", wanted="all of one benchmark and draw"
+        )
+    merits = {
+        uid: merit(report["core"]["score"] or 0.0, report["core"]["chance"])
+        for uid, report in reports.items()
+    }
+    return row_of(merits.items(), own=own)
+
+
+def _asked(core: Mapping[str, Any]) -> tuple[object, ...]:
+    draw = core["draw"]
+    if draw is None:
+        return (core["task"],)
+    # Each model has its own items of one draw.
+    return (core["task"], draw["seed"], draw["validator"], draw["count"], draw["shared_bps"])

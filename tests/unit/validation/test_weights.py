@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.validation.refusals import MalformedScores
-from tessera.validation.weights import MAX_WEIGHT, merit, row_of
+from tessera.validation.weights import MAX_WEIGHT, merit, row_of, row_of_reports
 
 
 def test_the_largest_is_65535_and_zeros_are_kept() -> None:
@@ -72,3 +73,21 @@ def test_merit_is_what_is_above_a_guess() -> None:
     for score, chance in ((1.1, 0.0), (math.nan, 0.0), (0.5, 1.0), (0.5, -0.1)):
         with pytest.raises(MalformedScores):
             merit(score, chance)
+
+
+def report(score: float | None, *, task: str = "t", chance: float = 0.5) -> dict[str, Any]:
+    return {"core": {"task": task, "draw": None, "score": score, "chance": chance}}
+
+
+def test_reports_give_a_row_by_merit() -> None:
+    found = row_of_reports({4: report(0.75), 2: report(1.0), 3: report(None), 1: report(0.5)})
+    assert found == ((1, 0), (2, 65_535), (3, 0), (4, 32_768))
+
+
+def test_reports_of_two_benchmarks_or_draws_are_no_row() -> None:
+    with pytest.raises(MalformedScores, match="one benchmark and draw"):
+        row_of_reports({1: report(0.5), 2: report(0.5, task="other")})
+    drawn = report(0.5)
+    drawn["core"]["draw"] = {"seed": "1", "validator": "2", "count": 3, "shared_bps": 4}
+    with pytest.raises(MalformedScores, match="one benchmark and draw"):
+        row_of_reports({1: report(0.5), 2: drawn})

@@ -24,6 +24,7 @@ from bench.gas.ours import (
     payments,
     registration,
     shares,
+    subnets,
     trading,
     workflows,
 )
@@ -94,6 +95,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             trading.measure,
             governance.measure,
             workflows.measure,
+            subnets.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)

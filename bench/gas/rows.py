@@ -61,6 +61,13 @@ class Action(StrEnum):
     EXECUTE = "execute what was voted for"
     UNLOCK = "unlock shares"
     DEPLOY_SHARE = "create a share"
+    CREATE_SUBNET = "create a subnet"
+    PLACE_MODEL = "register a model in a subnet"
+    PLACE_VALIDATOR = "register a validator in a subnet"
+    COMMIT_SCORES = "commit to an epoch's scores"
+    REVEAL_SCORES = "reveal an epoch's scores, any number of models"
+    ASK_SCORES = "ask for 64 of the scores that nobody serves"
+    SHOW_SCORES = "show 64 scores that were asked for"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
     from tessera.bindings.registry import Registry as Registry
+    from tessera.bindings.scores import Scores as Scores
     from tessera.bindings.share import Share as Share
     from tessera.bindings.storefront import Storefront as Storefront
     from tessera.bindings.subnet_pool import SubnetPool as SubnetPool
     from tessera.bindings.subnet_token import SubnetToken as SubnetToken
+    from tessera.bindings.subnets import Subnets as Subnets
     from tessera.bindings.test_dollar import TestDollar as TestDollar
     from tessera.bindings.till import Till as Till
     from tessera.bindings.vesting import Vesting as Vesting
@@ -54,10 +56,12 @@ __all__ = [
     "Offering",
     "Orders",
     "Registry",
+    "Scores",
     "Share",
     "Storefront",
     "SubnetPool",
     "SubnetToken",
+    "Subnets",
     "TestDollar",
     "Till",
     "Vesting",
@@ -84,10 +88,12 @@ CONTRACTS: Final[dict[str, str]] = {
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",
     "Registry": "tessera.bindings.registry",
+    "Scores": "tessera.bindings.scores",
     "Share": "tessera.bindings.share",
     "Storefront": "tessera.bindings.storefront",
     "SubnetPool": "tessera.bindings.subnet_pool",
     "SubnetToken": "tessera.bindings.subnet_token",
+    "Subnets": "tessera.bindings.subnets",
     "TestDollar": "tessera.bindings.test_dollar",
     "Till": "tessera.bindings.till",
     "Vesting": "tessera.bindings.vesting",

@@ -1413,6 +1413,98 @@ class SaleShareRefusedTheTransfer(_Refusal):
     """sale: share refused the transfer"""
 
 
+class ScoresAskedForAlready(_Refusal):
+    """scores: asked for already"""
+
+
+class ScoresAskingWouldBeFree(_Refusal):
+    """scores: asking would be free"""
+
+
+class ScoresBondBelowTheThreshold(_Refusal):
+    """scores: bond below the threshold"""
+
+
+class ScoresCommitmentIsEmpty(_Refusal):
+    """scores: commitment is empty"""
+
+
+class ScoresCommittedAlready(_Refusal):
+    """scores: committed already"""
+
+
+class ScoresItCanStillBeShown(_Refusal):
+    """scores: it can still be shown"""
+
+
+class ScoresNoModelsToScore(_Refusal):
+    """scores: no models to score"""
+
+
+class ScoresNoSuchEpoch(_Refusal):
+    """scores: no such epoch"""
+
+
+class ScoresNoSuchLeaf(_Refusal):
+    """scores: no such leaf"""
+
+
+class ScoresNoSuchRow(_Refusal):
+    """scores: no such row"""
+
+
+class ScoresNotAskedFor(_Refusal):
+    """scores: not asked for"""
+
+
+class ScoresNotInTheTimeForCommits(_Refusal):
+    """scores: not in the time for commits"""
+
+
+class ScoresNotInTheTimeForReveals(_Refusal):
+    """scores: not in the time for reveals"""
+
+
+class ScoresNotThatLeaf(_Refusal):
+    """scores: not that leaf"""
+
+
+class ScoresNotWhatWasCommitted(_Refusal):
+    """scores: not what was committed"""
+
+
+class ScoresNothingCommitted(_Refusal):
+    """scores: nothing committed"""
+
+
+class ScoresPaidBackAlready(_Refusal):
+    """scores: paid back already"""
+
+
+class ScoresRevealedAlready(_Refusal):
+    """scores: revealed already"""
+
+
+class ScoresShownAlready(_Refusal):
+    """scores: shown already"""
+
+
+class ScoresSumOutOfRange(_Refusal):
+    """scores: sum out of range"""
+
+
+class ScoresTooLateToAsk(_Refusal):
+    """scores: too late to ask"""
+
+
+class ScoresTooLateToShow(_Refusal):
+    """scores: too late to show"""
+
+
+class ScoresZeroAddress(_Refusal):
+    """scores: zero address"""
+
+
 class ShareBalanceTooLow(_Refusal):
     """share: balance too low"""
 
@@ -1595,6 +1687,126 @@ class SubnetPoolZeroAddress(_Refusal):
 
 class SubnetTokenOnlyThePool(_Refusal):
     """subnet_token: only the pool"""
+
+
+class SubnetsScoresIsNotEnlisted(_Refusal):
+    """subnets: Scores is not enlisted"""
+
+
+class SubnetsAnotherOneWaitsForIt(_Refusal):
+    """subnets: another one waits for it"""
+
+
+class SubnetsBondBelowTheThreshold(_Refusal):
+    """subnets: bond below the threshold"""
+
+
+class SubnetsBondsOutOfRange(_Refusal):
+    """subnets: bonds out of range"""
+
+
+class SubnetsBurnOutOfRange(_Refusal):
+    """subnets: burn out of range"""
+
+
+class SubnetsClosingAlready(_Refusal):
+    """subnets: closing already"""
+
+
+class SubnetsDearerThanTheCallerPays(_Refusal):
+    """subnets: dearer than the caller pays"""
+
+
+class SubnetsDissolved(_Refusal):
+    """subnets: dissolved"""
+
+
+class SubnetsEnoughNewcomersForNow(_Refusal):
+    """subnets: enough newcomers for now"""
+
+
+class SubnetsHasAPlaceAlready(_Refusal):
+    """subnets: has a place already"""
+
+
+class SubnetsHasNoPlace(_Refusal):
+    """subnets: has no place"""
+
+
+class SubnetsImmunityOutOfRange(_Refusal):
+    """subnets: immunity out of range"""
+
+
+class SubnetsKappaOutOfRange(_Refusal):
+    """subnets: kappa out of range"""
+
+
+class SubnetsLockOutOfRange(_Refusal):
+    """subnets: lock out of range"""
+
+
+class SubnetsNoSuchPlace(_Refusal):
+    """subnets: no such place"""
+
+
+class SubnetsNoSuchSubnet(_Refusal):
+    """subnets: no such subnet"""
+
+
+class SubnetsNobodyWaitsForIt(_Refusal):
+    """subnets: nobody waits for it"""
+
+
+class SubnetsNotAValidatorOfThisEpoch(_Refusal):
+    """subnets: not a validator of this epoch"""
+
+
+class SubnetsNotAdmittedYet(_Refusal):
+    """subnets: not admitted yet"""
+
+
+class SubnetsNotLower(_Refusal):
+    """subnets: not lower"""
+
+
+class SubnetsNotYet(_Refusal):
+    """subnets: not yet"""
+
+
+class SubnetsOnlyTheSubnetsOwner(_Refusal):
+    """subnets: only the subnet's owner"""
+
+
+class SubnetsOnlyWhoSpeaksForTheAsset(_Refusal):
+    """subnets: only who speaks for the asset"""
+
+
+class SubnetsPlacesOutOfRange(_Refusal):
+    """subnets: places out of range"""
+
+
+class SubnetsTempoOutOfRange(_Refusal):
+    """subnets: tempo out of range"""
+
+
+class SubnetsThereIsAFreePlace(_Refusal):
+    """subnets: there is a free place"""
+
+
+class SubnetsThresholdOutOfRange(_Refusal):
+    """subnets: threshold out of range"""
+
+
+class SubnetsTooLate(_Refusal):
+    """subnets: too late"""
+
+
+class SubnetsWindowOfNoTime(_Refusal):
+    """subnets: window of no time"""
+
+
+class SubnetsZeroAddress(_Refusal):
+    """subnets: zero address"""
 
 
 class TestDollarAuthorizationExpired(_Refusal):
@@ -2052,6 +2264,29 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "sale: not on the list": SaleNotOnTheList,
     "sale: receiver is the zero address": SaleReceiverIsTheZeroAddress,
     "sale: share refused the transfer": SaleShareRefusedTheTransfer,
+    "scores: asked for already": ScoresAskedForAlready,
+    "scores: asking would be free": ScoresAskingWouldBeFree,
+    "scores: bond below the threshold": ScoresBondBelowTheThreshold,
+    "scores: commitment is empty": ScoresCommitmentIsEmpty,
+    "scores: committed already": ScoresCommittedAlready,
+    "scores: it can still be shown": ScoresItCanStillBeShown,
+    "scores: no models to score": ScoresNoModelsToScore,
+    "scores: no such epoch": ScoresNoSuchEpoch,
+    "scores: no such leaf": ScoresNoSuchLeaf,
+    "scores: no such row": ScoresNoSuchRow,
+    "scores: not asked for": ScoresNotAskedFor,
+    "scores: not in the time for commits": ScoresNotInTheTimeForCommits,
+    "scores: not in the time for reveals": ScoresNotInTheTimeForReveals,
+    "scores: not that leaf": ScoresNotThatLeaf,
+    "scores: not what was committed": ScoresNotWhatWasCommitted,
+    "scores: nothing committed": ScoresNothingCommitted,
+    "scores: paid back already": ScoresPaidBackAlready,
+    "scores: revealed already": ScoresRevealedAlready,
+    "scores: shown already": ScoresShownAlready,
+    "scores: sum out of range": ScoresSumOutOfRange,
+    "scores: too late to ask": ScoresTooLateToAsk,
+    "scores: too late to show": ScoresTooLateToShow,
+    "scores: zero address": ScoresZeroAddress,
     "share: balance too low": ShareBalanceTooLow,
     "share: currency refused the transfer": ShareCurrencyRefusedTheTransfer,
     "share: initialized already": ShareInitializedAlready,
@@ -2098,6 +2333,36 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "subnet_pool: window out of range": SubnetPoolWindowOutOfRange,
     "subnet_pool: zero address": SubnetPoolZeroAddress,
     "subnet_token: only the pool": SubnetTokenOnlyThePool,
+    "subnets: Scores is not enlisted": SubnetsScoresIsNotEnlisted,
+    "subnets: another one waits for it": SubnetsAnotherOneWaitsForIt,
+    "subnets: bond below the threshold": SubnetsBondBelowTheThreshold,
+    "subnets: bonds out of range": SubnetsBondsOutOfRange,
+    "subnets: burn out of range": SubnetsBurnOutOfRange,
+    "subnets: closing already": SubnetsClosingAlready,
+    "subnets: dearer than the caller pays": SubnetsDearerThanTheCallerPays,
+    "subnets: dissolved": SubnetsDissolved,
+    "subnets: enough newcomers for now": SubnetsEnoughNewcomersForNow,
+    "subnets: has a place already": SubnetsHasAPlaceAlready,
+    "subnets: has no place": SubnetsHasNoPlace,
+    "subnets: immunity out of range": SubnetsImmunityOutOfRange,
+    "subnets: kappa out of range": SubnetsKappaOutOfRange,
+    "subnets: lock out of range": SubnetsLockOutOfRange,
+    "subnets: no such place": SubnetsNoSuchPlace,
+    "subnets: no such subnet": SubnetsNoSuchSubnet,
+    "subnets: nobody waits for it": SubnetsNobodyWaitsForIt,
+    "subnets: not a validator of this epoch": SubnetsNotAValidatorOfThisEpoch,
+    "subnets: not admitted yet": SubnetsNotAdmittedYet,
+    "subnets: not lower": SubnetsNotLower,
+    "subnets: not yet": SubnetsNotYet,
+    "subnets: only the subnet's owner": SubnetsOnlyTheSubnetsOwner,
+    "subnets: only who speaks for the asset": SubnetsOnlyWhoSpeaksForTheAsset,
+    "subnets: places out of range": SubnetsPlacesOutOfRange,
+    "subnets: tempo out of range": SubnetsTempoOutOfRange,
+    "subnets: there is a free place": SubnetsThereIsAFreePlace,
+    "subnets: threshold out of range": SubnetsThresholdOutOfRange,
+    "subnets: too late": SubnetsTooLate,
+    "subnets: window of no time": SubnetsWindowOfNoTime,
+    "subnets: zero address": SubnetsZeroAddress,
     "test_dollar: authorization expired": TestDollarAuthorizationExpired,
     "test_dollar: authorization is not valid yet": TestDollarAuthorizationIsNotValidYet,
     "test_dollar: authorization used or cancelled": TestDollarAuthorizationUsedOrCancelled,
@@ -2256,6 +2521,16 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "sale: above the buyer's part of the list": "buy less",
     "sale: above the cap for one buyer": "buy less",
     "sale: not on the list": "ask the publisher for the list, and show the proof of your own part",
+    "scores: asked for already": "a leaf is asked for once; what was shown stands in the event DataShown",
+    "scores: bond below the threshold": "stake up to the subnet's threshold, and commit in the next epoch",
+    "scores: committed already": "one commit for each epoch; the next epoch takes another",
+    "scores: it can still be shown": "wait until the epoch's inputs are closed, five quarters of the tempo after its begin",
+    "scores: no models to score": "a model counts from the epoch after its registration",
+    "scores: not in the time for commits": "commit in the first two quarters of an epoch",
+    "scores: not in the time for reveals": "reveal in the third quarter of the epoch of the commit",
+    "scores: not that leaf": "show the four words of weights, and the path to the root that was revealed",
+    "scores: not what was committed": "send the root, sum and salt of the commit, from the account and for the epoch that it names",
+    "scores: nothing committed": "commit in the first two quarters of an epoch, and reveal in the third",
     "share: balance too low": "look at what the account holds: tessera portfolio",
     "storefront: only the asset's controller": "use the account that owns the asset; once it has shares its holders decide, and tessera access create puts it to the vote",
     "storefront: operator is not listed": "list the operator first",
@@ -2266,6 +2541,17 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "subnet_pool: too late": "ask again, with a later deadline",
     "subnet_pool: too little": "trade at least 0.002 of the token that goes in",
     "subnet_pool: too much at once": "trade at most 1,000 times what the pool has",
+    "subnets: Scores is not enlisted": "enlist Scores as a slasher at Bond, best before the first stake",
+    "subnets: another one waits for it": "name another place",
+    "subnets: bond below the threshold": "stake up to the subnet's threshold first",
+    "subnets: dearer than the caller pays": "look at lock_cost or burn_cost, and raise the limit or wait until it fell",
+    "subnets: enough newcomers for now": "wait for the next period of immunity; only a quarter of a full table is given away in each",
+    "subnets: has a place already": "deregister it first; an asset is in one subnet at most",
+    "subnets: no such place": "the next new place is the number of places there are; see table_of",
+    "subnets: not a validator of this epoch": "a place counts from the epoch after its registration",
+    "subnets: not lower": "the lowest has the least worth, then is the oldest, then has the lowest uid; the immune go last",
+    "subnets: not yet": "wait until the window is over",
+    "subnets: there is a free place": "take it: uid `count`, or one that nobody has",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",
     "workflows: balance too low": "deposit more, or wait until a reserved plan is paid or released",

@@ -21,7 +21,6 @@ from tessera.bindings.registry import Kind
 from tessera.config import Config
 from tessera.errors import InputError, NotFound, WrongVersionServed
 from tessera.serving.opening import ServingPolicy, open_runner
-from tessera.serving.runner import Identity
 from tessera.validation.draw import Draw
 from tessera.validation.endpoints import CopyEndpoint, HttpEndpoint, Served
 from tessera.validation.report import ModelName, build_report
@@ -65,18 +64,27 @@ def folder_of(name: str, known: dict[str, Path] | None = None) -> Path:
     raise NotFound.among("benchmark", name, others, next_step="tessera benchmark list")
 
 
-def benchmarks_of_chain(world: World) -> dict[str, Path]:
-    """Return the published datasets of the store that are benchmarks, by slug, latest version."""
+def benchmarks_of_chain(world: World, wanted: str = "") -> dict[str, Path]:
+    """Return the published datasets of the store that are benchmarks, by slug, latest version.
+
+    Parameters
+    ----------
+    wanted
+        Only this one is hashed, as others may be large; where it is empty, every benchmark is.
+    """
     found: dict[str, Path] = {}
     for record in world.directory:
+        root = ContentRoot(record.latest.root)
         if record.kind is not Kind.DATASET:
             continue
         try:
-            folder = world.store.open_verified(ContentRoot(record.latest.root))
+            bundle = world.store.open(root)
         except NotFound:
             continue
-        if (folder / TASK_FILE).is_file():
-            found[record.slug] = folder
+        if bundle.content.file(TASK_FILE) is None:
+            continue
+        hashed = wanted in {"", record.slug}
+        found[record.slug] = world.store.open_verified(root) if hashed else bundle.path
     return found
 
 
@@ -151,27 +159,28 @@ def model_served(record: AssetRecord, version: int, served: Served | None) -> Mo
     record, version
         The asset, and the version that the gateway listed.
     served
-        What the operator signed; None where the calls cost nothing, so that nothing was signed.
+        What the operator signed; None where the calls cost nothing, so that nothing was signed, and
+        the content root is that of the version that was listed.
 
     Raises
     ------
     WrongVersionServed
         It is another one than was listed.
     """
+    root = "0x" + version_of(record, str(version)).root.hex()
     if served is None:
-        return ModelName(record.slug)
+        return ModelName(record.slug, content_root=root)
     if (served.asset, served.version) != (record.asset, version):
         raise WrongVersionServed(
             f"receipts of {record.slug}",
             found=f"version {served.version} of asset {served.asset}",
             wanted=f"version {version} of asset {record.asset}, as was listed",
         )
-    hashed = served.identity is Identity.HASHED
     return ModelName(
         record.slug,
         asset=str(record.asset),
         version=version,
-        content_root="0x" + version_of(record, str(version)).root.hex() if hashed else None,
+        content_root=root,
         identity=served.identity.name.lower(),
     )
 

@@ -277,8 +277,6 @@ def register(app: typer.Typer) -> None:
         reports: Annotated[
             list[str], typer.Argument(metavar="UID=REPORT...", help="One report per model.")
         ],
-        *,
-        own: Annotated[int | None, typer.Option(help="The validator's own uid.")] = None,
     ) -> None:
         """Make the row of weights that a validator commits, from its reports."""
         from tessera.errors import InputError
@@ -292,7 +290,7 @@ def register(app: typer.Typer) -> None:
                 raise InputError("reports", found=given, wanted="UID=REPORT, each uid once")
             found[int(uid)] = await asyncio.to_thread(read_report, Path(file))
             check_report(found[int(uid)])
-        row = row_of_reports(found, own=own)
+        row = row_of_reports(found)
         scores = {uid: report["core"]["score"] for uid, report in found.items()}
         session.say(
             {"row": [[uid, weight] for uid, weight in row]},
@@ -337,7 +335,7 @@ async def _run_free(
     folder = folder_of(wish.benchmark, await _of_chain(session, wish.benchmark))
     task = await asyncio.to_thread(open_task, folder, config)
     async with _endpoint(config, url, own, wish.model, key_env) as (endpoint, model):
-        draw = _draw(wish, _address(config, wish.validator), model.content_root or model.name)
+        draw = _draw(wish, _address(config, wish.validator), model.drawn_by)
         about = f"{url or 'own'} {model.name} {model.content_root}"
         numbers = _numbers(task, draw)
         if dry_run:
@@ -375,7 +373,8 @@ async def _run_paid(
 
     async with connect(config) as world:
         await world.directory.refresh()
-        folder = folder_of(wish.benchmark, benchmarks_of_chain(world))
+        known = await asyncio.to_thread(benchmarks_of_chain, world, wish.benchmark)
+        folder = folder_of(wish.benchmark, known)
         task = await asyncio.to_thread(open_task, folder, config)
         most = world.currency.parse(budget, "--budget")
         calls = keep or wish.out.with_name(wish.out.name + ".calls")
@@ -392,7 +391,7 @@ async def _run_paid(
         try:
             card, record = await _card(session, world, client, wish.model)
             release = next(each for each in record.versions if each.version == card.version)
-            draw = _draw(wish, _address_at(world, wish.validator), "0x" + release.root.hex())
+            draw = _draw(wish, _address_at(world, wish.validator), release.root)
             numbers = _numbers(task, draw)
             async with client.async_http() as http:
                 endpoint = PaidEndpoint(http, card, channels_domain(world.deployment))
@@ -519,7 +518,7 @@ async def _of_chain(session: Session, wanted: str = "") -> dict[str, Path]:
     try:
         async with connect(session.config()) as world:
             await world.directory.refresh()
-            return await asyncio.to_thread(benchmarks_of_chain, world)
+            return await asyncio.to_thread(benchmarks_of_chain, world, wanted)
     except (ChainError, NotFound):
         return {}
 
@@ -545,9 +544,8 @@ def _numbers(task: Benchmark, draw: Draw | None) -> tuple[int, ...]:
     return items_to_ask(task, draw)
 
 
-def _draw(wish: _Wish, validator: bytes, model: str) -> Draw | None:
+def _draw(wish: _Wish, validator: bytes, model: bytes) -> Draw | None:
     from tessera.errors import InputError
-    from tessera.spec.signatures import keccak
     from tessera.validation.draw import Draw
 
     if wish.items is None:
@@ -560,9 +558,7 @@ def _draw(wish: _Wish, validator: bytes, model: str) -> Draw | None:
         raise InputError(
             "--seed", found="nothing", wanted="a seed that nobody chose, or any text of your own"
         )
-    root = model.removeprefix("0x")
-    version = bytes.fromhex(root) if model.startswith("0x") else keccak(model.encode())
-    return Draw(_seed(wish.seed), validator, version, wish.items)
+    return Draw(_seed(wish.seed), validator, model, wish.items)
 
 
 def _seed(text: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tessera.errors import InputError, NotFound
+from tessera.spec.signatures import keccak
 from tessera.validation.answers import Answer, Outcome
 from tessera.validation.canonical import canonical, digest, list_root
 from tessera.validation.draw import Draw
@@ -45,8 +46,10 @@ class ModelName:
     ----------
     name
         As it was asked for.
-    asset, version, content_root, identity
-        From the operator's receipts and the chain; None where there are none.
+    asset, version, identity
+        From the operator's receipts; None where there are none.
+    content_root
+        Of the version, from the chain or from one's own copy; None of a server that is only named.
     """
 
     name: str
@@ -54,6 +57,13 @@ class ModelName:
     version: int | None = None
     content_root: str | None = None
     identity: str | None = None
+
+    @property
+    def drawn_by(self) -> bytes:
+        """What a draw takes for the model: its content root, or the hash of its name."""
+        if self.content_root is None:
+            return keccak(self.name.encode())
+        return bytes.fromhex(self.content_root.removeprefix("0x"))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON value."""
@@ -170,7 +180,7 @@ async def check_against(report: Report, task: Benchmark) -> None:
             next_step="verify it with the benchmark that it was made with",
         )  # fmt: skip
     numbers = tuple(item["item"] for item in report["items"])
-    wanted = _numbers_of(core["draw"], task)
+    wanted = _numbers_of(core, task)
     if numbers != wanted:
         raise ReportWrong(
             "report: items", found=f"{len(numbers)} of them", wanted=f"the {len(wanted)} drawn"
@@ -216,11 +226,14 @@ def read_report(file: Path) -> Report:
         found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
         if found.get("format") != FORMAT:
             raise ValueError(f"format {found.get('format')!r}")
-        return msgspec.to_builtins(msgspec.convert(found, _ReportWire))  # type: ignore[no-any-return]
+        report: Report = msgspec.to_builtins(msgspec.convert(found, _ReportWire))
+        # Whatever has no form in which it could be hashed is none either.
+        canonical(report)
     except FileNotFoundError as error:
         raise NotFound(f"report {file}", found="nothing", wanted="a file") from error
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InputError(f"report {file}", found=str(error), wanted=f"a {FORMAT}") from error
+    return report
 
 
 def write_report(file: Path, report: Report) -> None:
@@ -384,10 +397,14 @@ def _answer(ask: dict[str, Any]) -> Answer:
     return Answer(Outcome(ask["outcome"]), ask["output"], ask["receipt"])
 
 
-def _numbers_of(draw: dict[str, Any] | None, task: Benchmark) -> tuple[int, ...]:
+def _numbers_of(core: dict[str, Any], task: Benchmark) -> tuple[int, ...]:
+    draw = core["draw"]
     if draw is None:
         return tuple(range(len(task.items)))
     try:
+        # Whoever could name any model here would name the one whose items flatter.
+        if bytes.fromhex(draw["model"][2:]) != ModelName(**core["model"]).drawn_by:
+            raise ReportWrong("report: draw", found="another model's", wanted="this model's")
         drawn = Draw(
             bytes.fromhex(draw["seed"][2:]),
             bytes.fromhex(draw["validator"][2:]),

@@ -196,7 +196,11 @@ def find_benchmarks() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for point in metadata.entry_points(group=GROUP):
         package, _, inside = point.value.replace(":", ".").partition(".")
-        spec = find_spec(package)
+        try:
+            spec = find_spec(package)
+        except (ImportError, ValueError):
+            # What cannot be found brings nothing.
+            continue
         for place in spec.submodule_search_locations or () if spec is not None else ():
             folder = Path(place, *inside.split(".")) if inside else Path(place)
             if (folder / TASK_FILE).is_file():

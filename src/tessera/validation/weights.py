@@ -47,17 +47,13 @@ def merit(score: float, chance: float = 0.0) -> Fraction:
     return max(Fraction(0), (Fraction(score) - base) / (1 - base))
 
 
-def row_of(
-    scores: Iterable[tuple[int, int | float | Fraction]], *, own: int | None = None
-) -> tuple[tuple[int, int], ...]:
+def row_of(scores: Iterable[tuple[int, int | float | Fraction]]) -> tuple[tuple[int, int], ...]:
     """Make a row of weights.
 
     Parameters
     ----------
     scores
-        Per uid one number of 0 or more, in any order; whichever scale they have.
-    own
-        The validator's own uid, which may not have a weight.
+        Per uid of a model one number of 0 or more, in any order; whichever scale they have.
 
     Returns
     -------
@@ -68,7 +64,7 @@ def row_of(
     Raises
     ------
     MalformedScores
-        A uid is none, comes twice or is one's own; a score is negative, NaN or infinite.
+        A uid is none or comes twice; a score is negative, NaN or infinite.
     """
     exact: dict[int, Fraction] = {}
     for uid, score in scores:
@@ -76,10 +72,6 @@ def row_of(
             raise MalformedScores("uid", found=uid, wanted=f"0 to {MAX_UID}")
         if uid in exact:
             raise MalformedScores(f"uid {uid}", found="two scores", wanted="one")
-        if uid == own:
-            raise MalformedScores(
-                f"uid {uid}", found="a score for oneself", wanted="scores for others"
-            )
         if not math.isfinite(score):
             raise MalformedScores(f"score of uid {uid}", found=score, wanted="a finite number")
         if score < 0:
@@ -92,9 +84,7 @@ def row_of(
     )
 
 
-def row_of_reports(
-    reports: Mapping[int, Mapping[str, Any]], *, own: int | None = None
-) -> tuple[tuple[int, int], ...]:
+def row_of_reports(reports: Mapping[int, Mapping[str, Any]]) -> tuple[tuple[int, int], ...]:
     """Make a row of weights from one report per model.
 
     Parameters
@@ -116,7 +106,7 @@ def row_of_reports(
         uid: merit(report["core"]["score"] or 0.0, report["core"]["chance"])
         for uid, report in reports.items()
     }
-    return row_of(merits.items(), own=own)
+    return row_of(merits.items())
 
 
 def _asked(core: Mapping[str, Any]) -> tuple[object, ...]:

@@ -115,11 +115,11 @@ def test_a_model_for_validators_only_is_found(program: Program, tmp_path: Path) 
     found = program("benchmark", "compare", known, unknown, "--json")
     assert (found.code, found.json["code"]) == (7, "model_differs")
     assert found.json["details"]["method"] == "signs"
-    told = program.ok("benchmark", "weights", f"7={unknown}", f"3={known}", "--own", "1")
+    told = program.ok("benchmark", "weights", f"7={unknown}", f"3={known}")
     # 24 and 36 of 40 are right.
     assert told["row"] == [[3, 65_535], [7, 43_690]]
-    for wrong in ("7", "x=" + str(known), f"70000={known}", f"1={known}"):
-        refused = program("benchmark", "weights", wrong, "--own", "1", "--json")
+    for wrong in ("7", f"x={known}", f"70000={known}", "1=nowhere.json"):
+        refused = program("benchmark", "weights", wrong, "--json")
         assert refused.code == 2, refused.out
     assert program.ok("benchmark", "compare", known, honest, "--repeats")["favoured"] is False
     shown = program("benchmark", "compare", known, honest)

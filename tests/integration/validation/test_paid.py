@@ -28,6 +28,7 @@ from tessera.validation.rerun import rerun, sample_of
 from tessera.validation.running import Limits, items_to_ask, most_of, run
 from tessera.validation.task import Benchmark
 
+ROOT = "0x" + bytes(32).hex()
 DRAW = Draw(bytes(32), bytes(20), bytes(32), 60)
 
 
@@ -76,7 +77,7 @@ async def measured(
     assert finished.cost == bound == sum(receipt.cost for receipt in client.receipts)
     served = finished.served
     model = ModelName(
-        "digits", str(served.asset), served.version, None, served.identity.name.lower()
+        "digits", str(served.asset), served.version, ROOT, served.identity.name.lower()
     )
     return await build_report(task, model, finished.measured, draw=DRAW), finished.cost
 

@@ -41,11 +41,9 @@ def test_what_is_no_uid_is_refused(uid: int) -> None:
         row_of([(uid, 1.0)])
 
 
-def test_a_uid_comes_once_and_is_not_ones_own() -> None:
+def test_a_uid_comes_once() -> None:
     with pytest.raises(MalformedScores, match="two scores"):
         row_of([(1, 1.0), (1, 0.5)])
-    with pytest.raises(MalformedScores, match="oneself"):
-        row_of([(1, 1.0)], own=1)
 
 
 @given(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tessera.bindings.auction import Auction as Auction
     from tessera.bindings.bond import Bond as Bond
     from tessera.bindings.channels import Channels as Channels
+    from tessera.bindings.conduct import Conduct as Conduct
     from tessera.bindings.curve import Curve as Curve
     from tessera.bindings.epoch_court import EpochCourt as EpochCourt
     from tessera.bindings.epochs import Epochs as Epochs
@@ -44,6 +45,7 @@ __all__ = [
     "Auction",
     "Bond",
     "Channels",
+    "Conduct",
     "Curve",
     "EpochCourt",
     "Epochs",
@@ -76,6 +78,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Auction": "tessera.bindings.auction",
     "Bond": "tessera.bindings.bond",
     "Channels": "tessera.bindings.channels",
+    "Conduct": "tessera.bindings.conduct",
     "Curve": "tessera.bindings.curve",
     "EpochCourt": "tessera.bindings.epoch_court",
     "Epochs": "tessera.bindings.epochs",

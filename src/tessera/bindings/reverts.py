@@ -501,6 +501,50 @@ class ChannelsZeroAddress(_Refusal):
     """channels: zero address"""
 
 
+class ConductAccusedAlready(_Refusal):
+    """conduct: accused already"""
+
+
+class ConductItIsNotSettled(_Refusal):
+    """conduct: it is not settled"""
+
+
+class ConductItIsSettled(_Refusal):
+    """conduct: it is settled"""
+
+
+class ConductItMayStillBeSettled(_Refusal):
+    """conduct: it may still be settled"""
+
+
+class ConductNoSuchCase(_Refusal):
+    """conduct: no such case"""
+
+
+class ConductNoSuchChannel(_Refusal):
+    """conduct: no such channel"""
+
+
+class ConductPartOutOfRange(_Refusal):
+    """conduct: part out of range"""
+
+
+class ConductReceiptNotSignedByTheOperator(_Refusal):
+    """conduct: receipt not signed by the operator"""
+
+
+class ConductTheLineWasConvicted(_Refusal):
+    """conduct: the line was convicted"""
+
+
+class ConductTokenRefusedTheTransfer(_Refusal):
+    """conduct: token refused the transfer"""
+
+
+class ConductWindowOutOfRange(_Refusal):
+    """conduct: window out of range"""
+
+
 class CurveFewerThanTheBuyersLeast(_Refusal):
     """curve: fewer than the buyer's least"""
 
@@ -2036,6 +2080,17 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "channels: withdrawal is not available yet": ChannelsWithdrawalIsNotAvailableYet,
     "channels: withdrawal requested already": ChannelsWithdrawalRequestedAlready,
     "channels: zero address": ChannelsZeroAddress,
+    "conduct: accused already": ConductAccusedAlready,
+    "conduct: it is not settled": ConductItIsNotSettled,
+    "conduct: it is settled": ConductItIsSettled,
+    "conduct: it may still be settled": ConductItMayStillBeSettled,
+    "conduct: no such case": ConductNoSuchCase,
+    "conduct: no such channel": ConductNoSuchChannel,
+    "conduct: part out of range": ConductPartOutOfRange,
+    "conduct: receipt not signed by the operator": ConductReceiptNotSignedByTheOperator,
+    "conduct: the line was convicted": ConductTheLineWasConvicted,
+    "conduct: token refused the transfer": ConductTokenRefusedTheTransfer,
+    "conduct: window out of range": ConductWindowOutOfRange,
     "curve: fewer than the buyer's least": CurveFewerThanTheBuyersLeast,
     "curve: graduated; sell on the exchange": CurveGraduatedSellOnTheExchange,
     "curve: initialized already": CurveInitializedAlready,

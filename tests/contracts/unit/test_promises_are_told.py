@@ -16,6 +16,7 @@ MACHINES = {
     "Auction": "AuctionPromises",
     "Bond": "BondPromises",
     "Channels": "MarketPromises",
+    "Conduct": "ConductPromises",
     "Curve": "CurvePromises",
     "Epochs": "EpochPromises",
     "Exchange": "ExchangePromises",
@@ -34,7 +35,7 @@ MACHINES = {
     "X402Channels": "X402Promises",
 }
 """Which machine walks a contract; a contract that promises something without one fails below."""
-BESIDE_THE_MARKET = {"Bond", "NetworkToken"}
+BESIDE_THE_MARKET = {"Bond", "Conduct", "NetworkToken"}
 """What validation consists of: no part of the market that `WholeMarketPromises` walks."""
 
 

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tessera.bindings.access import Access as Access
     from tessera.bindings.allocation import Allocation as Allocation
+    from tessera.bindings.approvals import Approvals as Approvals
+    from tessera.bindings.approved_sale import ApprovedSale as ApprovedSale
     from tessera.bindings.auction import Auction as Auction
+    from tessera.bindings.bad_counts import BadCounts as BadCounts
     from tessera.bindings.bond import Bond as Bond
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.conduct import Conduct as Conduct
+    from tessera.bindings.court import Court as Court
     from tessera.bindings.curve import Curve as Curve
+    from tessera.bindings.draws import Draws as Draws
     from tessera.bindings.epoch_court import EpochCourt as EpochCourt
     from tessera.bindings.epochs import Epochs as Epochs
     from tessera.bindings.exchange import Exchange as Exchange
     from tessera.bindings.governor import Governor as Governor
+    from tessera.bindings.jury import Jury as Jury
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.lens import Lens as Lens
     from tessera.bindings.multicall import Multicall as Multicall
@@ -42,15 +48,21 @@ __all__ = [
     "CONTRACTS",
     "Access",
     "Allocation",
+    "Approvals",
+    "ApprovedSale",
     "Auction",
+    "BadCounts",
     "Bond",
     "Channels",
     "Conduct",
+    "Court",
     "Curve",
+    "Draws",
     "EpochCourt",
     "Epochs",
     "Exchange",
     "Governor",
+    "Jury",
     "Launchpad",
     "Lens",
     "Multicall",
@@ -75,15 +87,21 @@ __all__ = [
 CONTRACTS: Final[dict[str, str]] = {
     "Access": "tessera.bindings.access",
     "Allocation": "tessera.bindings.allocation",
+    "Approvals": "tessera.bindings.approvals",
+    "ApprovedSale": "tessera.bindings.approved_sale",
     "Auction": "tessera.bindings.auction",
+    "BadCounts": "tessera.bindings.bad_counts",
     "Bond": "tessera.bindings.bond",
     "Channels": "tessera.bindings.channels",
     "Conduct": "tessera.bindings.conduct",
+    "Court": "tessera.bindings.court",
     "Curve": "tessera.bindings.curve",
+    "Draws": "tessera.bindings.draws",
     "EpochCourt": "tessera.bindings.epoch_court",
     "Epochs": "tessera.bindings.epochs",
     "Exchange": "tessera.bindings.exchange",
     "Governor": "tessera.bindings.governor",
+    "Jury": "tessera.bindings.jury",
     "Launchpad": "tessera.bindings.launchpad",
     "Lens": "tessera.bindings.lens",
     "Multicall": "tessera.bindings.multicall",

@@ -225,6 +225,270 @@ class AllocationWeightsAboveTheWhole(_Refusal):
     """allocation: weights above the whole"""
 
 
+class ApprovalsAccusedOrConvicted(_Refusal):
+    """approvals: accused or convicted"""
+
+
+class ApprovalsAmountOutOfRange(_Refusal):
+    """approvals: amount out of range"""
+
+
+class ApprovalsAskedForAlready(_Refusal):
+    """approvals: asked for already"""
+
+
+class ApprovalsBondTooLow(_Refusal):
+    """approvals: bond too low"""
+
+
+class ApprovalsBondsLeaveTooEarly(_Refusal):
+    """approvals: bonds leave too early"""
+
+
+class ApprovalsCloseItFirst(_Refusal):
+    """approvals: close it first"""
+
+
+class ApprovalsClosedAlready(_Refusal):
+    """approvals: closed already"""
+
+
+class ApprovalsCommittedAlready(_Refusal):
+    """approvals: committed already"""
+
+
+class ApprovalsFailedAlready(_Refusal):
+    """approvals: failed already"""
+
+
+class ApprovalsFinishedAlready(_Refusal):
+    """approvals: finished already"""
+
+
+class ApprovalsGradedAlready(_Refusal):
+    """approvals: graded already"""
+
+
+class ApprovalsGradingIsNotOver(_Refusal):
+    """approvals: grading is not over"""
+
+
+class ApprovalsGradingIsOver(_Refusal):
+    """approvals: grading is over"""
+
+
+class ApprovalsHourAndBondMustNotBe0(_Refusal):
+    """approvals: hour and bond must not be 0"""
+
+
+class ApprovalsItMayStillBegin(_Refusal):
+    """approvals: it may still begin"""
+
+
+class ApprovalsNameTheVersion(_Refusal):
+    """approvals: name the version"""
+
+
+class ApprovalsNoPledge(_Refusal):
+    """approvals: no pledge"""
+
+
+class ApprovalsNoSeedYet(_Refusal):
+    """approvals: no seed yet"""
+
+
+class ApprovalsNoTruthToGradeBy(_Refusal):
+    """approvals: no truth to grade by"""
+
+
+class ApprovalsNotACommitment(_Refusal):
+    """approvals: not a commitment"""
+
+
+class ApprovalsNotFinalYet(_Refusal):
+    """approvals: not final yet"""
+
+
+class ApprovalsNotOverYet(_Refusal):
+    """approvals: not over yet"""
+
+
+class ApprovalsNotTheLargestWeight(_Refusal):
+    """approvals: not the largest weight"""
+
+
+class ApprovalsNotTheMedian(_Refusal):
+    """approvals: not the median"""
+
+
+class ApprovalsNotTheTimeToCommit(_Refusal):
+    """approvals: not the time to commit"""
+
+
+class ApprovalsNotTheTimeToReveal(_Refusal):
+    """approvals: not the time to reveal"""
+
+
+class ApprovalsNotToBeRevealedNow(_Refusal):
+    """approvals: not to be revealed now"""
+
+
+class ApprovalsNotToBeginNow(_Refusal):
+    """approvals: not to begin now"""
+
+
+class ApprovalsNotWhatWasCommitted(_Refusal):
+    """approvals: not what was committed"""
+
+
+class ApprovalsNothingToGrade(_Refusal):
+    """approvals: nothing to grade"""
+
+
+class ApprovalsNothingToPay(_Refusal):
+    """approvals: nothing to pay"""
+
+
+class ApprovalsNothingToPunish(_Refusal):
+    """approvals: nothing to punish"""
+
+
+class ApprovalsNothingToReturn(_Refusal):
+    """approvals: nothing to return"""
+
+
+class ApprovalsNothingWasSubmitted(_Refusal):
+    """approvals: nothing was submitted"""
+
+
+class ApprovalsNumberOfItemsOutOfRange(_Refusal):
+    """approvals: number of items out of range"""
+
+
+class ApprovalsOnlyTheAssetsController(_Refusal):
+    """approvals: only the asset's controller"""
+
+
+class ApprovalsOnlyTheCommitter(_Refusal):
+    """approvals: only the committer"""
+
+
+class ApprovalsOnlyTheCourt(_Refusal):
+    """approvals: only the court"""
+
+
+class ApprovalsProveTheBadCountFirst(_Refusal):
+    """approvals: prove the bad count first"""
+
+
+class ApprovalsPunishedAlready(_Refusal):
+    """approvals: punished already"""
+
+
+class ApprovalsRemoved(_Refusal):
+    """approvals: removed"""
+
+
+class ApprovalsRoundsAreOpen(_Refusal):
+    """approvals: rounds are open"""
+
+
+class ApprovalsScoreOutOfRange(_Refusal):
+    """approvals: score out of range"""
+
+
+class ApprovalsSubmissionsAreOpen(_Refusal):
+    """approvals: submissions are open"""
+
+
+class ApprovalsSubmissionsAreOver(_Refusal):
+    """approvals: submissions are over"""
+
+
+class ApprovalsSubmissionsWouldBeOver(_Refusal):
+    """approvals: submissions would be over"""
+
+
+class ApprovalsSubmittedAlready(_Refusal):
+    """approvals: submitted already"""
+
+
+class ApprovalsTheCommitterDoesNotJudgeItsOwn(_Refusal):
+    """approvals: the committer does not judge its own"""
+
+
+class ApprovalsTheCommitterHasTime(_Refusal):
+    """approvals: the committer has time"""
+
+
+class ApprovalsThePledgeCoversNoMoreBonds(_Refusal):
+    """approvals: the pledge covers no more bonds"""
+
+
+class ApprovalsThePledgeIsBound(_Refusal):
+    """approvals: the pledge is bound"""
+
+
+class ApprovalsTheRoundIsFull(_Refusal):
+    """approvals: the round is full"""
+
+
+class ApprovalsThresholdOutOfRange(_Refusal):
+    """approvals: threshold out of range"""
+
+
+class ApprovalsTokenRefusedTheTransfer(_Refusal):
+    """approvals: token refused the transfer"""
+
+
+class ApprovalsTooLateToCount(_Refusal):
+    """approvals: too late to count"""
+
+
+class ApprovedSaleAboveTheCapOfTheRound(_Refusal):
+    """approved_sale: above the cap of the round"""
+
+
+class ApprovedSaleAssetIsNotTokenized(_Refusal):
+    """approved_sale: asset is not tokenized"""
+
+
+class ApprovedSaleCurrencyRefusedTheTransfer(_Refusal):
+    """approved_sale: currency refused the transfer"""
+
+
+class ApprovedSaleMoreThanWasSold(_Refusal):
+    """approved_sale: more than was sold"""
+
+
+class ApprovedSaleNoSuchSale(_Refusal):
+    """approved_sale: no such sale"""
+
+
+class ApprovedSaleNotApproved(_Refusal):
+    """approved_sale: not approved"""
+
+
+class ApprovedSaleNotToBeSoldThatWay(_Refusal):
+    """approved_sale: not to be sold that way"""
+
+
+class ApprovedSaleNothingToRefund(_Refusal):
+    """approved_sale: nothing to refund"""
+
+
+class ApprovedSaleOnlyTheIssuer(_Refusal):
+    """approved_sale: only the issuer"""
+
+
+class ApprovedSaleOnlyWhoOpenedTheRound(_Refusal):
+    """approved_sale: only who opened the round"""
+
+
+class ApprovedSaleTheRoundIsOver(_Refusal):
+    """approved_sale: the round is over"""
+
+
 class AuctionABidOfNothing(_Refusal):
     """auction: a bid of nothing"""
 
@@ -299,6 +563,22 @@ class AuctionSharesAreNotHere(_Refusal):
 
 class AuctionThePublisherCannotBid(_Refusal):
     """auction: the publisher cannot bid"""
+
+
+class BadCountsNotTheLargestBadCount(_Refusal):
+    """bad_counts: not the largest bad count"""
+
+
+class BadCountsNumberOfItemsOutOfRange(_Refusal):
+    """bad_counts: number of items out of range"""
+
+
+class BadCountsProveItFirst(_Refusal):
+    """bad_counts: prove it first"""
+
+
+class BadCountsThresholdOutOfRange(_Refusal):
+    """bad_counts: threshold out of range"""
 
 
 class BondASlashWithoutEvidence(_Refusal):
@@ -545,6 +825,146 @@ class ConductWindowOutOfRange(_Refusal):
     """conduct: window out of range"""
 
 
+class CourtCalledAlready(_Refusal):
+    """court: called already"""
+
+
+class CourtCommittedAlready(_Refusal):
+    """court: committed already"""
+
+
+class CourtDecided(_Refusal):
+    """court: decided"""
+
+
+class CourtDemandedAlready(_Refusal):
+    """court: demanded already"""
+
+
+class CourtHourAndCostMustNotBe0(_Refusal):
+    """court: hour and cost must not be 0"""
+
+
+class CourtItHasTime(_Refusal):
+    """court: it has time"""
+
+
+class CourtItIsTheAssignedItem(_Refusal):
+    """court: it is the assigned item"""
+
+
+class CourtItWasShown(_Refusal):
+    """court: it was shown"""
+
+
+class CourtMoreThanAllItems(_Refusal):
+    """court: more than all items"""
+
+
+class CourtNoCountToContest(_Refusal):
+    """court: no count to contest"""
+
+
+class CourtNoOpenCase(_Refusal):
+    """court: no open case"""
+
+
+class CourtNoSeedYet(_Refusal):
+    """court: no seed yet"""
+
+
+class CourtNoSuchCheck(_Refusal):
+    """court: no such check"""
+
+
+class CourtNoSuchPlace(_Refusal):
+    """court: no such place"""
+
+
+class CourtNotAHiddenItem(_Refusal):
+    """court: not a hidden item"""
+
+
+class CourtNotAReExecutorOfThisRound(_Refusal):
+    """court: not a re-executor of this round"""
+
+
+class CourtNotAnOutput(_Refusal):
+    """court: not an output"""
+
+
+class CourtNotAnotherAnswer(_Refusal):
+    """court: not another answer"""
+
+
+class CourtNotDemanded(_Refusal):
+    """court: not demanded"""
+
+
+class CourtNotOverYet(_Refusal):
+    """court: not over yet"""
+
+
+class CourtNotShownYet(_Refusal):
+    """court: not shown yet"""
+
+
+class CourtNotThatLeaf(_Refusal):
+    """court: not that leaf"""
+
+
+class CourtNotTheAssignedItem(_Refusal):
+    """court: not the assigned item"""
+
+
+class CourtNotTheChildrenOfThatNode(_Refusal):
+    """court: not the children of that node"""
+
+
+class CourtNotTheMoveToMake(_Refusal):
+    """court: not the move to make"""
+
+
+class CourtNotTheTimeToCommit(_Refusal):
+    """court: not the time to commit"""
+
+
+class CourtNotTheTimeToReveal(_Refusal):
+    """court: not the time to reveal"""
+
+
+class CourtNotWhatWasCommitted(_Refusal):
+    """court: not what was committed"""
+
+
+class CourtNothingToCount(_Refusal):
+    """court: nothing to count"""
+
+
+class CourtNothingToDemand(_Refusal):
+    """court: nothing to demand"""
+
+
+class CourtNothingWasRevealed(_Refusal):
+    """court: nothing was revealed"""
+
+
+class CourtOnlyTheChallenger(_Refusal):
+    """court: only the challenger"""
+
+
+class CourtSeatedAlready(_Refusal):
+    """court: seated already"""
+
+
+class CourtTokenRefusedTheTransfer(_Refusal):
+    """court: token refused the transfer"""
+
+
+class CourtTooLate(_Refusal):
+    """court: too late"""
+
+
 class CurveFewerThanTheBuyersLeast(_Refusal):
     """curve: fewer than the buyer's least"""
 
@@ -591,6 +1011,50 @@ class CurveSharesAreNotHere(_Refusal):
 
 class CurveTooLittleForAShare(_Refusal):
     """curve: too little for a share"""
+
+
+class DrawsCommittedAlready(_Refusal):
+    """draws: committed already"""
+
+
+class DrawsForfeitItsDepositsFirst(_Refusal):
+    """draws: forfeit its deposits first"""
+
+
+class DrawsHasItsNumberOrMayStillGetIt(_Refusal):
+    """draws: has its number, or may still get it"""
+
+
+class DrawsNotACommitment(_Refusal):
+    """draws: not a commitment"""
+
+
+class DrawsNotOverYet(_Refusal):
+    """draws: not over yet"""
+
+
+class DrawsNotTheTimeToCommit(_Refusal):
+    """draws: not the time to commit"""
+
+
+class DrawsNotTheTimeToReveal(_Refusal):
+    """draws: not the time to reveal"""
+
+
+class DrawsNotWhatWasCommitted(_Refusal):
+    """draws: not what was committed"""
+
+
+class DrawsNothingToForfeit(_Refusal):
+    """draws: nothing to forfeit"""
+
+
+class DrawsTokenRefusedTheTransfer(_Refusal):
+    """draws: token refused the transfer"""
+
+
+class DrawsWindowAndDepositMustNotBe0(_Refusal):
+    """draws: window and deposit must not be 0"""
 
 
 class EpochCourtNoFault(_Refusal):
@@ -1003,6 +1467,58 @@ class GovernorTooFewSharesLockedToPropose(_Refusal):
 
 class GovernorTreasuryTooLow(_Refusal):
     """governor: treasury too low"""
+
+
+class JuryBondTooLow(_Refusal):
+    """jury: bond too low"""
+
+
+class JuryCommittedAlready(_Refusal):
+    """jury: committed already"""
+
+
+class JuryEnlistedAlready(_Refusal):
+    """jury: enlisted already"""
+
+
+class JuryHourAndBondMustNotBe0(_Refusal):
+    """jury: hour and bond must not be 0"""
+
+
+class JuryItsBondSuffices(_Refusal):
+    """jury: its bond suffices"""
+
+
+class JuryNoSeedYet(_Refusal):
+    """jury: no seed yet"""
+
+
+class JuryNoSuchPoll(_Refusal):
+    """jury: no such poll"""
+
+
+class JuryNotAJurorOfThisPoll(_Refusal):
+    """jury: not a juror of this poll"""
+
+
+class JuryNotEnlisted(_Refusal):
+    """jury: not enlisted"""
+
+
+class JuryNotTheTimeToCommit(_Refusal):
+    """jury: not the time to commit"""
+
+
+class JuryNotTheTimeToVote(_Refusal):
+    """jury: not the time to vote"""
+
+
+class JuryNotWhatWasCommitted(_Refusal):
+    """jury: not what was committed"""
+
+
+class JurySeatedAlready(_Refusal):
+    """jury: seated already"""
 
 
 class LaunchpadACurveMustOpenAPool(_Refusal):
@@ -2011,6 +2527,72 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "allocation: revenue is held up; only the contributor may forgo it": AllocationRevenueIsHeldUpOnlyTheContributorMayForgoIt,
     "allocation: share refused the transfer": AllocationShareRefusedTheTransfer,
     "allocation: weights above the whole": AllocationWeightsAboveTheWhole,
+    "approvals: accused or convicted": ApprovalsAccusedOrConvicted,
+    "approvals: amount out of range": ApprovalsAmountOutOfRange,
+    "approvals: asked for already": ApprovalsAskedForAlready,
+    "approvals: bond too low": ApprovalsBondTooLow,
+    "approvals: bonds leave too early": ApprovalsBondsLeaveTooEarly,
+    "approvals: close it first": ApprovalsCloseItFirst,
+    "approvals: closed already": ApprovalsClosedAlready,
+    "approvals: committed already": ApprovalsCommittedAlready,
+    "approvals: failed already": ApprovalsFailedAlready,
+    "approvals: finished already": ApprovalsFinishedAlready,
+    "approvals: graded already": ApprovalsGradedAlready,
+    "approvals: grading is not over": ApprovalsGradingIsNotOver,
+    "approvals: grading is over": ApprovalsGradingIsOver,
+    "approvals: hour and bond must not be 0": ApprovalsHourAndBondMustNotBe0,
+    "approvals: it may still begin": ApprovalsItMayStillBegin,
+    "approvals: name the version": ApprovalsNameTheVersion,
+    "approvals: no pledge": ApprovalsNoPledge,
+    "approvals: no seed yet": ApprovalsNoSeedYet,
+    "approvals: no truth to grade by": ApprovalsNoTruthToGradeBy,
+    "approvals: not a commitment": ApprovalsNotACommitment,
+    "approvals: not final yet": ApprovalsNotFinalYet,
+    "approvals: not over yet": ApprovalsNotOverYet,
+    "approvals: not the largest weight": ApprovalsNotTheLargestWeight,
+    "approvals: not the median": ApprovalsNotTheMedian,
+    "approvals: not the time to commit": ApprovalsNotTheTimeToCommit,
+    "approvals: not the time to reveal": ApprovalsNotTheTimeToReveal,
+    "approvals: not to be revealed now": ApprovalsNotToBeRevealedNow,
+    "approvals: not to begin now": ApprovalsNotToBeginNow,
+    "approvals: not what was committed": ApprovalsNotWhatWasCommitted,
+    "approvals: nothing to grade": ApprovalsNothingToGrade,
+    "approvals: nothing to pay": ApprovalsNothingToPay,
+    "approvals: nothing to punish": ApprovalsNothingToPunish,
+    "approvals: nothing to return": ApprovalsNothingToReturn,
+    "approvals: nothing was submitted": ApprovalsNothingWasSubmitted,
+    "approvals: number of items out of range": ApprovalsNumberOfItemsOutOfRange,
+    "approvals: only the asset's controller": ApprovalsOnlyTheAssetsController,
+    "approvals: only the committer": ApprovalsOnlyTheCommitter,
+    "approvals: only the court": ApprovalsOnlyTheCourt,
+    "approvals: prove the bad count first": ApprovalsProveTheBadCountFirst,
+    "approvals: punished already": ApprovalsPunishedAlready,
+    "approvals: removed": ApprovalsRemoved,
+    "approvals: rounds are open": ApprovalsRoundsAreOpen,
+    "approvals: score out of range": ApprovalsScoreOutOfRange,
+    "approvals: submissions are open": ApprovalsSubmissionsAreOpen,
+    "approvals: submissions are over": ApprovalsSubmissionsAreOver,
+    "approvals: submissions would be over": ApprovalsSubmissionsWouldBeOver,
+    "approvals: submitted already": ApprovalsSubmittedAlready,
+    "approvals: the committer does not judge its own": ApprovalsTheCommitterDoesNotJudgeItsOwn,
+    "approvals: the committer has time": ApprovalsTheCommitterHasTime,
+    "approvals: the pledge covers no more bonds": ApprovalsThePledgeCoversNoMoreBonds,
+    "approvals: the pledge is bound": ApprovalsThePledgeIsBound,
+    "approvals: the round is full": ApprovalsTheRoundIsFull,
+    "approvals: threshold out of range": ApprovalsThresholdOutOfRange,
+    "approvals: token refused the transfer": ApprovalsTokenRefusedTheTransfer,
+    "approvals: too late to count": ApprovalsTooLateToCount,
+    "approved_sale: above the cap of the round": ApprovedSaleAboveTheCapOfTheRound,
+    "approved_sale: asset is not tokenized": ApprovedSaleAssetIsNotTokenized,
+    "approved_sale: currency refused the transfer": ApprovedSaleCurrencyRefusedTheTransfer,
+    "approved_sale: more than was sold": ApprovedSaleMoreThanWasSold,
+    "approved_sale: no such sale": ApprovedSaleNoSuchSale,
+    "approved_sale: not approved": ApprovedSaleNotApproved,
+    "approved_sale: not to be sold that way": ApprovedSaleNotToBeSoldThatWay,
+    "approved_sale: nothing to refund": ApprovedSaleNothingToRefund,
+    "approved_sale: only the issuer": ApprovedSaleOnlyTheIssuer,
+    "approved_sale: only who opened the round": ApprovedSaleOnlyWhoOpenedTheRound,
+    "approved_sale: the round is over": ApprovedSaleTheRoundIsOver,
     "auction: a bid of nothing": AuctionABidOfNothing,
     "auction: closed already": AuctionClosedAlready,
     "auction: initialized already": AuctionInitializedAlready,
@@ -2030,6 +2612,10 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "auction: revenue is held up; only the publisher may forgo it": AuctionRevenueIsHeldUpOnlyThePublisherMayForgoIt,
     "auction: shares are not here": AuctionSharesAreNotHere,
     "auction: the publisher cannot bid": AuctionThePublisherCannotBid,
+    "bad_counts: not the largest bad count": BadCountsNotTheLargestBadCount,
+    "bad_counts: number of items out of range": BadCountsNumberOfItemsOutOfRange,
+    "bad_counts: prove it first": BadCountsProveItFirst,
+    "bad_counts: threshold out of range": BadCountsThresholdOutOfRange,
     "bond: a slash without evidence": BondASlashWithoutEvidence,
     "bond: a slasher is a contract": BondASlasherIsAContract,
     "bond: backing longer than the delay": BondBackingLongerThanTheDelay,
@@ -2091,6 +2677,41 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "conduct: the line was convicted": ConductTheLineWasConvicted,
     "conduct: token refused the transfer": ConductTokenRefusedTheTransfer,
     "conduct: window out of range": ConductWindowOutOfRange,
+    "court: called already": CourtCalledAlready,
+    "court: committed already": CourtCommittedAlready,
+    "court: decided": CourtDecided,
+    "court: demanded already": CourtDemandedAlready,
+    "court: hour and cost must not be 0": CourtHourAndCostMustNotBe0,
+    "court: it has time": CourtItHasTime,
+    "court: it is the assigned item": CourtItIsTheAssignedItem,
+    "court: it was shown": CourtItWasShown,
+    "court: more than all items": CourtMoreThanAllItems,
+    "court: no count to contest": CourtNoCountToContest,
+    "court: no open case": CourtNoOpenCase,
+    "court: no seed yet": CourtNoSeedYet,
+    "court: no such check": CourtNoSuchCheck,
+    "court: no such place": CourtNoSuchPlace,
+    "court: not a hidden item": CourtNotAHiddenItem,
+    "court: not a re-executor of this round": CourtNotAReExecutorOfThisRound,
+    "court: not an output": CourtNotAnOutput,
+    "court: not another answer": CourtNotAnotherAnswer,
+    "court: not demanded": CourtNotDemanded,
+    "court: not over yet": CourtNotOverYet,
+    "court: not shown yet": CourtNotShownYet,
+    "court: not that leaf": CourtNotThatLeaf,
+    "court: not the assigned item": CourtNotTheAssignedItem,
+    "court: not the children of that node": CourtNotTheChildrenOfThatNode,
+    "court: not the move to make": CourtNotTheMoveToMake,
+    "court: not the time to commit": CourtNotTheTimeToCommit,
+    "court: not the time to reveal": CourtNotTheTimeToReveal,
+    "court: not what was committed": CourtNotWhatWasCommitted,
+    "court: nothing to count": CourtNothingToCount,
+    "court: nothing to demand": CourtNothingToDemand,
+    "court: nothing was revealed": CourtNothingWasRevealed,
+    "court: only the challenger": CourtOnlyTheChallenger,
+    "court: seated already": CourtSeatedAlready,
+    "court: token refused the transfer": CourtTokenRefusedTheTransfer,
+    "court: too late": CourtTooLate,
     "curve: fewer than the buyer's least": CurveFewerThanTheBuyersLeast,
     "curve: graduated; sell on the exchange": CurveGraduatedSellOnTheExchange,
     "curve: initialized already": CurveInitializedAlready,
@@ -2103,6 +2724,17 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "curve: past the deadline": CurvePastTheDeadline,
     "curve: shares are not here": CurveSharesAreNotHere,
     "curve: too little for a share": CurveTooLittleForAShare,
+    "draws: committed already": DrawsCommittedAlready,
+    "draws: forfeit its deposits first": DrawsForfeitItsDepositsFirst,
+    "draws: has its number, or may still get it": DrawsHasItsNumberOrMayStillGetIt,
+    "draws: not a commitment": DrawsNotACommitment,
+    "draws: not over yet": DrawsNotOverYet,
+    "draws: not the time to commit": DrawsNotTheTimeToCommit,
+    "draws: not the time to reveal": DrawsNotTheTimeToReveal,
+    "draws: not what was committed": DrawsNotWhatWasCommitted,
+    "draws: nothing to forfeit": DrawsNothingToForfeit,
+    "draws: token refused the transfer": DrawsTokenRefusedTheTransfer,
+    "draws: window and deposit must not be 0": DrawsWindowAndDepositMustNotBe0,
     "epoch_court: no fault": EpochCourtNoFault,
     "epoch_court: no such node": EpochCourtNoSuchNode,
     "epoch_court: not in the row": EpochCourtNotInTheRow,
@@ -2206,6 +2838,19 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "governor: token refused the transfer": GovernorTokenRefusedTheTransfer,
     "governor: too few shares locked to propose": GovernorTooFewSharesLockedToPropose,
     "governor: treasury too low": GovernorTreasuryTooLow,
+    "jury: bond too low": JuryBondTooLow,
+    "jury: committed already": JuryCommittedAlready,
+    "jury: enlisted already": JuryEnlistedAlready,
+    "jury: hour and bond must not be 0": JuryHourAndBondMustNotBe0,
+    "jury: its bond suffices": JuryItsBondSuffices,
+    "jury: no seed yet": JuryNoSeedYet,
+    "jury: no such poll": JuryNoSuchPoll,
+    "jury: not a juror of this poll": JuryNotAJurorOfThisPoll,
+    "jury: not enlisted": JuryNotEnlisted,
+    "jury: not the time to commit": JuryNotTheTimeToCommit,
+    "jury: not the time to vote": JuryNotTheTimeToVote,
+    "jury: not what was committed": JuryNotWhatWasCommitted,
+    "jury: seated already": JurySeatedAlready,
     "launchpad: a curve must open a pool": LaunchpadACurveMustOpenAPool,
     "launchpad: amount out of range": LaunchpadAmountOutOfRange,
     "launchpad: another sale promises the pool": LaunchpadAnotherSalePromisesThePool,
@@ -2486,6 +3131,17 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "access: the operator may still serve": "wait until the product's serve window is over",
     "access: the right ends before the rent": "rent it for less time",
     "access: with a limit, accounts buy for themselves": "let the account that is to have the units buy them",
+    "approvals: bond too low": "stake more behind the validator, or judge a round of a smaller sale",
+    "approvals: committed already": "one opinion for each round",
+    "approvals: no seed yet": "let the draw be revealed first, or hold it again",
+    "approvals: not final yet": "wait until nothing can be contested any more, and its cases are over",
+    "approvals: not the largest weight": "compute it: tessera.spec.approvals.largest_weight",
+    "approvals: not the median": "compute it: tessera.spec.approvals.median_score",
+    "approvals: not what was committed": "reveal exactly what was committed: opinion, score, root, salt, from the same account",
+    "approvals: prove the bad count first": "anyone may: BadCounts.prove with tessera.spec.bad_counts.bad_count",
+    "approvals: the pledge covers no more bonds": "judge with another test set: this one's committer pledged too little for more",
+    "approved_sale: not approved": "wait for the end of the round",
+    "approved_sale: nothing to refund": "refunds begin where a round ends without an approval",
     "auction: not closed": "close it first, once it is over; anyone may",
     "auction: not over yet": "wait until its end, or until the bids buy everything",
     "auction: over": "it takes no more bids; collect, or take the refund",
@@ -2498,6 +3154,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "channels: only the payer": "use the account that opened the channel",
     "channels: withdrawal is not available yet": "wait until the time that the request returned",
     "channels: withdrawal requested already": "when it is available: tessera channel withdraw --channel N",
+    "court: no seed yet": "let the draw be revealed first, or hold it again",
     "curve: fewer than the buyer's least": "the price rose meanwhile; look at it again",
     "curve: graduated; sell on the exchange": "trade it in its pool: tessera market",
     "curve: less than the seller's least": "the price fell meanwhile; look at it again",
@@ -2548,6 +3205,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "governor: the lock is not older than the proposal": "lock before a proposal is made, to vote on it",
     "governor: too few shares locked to propose": "lock a hundredth of the supply first: tessera govern lock",
     "governor: treasury too low": "somebody has to fill it first: tessera govern deposit",
+    "jury: no seed yet": "let the draw be revealed first, or hold it again",
     "launchpad: another sale promises the pool": "wait until that sale is closed, or leave the pool out",
     "launchpad: publisher holds no share": "open it as the publisher, or send the publisher a share first",
     "launchpad: there is a pool already": "leave the part for the pool out",

@@ -13,20 +13,25 @@ INVARIANTS = re.compile(r"@custom:invariant ([a-z_, ]+)")
 MACHINES = {
     "Access": "AccessPromises",
     "Allocation": "WholeMarketPromises",
+    "Approvals": "ApprovalPromises",
+    "ApprovedSale": "ApprovalPromises",
     "Auction": "AuctionPromises",
     "Bond": "BondPromises",
     "Channels": "MarketPromises",
     "Conduct": "ConductPromises",
+    "Court": "ApprovalPromises",
     "Curve": "CurvePromises",
+    "Draws": "ApprovalPromises",
     "Epochs": "EpochPromises",
     "Exchange": "ExchangePromises",
     "Governor": "GovernancePromises",
+    "Jury": "ApprovalPromises",
     "NetworkToken": "BondPromises",
     "Offering": "OfferingPromises",
     "Orders": "AccessPromises",
     "Registry": "MarketPromises",
-    "Share": "SharePromises",
     "Scores": "ScorePromises",
+    "Share": "SharePromises",
     "SubnetPool": "SubnetPoolPromises",
     "SubnetToken": "SubnetPoolPromises",
     "Subnets": "SubnetPromises",
@@ -36,6 +41,9 @@ MACHINES = {
 }
 """Which machine walks a contract; a contract that promises something without one fails below."""
 BESIDE_THE_MARKET = {"Bond", "Conduct", "NetworkToken"}
+BESIDE_THE_MARKET = {
+    "Approvals", "ApprovedSale", "Bond", "Court", "Draws", "Jury", "NetworkToken",
+}  # fmt: skip
 """What validation consists of: no part of the market that `WholeMarketPromises` walks."""
 
 

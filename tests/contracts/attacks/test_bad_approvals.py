@@ -1,0 +1,328 @@
+"""Whoever approves for money, hides the truth or turns the court on the honest loses by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from eth_utils import keccak
+from rig.approving import (
+    COST,
+    HOUR,
+    LEAST_BOND,
+    SALT,
+    TAU,
+    Approving,
+    answers,
+    open_approving,
+    output_of,
+    pool,
+    stage,
+)
+from rig.compiling import compiled
+from rig.contract import Contract, refused
+from rig.engines import CHAIN_ID
+from rig.people import Person, key_of, person
+from rig.system import DAY, ONE_SHARE, deploy_world
+
+from tessera.spec.approvals import commitment_of
+from tessera.spec.bad_counts import bad_count
+from tessera.spec.court import hidden_leaf, outputs_tree
+from tessera.spec.places import NumberedTree
+
+STAKE = max(LEAST_BOND // 100, COST)
+MADE_UP, OTHER = keccak(text="made up"), keccak(text="another output")
+
+
+@pytest.fixture
+def begun() -> Iterator[Approving]:
+    with stage("begun") as approving:
+        yield approving
+
+
+@pytest.fixture
+def judged() -> Iterator[Approving]:
+    with stage("judged") as approving:
+        yield approving
+
+
+@pytest.fixture
+def bad() -> Iterator[Approving]:
+    with stage("bad") as approving:
+        yield approving
+
+
+def honest(approving: Approving, who: Person, place: int) -> bytes:
+    return output_of(approving.reports[who.address][place][0])
+
+
+def test_an_issuer_and_five_approvers_of_its_own_lose_more_than_they_take() -> None:
+    """A bad model is listed by its issuer's own validators, who report themselves at the end.
+
+    They sell, and take what leaves early: what they lose is more than what they took.
+    """
+    it = open_approving()
+    share = it.world.tokenize(it.asset, it.issuer, supply=1_000 * ONE_SHARE)
+    it.add_jurors(6)
+    it.start(cap=10**9)
+    it.price("set_price", 10**5)
+    share("approve", it.sale, 2**256 - 1, by=it.issuer.address)
+    now = it.world.now
+    terms = (it.sale.address, 10**6, 900 * ONE_SHARE, 0, 900 * ONE_SHARE, now, now + DAY)
+    row = (*terms, bytes(32), (0, 0, 0))
+    offering = it.sale("open", it.round, row, by=it.issuer.address)
+    victim = person("buyer")
+    it.world.fund(victim, 900 * 10**6)
+    it.world.currency("approve", offering, 2**256 - 1, by=victim.address)
+    selling = Contract(it.world.engine, compiled("Offering"), offering)
+    selling("buy", 900 * ONE_SHARE, by=victim.address)
+    it.all_approve()
+    took = it.sale("release", offering, by=it.issuer.address)
+    assert took == it.price("value_of", 5 * LEAST_BOND) // 5
+    it.reveal_truth()
+    it.count(answers(60))
+    it.finish()
+    accomplice = person("accomplice")
+    for who in it.validators:
+        it.approvals("punish_approval", it.round, who.address, by=accomplice.address)
+    lost = 5 * LEAST_BOND - sum(it.bonded(who) for who in it.validators)
+    assert it.price("value_of", lost - it.held(accomplice)) > took
+    share("approve", it.sale, 2**256 - 1, by=victim.address)
+    back = it.sale("refund", offering, 900 * ONE_SHARE, by=victim.address)
+    assert back == 900 * 10**6 - took
+
+
+def test_an_approver_that_reports_itself_loses_four_fifths(bad: Approving) -> None:
+    bad.finish()
+    (one, *_), accomplice = bad.validators, person("accomplice")
+    bad.approvals("punish_approval", bad.round, one.address, by=accomplice.address)
+    lost = LEAST_BOND - bad.bonded(one)
+    assert bad.held(accomplice) * 5 == lost
+    with refused("approvals: punished already"):
+        bad.approvals("punish_approval", bad.round, one.address, by=accomplice.address)
+
+
+def test_a_committer_that_hides_the_truth_loses_more_than_it_saves(judged: Approving) -> None:
+    """Its friends approved a bad model; without a truth nobody can show it."""
+    most = sum(judged.bonded(who) for who in judged.validators)
+    before = judged.held(judged.committer)
+    assert judged.row_of_set("pledge") >= most
+    judged.hours(80)
+    judged.approvals(
+        "fail_set", judged.test_set, judged.committer.address, by=judged.committer.address
+    )
+    kept = judged.held(judged.committer) - before
+    assert judged.row_of_set("pledge") == 0
+    assert 100 * LEAST_BOND - kept == 80 * LEAST_BOND
+    judged.approvals("finish", judged.round)
+    assert not judged.approvals("is_final", judged.asset, 1)
+
+
+def test_a_committer_cannot_call_a_public_item_a_leak(begun: Approving, attacker: Person) -> None:
+    """It hides an item that everybody is given, and waits for it in reports."""
+    begun.world.wait(1)
+    public = pool()[0]
+    rows = [(keccak(text=f"s{n}"), public[n], bytes(32)) for n in range(100)]
+    tree = NumberedTree([hidden_leaf(n, *row) for n, row in enumerate(rows)])
+    begun.commit_set(until=begun.world.now + HOUR, root=tree.root)
+    begun.open_round()
+    begun.begin()
+    begun.all_approve(reports=True)
+    victim = begun.validators[0]
+    numbers = begun.items_of(victim)
+    place, number = next((p, n) for p, n in enumerate(numbers) if n < 100)
+    report = begun.reports[victim.address]
+    shown = (place, *report[place], outputs_tree(report).proof(place))
+    assigned = (public[number], pool()[1].proof(number))
+    salt, _, label = rows[number]
+    leak = (number, salt, label, tree.proof(number))
+    with refused("court: it is the assigned item"):
+        begun.court(
+            "punish_leak", begun.round, victim.address, *shown, *assigned, *leak,
+            by=attacker.address,
+        )  # fmt: skip
+
+
+def test_whoever_copies_a_commitment_cannot_reveal_it(begun: Approving) -> None:
+    """The copy binds the other validator: its owner is silent, which costs a hundredth."""
+    author, copier = begun.validators[:2]
+    root = keccak(text="report")
+    commitment = begun.commitment(author, True, 850_000, root)
+    for who in (author, copier):
+        begun.approvals("commit", begun.round, commitment, by=who.address)
+    begun.hours(6)
+    shown = (begun.round, True, 850_000, root, SALT, "")
+    begun.approvals("reveal", *shown, by=author.address)
+    with refused("approvals: not what was committed"):
+        begun.approvals("reveal", *shown, by=copier.address)
+    begun.hours(2)
+    begun.approvals("punish_silence", begun.round, copier.address)
+    assert begun.bonded(copier) == LEAST_BOND * 99 // 100
+
+
+def test_evidence_of_another_chain_is_none(begun: Approving) -> None:
+    """The same contracts at the same addresses on a fork: what was signed there counts there."""
+    fork = open_approving(world=deploy_world(chain_id=CHAIN_ID + 1))
+    fork.add_jurors(12)
+    fork.start(cap=10**9)
+    assert fork.approvals.address == begun.approvals.address
+    one = fork.validators[0]
+    root = keccak(text="report")
+    commitment = commitment_of(
+        fork.round, key_of(one), approve=True, score=TAU, root=root, salt=SALT,
+        chain_id=CHAIN_ID, approvals=key_of(fork.approvals),
+    )  # fmt: skip
+    fork.approvals("commit", fork.round, commitment, by=one.address)
+    fork.hours(6)
+    with refused("approvals: not what was committed"):
+        shown = (fork.round, True, TAU, root, SALT, "")
+        fork.approvals("reveal", *shown, by=one.address)
+
+
+def test_challenges_without_end_feed_the_accused(judged: Approving, attacker: Person) -> None:
+    """Each costs the attacker its stake, and holds nothing up when it is over."""
+    one = judged.validators[0]
+    for place in range(3):
+        case = judged.accuse(attacker, one, place, honest(judged, one, place))
+        judged.show(one, place)
+        judged.court("answer", case)
+    assert judged.held(one) == 3 * STAKE
+    assert judged.bonding.bond("frozen_until", one.address) == 0
+    assert judged.bonded(one) == LEAST_BOND
+
+
+def test_a_friendly_accusation_shields_nobody(begun: Approving, attacker: Person) -> None:
+    """A cheat's friend accuses first, says what the cheat says, and loses: the place stays open."""
+    cheat, friend = begun.validators[0], person("accomplice")
+    begun.report(cheat, fabricated=[50])
+    begun.all_approve(reports=True)
+    begun.show(cheat, 50)
+    for claim in (MADE_UP, OTHER):
+        case = begun.accuse(friend, cheat, 50, claim)
+        begun.court("answer", case)
+        if claim == OTHER:
+            jurors = begun.jurors_of(case)
+            begun.vote(case, dict.fromkeys(jurors, honest(begun, cheat, 50)))
+            begun.court("resolve", case)
+    assert begun.bonded(cheat) == LEAST_BOND
+    case = begun.accuse(attacker, cheat, 50, honest(begun, cheat, 50))
+    begun.court("answer", case)
+    jurors = begun.jurors_of(case)
+    begun.vote(case, dict.fromkeys(jurors, honest(begun, cheat, 50)))
+    begun.court("resolve", case)
+    assert begun.bonded(cheat) == 0
+
+
+def test_a_committee_that_splits_harms_nobody(begun: Approving, attacker: Person) -> None:
+    """Three of five are not four: all five are paid, and the case may come again."""
+    cheat = begun.validators[0]
+    begun.report(cheat, fabricated=[50])
+    begun.all_approve(reports=True)
+    begun.show(cheat, 50)
+    truth = honest(begun, cheat, 50)
+    case = begun.accuse(attacker, cheat, 50, truth)
+    begun.court("answer", case)
+    jurors = begun.jurors_of(case)
+    begun.vote(case, {**dict.fromkeys(jurors[:3], truth), **dict.fromkeys(jurors[3:], MADE_UP)})
+    before = begun.held(attacker)
+    begun.court("resolve", case)
+    (event,) = begun.court.events("CaseClosed")
+    assert (event.arguments["upheld"], event.arguments["dismissed"]) == (False, True)
+    assert begun.held(attacker) - before == STAKE - 5 * (STAKE // 10)
+    assert all(begun.held(who) == STAKE // 10 for who in jurors)
+    assert begun.bonded(cheat) == LEAST_BOND
+    assert begun.bonding.bond("frozen_until", cheat.address) == 0
+
+
+def test_leaving_before_the_truth_does_not_help(begun: Approving) -> None:
+    """Stake that was asked back in the minute of the commitment is there when the model is bad."""
+    one = begun.validators[0]
+    for who in begun.validators:
+        root = keccak(text="report")
+        commitment = begun.commitment(who, True, 850_000, root)
+        begun.approvals("commit", begun.round, commitment, by=who.address)
+    begun.bonding.leave_all(one, one)
+    begun.bonding.bond("leave", begun.approvals, by=one.address)
+    begun.hours(6)
+    for who in begun.validators:
+        shown = (begun.round, True, 850_000, keccak(text="report"), SALT, "")
+        begun.approvals("reveal", *shown, by=who.address)
+    begun.hours(2)
+    begun.close(LEAST_BOND, 850_000)
+    begun.hours(70)
+    begun.reveal_truth()
+    begun.count(answers(60))
+    assert begun.finish() == 3
+    begun.approvals("punish_approval", begun.round, one.address)
+    assert begun.bonding.bond("slashable", one.address) == LEAST_BOND * 7 // 10
+
+
+def test_penalties_for_one_model_never_add_up_to_more_than_the_bond(
+    begun: Approving, attacker: Person
+) -> None:
+    """A bad approval, and fabricated outputs at two places: the whole bond, once."""
+    cheat = begun.validators[0]
+    begun.report(cheat, fabricated=[50, 51])
+    begun.all_approve(reports=True)
+    begun.reveal_truth()
+    begun.count(answers(60))
+    begun.world.engine.now = begun.row_of_set("truth_at") + 168 * HOUR - 1
+    cases = [
+        begun.accuse(attacker, cheat, place, honest(begun, cheat, place)) for place in (50, 51)
+    ]
+    begun.finish()
+    begun.approvals("punish_approval", begun.round, cheat.address)
+    assert begun.bonded(cheat) == LEAST_BOND * 7 // 10
+    begun.hours(24)
+    for case in cases:
+        begun.court("resolve", case)
+    assert begun.bonded(cheat) == 0
+    model = begun.row_of_round("model")
+    assert begun.approvals("taken", model, cheat.address) == LEAST_BOND
+    with refused("approvals: punished already"):
+        begun.approvals("punish_approval", begun.round, cheat.address)
+
+
+def test_who_counted_does_not_judge_its_own_count(judged: Approving, attacker: Person) -> None:
+    """Whoever has a bond behind the round is drawn for no committee of it."""
+    judged.reveal_truth()
+    executors = judged.count(answers(60))
+    case = judged.accuse(attacker, judged.validators[0], 3, OTHER)
+    judged.show(judged.validators[0], 3)
+    judged.court("answer", case)
+    assert not set(judged.jurors_of(case)) & {*executors, *judged.validators}
+
+
+def test_who_enlists_after_the_request_is_passed_over(judged: Approving, attacker: Person) -> None:
+    """The seed is known before the seats are taken: twenty newcomers come too late for it."""
+    one = judged.validators[0]
+    case = judged.accuse(attacker, one, 3, OTHER)
+    judged.show(one, 3)
+    judged.court("answer", case)
+    newcomers = [judged.validator(f"newcomer {number}") for number in range(20)]
+    for who in newcomers:
+        judged.jury("enlist", by=who.address)
+    judged.jurors.extend(newcomers)
+    assert not set(judged.jurors_of(case)) & set(newcomers)
+
+
+def test_being_of_another_opinion_costs_nothing(begun: Approving) -> None:
+    """One rejects what four others and the truth approve; nobody can punish that."""
+    *four, one = begun.validators
+    begun.judge({**dict.fromkeys(four, (True, 850_000)), one: (False, 100_000)})
+    begun.close(LEAST_BOND, 850_000)
+    begun.reveal_truth()
+    begun.count(answers(85))
+    begun.finish()
+    for name in ("punish_silence", "punish_approval"):
+        with refused("approvals: nothing to punish"):
+            begun.approvals(name, begun.round, one.address)
+    assert begun.bonded(one) == LEAST_BOND
+
+
+def test_a_threshold_is_a_fact_and_not_a_choice(begun: Approving, attacker: Person) -> None:
+    """Nobody can make good counts bad, or bad ones good, by proving another number."""
+    largest = bad_count(100, TAU - 20_000)
+    for wrong in (largest - 1, largest + 1):
+        with refused("bad_counts: not the largest bad count"):
+            begun.bad_counts("prove", 100, TAU - 20_000, wrong, by=attacker.address)

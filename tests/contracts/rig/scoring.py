@@ -57,6 +57,7 @@ class Scoring:
     scores: Contract
     epochs: Contract
     treasury: Person
+    court: Contract | None = None
     model: SubnetsModel = field(init=False)
     rows: ScoresModel = field(init=False)
     speakers: dict[int, Person] = field(default_factory=dict)
@@ -196,11 +197,15 @@ class Scoring:
         return number
 
 
-def open_scoring(world: World | None = None) -> Scoring:
-    """Deploy the token, Bond, Subnets and Scores at predicted addresses."""
+def open_scoring(world: World | None = None, *, terms: tuple[int, ...] = ()) -> Scoring:
+    """Deploy the token, Bond, Subnets and Scores at predicted addresses.
+
+    With `terms` (see Epochs) the real Epochs and its court are behind them, else a double that
+    says what the test wants.
+    """
     world = world or deploy_world()
     deployer, treasury = person("validation deployer").address, person("treasury")
-    names = ("token", "bond", "subnets", "scores", "epochs")
+    names = ("token", "bond", "subnets", "scores", "epochs", *(("court",) if terms else ()))
     at = {name: create_address(deployer, nonce) for nonce, name in enumerate(names)}
     engine = world.engine
     parts = {
@@ -226,12 +231,17 @@ def open_scoring(world: World | None = None) -> Scoring:
         "scores": (compiled("Scores"), at["token"], at["subnets"], at["bond"], DATA_FEE),
         "epochs": (mock("FixedEpochs"),),
     }
+    if terms:
+        parties = (at["token"], world.registry, at["scores"], at["court"])
+        parts["epochs"] = (compiled("Epochs"), *parties, terms)
+        parts["court"] = (compiled("EpochCourt"),)
     made = {}
     for name in names:
         part, *arguments = parts[name]
         made[name] = deployed(engine, part, *arguments, by=deployer)
         assert made[name].address == at[name], "a predicted address is wrong"
-    return Scoring(world=world, treasury=treasury, **made)
+    court = made.pop("court", None)
+    return Scoring(world=world, treasury=treasury, court=court, **made)
 
 
 def scored(validators: int = 2, models: int = 3, **changes: Any) -> tuple[Scoring, int]:

@@ -1,13 +1,10 @@
-"""`tessera benchmark`: measure a model, verify what others measured, and hold claims against it."""
+"""`tessera benchmark list` and `run`: ask a model each item of a benchmark, and pay for it."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -22,6 +19,8 @@ from tessera.cli.effects import (
     payment,
     show_effects,
 )
+from tessera.cli.measuring import benchmarks_here, endpoint_of, score_lines
+from tessera.cli.reports import Code, register_reports
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -37,13 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_SEED_BITS = 53
 _HASH_DIGITS = 64
-
-Code = Annotated[
-    bool,
-    typer.Option("--allow-python-runners", help="Run publishers' Python, in a child process."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +51,7 @@ def register(app: typer.Typer) -> None:
         """Show the benchmarks that are installed, and those of the store."""
         from tessera.validation.task import find_benchmarks, open_benchmark
 
-        known = {**await _of_chain(session), **find_benchmarks()}
+        known = {**await benchmarks_here(session), **find_benchmarks()}
         tasks = {name: open_benchmark(folder) for name, folder in sorted(known.items())}
         told = [
             {
@@ -131,175 +124,7 @@ def register(app: typer.Typer) -> None:
         else:
             await _run_free(session, config, wish, url, own, key_env, dry_run=dry_run)
 
-    @command(benchmark, "verify")
-    async def verify(
-        session: Session,
-        report: Annotated[Path, typer.Argument(help="The report.")],
-        *,
-        benchmark: Annotated[
-            str, typer.Option(help="Check draw, items, questions and scores against it.")
-        ] = "",
-        receipts: Annotated[
-            Path | None, typer.Option(help="Check the kept calls against the report.")
-        ] = None,
-        own: Annotated[
-            Path | None, typer.Option(help="Ask your copy of the bundle some items again.")
-        ] = None,
-        url: Annotated[str, typer.Option(help="Ask a server some items again.")] = "",
-        model: Annotated[str, typer.Option(help="What that server calls the model.")] = "",
-        sample: Annotated[int, typer.Option(help="Items to ask again.", min=1)] = 20,
-        sample_seed: Annotated[int | None, typer.Option(help="Repeats a sample.")] = None,
-        alpha: Annotated[
-            float, typer.Option(help="Honest reports accused, as a part.", min=1e-6, max=0.5)
-        ] = 0.001,
-        key_env: Annotated[
-            str, typer.Option(help="Environment variable with the key of --url.")
-        ] = "",
-        allow_python_runners: Code = False,
-    ) -> None:
-        """Check a report: its hashes, its benchmark, its receipts, and a sample asked again.
-
-        Exit code 6 where it contradicts itself, its benchmark or its receipts; 7 where the model
-        answers otherwise.
-        """
-        from tessera.errors import InputError
-        from tessera.validation.report import check_report, read_report
-
-        config = session.config(allow_python_runners=allow_python_runners or None)
-        found = await asyncio.to_thread(read_report, report)
-        check_report(found)
-        told: dict[str, Any] = {"root": found["root"], "hashes": True}
-        lines = [f"hashes     right; root {found['root']}"]
-        if not benchmark:
-            if receipts or own or url:
-                raise InputError(
-                    "--benchmark", found="nothing", wanted="the benchmark, to ask or compare again"
-                )
-            session.say(told, *lines, *_score_lines(found))
-            return
-        task, known = await _checked_task(session, config, benchmark, found)
-        told["benchmark"] = True
-        lines.append(f"benchmark  {task.name}: draw, items, questions and scores are right")
-        if receipts is not None:
-            told["receipts"] = await _check_receipts(session, found, task, receipts)
-            lines.append(f"receipts   {told['receipts']} calls are signed as reported")
-        if own is not None or url:
-            numbers = secrets.randbits(_SEED_BITS) if sample_seed is None else sample_seed
-            async with _endpoint(config, url, own, model or known, key_env) as opened:
-                more, said = await _asked_again(
-                    session, found, task, opened, sample, numbers, alpha, told
-                )
-            told |= more
-            lines += said
-        session.say(told, *lines, *_score_lines(found))
-
-    @command(benchmark, "claim")
-    async def claim(
-        session: Session,
-        report: Annotated[Path, typer.Argument(help="The report.")],
-        *,
-        claimed: Annotated[float, typer.Option(help="The score that is claimed, such as 0.92.")],
-        confidence: Annotated[float, typer.Option(help="Of the interval.")] = 0.95,
-    ) -> None:
-        """Say whether a claimed score is verified, contradicted or unverifiable.
-
-        Exit code 6 where it is contradicted.
-        """
-        from tessera.validation.claims import Standing, judge_claim
-        from tessera.validation.refusals import ClaimContradicted
-        from tessera.validation.report import check_report, read_report
-
-        found = await asyncio.to_thread(read_report, report)
-        check_report(found)
-        core = found["core"]
-        judged = judge_claim(
-            claimed,
-            core["score"],
-            core["scored"],
-            proportion=core["proportion"],
-            confidence=confidence,
-        )
-        data = {**judged.as_json(), "metric": core["metric"], "root": found["root"]}
-        if judged.standing is Standing.CONTRADICTED:
-            raise ClaimContradicted(
-                f"claim of {claimed:g} {core['metric']}: contradicted at {confidence:.0%}; "
-                f"{judged.why}",
-                **data,
-            )
-        session.say(data, f"{judged.standing}: {judged.why} ({confidence:.0%} confidence)")
-
-    @command(benchmark, "compare")
-    async def compare(
-        session: Session,
-        known: Annotated[Path, typer.Argument(help="Report asked for by a validator's key.")],
-        unknown: Annotated[Path, typer.Argument(help="Report asked for by a key nobody knows.")],
-        *,
-        repeats: Annotated[
-            bool, typer.Option("--repeats", help="It repeats itself: outputs must be equal, too.")
-        ] = False,
-        alpha: Annotated[
-            float, typer.Option(help="Honest endpoints accused, as a part.", min=1e-6, max=0.5)
-        ] = 0.001,
-    ) -> None:
-        """Say whether a model answers better for validators than for anybody else.
-
-        Exit code 7 where it does.
-        """
-        from tessera.errors import ModelDiffers
-        from tessera.validation.favour import compare_reports
-        from tessera.validation.report import check_report, read_report
-
-        both = [await asyncio.to_thread(read_report, file) for file in (known, unknown)]
-        for report in both:
-            check_report(report)
-        found = compare_reports(*both, alpha=alpha, repeats=repeats)
-        scores = f"{found.known:.4f} for the known key, {found.unknown:.4f} for the other"
-        if found.accused:
-            name = both[0]["core"]["model"]["name"]
-            raise ModelDiffers(
-                f"{name}: answers better for validators: {scores} (p = {found.p_value:.2g})",
-                **found.as_json(),
-            )
-        would = (
-            "" if found.found_from is None
-            else f"; a lead of {found.found_from:.2f} would have been found 95 times of 100"
-        )  # fmt: skip
-        session.say(
-            found.as_json(),
-            f"scores     {scores}, on {found.items[0]} and {found.items[1]} items",
-            f"p-value    {found.p_value:.3g} ({found.method}); accused from {alpha:g} down",
-            f"verdict    nothing that an honest endpoint would not show{would}",
-        )
-
-    @command(benchmark, "weights")
-    async def weights(
-        session: Session,
-        reports: Annotated[
-            list[str], typer.Argument(metavar="UID=REPORT...", help="One report per model.")
-        ],
-    ) -> None:
-        """Make the row of weights that a validator commits, from its reports."""
-        from tessera.errors import InputError
-        from tessera.validation.report import check_report, read_report
-        from tessera.validation.weights import row_of_reports
-
-        found: dict[int, dict[str, Any]] = {}
-        for given in reports:
-            uid, _, file = given.partition("=")
-            if not (uid.isascii() and uid.isdigit() and file) or int(uid) in found:
-                raise InputError("reports", found=given, wanted="UID=REPORT, each uid once")
-            found[int(uid)] = await asyncio.to_thread(read_report, Path(file))
-            check_report(found[int(uid)])
-        row = row_of_reports(found)
-        scores = {uid: report["core"]["score"] for uid, report in found.items()}
-        session.say(
-            {"row": [[uid, weight] for uid, weight in row]},
-            *(
-                f"{uid:>5}  {weight:>5}  "
-                + ("unsupported" if scores[uid] is None else f"scored {scores[uid]:.4f}")
-                for uid, weight in row
-            ),
-        )
+    register_reports(benchmark)
 
 
 class _Wish(NamedTuple):
@@ -332,9 +157,9 @@ async def _run_free(
     """Run on one's own copy or on another's server: nothing is paid from here."""
     from tessera.app.benchmarking import folder_of, open_task
 
-    folder = folder_of(wish.benchmark, await _of_chain(session, wish.benchmark))
+    folder = folder_of(wish.benchmark, await benchmarks_here(session, wish.benchmark))
     task = await asyncio.to_thread(open_task, folder, config)
-    async with _endpoint(config, url, own, wish.model, key_env) as (endpoint, model):
+    async with endpoint_of(config, url, own, wish.model, key_env) as (endpoint, model):
         draw = _draw(wish, _address(config, wish.validator), model.drawn_by)
         about = f"{url or 'own'} {model.name} {model.content_root}"
         numbers = _numbers(task, draw)
@@ -456,7 +281,7 @@ async def _written(
     await asyncio.to_thread(write_report, wish.out, report)
     await asyncio.to_thread(wish.journal.unlink, missing_ok=True)
     core = report["core"]
-    lines = _score_lines(report)
+    lines = score_lines(report)
     if finished.why:
         lines.append(f"note       {finished.why}")
     if world is not None:
@@ -483,44 +308,7 @@ async def _written(
     )  # fmt: skip
 
 
-def _score_lines(report: dict[str, Any]) -> list[str]:
-    from tessera.validation.claims import wilson
-
-    core = report["core"]
-    name = core["model"]["name"]
-    version = core["model"]["version"]
-    shown = f"{name}@{version}" if version is not None else name
-    lines = [f"model      {shown}, on {core['task_name']}"]
-    if core["score"] is None:
-        return [*lines, "score      unsupported: this endpoint cannot be asked so"]
-    between = ""
-    if core["proportion"] and core["scored"]:
-        found = wilson(core["score"], core["scored"])
-        between = f", {found.low:.4f} to {found.high:.4f} at {found.confidence:.0%}"
-    items = counted(core["scored"], "item")
-    return [*lines, f"score      {core['score']:.4f} {core['metric']} on {items}{between}"]
-
-
 # --- What is asked --------------------------------------------------------------------------
-
-
-async def _of_chain(session: Session, wanted: str = "") -> dict[str, Path]:
-    """Return the benchmarks of the store where a chain runs; without one there are none.
-
-    A folder that is `wanted` needs no chain.
-    """
-    from tessera.app import connect
-    from tessera.app.benchmarking import benchmarks_of_chain
-    from tessera.errors import ChainError, NotFound
-
-    if await asyncio.to_thread(os.path.isdir, wanted):
-        return {}
-    try:
-        async with connect(session.config()) as world:
-            await world.directory.refresh()
-            return await asyncio.to_thread(benchmarks_of_chain, world, wanted)
-    except (ChainError, NotFound):
-        return {}
 
 
 async def _card(
@@ -620,105 +408,3 @@ async def _announced(
             "stops, and goes on when it is run again with more"
         )
     return told, lines + show_effects(world, effects)
-
-
-@asynccontextmanager
-async def _endpoint(
-    config: Config, url: str, own: Path | None, model: str, key_env: str
-) -> AsyncIterator[tuple[Endpoint, Any]]:
-    from tessera.app.benchmarking import open_own, open_server
-    from tessera.errors import InputError
-    from tessera.validation.report import ModelName
-
-    if own is not None and url:
-        raise InputError("--own and --url", found="both", wanted="one of them")
-    if own is not None:
-        async with open_own(own, config) as opened:
-            yield opened
-        return
-    if not model:
-        raise InputError("--model", found="nothing", wanted="what the server calls the model")
-    key = os.environ.get(key_env, "") if key_env else ""
-    if key_env and not key:
-        raise InputError("--key-env", found=f"{key_env}, which is empty", wanted="one with a key")
-    async with open_server(url, model, key) as endpoint:
-        yield endpoint, ModelName(model)
-
-
-# --- Verifying ------------------------------------------------------------------------------
-
-
-async def _checked_task(
-    session: Session, config: Config, name: str, report: dict[str, Any]
-) -> tuple[Benchmark, str]:
-    from tessera.app.benchmarking import folder_of, open_task
-    from tessera.validation.report import check_against
-
-    folder = folder_of(name, await _of_chain(session, name))
-    task = await asyncio.to_thread(open_task, folder, config)
-    await check_against(report, task)
-    return task, str(report["core"]["model"]["name"])
-
-
-async def _check_receipts(
-    session: Session, report: dict[str, Any], task: Benchmark, folder: Path
-) -> int:
-    from tessera.client.evidence import kept
-    from tessera.errors import NotFound
-    from tessera.payments.onchain import channels_domain
-    from tessera.serving.receipts import listed_signer
-    from tessera.validation.evidence import check_calls
-
-    async with session.world() as world:
-        domain = channels_domain(world.deployment)
-        await world.directory.refresh()
-
-        def signer_of(signed: Any) -> Any:
-            record = world.directory.get(signed.receipt.asset)
-            if record is None:
-                raise NotFound(
-                    "receipt: asset", found=str(signed.receipt.asset), wanted="one of this chain"
-                )
-            return listed_signer(signed, domain, record)
-
-        calls = await asyncio.to_thread(kept, folder, domain, signer_of)
-        return check_calls(report, task, calls, domain)
-
-
-async def _asked_again(
-    session: Session,
-    report: dict[str, Any],
-    task: Benchmark,
-    opened: tuple[Endpoint, Any],
-    sample: int,
-    seed: int,
-    alpha: float,
-    told: dict[str, Any],
-) -> tuple[dict[str, Any], list[str]]:
-    from tessera.errors import Conflict, ModelDiffers
-    from tessera.validation.rerun import rerun, sample_of
-
-    endpoint, model = opened
-    wanted = report["core"]["model"]["content_root"]
-    if model.content_root is not None and wanted not in {None, model.content_root}:
-        raise Conflict(
-            f"own copy of {model.name}",
-            found=f"content root {model.content_root}",
-            wanted=f"{wanted}, of which the report is",
-        )
-    numbers = sample_of(report, sample, seed)
-    with session.progress("asking again", counted=True) as progress:
-        verdict = await rerun(report, task, endpoint, numbers, alpha=alpha, progress=progress)
-    again: dict[str, Any] = {
-        **verdict.as_json(),
-        "sample": len(numbers),
-        "sample_seed": str(seed),
-    }
-    if verdict.accuses:
-        raise ModelDiffers(
-            f"report {report['root'][:18]}…: {verdict.said} (p = {verdict.p_value:.2g})",
-            **told,
-            **again,
-        )
-    lines = [f"again      {counted(len(numbers), 'item')}: {verdict.said}"]
-    return {"again": again}, [*lines, f"strength   {verdict.strength}"]

@@ -72,7 +72,7 @@ def row_of(scores: Iterable[tuple[int, int | float | Fraction]]) -> tuple[tuple[
             raise MalformedScores("uid", found=uid, wanted=f"0 to {MAX_UID}")
         if uid in exact:
             raise MalformedScores(f"uid {uid}", found="two scores", wanted="one")
-        if not math.isfinite(score):
+        if isinstance(score, float) and not math.isfinite(score):
             raise MalformedScores(f"score of uid {uid}", found=score, wanted="a finite number")
         if score < 0:
             raise MalformedScores(f"score of uid {uid}", found=score, wanted="0 or more")

@@ -41,6 +41,10 @@ def test_what_is_no_uid_is_refused(uid: int) -> None:
         row_of([(uid, 1.0)])
 
 
+def test_a_score_larger_than_any_float_is_a_score() -> None:
+    assert row_of([(1, 10**400), (2, 5 * 10**399)]) == ((1, 65_535), (2, 32_768))
+
+
 def test_a_uid_comes_once() -> None:
     with pytest.raises(MalformedScores, match="two scores"):
         row_of([(1, 1.0), (1, 0.5)])

@@ -18,6 +18,7 @@ from bench.gas.dollar import Dollar
 from bench.gas.node import fresh_chain
 from bench.gas.ours import (
     access,
+    bonds,
     governance,
     launch,
     market,
@@ -95,6 +96,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             trading.measure,
             governance.measure,
             workflows.measure,
+            bonds.measure,
             subnets.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):

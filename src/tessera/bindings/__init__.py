@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tessera.bindings.approved_sale import ApprovedSale as ApprovedSale
     from tessera.bindings.auction import Auction as Auction
     from tessera.bindings.bad_counts import BadCounts as BadCounts
+    from tessera.bindings.block_draws import BlockDraws as BlockDraws
     from tessera.bindings.bond import Bond as Bond
     from tessera.bindings.channels import Channels as Channels
     from tessera.bindings.conduct import Conduct as Conduct
@@ -52,6 +53,7 @@ __all__ = [
     "ApprovedSale",
     "Auction",
     "BadCounts",
+    "BlockDraws",
     "Bond",
     "Channels",
     "Conduct",
@@ -91,6 +93,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "ApprovedSale": "tessera.bindings.approved_sale",
     "Auction": "tessera.bindings.auction",
     "BadCounts": "tessera.bindings.bad_counts",
+    "BlockDraws": "tessera.bindings.block_draws",
     "Bond": "tessera.bindings.bond",
     "Channels": "tessera.bindings.channels",
     "Conduct": "tessera.bindings.conduct",

@@ -581,6 +581,22 @@ class BadCountsThresholdOutOfRange(_Refusal):
     """bad_counts: threshold out of range"""
 
 
+class BlockDrawsBlocksOutOfRange(_Refusal):
+    """block_draws: blocks out of range"""
+
+
+class BlockDrawsFixedAlready(_Refusal):
+    """block_draws: fixed already"""
+
+
+class BlockDrawsItsBlockIsStillToCome(_Refusal):
+    """block_draws: its block is still to come"""
+
+
+class BlockDrawsNoSuchDraw(_Refusal):
+    """block_draws: no such draw"""
+
+
 class BondASlashWithoutEvidence(_Refusal):
     """bond: a slash without evidence"""
 
@@ -2616,6 +2632,10 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "bad_counts: number of items out of range": BadCountsNumberOfItemsOutOfRange,
     "bad_counts: prove it first": BadCountsProveItFirst,
     "bad_counts: threshold out of range": BadCountsThresholdOutOfRange,
+    "block_draws: blocks out of range": BlockDrawsBlocksOutOfRange,
+    "block_draws: fixed already": BlockDrawsFixedAlready,
+    "block_draws: its block is still to come": BlockDrawsItsBlockIsStillToCome,
+    "block_draws: no such draw": BlockDrawsNoSuchDraw,
     "bond: a slash without evidence": BondASlashWithoutEvidence,
     "bond: a slasher is a contract": BondASlasherIsAContract,
     "bond: backing longer than the delay": BondBackingLongerThanTheDelay,

@@ -32,6 +32,7 @@ __all__ = [
     "outputs_tree",
     "pool_leaf",
     "report_commitment",
+    "seed_of_block",
     "seed_of_draw",
     "verdict",
     "vote_commitment",
@@ -164,6 +165,11 @@ def seed_of_draw(
     for sender, secret in revealed.items():
         mixed ^= int.from_bytes(keccak(bytes(12) + sender + secret), "big")
     return keccak(word(mixed) + word(draw) + word(chain_id) + bytes(12) + draws)
+
+
+def seed_of_block(draw: int, block_hash: bytes, *, chain_id: int, draws: Address) -> bytes:
+    """Return the seed that the hash of a draw's block gives (`BlockDraws.vy`)."""
+    return keccak(block_hash + word(draw) + word(chain_id) + bytes(12) + draws)
 
 
 def verdict(votes: Sequence[bytes], shown: bytes, claim: bytes) -> Verdict:

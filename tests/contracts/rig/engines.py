@@ -152,7 +152,7 @@ class Boa:
         disable_cache()
         self._env = Env()
         self._env.evm.patch.chain_id = chain_id
-        self._env.evm.patch.timestamp = GENESIS
+        self.now = GENESIS
         # titanoboa wraps two opcodes of a table that all its environments share, once more for
         # each environment; nothing here reads what the wrappers record.
         opcodes = self._env.evm.vm.state.computation_class.opcodes
@@ -171,6 +171,8 @@ class Boa:
 
     @now.setter
     def now(self, value: int) -> None:
+        # A block each second, as in the other engine.
+        self._env.evm.patch.block_number = 1 + value - GENESIS
         self._env.evm.patch.timestamp = value
 
     def deploy(self, sender: str, creation_code: bytes) -> str:

@@ -466,7 +466,8 @@ def _follows(
             return False
     elif consensus != 0:
         return False
-    if rank != column.rank:
+    # No rank is more than the sum of all; of a false sum, what follows would be no part of one.
+    if rank != column.rank or rank > result.incentive:
         return False
 
     yuma3: bool = result.rules >> 64 & 1 == 1

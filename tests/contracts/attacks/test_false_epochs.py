@@ -14,6 +14,7 @@ from tessera.spec.epochs import Challenge, Column, Former, PostedEpoch, build, f
 from tessera.spec.epochs.arithmetic import WORD
 from tessera.spec.epochs.faults import COLUMNS, NO_HEADER, ROWS, STAKES
 from tessera.spec.epochs.inputs import row_tree
+from tessera.spec.epochs.results import computed
 from tessera.spec.sum_trees import SumTree
 
 SCORES = [[10, 20, 0], [30, 0, 50], [0, 70, 70]]
@@ -78,6 +79,45 @@ def test_a_false_normalising_sum(
     assert proved(place, told, false, attacker, challenger).function == "challenge_node"
 
 
+def test_a_rank_above_the_sum_of_all(
+    place: EpochWorld, told: Told, attacker: Person, challenger: Person
+) -> None:
+    """The sum is stated far too small by a node beside the first column, whose path stays true:
+    dividends that follow from such a sum would have more bits than a word has room for. Where the
+    node is not known yet, a question shows it."""
+    scores = [[9, 1, 1, 1, 90], [9, 1, 1, 1, 90]]
+    told = place.tell(0, place.inputs(scores, [1, 1]))
+    tree = told.posted.column_tree
+    assert isinstance(tree, SumTree)
+    lying = lying_tree(tree, 2, 0, tree.levels[1][0].sum + 1)
+    lying = lying_tree(lying, 3, 0, tree.levels[0][4].sum - 1)
+    header = replace(told.posted.header, columns=lying.top.digest, incentive=lying.top.sum)
+    false = replace(told.posted, column_tree=lying, header=header)
+    assert find_fault(PostedEpoch.unseen(header, 2, 5), told.inputs) == Challenge("ask", (COLUMNS,))
+    assert proved(place, told, false, attacker, challenger).function == "challenge_node"
+
+
+def test_ranks_that_sum_to_less_than_one_of_them(
+    place: EpochWorld, told: Told, attacker: Person, challenger: Person
+) -> None:
+    """Every node adds up, but the last column states a rank of nothing, so the true rank of the
+    second is above the sum that its dividends are divided by."""
+    told = place.tell(0, place.inputs([[1, 90, 9], [1, 90, 9]], [1, 1]))
+    columns = [column for column in told.posted.columns if column is not None]
+    columns[1] = columns[1]._replace(rank=1)
+    false = rebuilt(told.posted, columns=tuple(columns))
+    true = told.posted.columns[1]
+    assert true is not None
+    assert true.rank > false.header.incentive
+    # Column 0 follows from the false sum; the second cannot.
+    from_it = computed(
+        told.inputs, told.posted.stakes or (), told.posted.header.sums, false.header.incentive
+    )
+    columns[0] = from_it.columns[0] or columns[0]
+    false = rebuilt(told.posted, columns=tuple(columns))
+    assert proved(place, told, false, attacker, challenger).arguments[1] == 1
+
+
 def test_a_false_sum_of_stakes(
     place: EpochWorld, told: Told, attacker: Person, challenger: Person
 ) -> None:
@@ -123,7 +163,13 @@ def test_a_column_for_two_models(
     """A model's column stands at another's uid too: the rows there say other weights."""
     columns = (told.posted.columns[0], told.posted.columns[0], told.posted.columns[2])
     false = rebuilt(told.posted, columns=columns)
-    assert proved(place, told, false, attacker, challenger).function == "challenge_entry"
+    # With another sum of ranks, the first column does not follow any more either.
+    assert proved(place, told, false, attacker, challenger).arguments[1] == 0
+    place.post(told, false, by=attacker)
+    tree, leaves = row_tree(told.inputs.rows[2].weights)
+    entry = (1, false.column_call(1), 2, leaves[0], tree.path(0))
+    place.judge(0, false.header, "challenge_entry", *entry, by=challenger)
+    assert place.epochs("attempts", SUBNET, 0) == 2
 
 
 def test_a_friendly_weight(
@@ -301,20 +347,23 @@ def test_a_poster_who_serves_nothing(
     columns[2] = columns[2]._replace(consensus=columns[2].consensus + 1)
     false = rebuilt(told.posted, columns=tuple(columns))
     place.post(told, false, by=attacker)
-    unknown = replace(false, columns=(None,) * 3, rows=(None,) * 3)
-    # The true parts are everybody's: only what differs has to be asked for.
-    challenge = find_fault(unknown, told.inputs)
-    assert challenge == Challenge("ask", (COLUMNS + 2,))
-    place.send(told, false.header, challenge, by=challenger)
-    place.judge(0, false.header, "show_column", 2, false.column_call(2), by=attacker)
-    seen = replace(unknown, columns=(None, None, columns[2]))
-    challenge = find_fault(seen, told.inputs)
+    seen = PostedEpoch.unseen(false.header, 3, 3)
+    asked = []
+    # True stakes are everybody's; of the columns nothing is known but the top of their tree.
+    while (challenge := find_fault(seen, told.inputs)) and challenge.function == "ask":
+        (part,) = challenge.arguments
+        asked.append(part - COLUMNS)
+        place.send(told, false.header, challenge, by=challenger)
+        call = false.column_call(asked[-1])
+        place.judge(0, false.header, "show_column", asked[-1], call, by=attacker)
+        seen = seen.with_column(asked[-1], call)
+    assert asked == [0, 2]
     assert challenge is not None
     assert challenge.function == "challenge_column"
     place.send(told, false.header, challenge, by=challenger)
     assert place.epochs("owed_of", challenger.address) == TERMS.bond // 5
-    # The fee was for the answer.
-    assert place.epochs("owed_of", attacker.address) == TERMS.fee
+    # The fees were for the answers.
+    assert place.epochs("owed_of", attacker.address) == 2 * TERMS.fee
 
 
 def test_parts_that_were_never_there(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from rig.contract import refused
 from rig.effort import times
+from rig.engines import Reverted
 from rig.epochs import SUBNET, EpochWorld, Told
 from rig.false_epochs import RULES, epoch_inputs, every_challenge, one_false
 from rig.people import person
@@ -16,8 +19,9 @@ from rig.people import person
 from tessera.spec.consensus.epoch import run_epoch
 from tessera.spec.consensus.fixed import div
 from tessera.spec.consensus.inputs import Parameters, Subnet
-from tessera.spec.epochs import Former, find_fault
+from tessera.spec.epochs import Former, PostedEpoch, find_fault
 from tessera.spec.epochs.arithmetic import U40, WORD
+from tessera.spec.epochs.faults import COLUMNS, ROWS, STAKES
 from tessera.spec.epochs.results import carried
 
 POSTER, CHALLENGER = person("poster"), person("challenger")
@@ -79,6 +83,54 @@ def test_one_false_number_is_found_and_proved(draw: st.DataObject) -> None:
         world.send(told, false.header, challenge, by=CHALLENGER)
         assert world.epochs("digest_of", SUBNET, told.epoch) == bytes(32)
         assert world.epochs("owed_of", CHALLENGER.address) == world.terms.bond // 5
+
+
+@times(1)
+@given(draw=st.data())
+def test_one_false_number_is_found_by_asking(draw: st.DataObject) -> None:
+    """Of a result that nobody serves, questions and answers show the first false part, or a part
+    that cannot be shown."""
+    world = _world()
+    with world.engine.trial():
+        told = _after_another(draw, world)
+        false = one_false(draw.draw, told.posted)
+        assume(false.header != told.posted.header)
+        world.post(told, false, by=POSTER)
+        seen = PostedEpoch.unseen(false.header, len(told.inputs.rows), told.inputs.columns)
+        asked: list[int] = []
+        while (challenge := find_fault(seen, told.inputs)) and challenge.function == "ask":
+            (part,) = challenge.arguments
+            assert part not in asked
+            asked.append(part)
+            world.send(told, false.header, challenge, by=CHALLENGER)
+            answer = _answer(false, part)
+            try:
+                world.judge(told.epoch, false.header, *answer, by=POSTER)
+            except Reverted:
+                world.wait(world.terms.answer_window + 1)
+                world.epochs("accuse", SUBNET, told.epoch, part)
+                break
+            seen = _heard(seen, answer)
+        else:
+            assert challenge is not None
+            world.send(told, false.header, challenge, by=CHALLENGER)
+        assert len(asked) <= 1 + 4
+        assert world.epochs("digest_of", SUBNET, told.epoch) == bytes(32)
+
+
+def _answer(posted: PostedEpoch, part: int) -> tuple[Any, ...]:
+    if part == STAKES:
+        return ("show_stakes", list(posted.stakes or ()))
+    if part >= ROWS:
+        return ("show_row", *posted.validator_proof(part - ROWS))
+    return ("show_column", part - COLUMNS, posted.column_call(part - COLUMNS))
+
+
+def _heard(seen: PostedEpoch, answer: tuple[Any, ...]) -> PostedEpoch:
+    function, *shown = answer
+    if function == "show_stakes":
+        return replace(seen, stakes=tuple(shown[0]))
+    return seen.with_row(*shown) if function == "show_row" else seen.with_column(*shown)
 
 
 @times(2)

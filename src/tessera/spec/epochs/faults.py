@@ -1,8 +1,9 @@
 """Which transaction proves a posted result false.
 
-A false result has a first false part: first by what the parts are computed from (stakes, sums,
-weights, ranks, bonds, dividends), then by column. The part before is true then, so the contract,
-which computes a part from what the result says of the parts before it, comes to the same.
+A false result has a first false part: stakes and their sums, then columns from the left, then rows.
+Everything before it is true then, so the contract, which computes a part from what the result says
+of the parts before it, comes to the same. A column is computed with the sum of ranks that the
+result states: where that sum is false, a rank is, or a node of the tree that sums them.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from tessera.spec.epochs.arithmetic import U40, WORD, column_words, ranked
+from tessera.spec.epochs.arithmetic import WORD
 from tessera.spec.epochs.inputs import TILE, EpochInputs, row_tree
+from tessera.spec.epochs.known import Difference, KnownTree
 from tessera.spec.epochs.results import (
     Column,
+    ColumnCall,
     Header,
     PostedEpoch,
-    bonds_before,
-    carried,
+    computed,
     list_hash,
-    revealed,
     row_leaf,
     true_stakes,
 )
-from tessera.spec.sum_trees import Node, SumTree, adds_up, parent_of
+from tessera.spec.sum_trees import Node, SumTree
 
 __all__ = ["COLUMNS", "ROWS", "STAKES", "Challenge", "find_fault"]
 
@@ -38,6 +39,8 @@ ROWS: Final = 2**32
 """Part to ask for: plus the row's number."""
 NO_HEADER: Final = Header(bytes(32), 0, 0, bytes(32), 0, bytes(32), 0, bytes(32), 0)
 """In the place of a last result, where there is none."""
+NO_COLUMN: Final[ColumnCall] = (0, 0, [], ())
+"""In the place of a column before the first one."""
 
 
 class Challenge(NamedTuple):
@@ -83,29 +86,26 @@ def _faults(claimed: PostedEpoch, inputs: EpochInputs) -> Iterator[Challenge]:
             yield Challenge("ask", (STAKES,))
             return
     yield from _false_stakes(stakes, claimed.header, inputs)
-    trees = (
-        (True, claimed.column_tree, claimed.header.columns, claimed.header.incentive),
-        (False, claimed.row_tree, claimed.header.rows, claimed.header.dividends),
+    # From here on stakes and their sums are true.
+    true = computed(inputs, stakes, claimed.header.sums, claimed.header.incentive)
+    columns = _known(claimed.column_tree, true.column_tree, claimed.header.column_top)
+    rows = _known(claimed.row_tree, true.row_tree, claimed.header.row_top)
+    known = replace(
+        claimed,
+        stakes=stakes,
+        columns=tuple(
+            _part(columns.node(0, uid), claimed.columns[uid : uid + 1], column)
+            for uid, column in enumerate(true.columns)
+        ),
+        rows=tuple(
+            _row(rows.node(0, row), claimed.rows[row : row + 1], counted)
+            for row, counted in enumerate(true.rows)
+        ),
+        column_tree=columns,
+        row_tree=rows,
     )
-    for of_columns, tree, digest, total in trees:
-        yield from _false_node(of_columns, tree, Node(digest, total), inputs)
-    weights = revealed(inputs)
-    found = ranked(weights, stakes, inputs.rules)
-    words, earned = column_words(
-        weights,
-        stakes,
-        inputs.rules,
-        bonds_before(inputs, carried(inputs)),
-        found,
-        claimed.header.incentive,
-    )
-    true = [
-        Column(int(consensus), int(rank), word.tobytes())
-        for consensus, rank, word in zip(found.consensus, found.rank, words, strict=True)
-    ]
-    known = _known(claimed, true)
-    yield from _false_columns(known, stakes, inputs, true)
-    yield from _false_rows(known, stakes, earned)
+    yield from _false_column(known, columns, inputs, true)
+    yield from _false_row(known, rows, true)
 
 
 def _false_stakes(
@@ -123,68 +123,94 @@ def _false_stakes(
         yield Challenge("challenge_stakes", (list(stakes), rows))
 
 
-def _false_node(
-    of_columns: bool, tree: SumTree, top: Node, inputs: EpochInputs
+def _known(claimed: SumTree | KnownTree, true: SumTree | KnownTree, top: Node) -> KnownTree:
+    """Know of a posted tree what was shown of it, and what is true in it."""
+    known = KnownTree(top, true.count) if isinstance(claimed, SumTree) else claimed
+    for tree in (claimed, true):
+        if isinstance(tree, SumTree):
+            known.offer(tree.levels)
+    return known
+
+
+def _part(leaf: Node | None, served: Sequence[Column | None], true: Column | None) -> Column | None:
+    """Keep of what was served, or else is true, what was posted."""
+    for column in (*served, true):
+        if column is not None and column.leaf == leaf:
+            return column
+    return None
+
+
+def _row(
+    leaf: Node | None, served: Sequence[tuple[int, int] | None], true: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    for row in (*served, true):
+        if row is not None and row_leaf(*row) == leaf:
+            return row
+    return None
+
+
+def _false_column(
+    known: PostedEpoch, tree: KnownTree, inputs: EpochInputs, true: PostedEpoch
 ) -> Iterator[Challenge]:
-    """Look from the top down: the first false node's path is true above it."""
-    leaves = inputs.columns if of_columns else len(inputs.rows)
-    if tree.count != leaves:
-        yield Challenge("ask", (COLUMNS if of_columns else ROWS,))
+    expected = true.column_tree
+    assert isinstance(expected, SumTree)
+    found = tree.difference(expected)
+    # A rank above the stated sum of all: what follows from that sum is no number of this kind.
+    above = [
+        uid
+        for uid, column in enumerate(true.columns)
+        if column is not None and column.rank > known.header.incentive
+    ]
+    if above and (found is None or found.index << found.level > above[0]):
+        found = tree.towards(above[0])
+    if found is None:
         return
-    for level in range(len(tree.levels) - 1, 0, -1):
-        below = tree.levels[level - 1]
-        for index, node in enumerate(tree.levels[level]):
-            stated = top if level == len(tree.levels) - 1 else node
-            if 2 * index + 1 == len(below):
-                # The last of an odd number moved up as it was.
-                continue
-            left, right = below[2 * index : 2 * index + 2]
-            if parent_of(left, right, stated.sum).digest != stated.digest:
-                # Not what was posted: ask for a leaf below it, whose path shows these nodes.
-                leaf = min(index << level, leaves - 1)
-                yield Challenge("ask", ((COLUMNS if of_columns else ROWS) + leaf,))
-            elif not adds_up(left.sum, right.sum, stated.sum):
-                path = tree.path(index, level)
-                yield Challenge(
-                    "challenge_node",
-                    (of_columns, level, index, left, right, stated.sum, path),
-                )
-    if len(tree.levels) == 1 and tree.levels[0][0] != top:
-        yield Challenge("ask", (COLUMNS if of_columns else ROWS,))
+    if found.lies:
+        yield _node_challenge(tree, found, of_columns=True)
+        return
+    column = known.columns[found.index] if found.level == 0 else None
+    if column is None:
+        yield Challenge("ask", (COLUMNS + (found.index << found.level),))
+        return
+    is_so = true.columns[found.index]
+    assert is_so is not None
+    if len(column.words) == len(is_so.words):
+        said, right = (np.frombuffer(each.words, dtype=WORD)["weight"] for each in (column, is_so))
+        for row in np.nonzero(said != right)[0]:
+            yield _entry_challenge(known, inputs, found.index, int(row))
+    # All columns before it are as expected, so it does not follow from them.
+    yield _column_challenge(known, inputs, found.index)
 
 
-def _known(claimed: PostedEpoch, true: Sequence[Column]) -> PostedEpoch:
-    """Keep of the columns what was posted; one that was not served is known if it is true."""
-    columns: list[Column | None] = []
-    for uid, leaf in enumerate(claimed.column_tree.levels[0]):
-        served = claimed.columns[uid] if uid < len(claimed.columns) else None
-        if served is not None and served.leaf == leaf:
-            columns.append(served)
-        else:
-            columns.append(true[uid] if true[uid].leaf == leaf else None)
-    return replace(claimed, columns=tuple(columns))
+def _false_row(known: PostedEpoch, tree: KnownTree, true: PostedEpoch) -> Iterator[Challenge]:
+    expected = true.row_tree
+    assert isinstance(expected, SumTree)
+    found = tree.difference(expected)
+    if found is None:
+        return
+    if found.lies:
+        yield _node_challenge(tree, found, of_columns=False)
+        return
+    row = known.rows[found.index] if found.level == 0 else None
+    if row is None:
+        yield Challenge("ask", (ROWS + (found.index << found.level),))
+        return
+    last = known.column_call(len(known.columns) - 1)
+    path = known.row_tree.path(found.index)
+    stakes = list(known.stakes or ())
+    yield Challenge("challenge_dividends", (stakes, found.index, *row, path, last))
 
 
-def _false_columns(
-    claimed: PostedEpoch, stakes: Sequence[int], inputs: EpochInputs, true: Sequence[Column]
-) -> Iterator[Challenge]:
-    for uid, column in enumerate(claimed.columns):
-        if column is None:
-            yield Challenge("ask", (COLUMNS + uid,))
-        elif len(column.words) != len(true[uid].words):
-            yield _column_challenge(claimed, stakes, inputs, uid)
-        else:
-            said, is_so = (
-                np.frombuffer(each.words, dtype=WORD)["weight"] for each in (column, true[uid])
-            )
-            for row in np.nonzero(said != is_so)[0]:
-                yield _entry_challenge(claimed, inputs, uid, int(row))
-            if (column.consensus, column.rank) != (true[uid].consensus, true[uid].rank):
-                yield _column_challenge(claimed, stakes, inputs, uid)
-    # With all ranks true, so is their sum, and the words follow column by column.
-    for uid, column in enumerate(claimed.columns):
-        if column != true[uid]:
-            yield _column_challenge(claimed, stakes, inputs, uid)
+def _node_challenge(tree: KnownTree, found: Difference, *, of_columns: bool) -> Challenge:
+    place = found.level - 1, 2 * found.index
+    node, left, right = (
+        tree.node(*at) for at in ((found.level, found.index), place, (place[0], place[1] + 1))
+    )
+    assert node is not None
+    path = tree.path(found.index, found.level)
+    return Challenge(
+        "challenge_node", (of_columns, found.level, found.index, left, right, node.sum, path)
+    )
 
 
 def _entry_challenge(claimed: PostedEpoch, inputs: EpochInputs, uid: int, row: int) -> Challenge:
@@ -195,39 +221,19 @@ def _entry_challenge(claimed: PostedEpoch, inputs: EpochInputs, uid: int, row: i
     )
 
 
-def _column_challenge(
-    claimed: PostedEpoch, stakes: Sequence[int], inputs: EpochInputs, uid: int
-) -> Challenge:
+def _column_challenge(claimed: PostedEpoch, inputs: EpochInputs, uid: int) -> Challenge:
     last = inputs.former
-    header = NO_HEADER.call
-    old: tuple[int, int, list[int], tuple[Node, ...]] = (0, 0, [], ())
+    header, old = NO_HEADER.call, NO_COLUMN
     if last is not None:
-        header = last.posted.header.call
-        old = last.posted.column_call(uid)
+        header, old = last.posted.header.call, last.posted.column_call(uid)
     return Challenge(
         "challenge_column",
         (
-            list(stakes),
+            list(claimed.stakes or ()),
             uid,
             claimed.column_call(uid),
-            claimed.column_call(uid - 1),
+            claimed.column_call(uid - 1) if uid else NO_COLUMN,
             header,
             old,
         ),
     )
-
-
-def _false_rows(
-    claimed: PostedEpoch, stakes: Sequence[int], earned: Sequence[tuple[int, int]]
-) -> Iterator[Challenge]:
-    for row, (dividends, trust) in enumerate(earned):
-        leaf = claimed.row_tree.levels[0][row]
-        said = claimed.rows[row] if row < len(claimed.rows) else None
-        if leaf == row_leaf(stakes[row] >> 40 & U40, dividends | trust << 128):
-            continue
-        if said is None or row_leaf(*said) != leaf:
-            yield Challenge("ask", (ROWS + row,))
-        else:
-            last = claimed.column_call(len(claimed.columns) - 1)
-            path = claimed.row_tree.path(row)
-            yield Challenge("challenge_dividends", (list(stakes), row, *said, path, last))

@@ -8,19 +8,22 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tessera.spec.epochs.arithmetic import column_words, old_bonds, ranked, stake_words
+from tessera.spec.epochs.arithmetic import U40, column_words, old_bonds, ranked, stake_words
 from tessera.spec.epochs.inputs import EpochInputs
+from tessera.spec.epochs.known import KnownTree
 from tessera.spec.signatures import keccak
 from tessera.spec.sum_trees import Node, SumTree, leaf_of, packed
 
 __all__ = [
     "Column",
+    "ColumnCall",
     "Header",
     "PostedEpoch",
     "assembled",
     "bonds_before",
     "build",
     "carried",
+    "computed",
     "list_hash",
     "revealed",
     "row_leaf",
@@ -28,6 +31,9 @@ __all__ = [
 ]
 
 _WORD: Final = 32
+
+ColumnCall = tuple[int, int, list[int], tuple[Node, ...]]
+"""A column as a call takes it: consensus, rank, words, path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,16 @@ class Header:
     def digest(self) -> bytes:
         """What the chain keeps of it."""
         return keccak(b"".join(_word(part) for part in self.call))
+
+    @property
+    def column_top(self) -> Node:
+        """The highest node of the columns' tree."""
+        return Node(self.columns, self.incentive)
+
+    @property
+    def row_top(self) -> Node:
+        """The highest node of the rows' tree."""
+        return Node(self.rows, self.dividends)
 
     @property
     def call(self) -> tuple[bytes | int, ...]:
@@ -102,10 +118,37 @@ class PostedEpoch:
     stakes: tuple[int, ...] | None
     columns: tuple[Column | None, ...]
     rows: tuple[tuple[int, int] | None, ...]
-    column_tree: SumTree
-    row_tree: SumTree
+    column_tree: SumTree | KnownTree
+    row_tree: SumTree | KnownTree
 
-    def column_call(self, uid: int) -> tuple[int, int, list[int], tuple[Node, ...]]:
+    @classmethod
+    def unseen(cls, header: Header, rows: int, columns: int) -> PostedEpoch:
+        """Return a result of which only the header is known."""
+        return cls(
+            header=header,
+            stakes=None,
+            columns=(None,) * columns,
+            rows=(None,) * rows,
+            column_tree=KnownTree(header.column_top, columns),
+            row_tree=KnownTree(header.row_top, rows),
+        )
+
+    def with_column(self, uid: int, call: ColumnCall) -> PostedEpoch:
+        """Add a column that an answer showed, as `show_column` takes it, to one that was unseen."""
+        consensus, rank, numbers, path = call
+        column = Column(consensus, rank, b"".join(_word(number) for number in numbers))
+        if isinstance(self.column_tree, KnownTree):
+            self.column_tree.learn(uid, column.leaf, path)
+        return replace(self, columns=(*self.columns[:uid], column, *self.columns[uid + 1 :]))
+
+    def with_row(self, row: int, active: int, counted: int, path: Sequence[Node]) -> PostedEpoch:
+        """Add a row that an answer showed, as `show_row` takes it, to one that was unseen."""
+        if isinstance(self.row_tree, KnownTree):
+            self.row_tree.learn(row, row_leaf(active, counted), path)
+        rows = (*self.rows[:row], (active, counted), *self.rows[row + 1 :])
+        return replace(self, rows=rows)
+
+    def column_call(self, uid: int) -> ColumnCall:
         """Return a column with its path, as a call takes it; an empty one where there is none."""
         column = self.columns[uid] if 0 <= uid < len(self.columns) else None
         if column is None:
@@ -197,19 +240,32 @@ def build(inputs: EpochInputs) -> PostedEpoch:
         The same on every machine.
     """
     stakes, sums = true_stakes(inputs)
+    return computed(inputs, stakes, sums)
+
+
+def computed(
+    inputs: EpochInputs, stakes: Sequence[int], sums: int, incentive: int | None = None
+) -> PostedEpoch:
+    """Compute an epoch's columns and rows.
+
+    Parameters
+    ----------
+    inputs
+        What the chain says.
+    stakes, sums
+        The rows' words, and their sums'.
+    incentive
+        The sum of ranks that somebody states; the true one where it is left out.
+    """
     weights = revealed(inputs)
     found = ranked(weights, stakes, inputs.rules)
-    incentive = int(found.rank.sum())
     words, earned = column_words(
-        weights, stakes, inputs.rules, bonds_before(inputs, carried(inputs)), found, incentive
-    )
-    columns = tuple(
-        Column(int(consensus), int(rank), word.tobytes())
-        for consensus, rank, word in zip(found.consensus, found.rank, words, strict=True)
-    )
-    rows = tuple(
-        (word >> 40 & 2**40 - 1, packed(dividends, trust))
-        for word, (dividends, trust) in zip(stakes, earned, strict=True)
+        weights,
+        stakes,
+        inputs.rules,
+        bonds_before(inputs, carried(inputs)),
+        found,
+        int(found.rank.sum()) if incentive is None else incentive,
     )
     return assembled(
         inputs.digest,
@@ -217,8 +273,14 @@ def build(inputs: EpochInputs) -> PostedEpoch:
         0 if inputs.former is None else inputs.former.epoch + 1,
         stakes=tuple(stakes),
         sums=sums,
-        columns=columns,
-        rows=rows,
+        columns=tuple(
+            Column(int(consensus), int(rank), word.tobytes())
+            for consensus, rank, word in zip(found.consensus, found.rank, words, strict=True)
+        ),
+        rows=tuple(
+            (word >> 40 & U40, packed(dividends, trust))
+            for word, (dividends, trust) in zip(stakes, earned, strict=True)
+        ),
     )
 
 

@@ -22,7 +22,6 @@ from bench.gas.ours.market import code
 from tessera.chain.anvil import find_anvil
 from tessera.spec.epochs import EpochInputs, Former, PostedEpoch, RevealedRow, build, find_fault
 from tessera.spec.epochs.faults import COLUMNS, ROWS, STAKES
-from tessera.spec.epochs.inputs import row_tree
 from tessera.spec.epochs.results import assembled
 from tessera.spec.signatures import keccak
 from tessera.spec.sum_trees import Node, SumTree
@@ -82,7 +81,7 @@ class Stage:
     def tell(self, subnet: int, epoch: int, inputs: EpochInputs) -> None:
         """Let Scores say an epoch's inputs."""
         for place, row in enumerate(inputs.rows):
-            said = (row.validator, row_tree(row.weights)[0].root, sum(row.weights), row.stake)
+            said = (row.validator, row.row.root, sum(row.weights), row.stake)
             self.chain.transact(self.founder, self.scores, "set_row", subnet, epoch, place, said)
         rules = inputs.rules
         self.chain.transact(

@@ -13,7 +13,6 @@ from rig.people import Person, person
 from tessera.spec.epochs import Challenge, Column, Former, PostedEpoch, build, find_fault
 from tessera.spec.epochs.arithmetic import WORD
 from tessera.spec.epochs.faults import COLUMNS, NO_HEADER, ROWS, STAKES
-from tessera.spec.epochs.inputs import row_tree
 from tessera.spec.epochs.results import computed
 from tessera.spec.sum_trees import SumTree
 
@@ -166,8 +165,7 @@ def test_a_column_for_two_models(
     # With another sum of ranks, the first column does not follow any more either.
     assert proved(place, told, false, attacker, challenger).arguments[1] == 0
     place.post(told, false, by=attacker)
-    tree, leaves = row_tree(told.inputs.rows[2].weights)
-    entry = (1, false.column_call(1), 2, leaves[0], tree.path(0))
+    entry = (1, false.column_call(1), 2, *told.inputs.rows[2].row.shown(0))
     place.judge(0, false.header, "challenge_entry", *entry, by=challenger)
     assert place.epochs("attempts", SUBNET, 0) == 2
 
@@ -283,8 +281,7 @@ def test_parts_of_another_epoch_and_of_another_tree(
         place.judge(
             1, header, "show_row", row, active, counted, posted.column_tree.path(1), by=challenger
         )
-    tree, leaves = row_tree(second.inputs.rows[0].weights)
-    entry = (1, posted.column_call(1), 2, leaves[0], tree.path(0))
+    entry = (1, posted.column_call(1), 2, *second.inputs.rows[0].row.shown(0))
     with refused("epoch_court: not in the row"):
         place.judge(1, header, "challenge_entry", *entry, by=challenger)
     with refused("epoch_court: no such node"):

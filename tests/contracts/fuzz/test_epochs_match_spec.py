@@ -63,7 +63,7 @@ def test_a_true_result_survives_every_challenge(draw: st.DataObject) -> None:
         told = _after_another(draw, world)
         assert find_fault(told.posted, told.inputs) is None
         world.post(told, by=POSTER)
-        for challenge in every_challenge(told, told.posted):
+        for challenge in every_challenge(told.inputs, told.posted):
             with refused("epoch_court: no fault"):
                 world.send(told, told.posted.header, challenge, by=CHALLENGER)
 

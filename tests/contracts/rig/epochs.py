@@ -22,7 +22,6 @@ from tessera.spec.epochs import (
     Terms,
     build,
 )
-from tessera.spec.epochs.inputs import row_tree
 from tessera.spec.epochs.model import Seen
 from tessera.spec.epochs.results import assembled
 from tessera.spec.signatures import keccak
@@ -38,6 +37,7 @@ TERMS = Terms(
     reaction_window=HOUR,
 )
 SUBNET = 7
+HEADER_TYPE = "(bytes32,uint256,uint256,bytes32,uint256,bytes32,uint256,bytes32,uint256)"
 VALIDATORS = [person(f"validator {number}") for number in range(6)]
 
 
@@ -118,7 +118,7 @@ class EpochWorld:
         """Let Scores say an epoch's inputs; the digest is the rows' hash."""
         closes = self.now if closes_at is None else closes_at
         for place, row in enumerate(inputs.rows):
-            root = row_tree(row.weights)[0].root
+            root = row.row.root
             address = "0x" + row.validator.hex()
             counts = 0 if row.void else 1
             said = (address, root, sum(row.weights) * counts, row.stake * counts)

@@ -8,10 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rig.epochs import EpochWorld, Told, lying_tree, rebuilt
-from tessera.spec.epochs import Challenge, Former, PostedEpoch, Rules
+from rig.epochs import EpochWorld, lying_tree, rebuilt
+from tessera.spec.epochs import Challenge, EpochInputs, Former, PostedEpoch, Rules
 from tessera.spec.epochs.faults import NO_HEADER
-from tessera.spec.epochs.inputs import TILE, row_tree
+from tessera.spec.scores import LEAF_WIDTH
 from tessera.spec.sum_trees import SumTree
 
 RULES = st.builds(
@@ -40,9 +40,9 @@ def epoch_inputs(
     )
 
 
-def every_challenge(told: Told, posted: PostedEpoch) -> Iterator[Challenge]:
+def every_challenge(inputs: EpochInputs, posted: PostedEpoch) -> Iterator[Challenge]:
     """Yield every challenge there is against a result whose parts are all served."""
-    stakes, inputs = list(posted.stakes or ()), told.inputs
+    stakes = list(posted.stakes or ())
     rows, columns = len(inputs.rows), inputs.columns
     for row in range(rows + 1):
         yield Challenge("challenge_stakes", (stakes, row))
@@ -66,10 +66,8 @@ def every_challenge(told: Told, posted: PostedEpoch) -> Iterator[Challenge]:
             (stakes, uid, call, posted.column_call(uid - 1), header, old),
         )
         for row in range(rows):
-            tree, leaves = row_tree(inputs.rows[row].weights)
-            yield Challenge(
-                "challenge_entry", (uid, call, row, leaves[uid // TILE], tree.path(uid // TILE))
-            )
+            shown = inputs.rows[row].row.shown(uid // LEAF_WIDTH)
+            yield Challenge("challenge_entry", (uid, call, row, *shown))
     for row in range(rows):
         counted = posted.rows[row]
         assert counted is not None

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from tessera.spec.epochs.arithmetic import WORD
-from tessera.spec.epochs.inputs import TILE, EpochInputs, row_tree
+from tessera.spec.epochs.inputs import EpochInputs
 from tessera.spec.epochs.known import Difference, KnownTree
 from tessera.spec.epochs.results import (
     Column,
@@ -27,6 +27,7 @@ from tessera.spec.epochs.results import (
     row_leaf,
     true_stakes,
 )
+from tessera.spec.scores import LEAF_WIDTH
 from tessera.spec.sum_trees import Node, SumTree
 
 __all__ = ["COLUMNS", "ROWS", "STAKES", "Challenge", "find_fault"]
@@ -214,11 +215,8 @@ def _node_challenge(tree: KnownTree, found: Difference, *, of_columns: bool) -> 
 
 
 def _entry_challenge(claimed: PostedEpoch, inputs: EpochInputs, uid: int, row: int) -> Challenge:
-    tree, leaves = row_tree(inputs.rows[row].weights)
-    leaf = uid // TILE
-    return Challenge(
-        "challenge_entry", (uid, claimed.column_call(uid), row, leaves[leaf], tree.path(leaf))
-    )
+    shown = inputs.rows[row].row.shown(uid // LEAF_WIDTH)
+    return Challenge("challenge_entry", (uid, claimed.column_call(uid), row, *shown))
 
 
 def _column_challenge(claimed: PostedEpoch, inputs: EpochInputs, uid: int) -> Challenge:

@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tessera.errors import InputError
-from tessera.spec.signatures import Address, keccak
-from tessera.spec.sum_trees import Node, SumTree, leaf_of
+from tessera.spec.scores import Row
+from tessera.spec.signatures import Address
 
 if TYPE_CHECKING:
     from tessera.spec.epochs.results import PostedEpoch
 
-__all__ = ["MAX_ROWS", "TILE", "EpochInputs", "Former", "RevealedRow", "Rules", "row_tree"]
+__all__ = ["MAX_ROWS", "EpochInputs", "Former", "RevealedRow", "Rules"]
 
 MAX_ROWS: Final = 256
-TILE: Final = 64
-"""Weights in one leaf of a row."""
 
 _U16: Final = 2**16 - 1
 
@@ -85,6 +83,11 @@ class RevealedRow:
     stake: int
     weights: tuple[int, ...]
     void: bool = False
+
+    @property
+    def row(self) -> Row:
+        """As Scores knows it."""
+        return Row(dict(enumerate(self.weights)), len(self.weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +168,3 @@ class EpochInputs:
     def stake(self) -> int:
         """Stake of all rows that are not void, base units."""
         return sum(row.stake for row in self.rows if not row.void)
-
-
-def row_tree(weights: tuple[int, ...]) -> tuple[SumTree, list[tuple[int, int, int, int]]]:
-    """Return the tree that a validator commits to, and its leaves' words.
-
-    Parameters
-    ----------
-    weights
-        A u16 for each model.
-    """
-    leaves: list[Node] = []
-    words: list[tuple[int, int, int, int]] = []
-    for start in range(0, len(weights), TILE):
-        tile = weights[start : start + TILE]
-        packed = sum(weight << 16 * place for place, weight in enumerate(tile))
-        parts = [packed >> 256 * part & 2**256 - 1 for part in range(4)]
-        words.append((parts[0], parts[1], parts[2], parts[3]))
-        data = b"".join(part.to_bytes(32, "big") for part in parts)
-        leaves.append(leaf_of(keccak(data), sum(tile)))
-    return SumTree(leaves), words

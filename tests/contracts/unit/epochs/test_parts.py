@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from eth_abi import encode
 from rig.contract import refused
-from rig.epochs import SUBNET, EpochWorld, Told
+from rig.epochs import HEADER_TYPE, SUBNET, EpochWorld, Told
 from rig.people import Person
-
-HEADER = "(bytes32,uint256,uint256,bytes32,uint256,bytes32,uint256,bytes32,uint256)"
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def test_models(place: EpochWorld, final: Told) -> None:
         rank, total = place.epochs("model_part", SUBNET, 0, header.call, *proof)
         assert (rank, total) == (posted.columns[uid].rank, header.incentive)
         evidence = encode(
-            [HEADER, "uint256", "uint256", "bytes32", "(bytes32,uint256)[]"],
+            [HEADER_TYPE, "uint256", "uint256", "bytes32", "(bytes32,uint256)[]"],
             [header.call, *proof[1:]],
         )
         assert place.epochs("incentive_of", SUBNET, 0, uid, evidence) == rank

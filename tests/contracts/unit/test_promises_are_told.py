@@ -40,9 +40,9 @@ MACHINES = {
     "X402Channels": "X402Promises",
 }
 """Which machine walks a contract; a contract that promises something without one fails below."""
-BESIDE_THE_MARKET = {"Bond", "Conduct", "NetworkToken"}
 BESIDE_THE_MARKET = {
-    "Approvals", "ApprovedSale", "Bond", "Court", "Draws", "Jury", "NetworkToken",
+    "Approvals", "ApprovedSale", "Bond", "Conduct", "Court", "Draws", "Epochs", "Jury",
+    "NetworkToken", "Scores", "Subnets",
 }  # fmt: skip
 """What validation consists of: no part of the market that `WholeMarketPromises` walks."""
 

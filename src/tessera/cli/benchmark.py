@@ -19,7 +19,7 @@ from tessera.cli.effects import (
     payment,
     show_effects,
 )
-from tessera.cli.measuring import benchmarks_here, endpoint_of, score_lines
+from tessera.cli.measuring import benchmarks_here, endpoint_of, round_id, score_lines
 from tessera.cli.reports import Code, register_reports
 from tessera.cli.session import Session, command
 
@@ -100,6 +100,9 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="Of the draw: 64 hexadecimal digits, or any text to hash.")
         ] = "",
         validator: Annotated[str, typer.Option(help="Whose draw it is: a key or an address.")] = "",
+        round_: Annotated[
+            str, typer.Option("--round", help="Id of the round of approvals that it is for.")
+        ] = "",
         at_once: Annotated[int, typer.Option(help="Items asked at a time.", min=1, max=256)] = 4,
         budget: Annotated[str, typer.Option(help="Most that it may cost.")] = "1",
         keep: Annotated[
@@ -118,7 +121,7 @@ def register(app: typer.Typer) -> None:
         A run that ends early goes on where it was when it is started again.
         """
         config = session.config(allow_python_runners=allow_python_runners or None)
-        wish = _Wish(task, model, items, seed, validator, out, at_once)
+        wish = _Wish(task, model, items, seed, round_, validator, out, at_once)
         if own is None and not url:
             await _run_paid(session, config, wish, budget, keep, dry_run=dry_run, yes=yes)
         else:
@@ -134,6 +137,7 @@ class _Wish(NamedTuple):
     model: str
     items: int | None
     seed: str
+    round: str
     validator: str
     out: Path
     at_once: int
@@ -337,7 +341,7 @@ def _draw(wish: _Wish, validator: bytes, model: bytes) -> Draw | None:
     from tessera.validation.draw import Draw
 
     if wish.items is None:
-        if wish.seed or wish.validator:
+        if wish.seed or wish.validator or wish.round:
             raise InputError(
                 "--items", found="nothing", wanted="how many to draw, where a draw is described"
             )
@@ -346,7 +350,8 @@ def _draw(wish: _Wish, validator: bytes, model: bytes) -> Draw | None:
         raise InputError(
             "--seed", found="nothing", wanted="a seed that nobody chose, or any text of your own"
         )
-    return Draw(_seed(wish.seed), validator, model, wish.items)
+    of = round_id(wish.round) if wish.round else model
+    return Draw(_seed(wish.seed), of, validator, wish.items)
 
 
 def _seed(text: str) -> bytes:

@@ -16,7 +16,28 @@ if TYPE_CHECKING:
     from tessera.config import Config
     from tessera.validation.endpoints import Endpoint
 
-__all__ = ["benchmarks_here", "endpoint_of", "score_lines"]
+__all__ = ["benchmarks_here", "endpoint_of", "round_id", "score_lines"]
+
+_HASH_DIGITS = 64
+
+
+def round_id(text: str) -> bytes:
+    """Read the id of a round of approvals.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    from tessera.errors import InputError
+
+    digits = text.removeprefix("0x")
+    try:
+        if len(digits) == _HASH_DIGITS:
+            return bytes.fromhex(digits)
+    except ValueError:
+        pass
+    raise InputError("--round", found=text, wanted="64 hexadecimal digits")
 
 
 def score_lines(report: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tessera.cli.amounts import counted
-from tessera.cli.measuring import benchmarks_here, endpoint_of, score_lines
+from tessera.cli.measuring import benchmarks_here, endpoint_of, round_id, score_lines
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def register_reports(benchmark: typer.Typer) -> None:
         *,
         benchmark: Annotated[
             str, typer.Option(help="Check draw, items, questions and scores against it.")
+        ] = "",
+        round_: Annotated[
+            str, typer.Option("--round", help="Id of the round of approvals that it was for.")
         ] = "",
         receipts: Annotated[
             Path | None, typer.Option(help="Check the kept calls against the report.")
@@ -77,7 +80,7 @@ def register_reports(benchmark: typer.Typer) -> None:
                 )
             session.say(told, *lines, *score_lines(found))
             return
-        task, known = await _checked_task(session, config, benchmark, found)
+        task, known = await _checked_task(session, config, benchmark, found, round_)
         told["benchmark"] = True
         lines.append(f"benchmark  {task.name}: draw, items, questions and scores are right")
         if receipts is not None:
@@ -171,6 +174,41 @@ def register_reports(benchmark: typer.Typer) -> None:
             f"verdict    nothing that an honest endpoint would not show{would}",
         )
 
+    @command(benchmark, "approval")
+    async def approval(
+        session: Session,
+        report: Annotated[Path, typer.Argument(help="The report, of 200 items of the round.")],
+        *,
+        benchmark: Annotated[str, typer.Option(help="The benchmark: the round's public pool.")],
+        round_: Annotated[str, typer.Option("--round", help="Id of the round.")],
+        threshold: Annotated[float, typer.Option(help="Score that is required, such as 0.8.")],
+        allow_python_runners: Code = False,
+    ) -> None:
+        """Say what a validator commits to in a round of approvals: approve or not, score, root."""
+        from tessera.errors import InputError
+        from tessera.validation.approving import MILLION, approval_of
+        from tessera.validation.report import read_report
+
+        if not 0 <= threshold <= 1:
+            raise InputError("--threshold", found=threshold, wanted="0 to 1")
+        config = session.config(allow_python_runners=allow_python_runners or None)
+        found = await asyncio.to_thread(read_report, report)
+        task, _ = await _checked_task(session, config, benchmark, found, round_)
+        said = approval_of(found, task, threshold=round(threshold * MILLION))
+        root = "0x" + said.root.hex()
+        session.say(
+            {
+                "approve": said.approve,
+                "score": str(said.score),
+                "root": root,
+                "pool": "0x" + task.items_root.hex(),
+                "pool_items": len(task.items),
+            },
+            f"approve  {'yes' if said.approve else 'no'}; it takes {threshold + 0.02:.2f}",
+            f"score    {said.score:,} millionths",
+            f"root     {root}, of the outputs by place",
+        )
+
     @command(benchmark, "weights")
     async def weights(
         session: Session,
@@ -203,14 +241,14 @@ def register_reports(benchmark: typer.Typer) -> None:
 
 
 async def _checked_task(
-    session: Session, config: Config, name: str, report: dict[str, Any]
+    session: Session, config: Config, name: str, report: dict[str, Any], round_: str
 ) -> tuple[Benchmark, str]:
     from tessera.app.benchmarking import folder_of, open_task
     from tessera.validation.report import check_against
 
     folder = folder_of(name, await benchmarks_here(session, name))
     task = await asyncio.to_thread(open_task, folder, config)
-    await check_against(report, task)
+    await check_against(report, task, round_=round_id(round_) if round_ else None)
     return task, str(report["core"]["model"]["name"])
 
 

@@ -2,8 +2,8 @@
 
 Keys in the order of their characters, no spaces, ASCII with the rest escaped, floats by the fewest
 digits that read back as the same float. NaN and the infinities have no such form. Hashes are
-Keccak-256, and a list's tree is the one of `tessera.spec.merkle`: a contract can check that an item
-or an output is in it, with its place.
+Keccak-256, and a list's tree is that of a pool of public items (`tessera.spec.court`): the root of
+a benchmark's items is the one that a round of approvals is about, and a contract can check each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tessera.spec.merkle import MerkleTree, leads_to, leaf_of
+from tessera.spec.court import pool_leaf
+from tessera.spec.places import NumberedTree, leads_to
 from tessera.spec.signatures import keccak
 
 __all__ = ["canonical", "digest", "in_list", "list_proof", "list_root"]
@@ -36,32 +37,24 @@ def digest(value: Any) -> bytes:
 
 def list_root(digests: Sequence[bytes]) -> bytes:
     """Return the root over hashes and their places; zeros where there are none."""
-    return MerkleTree(_leaves(digests)).root
+    return NumberedTree(_leaves(digests)).root if digests else bytes(32)
 
 
-def list_proof(digests: Sequence[bytes], at: int) -> tuple[bytes, ...]:
+def list_proof(digests: Sequence[bytes], at: int) -> list[bytes]:
     """Return what proves that the hash at a place belongs to the root, siblings lowest first.
 
     Raises
     ------
-    IndexError
+    InputError
         The list has no such place.
     """
-    leaves = _leaves(digests)
-    proof = MerkleTree(leaves).proof(leaves[at])
-    assert proof is not None
-    return proof
+    return NumberedTree(_leaves(digests)).proof(at)
 
 
-def in_list(root: bytes, at: int, one: bytes, proof: Sequence[bytes]) -> bool:
-    """Tell whether a hash is at a place of the list with this root."""
-    return leads_to(_leaf(at, one), proof, root)
+def in_list(root: bytes, at: int, count: int, one: bytes, proof: Sequence[bytes]) -> bool:
+    """Tell whether a hash is at a place of the list of so many with this root."""
+    return leads_to(pool_leaf(at, one), at, count, proof, root)
 
 
 def _leaves(digests: Sequence[bytes]) -> list[bytes]:
-    return [_leaf(at, one) for at, one in enumerate(digests)]
-
-
-def _leaf(at: int, one: bytes) -> bytes:
-    # As Solidity's abi.encode(uint256, bytes32) has it. The place makes equal items two leaves.
-    return leaf_of(at.to_bytes(32, "big") + one)
+    return [pool_leaf(at, one) for at, one in enumerate(digests)]

@@ -29,6 +29,7 @@ __all__ = [
     "build_report",
     "check_against",
     "check_report",
+    "draw_of",
     "read_report",
     "write_report",
 ]
@@ -60,7 +61,7 @@ class ModelName:
 
     @property
     def drawn_by(self) -> bytes:
-        """What a draw takes for the model: its content root, or the hash of its name."""
+        """What a draw without a round is for: the content root, or the hash of the name."""
         if self.content_root is None:
             return keccak(self.name.encode())
         return bytes.fromhex(self.content_root.removeprefix("0x"))
@@ -162,8 +163,14 @@ def check_report(report: Report) -> None:
             raise ReportWrong(f"report: {name}", found=core.get(name), wanted=repr(value))
 
 
-async def check_against(report: Report, task: Benchmark) -> None:
+async def check_against(report: Report, task: Benchmark, *, round_: bytes | None = None) -> None:
     """Check a report against its task: the draw, every item and request, and every score.
+
+    Parameters
+    ----------
+    round_
+        Id of the round of approvals that items were drawn for; None where they were drawn for the
+        model alone.
 
     Raises
     ------
@@ -180,7 +187,7 @@ async def check_against(report: Report, task: Benchmark) -> None:
             next_step="verify it with the benchmark that it was made with",
         )  # fmt: skip
     numbers = tuple(item["item"] for item in report["items"])
-    wanted = _numbers_of(core, task)
+    wanted = _numbers_of(core, task, round_)
     if numbers != wanted:
         raise ReportWrong(
             "report: items", found=f"{len(numbers)} of them", wanted=f"the {len(wanted)} drawn"
@@ -210,6 +217,17 @@ async def check_against(report: Report, task: Benchmark) -> None:
             raise ReportWrong(f"item {item['item']}: score", found=item["score"], wanted=f"{score}")
     if canonical(scores.details) != canonical(core["details"]):
         raise ReportWrong("report: details", found=core["details"], wanted=str(scores.details))
+
+
+def draw_of(report: Report) -> Draw | None:
+    """Return by which draw a report's items were chosen; None where all were asked.
+
+    Raises
+    ------
+    ReportWrong
+        It names none that could be.
+    """
+    return _draw_of(report["core"])
 
 
 def read_report(file: Path) -> Report:
@@ -280,8 +298,8 @@ class _ModelWire(msgspec.Struct, forbid_unknown_fields=True):
 
 class _DrawWire(msgspec.Struct, forbid_unknown_fields=True):
     seed: str
+    round: str
     validator: str
-    model: str
     count: int
     shared_bps: int
 
@@ -337,8 +355,8 @@ def _core(
         if draw is None
         else {
             "seed": "0x" + draw.seed.hex(),
+            "round": "0x" + draw.round.hex(),
             "validator": "0x" + draw.validator.hex(),
-            "model": "0x" + draw.model.hex(),
             "count": draw.count,
             "shared_bps": draw.shared_bps,
         },
@@ -397,21 +415,27 @@ def _answer(ask: dict[str, Any]) -> Answer:
     return Answer(Outcome(ask["outcome"]), ask["output"], ask["receipt"])
 
 
-def _numbers_of(core: dict[str, Any], task: Benchmark) -> tuple[int, ...]:
-    draw = core["draw"]
+def _numbers_of(core: dict[str, Any], task: Benchmark, round_: bytes | None) -> tuple[int, ...]:
+    draw = _draw_of(core)
     if draw is None:
         return tuple(range(len(task.items)))
+    # Whoever could name anything here would name what draws the items that flatter.
+    if draw.round != (round_ or ModelName(**core["model"]).drawn_by):
+        wanted = "this model's" if round_ is None else "that of the round"
+        raise ReportWrong("report: draw", found=core["draw"]["round"], wanted=wanted)
     try:
-        # Whoever could name any model here would name the one whose items flatter.
-        if bytes.fromhex(draw["model"][2:]) != ModelName(**core["model"]).drawn_by:
-            raise ReportWrong("report: draw", found="another model's", wanted="this model's")
-        drawn = Draw(
-            bytes.fromhex(draw["seed"][2:]),
-            bytes.fromhex(draw["validator"][2:]),
-            bytes.fromhex(draw["model"][2:]),
-            draw["count"],
-            draw["shared_bps"],
-        ).of(task.eligible)
-    except (ValueError, InputError) as error:
+        drawn = draw.of(task.eligible)
+    except InputError as error:
         raise ReportWrong("report: draw", found=str(error), wanted="a draw of its task") from error
     return tuple(sorted((*drawn, *task.always)))
+
+
+def _draw_of(core: dict[str, Any]) -> Draw | None:
+    draw = core["draw"]
+    if draw is None:
+        return None
+    try:
+        parts = [bytes.fromhex(draw[name][2:]) for name in ("seed", "round", "validator")]
+    except ValueError as error:
+        raise ReportWrong("report: draw", found=str(error), wanted="hexadecimal digits") from error
+    return Draw(parts[0], parts[1], parts[2], draw["count"], draw["shared_bps"])

@@ -97,7 +97,7 @@ class Benchmark:
 
     @cached_property
     def items_root(self) -> bytes:
-        """The root over the items and their places; what a contract can check an item against."""
+        """The root over the items and their places: that of a round's pool of public items."""
         return list_root(self.digests)
 
     @cached_property

@@ -143,6 +143,27 @@ def test_ones_own_copy_is_measured_without_a_chain(program: Program, tmp_path: P
     assert (shown.code, "0.9000 accuracy on 40 items, 0.7695 to 0.9604" in shown.out) == (0, True)
 
 
+def test_a_round_of_approvals_is_voted_in(program: Program, tmp_path: Path) -> None:
+    items = [{"input": [float(n), float(n)], "label": n if n % 10 else -1} for n in range(300)]
+    folder = write_benchmark(tmp_path / "pool", "classification", items, name="pool")
+    bundle, out = write_bundle(tmp_path / "mean"), tmp_path / "round.json"
+    own, round_ = ("--own", bundle, "--allow-python-runners"), "0x" + "ab" * 32
+    told = program.ok(
+        "benchmark", "run", folder, *own, "--out", out, "--items", "200",
+        "--seed", "0x" + "5e" * 32, "--round", round_, "--validator", "0x" + "11" * 20,
+    )  # fmt: skip
+    vote = ("benchmark", "approval", out, "--benchmark", folder, "--round")
+    said = program.ok(*vote, round_, "--threshold", "0.8")
+    assert (said["approve"], int(said["score"])) == (True, round(told["score"] * 1_000_000))
+    assert said["pool_items"] == 300
+    assert program.ok(*vote, round_, "--threshold", "0.9")["approve"] is False
+    other = program(*vote, "0x" + "cd" * 32, "--threshold", "0.8", "--json")
+    assert (other.code, other.json["code"]) == (6, "report_wrong")
+    for given in (("0x12", "0.8"), (round_, "80")):
+        refused = program(*vote, given[0], "--threshold", given[1], "--json")
+        assert refused.code == 2, refused.out
+
+
 def test_what_was_made_up_is_found(program: Program, tmp_path: Path) -> None:
     """A report whose outputs nobody gave: its hashes are right, and a copy says otherwise."""
     folder, bundle = means(tmp_path / "means"), write_bundle(tmp_path / "mean")

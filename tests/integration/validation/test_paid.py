@@ -29,7 +29,7 @@ from tessera.validation.running import Limits, items_to_ask, most_of, run
 from tessera.validation.task import Benchmark
 
 ROOT = "0x" + bytes(32).hex()
-DRAW = Draw(bytes(32), bytes(20), bytes(32), 60)
+DRAW = Draw(bytes(32), bytes(32), bytes(20), 60)
 
 
 @pytest.fixture(scope="module")

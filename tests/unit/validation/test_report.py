@@ -46,7 +46,7 @@ def task(tmp_path: Path) -> Benchmark:
 
 @pytest.fixture
 async def report(task: Benchmark) -> dict[str, Any]:
-    draw = Draw(bytes(32), bytes(20), ModelName("m").drawn_by, 25)
+    draw = Draw(bytes(32), ModelName("m").drawn_by, bytes(20), 25)
     found = await run(task, items_to_ask(task, draw), Written(right), about="m")
     return await build_report(task, ModelName("m"), found.measured, draw=draw, run={"cost": "0"})
 
@@ -143,11 +143,14 @@ async def test_items_that_were_not_drawn_are_refused(
 async def test_a_draw_for_another_model_is_refused(task: Benchmark, report: dict[str, Any]) -> None:
     """The seed is nobody's choice, but whoever could name any model would name one until it drew
     the items on which his own is good."""
-    other = Draw(bytes(32), bytes(20), bytes(32), 25)
+    other = Draw(bytes(32), bytes(32), bytes(20), 25)
     found = await run(task, items_to_ask(task, other), Written(right), about="m")
     chosen = await build_report(task, ModelName("m"), found.measured, draw=other)
     with pytest.raises(ReportWrong, match="this model's"):
         await check_against(chosen, task)
+    with pytest.raises(ReportWrong, match="that of the round"):
+        await check_against(chosen, task, round_=b"\1" * 32)
+    await check_against(chosen, task, round_=bytes(32))
 
 
 async def test_asked_again_an_honest_report_is_the_same(

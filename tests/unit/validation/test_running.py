@@ -128,7 +128,7 @@ async def test_a_failure_of_one_item_is_that_items(task: Benchmark) -> None:
 
 
 async def test_drawn_items_only_are_asked(task: Benchmark) -> None:
-    draw = Draw(bytes(32), bytes(20), bytes(32), 5)
+    draw = Draw(bytes(32), bytes(32), bytes(20), 5)
     endpoint = Written(third)
     found = await run(task, items_to_ask(task, draw), endpoint, about="m")
     assert len(endpoint.asked) == 5

@@ -58,9 +58,9 @@ def test_an_item_is_proved_with_its_place() -> None:
     root = list_root(digests)
     for at, one in enumerate(digests):
         proof = list_proof(digests, at)
-        assert in_list(root, at, one, proof)
-        assert not in_list(root, at + 1, one, proof)
-    assert not in_list(root, 0, digests[1], list_proof(digests, 1))
+        assert in_list(root, at, 7, one, proof)
+        assert not in_list(root, (at + 1) % 7, 7, one, proof)
+    assert not in_list(root, 0, 7, digests[1], list_proof(digests, 1))
     # Two that are alike are still two.
     assert list_root([digests[0]] * 2) != list_root([digests[0]] * 3)
 

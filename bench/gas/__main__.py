@@ -18,6 +18,7 @@ from bench.gas.dollar import Dollar
 from bench.gas.node import fresh_chain
 from bench.gas.ours import (
     access,
+    approvals,
     bonds,
     governance,
     launch,
@@ -98,6 +99,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             workflows.measure,
             bonds.measure,
             subnets.measure,
+            approvals.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)

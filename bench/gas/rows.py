@@ -74,6 +74,16 @@ class Action(StrEnum):
     REVEAL_SCORES = "reveal an epoch's scores, any number of models"
     ASK_SCORES = "ask for 64 of the scores that nobody serves"
     SHOW_SCORES = "show 64 scores that were asked for"
+    PROVE_BAD_COUNT = "prove which count shows a bad model"
+    COMMIT_OPINION = "commit to an opinion of a model"
+    REVEAL_OPINION = "reveal an opinion of a model"
+    CLOSE_ROUND = "close a round of approvals"
+    ACCUSE_OUTPUT = "accuse an output of a validator"
+    SHOW_OUTPUT = "show an output that was committed"
+    REPORT_COUNT = "report a count of right answers"
+    FINISH_ROUND = "finish a round of approvals"
+    PUNISH_APPROVAL = "punish a bad approval"
+    GRADE = "grade a validator by the truth"
 
 
 @dataclass(frozen=True, slots=True)

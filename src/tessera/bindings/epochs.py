@@ -82,11 +82,12 @@ class Post(Struct):
 class Clock(Struct):
     next: int
     last: int
+    carried: int
     since: int
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Self:
-        return cls(values[0], values[1], values[2])
+        return cls(values[0], values[1], values[2], values[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +379,7 @@ class Epochs(Contract):
         )
 
     def skip(self, subnet: int, epoch: int) -> Call[None]:
-        """End an epoch without a result: nobody revealed scores, there is no model, or nobody posted in time. It pays nothing, and the next one goes on. Anyone may call it."""
+        """End an epoch without a result: nobody revealed scores, there is no model, or nobody posted in time. It pays nothing, and the next one goes on; where nobody posted in time, with no bonds carried over. Anyone may call it."""
         return self._call(
             "skip",
             "e5d5494a",
@@ -691,7 +692,7 @@ class Epochs(Contract):
             "717717a7",
             ("uint256",),
             (subnet,),
-            ("(uint256,uint256,uint256)",),
+            ("(uint256,uint256,uint256,uint256)",),
             lambda v: Clock.from_values(v[0]),
         )
 

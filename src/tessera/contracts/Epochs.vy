@@ -105,10 +105,11 @@ struct Post:
     open: uint256
 
 
-# A subnet's next epoch; its last final one + 1; since when the next one waits for a result.
+# A subnet's next epoch; its last final one + 1; the one whose bonds go on, + 1; since when the next one waits.
 struct Clock:
     next: uint256
     last: uint256
+    carried: uint256
     since: uint256
 
 
@@ -135,7 +136,7 @@ digests: HashMap[uint256, HashMap[uint256, bytes32]]
 seats: HashMap[uint256, HashMap[uint256, uint256]]
 # subnet -> epoch -> how many of its results were voided.
 attempts: public(HashMap[uint256, HashMap[uint256, uint256]])
-# subnet -> next epoch (64) | last final one + 1 (64) | since (64).
+# subnet -> next epoch (64) | last final one + 1 (64) | the one whose bonds go on, + 1 (64) | since (64).
 clocks: HashMap[uint256, uint256]
 # subnet -> epoch -> attempt -> part -> who asked (160) | due (40).
 questions: HashMap[uint256, HashMap[uint256, HashMap[uint256, HashMap[uint256, uint256]]]]
@@ -181,7 +182,7 @@ def post(subnet: uint256, epoch: uint256, result: epoch_results.Result) -> bytes
     ), "epochs: too large to be challenged"
     assert result.inputs == inputs.digest, "epochs: other inputs"
     assert result.rules == epoch_results._rules(SCORES, subnet), "epochs: other rules"
-    assert result.previous == clock.last, "epochs: other last result"
+    assert result.previous == clock.carried, "epochs: other last result"
     digest: bytes32 = epoch_results._digest(result)
     self.digests[subnet][epoch] = digest
     self._seat(
@@ -209,7 +210,10 @@ def finalize(subnet: uint256, epoch: uint256):
     live: Post = self._live(subnet, epoch)
     assert live.open == 0, "epochs: a question is open"
     assert block.timestamp >= self._ends(live), "epochs: window still open"
-    self._settle(subnet, epoch, epoch + 1)
+    self._set_clock(
+        subnet,
+        Clock(next=epoch + 1, last=epoch + 1, carried=epoch + 1, since=block.timestamp),
+    )
     self.owed_of[live.poster] += TERMS.bond
     log Finalized(subnet=subnet, epoch=epoch, poster=live.poster, digest=live.digest)
 
@@ -218,19 +222,22 @@ def finalize(subnet: uint256, epoch: uint256):
 def skip(subnet: uint256, epoch: uint256):
     """
     @notice End an epoch without a result: nobody revealed scores, there is no model, or nobody posted in time. It pays
-            nothing, and the next one goes on. Anyone may call it.
+            nothing, and the next one goes on; where nobody posted in time, with no bonds carried over. Anyone may call it.
     """
     clock: Clock = self._clock(subnet)
     assert epoch == clock.next, "epochs: not the next epoch"
     assert self.digests[subnet][epoch] == empty(bytes32), "epochs: posted already"
     inputs: epoch_results.Inputs = self._inputs(subnet, epoch)
     assert block.timestamp >= inputs.closes_at, "epochs: inputs not fixed yet"
-    assert (
-        inputs.rows == 0
-        or inputs.columns == 0
-        or block.timestamp >= max(inputs.closes_at, clock.since) + TERMS.post_window
-    ), "epochs: still time to post"
-    self._settle(subnet, epoch, clock.last)
+    if inputs.rows != 0 and inputs.columns != 0:
+        assert (
+            block.timestamp >= max(inputs.closes_at, clock.since) + TERMS.post_window
+        ), "epochs: still time to post"
+        # Perhaps nobody has the last result's parts any more; then no later epoch could be computed either.
+        clock.carried = 0
+    clock.next = epoch + 1
+    clock.since = block.timestamp
+    self._set_clock(subnet, clock)
     log Skipped(subnet=subnet, epoch=epoch)
 
 
@@ -608,11 +615,6 @@ def _void(subnet: uint256, epoch: uint256, live: Post, challenger: address, faul
 
 
 @internal
-def _settle(subnet: uint256, epoch: uint256, last: uint256):
-    self._set_clock(subnet, Clock(next=epoch + 1, last=last, since=block.timestamp))
-
-
-@internal
 def _take(amount: uint256):
     self.obligations += amount
     assert extcall IERC20(TOKEN).transferFrom(
@@ -700,12 +702,16 @@ def _seat(subnet: uint256, epoch: uint256, live: Post):
 @view
 def _clock(subnet: uint256) -> Clock:
     word: uint256 = self.clocks[subnet]
-    return Clock(next=word & U64, last=word >> 64 & U64, since=word >> 128)
+    return Clock(
+        next=word & U64, last=word >> 64 & U64, carried=word >> 128 & U64, since=word >> 192
+    )
 
 
 @internal
 def _set_clock(subnet: uint256, clock: Clock):
-    self.clocks[subnet] = clock.next | clock.last << 64 | clock.since << 128
+    self.clocks[subnet] = (
+        clock.next | clock.last << 64 | clock.carried << 128 | clock.since << 192
+    )
 
 
 @internal

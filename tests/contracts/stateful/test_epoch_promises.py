@@ -139,6 +139,8 @@ class EpochPromises(RuleBasedStateMachine):
             lambda: self.model.skip(SUBNET, self.number, seen, self.place.now),
             lambda: self.epochs("skip", SUBNET, self.number),
         ):
+            if seen.rows:
+                self.former = None
             self._end(2)
 
     def _end(self, how: int) -> None:

@@ -49,7 +49,7 @@ interface IScores:
 
 
 # `rules`: kappa (16) | bonds penalty (16) | bonds moving average (32) | Yuma 3 (1).
-# `previous`: the last final epoch of the subnet + 1; 0: there is none.
+# `previous`: the last final epoch of the subnet + 1; 0: there is none, or its bonds do not go on.
 # `stakes`: the hash of one word for each row. `sums`: of the shares, the active and the consensus stakes in them, 64
 # bits each. `columns` with `incentive`, `rows` with `dividends`: the highest nodes of two sum trees; `dividends` also
 # counts trust, in its upper half.

@@ -127,7 +127,7 @@ class EpochInputs:
     digest
         Scores' hash over the rows.
     former
-        None for the first result of a subnet.
+        None for the first result of a subnet, and after an epoch that nobody posted in time.
 
     Raises
     ------

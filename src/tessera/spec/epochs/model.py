@@ -85,6 +85,7 @@ class _Post:
 class _Subnet:
     next: int = 0
     last: int = 0
+    carried: int = 0
     since: int = 0
     posts: dict[int, _Post] = field(default_factory=dict)
     attempts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -122,7 +123,7 @@ class EpochsModel:
         )
         _require(header.inputs == seen.digest, "epochs: other inputs")
         _require(header.rules == seen.rules, "epochs: other rules")
-        _require(header.previous == state.last, "epochs: other last result")
+        _require(header.previous == state.carried, "epochs: other last result")
         state.posts[epoch] = _Post(header.digest, poster, now)
         self.obligations += self.terms.bond
         return header.digest
@@ -133,19 +134,19 @@ class EpochsModel:
         _require(live.open == 0, "epochs: a question is open")
         _require(now >= self.ends_at(subnet, epoch), "epochs: window still open")
         state = self.subnets[subnet]
-        state.next, state.last, state.since = epoch + 1, epoch + 1, now
+        state.next = state.last = state.carried = epoch + 1
+        state.since = now
         self.owed_of[live.poster] += self.terms.bond
 
     def skip(self, subnet: int, epoch: int, seen: Seen, now: int) -> None:
         """End an epoch with nothing."""
         state = self._next(subnet, epoch)
         _require(now >= seen.closes_at, "epochs: inputs not fixed yet")
-        _require(
-            not seen.rows
-            or not seen.columns
-            or now >= max(seen.closes_at, state.since) + self.terms.post_window,
-            "epochs: still time to post",
-        )
+        if seen.rows and seen.columns:
+            late = max(seen.closes_at, state.since) + self.terms.post_window
+            _require(now >= late, "epochs: still time to post")
+            # Perhaps nobody has the last result's parts any more.
+            state.carried = 0
         state.next, state.since = epoch + 1, now
 
     def convict(self, subnet: int, epoch: int, challenger: Address, now: int) -> None:

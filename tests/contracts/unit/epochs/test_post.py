@@ -47,7 +47,7 @@ def test_a_true_result_becomes_final(place: EpochWorld, told: Told, poster: Pers
     }
     assert epochs("settled", SUBNET, 0) == 1
     assert epochs("last_final", SUBNET) == 1
-    assert epochs("clock_of", SUBNET) == (1, 1, place.now)
+    assert epochs("clock_of", SUBNET) == (1, 1, 1, place.now)
     assert epochs("on_trial", SUBNET, 0) == bytes(32)
     assert epochs("collect", poster.address) == TERMS.bond
     assert place.held(poster) == before
@@ -146,7 +146,18 @@ def test_late_epochs_wait_their_turn(place: EpochWorld, told: Told, poster: Pers
         place.post(second, by=poster)
     place.wait(TERMS.post_window)
     place.epochs("skip", SUBNET, 1)
-    assert place.epochs("clock_of", SUBNET) == (2, 1, place.now)
+    # The last final epoch is still the first one, but its bonds end here.
+    assert place.epochs("clock_of", SUBNET) == (2, 1, 0, place.now)
+    third = place.tell(2, place.inputs([[1, 2, 3]], epoch=2))
+    assert third.posted.header.previous == 0
+    place.settle(third, by=poster)
+
+
+def test_bonds_outlive_an_epoch_without_rows(place: EpochWorld, told: Told, poster: Person) -> None:
+    place.settle(told, by=poster)
+    place.scores("set_epoch", SUBNET, 1, (0, 0, 3, place.now, bytes(32)))
+    place.epochs("skip", SUBNET, 1)
+    assert place.epochs("clock_of", SUBNET) == (2, 1, 1, place.now)
 
 
 def test_only_the_court_convicts(place: EpochWorld, told: Told, attacker: Person) -> None:

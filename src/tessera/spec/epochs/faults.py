@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from tessera.spec.epochs.results import (
 from tessera.spec.scores import LEAF_WIDTH
 from tessera.spec.sum_trees import Node, SumTree
 
-__all__ = ["COLUMNS", "ROWS", "STAKES", "Challenge", "find_fault"]
+__all__ = ["COLUMNS", "ROWS", "STAKES", "Challenge", "find_fault", "questions"]
 
 STAKES: Final = 0
 """Part to ask for: the stakes."""
@@ -38,6 +39,8 @@ COLUMNS: Final = 1
 """Part to ask for: plus the column's uid."""
 ROWS: Final = 2**32
 """Part to ask for: plus the row's number."""
+AT_ONCE: Final = 8
+"""Questions of one round."""
 NO_HEADER: Final = Header(bytes(32), 0, 0, bytes(32), 0, bytes(32), 0, bytes(32), 0)
 """In the place of a last result, where there is none."""
 NO_COLUMN: Final[ColumnCall] = (0, 0, [], ())
@@ -76,6 +79,17 @@ def find_fault(claimed: PostedEpoch, inputs: EpochInputs) -> Challenge | None:
         None: the result is true, whatever was not served.
     """
     return next(_faults(claimed, inputs), None)
+
+
+def questions(claimed: PostedEpoch, inputs: EpochInputs) -> tuple[Challenge, ...]:
+    """What to ask for at once, where `find_fault` says to ask: at most eight parts.
+
+    Their answers show three levels of a tree, so five rounds find one column of 4,096. Nothing,
+    where there is a fault to prove or none at all.
+    """
+    return tuple(
+        takewhile(lambda challenge: challenge.function == "ask", _faults(claimed, inputs))
+    )[:AT_ONCE]
 
 
 def _faults(claimed: PostedEpoch, inputs: EpochInputs) -> Iterator[Challenge]:
@@ -171,7 +185,7 @@ def _false_column(
         return
     column = known.columns[found.index] if found.level == 0 else None
     if column is None:
-        yield Challenge("ask", (COLUMNS + (found.index << found.level),))
+        yield from _asked(COLUMNS, found, len(known.columns))
         return
     is_so = true.columns[found.index]
     assert is_so is not None
@@ -194,12 +208,19 @@ def _false_row(known: PostedEpoch, tree: KnownTree, true: PostedEpoch) -> Iterat
         return
     row = known.rows[found.index] if found.level == 0 else None
     if row is None:
-        yield Challenge("ask", (ROWS + (found.index << found.level),))
+        yield from _asked(ROWS, found, len(known.rows))
         return
     last = known.column_call(len(known.columns) - 1)
     path = known.row_tree.path(found.index)
     stakes = list(known.stakes or ())
     yield Challenge("challenge_dividends", (stakes, found.index, *row, path, last))
+
+
+def _asked(parts: int, found: Difference, count: int) -> Iterator[Challenge]:
+    """Ask for leaves below a node, evenly far from one another; the leftmost first."""
+    first, width = found.index << found.level, 1 << found.level
+    for leaf in range(first, min(first + width, count), max(1, width // AT_ONCE)):
+        yield Challenge("ask", (parts + leaf,))
 
 
 def _node_challenge(tree: KnownTree, found: Difference, *, of_columns: bool) -> Challenge:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tessera.bindings.court import Court as Court
     from tessera.bindings.curve import Curve as Curve
     from tessera.bindings.draws import Draws as Draws
+    from tessera.bindings.emission import Emission as Emission
     from tessera.bindings.epoch_court import EpochCourt as EpochCourt
     from tessera.bindings.epochs import Epochs as Epochs
     from tessera.bindings.exchange import Exchange as Exchange
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tessera.bindings.launchpad import Launchpad as Launchpad
     from tessera.bindings.lens import Lens as Lens
     from tessera.bindings.multicall import Multicall as Multicall
+    from tessera.bindings.network_market import NetworkMarket as NetworkMarket
     from tessera.bindings.network_token import NetworkToken as NetworkToken
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
@@ -60,6 +62,7 @@ __all__ = [
     "Court",
     "Curve",
     "Draws",
+    "Emission",
     "EpochCourt",
     "Epochs",
     "Exchange",
@@ -68,6 +71,7 @@ __all__ = [
     "Launchpad",
     "Lens",
     "Multicall",
+    "NetworkMarket",
     "NetworkToken",
     "Offering",
     "Orders",
@@ -100,6 +104,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Court": "tessera.bindings.court",
     "Curve": "tessera.bindings.curve",
     "Draws": "tessera.bindings.draws",
+    "Emission": "tessera.bindings.emission",
     "EpochCourt": "tessera.bindings.epoch_court",
     "Epochs": "tessera.bindings.epochs",
     "Exchange": "tessera.bindings.exchange",
@@ -108,6 +113,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Launchpad": "tessera.bindings.launchpad",
     "Lens": "tessera.bindings.lens",
     "Multicall": "tessera.bindings.multicall",
+    "NetworkMarket": "tessera.bindings.network_market",
     "NetworkToken": "tessera.bindings.network_token",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",

@@ -1073,6 +1073,98 @@ class DrawsWindowAndDepositMustNotBe0(_Refusal):
     """draws: window and deposit must not be 0"""
 
 
+class EmissionBootstrapOutOfRange(_Refusal):
+    """emission: bootstrap out of range"""
+
+
+class EmissionClaimedAlready(_Refusal):
+    """emission: claimed already"""
+
+
+class EmissionCountedInThisPeriodAlready(_Refusal):
+    """emission: counted in this period already"""
+
+
+class EmissionCurrencyRefusedTheTransfer(_Refusal):
+    """emission: currency refused the transfer"""
+
+
+class EmissionDearerThanTheLimit(_Refusal):
+    """emission: dearer than the limit"""
+
+
+class EmissionEpochIsNotFinal(_Refusal):
+    """emission: epoch is not final"""
+
+
+class EmissionEpochPaysNothing(_Refusal):
+    """emission: epoch pays nothing"""
+
+
+class EmissionEpochWasNotSkipped(_Refusal):
+    """emission: epoch was not skipped"""
+
+
+class EmissionMoreThanCanBeCounted(_Refusal):
+    """emission: more than can be counted"""
+
+
+class EmissionMoreThanTheDemand(_Refusal):
+    """emission: more than the demand"""
+
+
+class EmissionNoPrice(_Refusal):
+    """emission: no price"""
+
+
+class EmissionNotThatMuchForSale(_Refusal):
+    """emission: not that much for sale"""
+
+
+class EmissionNothingToPay(_Refusal):
+    """emission: nothing to pay"""
+
+
+class EmissionPriceOutOfRange(_Refusal):
+    """emission: price out of range"""
+
+
+class EmissionScheduleOutOfRange(_Refusal):
+    """emission: schedule out of range"""
+
+
+class EmissionSettledAlready(_Refusal):
+    """emission: settled already"""
+
+
+class EmissionSplitOutOfRange(_Refusal):
+    """emission: split out of range"""
+
+
+class EmissionSubnetIsNotLive(_Refusal):
+    """emission: subnet is not live"""
+
+
+class EmissionTheBootstrapIsOver(_Refusal):
+    """emission: the bootstrap is over"""
+
+
+class EmissionThePoolWasNeverOpened(_Refusal):
+    """emission: the pool was never opened"""
+
+
+class EmissionTokenRefusedTheTransfer(_Refusal):
+    """emission: token refused the transfer"""
+
+
+class EmissionTooLate(_Refusal):
+    """emission: too late"""
+
+
+class EmissionTooLittleGas(_Refusal):
+    """emission: too little gas"""
+
+
 class EpochCourtNoFault(_Refusal):
     """epoch_court: no fault"""
 
@@ -2755,6 +2847,29 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "draws: nothing to forfeit": DrawsNothingToForfeit,
     "draws: token refused the transfer": DrawsTokenRefusedTheTransfer,
     "draws: window and deposit must not be 0": DrawsWindowAndDepositMustNotBe0,
+    "emission: bootstrap out of range": EmissionBootstrapOutOfRange,
+    "emission: claimed already": EmissionClaimedAlready,
+    "emission: counted in this period already": EmissionCountedInThisPeriodAlready,
+    "emission: currency refused the transfer": EmissionCurrencyRefusedTheTransfer,
+    "emission: dearer than the limit": EmissionDearerThanTheLimit,
+    "emission: epoch is not final": EmissionEpochIsNotFinal,
+    "emission: epoch pays nothing": EmissionEpochPaysNothing,
+    "emission: epoch was not skipped": EmissionEpochWasNotSkipped,
+    "emission: more than can be counted": EmissionMoreThanCanBeCounted,
+    "emission: more than the demand": EmissionMoreThanTheDemand,
+    "emission: no price": EmissionNoPrice,
+    "emission: not that much for sale": EmissionNotThatMuchForSale,
+    "emission: nothing to pay": EmissionNothingToPay,
+    "emission: price out of range": EmissionPriceOutOfRange,
+    "emission: schedule out of range": EmissionScheduleOutOfRange,
+    "emission: settled already": EmissionSettledAlready,
+    "emission: split out of range": EmissionSplitOutOfRange,
+    "emission: subnet is not live": EmissionSubnetIsNotLive,
+    "emission: the bootstrap is over": EmissionTheBootstrapIsOver,
+    "emission: the pool was never opened": EmissionThePoolWasNeverOpened,
+    "emission: token refused the transfer": EmissionTokenRefusedTheTransfer,
+    "emission: too late": EmissionTooLate,
+    "emission: too little gas": EmissionTooLittleGas,
     "epoch_court: no fault": EpochCourtNoFault,
     "epoch_court: no such node": EpochCourtNoSuchNode,
     "epoch_court: not in the row": EpochCourtNotInTheRow,
@@ -3194,6 +3309,15 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "curve: less than the seller's least": "the price fell meanwhile; look at it again",
     "curve: more than was bought here": "sell at most what the account bought here and did not sell back",
     "curve: over": "it takes no more buyers",
+    "emission: claimed already": "look at is_claimed first: each place of an epoch claims once",
+    "emission: counted in this period already": "wait for the next period",
+    "emission: dearer than the limit": "the price moved: look at sale_price again",
+    "emission: epoch is not final": "wait until its challenge window is over and somebody finalized it",
+    "emission: epoch pays nothing": "settle it first; an epoch without demand pays nothing",
+    "emission: nothing to pay": "no demand was counted in a period that ended in this epoch",
+    "emission: the pool was never opened": "the subnet's owner opens its pool first: a bootstrap is a part of that",
+    "emission: too late": "ask again, with a later deadline",
+    "emission: too little gas": "send the transaction with more gas",
     "epoch_court: no fault": "the chain comes to what was posted; compute it again from the inputs that Scores keeps",
     "epoch_court: not in the row": "show the leaf of 64 weights that holds this model, with its path to the row's root",
     "epoch_court: not the posted column": "show the column as it was posted, with its path; ask for it if it was not served",

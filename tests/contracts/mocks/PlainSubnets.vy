@@ -4,10 +4,24 @@
 @title PlainSubnets
 @notice Subnets of which anyone says anything: what SubnetPool and Emission ask, without what it takes to become one.
 """
+TEMPO: constant(uint256) = 86_400
+BEGAN: immutable(uint256)
+
 owner_of: public(HashMap[uint256, address])
 is_dissolved: public(HashMap[uint256, bool])
 subnet_of: public(HashMap[uint256, uint256])
 occupants: HashMap[uint256, HashMap[uint256, uint256]]
+
+
+@deploy
+def __init__():
+    BEGAN = block.timestamp
+
+
+@external
+@view
+def epoch_at(subnet: uint256, time: uint256) -> uint256:
+    return (time - BEGAN) // TEMPO
 
 
 @external

@@ -32,6 +32,7 @@ MACHINES = {
     "Registry": "MarketPromises",
     "Scores": "ScorePromises",
     "Share": "SharePromises",
+    "Emission": "EmissionPromises",
     "SubnetPool": "SubnetPoolPromises",
     "SubnetToken": "SubnetPoolPromises",
     "Subnets": "SubnetPromises",

@@ -212,6 +212,7 @@ SHOW_IN: constant(uint256) = 24
 MOVE_IN: constant(uint256) = 4
 DRAWN_IN: constant(uint256) = 12
 REPORT_IN: constant(uint256) = 36
+TRUTH_BY: constant(uint256) = 80
 CONTESTED_BY: constant(uint256) = 168
 RESOLVED_IN: constant(uint256) = 72
 
@@ -469,6 +470,8 @@ def call_checks(test_set: bytes32):
     """
     assert self.checks_from[test_set] == 0, "court: called already"
     assert (staticcall APPROVALS.check_seed_of(test_set) != empty(bytes32)), "court: no seed yet"
+    truth_at: uint256 = (staticcall APPROVALS.set_of(test_set)).truth_at
+    assert block.timestamp < truth_at + (CONTESTED_BY - RESOLVED_IN) * HOUR, "court: too late"
     self.checks_from[test_set] = block.timestamp
 
 
@@ -481,6 +484,7 @@ def punish_missing(round: bytes32, validator: address, check: uint256):
     test_set: bytes32 = (staticcall APPROVALS.round_of(round)).test_set
     since: uint256 = self.checks_from[test_set]
     assert since != 0 and block.timestamp >= since + RESOLVED_IN * HOUR, "court: it has time"
+    assert block.timestamp < since + 2 * RESOLVED_IN * HOUR, "court: too late"
     assert (staticcall APPROVALS.row_of(round, validator))[2], "court: nothing was revealed"
     assert check < CHECKED, "court: no such check"
     place: uint256 = self._drawn_place(test_set, round, validator, check)
@@ -499,8 +503,7 @@ def accuse(round: bytes32, validator: address, place: uint256, output: bytes32) 
     assert place < ASSIGNED, "court: no such place"
     assert output != empty(bytes32), "court: not an output"
     assert not self.confirmed[round][validator][place], "court: decided"
-    truth_at: uint256 = self._truth_at(round)
-    assert truth_at == 0 or block.timestamp < truth_at + CONTESTED_BY * HOUR, "court: too late"
+    assert block.timestamp < self._truth_at(round) + CONTESTED_BY * HOUR, "court: too late"
     case: uint256 = self._open(round, validator, empty(address), place, output)
     self._turn(case, TO_SHOW, SHOW_IN)
     return case
@@ -768,7 +771,13 @@ def _set_of(round: bytes32) -> TestSet:
 @internal
 @view
 def _truth_at(round: bytes32) -> uint256:
-    return self._set_of(round).truth_at
+    """
+    @notice When the truth came, or was to come at the latest: nobody keeps outputs for ever.
+    """
+    test_set: TestSet = self._set_of(round)
+    if test_set.truth_at != 0:
+        return test_set.truth_at
+    return test_set.begun + TRUTH_BY * HOUR
 
 
 @internal

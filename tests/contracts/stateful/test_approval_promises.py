@@ -231,8 +231,8 @@ class ApprovalPromises(RuleBasedStateMachine):
         opinion = self.round.opinions.get(key_of(who))
         if opinion is None or opinion.approves is None:
             return
-        told = self.model.sets[it.test_set].truth_at
-        if told and it.world.now >= told + 168 * HOUR:
+        row = self.model.sets[it.test_set]
+        if it.world.now >= (row.truth_at or row.begun + 80 * HOUR) + 168 * HOUR:
             return
         arguments = (it.round, who.address, 3, keccak(text="another"))
         case = it.court("accuse", *arguments, by=CHALLENGER.address)

@@ -502,3 +502,24 @@ def test_the_accused_is_graded_when_it_is_cleared(good: Approving, attacker: Per
     good.show(one, 3)
     good.court("answer", case)
     good.approvals("grade", good.round, one.address)
+
+
+def test_nobody_has_to_keep_outputs_for_ever(judged: Approving, attacker: Person) -> None:
+    """A truth that never came does not leave accusations open; nor do checks that nobody called."""
+    one = judged.validators[0]
+    judged.world.engine.now = judged.row_of_set("begun") + 248 * HOUR
+    with refused("court: too late"):
+        judged.accuse(attacker, one, 3, OTHER)
+
+
+def test_checks_are_called_and_punished_in_their_time(told: Approving) -> None:
+    one, court = told.validators[0], told.court
+    called = told.row_of_set("truth_at") + 96 * HOUR
+    told.world.engine.now = called
+    with refused("court: too late"):
+        court("call_checks", told.test_set)
+    told.world.engine.now = called - 1
+    court("call_checks", told.test_set)
+    told.hours(144)
+    with refused("court: too late"):
+        court("punish_missing", told.round, one.address, 0)

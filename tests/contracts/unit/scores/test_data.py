@@ -117,11 +117,16 @@ def test_a_row_is_slashed_once_however_many_leaves_it_withholds(challenger: Pers
         scoring.scores("ask", subnet, epoch, 0, leaf, by=challenger.address)
     with refused("scores: no such leaf"):
         scoring.scores("ask", subnet, epoch, 0, 2, by=challenger.address)
+    # Taken out of the sum once.
+    assert scoring.scores("epoch_of", subnet, epoch)[:3] == (1, 0, 66)
     # One of two shown is not enough.
     words, path = row.shown(1)
     with scoring.world.engine.trial():
         scoring.scores("show", subnet, epoch, 0, 1, list(words), list(path), by=FIRST.address)
         assert scoring.scores("row_at", subnet, epoch, 0)[2:] == (0, 0)
+        words, path = row.shown(0)
+        scoring.scores("show", subnet, epoch, 0, 0, list(words), list(path), by=FIRST.address)
+        assert scoring.scores("epoch_of", subnet, epoch)[:3] == (1, STAKE, 66)
     scoring.turn_to(subnet, epoch, 5)
     slashed = []
     for leaf in range(2):

@@ -282,6 +282,51 @@ def test_who_leaves_while_somebody_waits_makes_room_at_once(
     _same(scoring)
 
 
+def test_a_model_has_not_earned_what_the_one_before_it_did(
+    scoring: Scoring, publisher: Person, buyer: Person, challenger: Person
+) -> None:
+    """It came into the place in the very epoch that was final last."""
+    assets = _full(scoring, publisher)
+    last = scoring.subnets("epoch_at", 1, scoring.now)
+    scoring.epochs("set_last_final", 1, last + 1)
+    scoring.epochs("set_incentive", 1, last, 0, 50)
+    scoring.epochs("set_incentive", 1, last, 1, 100)
+    scoring.subnets("deregister_model", assets[1], by=publisher.address)
+    scoring.model.deregister_model(key_of(publisher), assets[1], scoring.now)
+    scoring.place_model(1, publisher, 1)
+    scoring.world.wait(RULES.immunity)
+    scoring.place_model(1, scoring.fund(buyer), 0)
+    scoring.model.correct(1, 0, 0, 1, scoring.now)
+    scoring.correct(1, 0, 0, 1, by=challenger, basis=last + 1)
+
+
+def test_a_place_that_nobody_has_is_the_lowest(
+    scoring: Scoring, publisher: Person, buyer: Person, challenger: Person
+) -> None:
+    assets = _full(scoring, publisher)
+    newcomer = scoring.place_model(1, scoring.fund(buyer), 0)
+    scoring.subnets("deregister_model", assets[2], by=publisher.address)
+    scoring.model.deregister_model(key_of(publisher), assets[2], scoring.now)
+    scoring.model.correct(1, 0, 0, 2, scoring.now)
+    scoring.correct(1, 0, 0, 2, by=challenger)
+    scoring.world.wait(WINDOWS.contest_window)
+    scoring.subnets("admit", 1, 0, 2)
+    scoring.model.admit(1, 0, 2, scoring.now)
+    assert scoring.subnets("table_of", 1, 0) == (4, 0)
+    assert scoring.subnets("subnet_of", assets[0]) == 1 == scoring.subnets("subnet_of", newcomer)
+    _same(scoring)
+
+
+def test_every_epoch_of_a_long_history(scoring: Scoring, publisher: Person) -> None:
+    """Seven models, one after the other, some for one epoch and some for three."""
+    for epochs in (1, 3, 1, 1, 2, 1, 3):
+        asset = scoring.place_model(1, publisher, 0)
+        scoring.world.wait(epochs * TEMPO)
+        scoring.subnets("deregister_model", asset, by=publisher.address)
+        scoring.model.deregister_model(key_of(publisher), asset, scoring.now)
+    _same(scoring)
+
+
 def test_places_of_a_subnet_that_is_no_more(
     scoring: Scoring, publisher: Person, buyer: Person
 ) -> None:

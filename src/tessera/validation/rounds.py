@@ -1,0 +1,349 @@
+"""A validator's row in an epoch of a subnet: sealed, committed, revealed, and shown to who asks.
+
+What is committed can only be revealed with its salt, and a row that is not revealed counts for
+nothing. So row and salt lie on the disk before anything is sent, and an epoch has one row: whoever
+starts again goes on with it. Everything here may be done twice; the second time does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from tessera.bindings.scores import Committed, Node, Scores
+from tessera.bindings.subnets import Subnets
+from tessera.chain.reader import ChainReader
+from tessera.chain.sender import Sender
+from tessera.errors import Conflict, DataError, InputError, NotFound
+from tessera.spec.scores import MAX_WEIGHT, Row, commitment_of, leaves_of
+from tessera.spec.signatures import address_of
+from tessera.spec.subnets import MAX_MODELS
+from tessera.storage.folders import sync_folder
+
+__all__ = ["Place", "Sealed", "answer", "commit", "kept", "read_row", "reveal", "seal", "write_row"]
+
+_FORMAT: Final = "tessera.row.v1"
+_SALT_BYTES: Final = 32
+_Weight = Annotated[int, msgspec.Meta(ge=0, le=MAX_WEIGHT)]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row counts: one contract, subnet and epoch, and whose it is."""
+
+    chain_id: int
+    scores: str
+    subnet: int
+    epoch: int
+    validator: str
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return (
+            f"{self.chain_id}-{self.scores.lower()[2:18]}-{self.subnet}-{self.epoch}-"
+            f"{self.validator.lower()[2:18]}.json"
+        )
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A row with its salt.
+
+    Attributes
+    ----------
+    weights
+        By the model's uid; what is missing is 0, which is no entry.
+    columns
+        Models of the epoch.
+    salt
+        Secret until the row is revealed.
+    """
+
+    place: Place
+    weights: tuple[tuple[int, int], ...]
+    columns: int
+    salt: bytes
+
+    @cached_property
+    def row(self) -> Row:
+        """Its tree."""
+        return Row(dict(self.weights), self.columns)
+
+    @property
+    def commitment(self) -> bytes:
+        """What is sent before the row itself."""
+        place = self.place
+        return commitment_of(
+            self.row,
+            self.salt,
+            address_of(place.validator),
+            place.subnet,
+            place.epoch,
+            place.chain_id,
+            address_of(place.scores),
+        )
+
+
+class _SealedWire(msgspec.Struct, forbid_unknown_fields=True):
+    chain_id: int
+    scores: str
+    subnet: int
+    epoch: int
+    validator: str
+    columns: int
+    weights: list[tuple[int, int]]
+    salt: str
+
+
+class _RowWire(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    weights: list[tuple[int, _Weight]]
+
+
+# --- What is kept -----------------------------------------------------------------------------
+
+
+def seal(folder: Path, place: Place, weights: Iterable[tuple[int, int]], columns: int) -> Sealed:
+    """Draw a salt and keep the row; return the one that is kept already.
+
+    Parameters
+    ----------
+    folder
+        Of the validator's rows; only its owner can read what is written there.
+    weights
+        From `tessera.validation.weights`.
+
+    Raises
+    ------
+    Conflict
+        Another row was sealed for this epoch. It may be committed to, so only it can be revealed.
+    InputError
+        A uid or a weight is none, or the folder cannot be written to.
+    """
+    listed = tuple(sorted((uid, weight) for uid, weight in weights if weight))
+    if not 0 < columns <= MAX_MODELS:
+        raise InputError(f"subnet {place.subnet}: models", found=columns, wanted="one or more")
+    made = Sealed(place, listed, columns, secrets.token_bytes(_SALT_BYTES))
+    assert made.row.leaves
+    try:
+        found = kept(folder, place)
+    except NotFound:
+        _write(folder, made)
+        return made
+    if (found.weights, found.columns) != (listed, columns):
+        raise Conflict(
+            f"epoch {place.epoch} of subnet {place.subnet}",
+            found="another row that was sealed",
+            wanted="the same weights",
+            next_step=f"reveal that one; it is in {folder / place.name}",
+        )
+    return found
+
+
+def kept(folder: Path, place: Place) -> Sealed:
+    """Return the row that was sealed for an epoch.
+
+    Raises
+    ------
+    NotFound
+        None was.
+    DataError
+        The file is damaged.
+    """
+    file = folder / place.name
+    try:
+        wire = msgspec.json.decode(file.read_bytes(), type=_SealedWire)
+        salt = bytes.fromhex(wire.salt)
+        found = Sealed(
+            Place(wire.chain_id, wire.scores, wire.subnet, wire.epoch, wire.validator),
+            tuple(wire.weights),
+            wire.columns,
+            salt,
+        )
+        if found.place != place or len(salt) != _SALT_BYTES:
+            raise ValueError("of another epoch")
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"row of epoch {place.epoch} of subnet {place.subnet}",
+            found="none sealed here",
+            wanted="one, with its salt",
+            next_step="it must be revealed from the data folder that it was committed from",
+        ) from error
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise DataError(
+            f"sealed row {file}", found=str(error), wanted="a row and its salt"
+        ) from error
+    return found
+
+
+def _write(folder: Path, sealed: Sealed) -> None:
+    place = sealed.place
+    wire = _SealedWire(
+        place.chain_id, place.scores, place.subnet, place.epoch, place.validator,
+        sealed.columns, list(sealed.weights), sealed.salt.hex(),
+    )  # fmt: skip
+    file = folder / place.name
+    temporary = file.with_suffix(".new")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(msgspec.json.encode(wire))
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.replace(file)
+        sync_folder(folder)
+    except OSError as error:
+        raise InputError(
+            f"folder {folder}", found=error.strerror, wanted="one that can be written to"
+        ) from error
+
+
+# --- What is served ---------------------------------------------------------------------------
+
+
+def write_row(sealed: Sealed) -> bytes:
+    """Write a row's data for everybody, once it is revealed: its weights, and no salt."""
+    return msgspec.json.encode(_RowWire(_FORMAT, list(sealed.weights)))
+
+
+def read_row(data: bytes, columns: int, root: bytes, total: int) -> Row:
+    """Read what a validator serves, and hold it against what it revealed.
+
+    Parameters
+    ----------
+    data
+        Of anybody; at most as long as the caller let it become.
+    columns, root, total
+        From the chain.
+
+    Raises
+    ------
+    DataError
+        It is no row, or not the one that was revealed: ask for its leaves on the chain.
+    """
+    try:
+        wire = msgspec.json.decode(data, type=_RowWire)
+        if wire.format != _FORMAT or len({uid for uid, _ in wire.weights}) != len(wire.weights):
+            raise ValueError("not one weight for each model")
+        row = Row(dict(wire.weights), columns)
+    except (msgspec.MsgspecError, ValueError, RecursionError, InputError) as error:
+        raise DataError("row", found=str(error), wanted=f"a {_FORMAT}") from error
+    if (row.root, row.sum) != (root, total):
+        raise DataError(
+            "row", found=f"root 0x{row.root.hex()}, sum {row.sum}",
+            wanted=f"root 0x{root.hex()}, sum {total}, as was revealed",
+            next_step="ask for its leaves on the chain before the epoch ends",
+        )  # fmt: skip
+    return row
+
+
+# --- What is sent -----------------------------------------------------------------------------
+
+
+async def commit(
+    sender: Sender,
+    scores: Scores,
+    folder: Path,
+    *,
+    subnet: int,
+    uid: int,
+    weights: Iterable[tuple[int, int]],
+) -> Sealed:
+    """Seal a row for the epoch that runs, and commit to it.
+
+    Parameters
+    ----------
+    uid
+        The sender's place among the subnet's validators.
+
+    Raises
+    ------
+    TransactionReverted
+        The sender has not that place, too small a bond, or the time for commits is over.
+    Conflict
+        Another row was sealed for this epoch.
+    """
+    reader = sender.reader
+    subnets = Subnets(await reader.read(scores.subnets()))
+    epoch, _, _, _, columns = await reader.read(subnets.seated(subnet, uid, sender.address))
+    place = Place(reader.chain_id, scores.address, subnet, epoch, sender.address)
+    sealed = seal(folder, place, weights, columns)
+    if await _committed(reader, place) != sealed.commitment:
+        await sender.send(scores.commit(subnet, uid, sealed.commitment))
+    return sealed
+
+
+async def reveal(sender: Sender, scores: Scores, folder: Path, place: Place, uri: str) -> int:
+    """Open a commit, and return the row's number.
+
+    Parameters
+    ----------
+    uri
+        Where `write_row`'s data is served.
+
+    Raises
+    ------
+    NotFound
+        No row was sealed here.
+    TransactionReverted
+        Nothing was committed, or it is not the time for reveals.
+    """
+    reader = sender.reader
+    sealed = kept(folder, place)
+    asked = scores.row_of(place.subnet, place.epoch, place.validator)
+    number = await reader.read(asked)
+    if not number:
+        row = sealed.row
+        await sender.send(
+            scores.reveal(place.subnet, place.epoch, row.root, row.sum, sealed.salt, uri)
+        )
+        number = await reader.read(asked)
+    return number - 1
+
+
+async def answer(sender: Sender, scores: Scores, folder: Path, place: Place) -> list[int]:
+    """Show the leaves that somebody asked for; return which.
+
+    A row of which one is not shown in time counts for nothing, and its validator is slashed.
+
+    Raises
+    ------
+    NotFound
+        No row was sealed here, or it was not revealed.
+    TransactionReverted
+        It is too late.
+    """
+    reader = sender.reader
+    sealed = kept(folder, place)
+    number = await reader.read(scores.row_of(place.subnet, place.epoch, place.validator))
+    if not number:
+        raise NotFound(
+            f"row of epoch {place.epoch} of subnet {place.subnet}",
+            found="none revealed", wanted="one to show leaves of",
+        )  # fmt: skip
+    shown = []
+    for leaf in range(leaves_of(sealed.columns)):
+        asked = scores.asked_of(place.subnet, place.epoch, number - 1, leaf)
+        by, done, _ = await reader.read(asked)
+        if done or not int(by, 16):
+            continue
+        words, path = sealed.row.shown(leaf)
+        nodes = [Node(node.digest, node.sum) for node in path]
+        await sender.send(scores.show(place.subnet, place.epoch, number - 1, leaf, words, nodes))
+        shown.append(leaf)
+    return shown
+
+
+async def _committed(reader: ChainReader, place: Place) -> bytes | None:
+    topics = Committed.topics(subnet=place.subnet, epoch=place.epoch, validator=place.validator)
+    found = await reader.logs(Committed, address=place.scores, topics=topics)
+    return found[-1].event.commitment if found else None

@@ -31,6 +31,7 @@ from tessera.cli import (
     starting,
     transferring,
     upstreams,
+    validate,
     vesting,
 )
 
@@ -87,6 +88,7 @@ assets.register(app)
 receipts.register(app)
 audit.register(app)
 benchmark.register(app)
+validate.register(app)
 leaderboard.register(app)
 accounts.register(app)
 inspecting.register(app)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tessera.validation.endpoints import Endpoint
     from tessera.validation.task import Benchmark
 
-__all__ = ["Code", "register_reports"]
+__all__ = ["Code", "register_reports", "reports_by_uid"]
 
 _SEED_BITS = 53
 
@@ -217,17 +217,9 @@ def register_reports(benchmark: typer.Typer) -> None:
         ],
     ) -> None:
         """Make the row of weights that a validator commits, from its reports."""
-        from tessera.errors import InputError
-        from tessera.validation.report import check_report, read_report
         from tessera.validation.weights import row_of_reports
 
-        found: dict[int, dict[str, Any]] = {}
-        for given in reports:
-            uid, _, file = given.partition("=")
-            if not (uid.isascii() and uid.isdigit() and file) or int(uid) in found:
-                raise InputError("reports", found=given, wanted="UID=REPORT, each uid once")
-            found[int(uid)] = await asyncio.to_thread(read_report, Path(file))
-            check_report(found[int(uid)])
+        found = await reports_by_uid(reports)
         row = row_of_reports(found)
         scores = {uid: report["core"]["score"] for uid, report in found.items()}
         session.say(
@@ -238,6 +230,27 @@ def register_reports(benchmark: typer.Typer) -> None:
                 for uid, weight in row
             ),
         )
+
+
+async def reports_by_uid(given: list[str]) -> dict[int, dict[str, Any]]:
+    """Read and check reports that are named as UID=REPORT.
+
+    Raises
+    ------
+    InputError
+        One is not named so, or a uid comes twice.
+    """
+    from tessera.errors import InputError
+    from tessera.validation.report import check_report, read_report
+
+    found: dict[int, dict[str, Any]] = {}
+    for each in given:
+        uid, _, file = each.partition("=")
+        if not (uid.isascii() and uid.isdigit() and file) or int(uid) in found:
+            raise InputError("reports", found=each, wanted="UID=REPORT, each uid once")
+        found[int(uid)] = await asyncio.to_thread(read_report, Path(file))
+        check_report(found[int(uid)])
+    return found
 
 
 async def _checked_task(

@@ -27,7 +27,18 @@ from tessera.spec.signatures import address_of
 from tessera.spec.subnets import MAX_MODELS
 from tessera.storage.folders import sync_folder
 
-__all__ = ["Place", "Sealed", "answer", "commit", "kept", "read_row", "reveal", "seal", "write_row"]
+__all__ = [
+    "Place",
+    "Sealed",
+    "answer",
+    "asked_for",
+    "commit",
+    "kept",
+    "read_row",
+    "reveal",
+    "seal",
+    "write_row",
+]
 
 _FORMAT: Final = "tessera.row.v1"
 _SALT_BYTES: Final = 32
@@ -310,6 +321,21 @@ async def reveal(sender: Sender, scores: Scores, folder: Path, place: Place, uri
     return number - 1
 
 
+async def asked_for(reader: ChainReader, scores: Scores, folder: Path, place: Place) -> list[int]:
+    """Return the leaves of a row that somebody asked for and that were not shown yet.
+
+    Raises
+    ------
+    NotFound
+        No row was sealed here, or it was not revealed.
+    """
+    leaves = leaves_of(kept(folder, place).columns)
+    row = await _revealed(reader, scores, place)
+    calls = [scores.asked_of(place.subnet, place.epoch, row, leaf) for leaf in range(leaves)]
+    asked = await reader.read_all(calls)
+    return [leaf for leaf, (by, shown, _) in enumerate(asked) if int(by, 16) and not shown]
+
+
 async def answer(sender: Sender, scores: Scores, folder: Path, place: Place) -> list[int]:
     """Show the leaves that somebody asked for; return which.
 
@@ -322,25 +348,24 @@ async def answer(sender: Sender, scores: Scores, folder: Path, place: Place) -> 
     TransactionReverted
         It is too late.
     """
-    reader = sender.reader
-    sealed = kept(folder, place)
+    leaves = await asked_for(sender.reader, scores, folder, place)
+    row, number = kept(folder, place).row, await _revealed(sender.reader, scores, place)
+    for leaf in leaves:
+        words, path = row.shown(leaf)
+        nodes = [Node(node.digest, node.sum) for node in path]
+        await sender.send(scores.show(place.subnet, place.epoch, number, leaf, words, nodes))
+    return leaves
+
+
+async def _revealed(reader: ChainReader, scores: Scores, place: Place) -> int:
     number = await reader.read(scores.row_of(place.subnet, place.epoch, place.validator))
     if not number:
         raise NotFound(
             f"row of epoch {place.epoch} of subnet {place.subnet}",
-            found="none revealed", wanted="one to show leaves of",
-        )  # fmt: skip
-    shown = []
-    for leaf in range(leaves_of(sealed.columns)):
-        asked = scores.asked_of(place.subnet, place.epoch, number - 1, leaf)
-        by, done, _ = await reader.read(asked)
-        if done or not int(by, 16):
-            continue
-        words, path = sealed.row.shown(leaf)
-        nodes = [Node(node.digest, node.sum) for node in path]
-        await sender.send(scores.show(place.subnet, place.epoch, number - 1, leaf, words, nodes))
-        shown.append(leaf)
-    return shown
+            found="none revealed",
+            wanted="one to show leaves of",
+        )
+    return number - 1
 
 
 async def _committed(reader: ChainReader, place: Place) -> bytes | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.integration.chain_client.bare_node import BareNode
+from tests.integration.cli.conftest import Outcome, Program
 from tests.integration.client.conftest import World, built
+from tests.unit.validation.folders import Written, as_json, benchmark
 
 from tessera.bindings.bond import Bond
 from tessera.bindings.network_token import NetworkToken
@@ -20,7 +24,9 @@ from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
 from tessera.chain.wallet import Account
 from tessera.errors import Conflict, NotFound, TransactionReverted
+from tessera.validation.report import ModelName, build_report, write_report
 from tessera.validation.rounds import Place, answer, commit, kept, read_row, reveal, write_row
+from tessera.validation.running import items_to_ask, run
 
 DAY = 86_400
 TSR = 10**18
@@ -43,6 +49,8 @@ class Round:
     subnet: int
     validator: Sender
     stranger: Sender
+    secret: bytes
+    deployment: Path
 
     async def turn_to(self, epoch: int, quarters: float) -> None:
         began, tempo = await self.reader.read(self.subnets.clock_of(self.subnet))
@@ -67,10 +75,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-async def round_(world: World) -> AsyncIterator[Round]:
+async def round_(world: World, tmp_path: Path) -> AsyncIterator[Round]:
     """The contracts of validation behind the market's registry, and a subnet with one model."""
     deployer = Account.generate()
-    validator, stranger = Account.generate(), Account.generate()
+    secret = secrets.token_bytes(32)
+    validator, stranger = Account(secret), Account.generate()
     for account in (deployer, validator, stranger):
         world.node.fund(account.address)
     registry = world.deployment.registry.address
@@ -109,9 +118,11 @@ async def round_(world: World) -> AsyncIterator[Round]:
         await validating.send(bond.enlist(scores.address))
         await validating.send(bond.stake(validator.address, 10_000 * TSR))
         await validating.send(subnets.register_validator(subnet, 0, 2**255))
+        file = tmp_path / "deployment.json"
+        world.deployment.save(file)
         made = Round(
-            world, reader, token, bond, subnets, scores, subnet, validating, asking
-        )  # fmt: skip
+            world, reader, token, bond, subnets, scores, subnet, validating, asking, secret, file
+        )
         await made.turn_to(1, 0.5)
         yield made
 
@@ -165,3 +176,56 @@ async def test_from_another_folder_nothing_can_be_revealed(round_: Round, tmp_pa
             round_.stranger, round_.scores, tmp_path / "rows", subnet=round_.subnet, uid=0,
             weights=[(0, 1)],
         )  # fmt: skip
+
+
+async def test_the_commands_make_a_row_of_reports_and_see_it_through(
+    round_: Round, tmp_path: Path
+) -> None:
+    """A validator's own data folder, and a chain that somebody else runs."""
+    program = Program(tmp_path / "data")
+    chain = ("--rpc-url", round_.world.node.url, "--deployment", round_.deployment, "--json")
+    key = tmp_path / "validator.key"
+    key.write_text(round_.secret.hex())
+    report, subnet = await reported(tmp_path), round_.subnet
+
+    async def tessera(*arguments: object) -> Outcome:
+        # In a thread of its own, as it brings a loop of its own.
+        return await asyncio.to_thread(program, *arguments, *chain)
+
+    assert (await tessera("account", "import", "validator", "--file", key)).code == 0
+    at = ("--scores", round_.scores.address)
+    commit_ = ("validate", "commit", subnet, f"0={report}", *at, "--uid", "0")
+    dry = await tessera(*commit_, "--dry-run")
+    assert (dry.json["row"], dry.json["dry_run"]) == ([[0, 65_535]], True)
+    done = await tessera(*commit_)
+    assert (done.code, done.json["epoch"]) == (0, 1), done.err
+    assert (await tessera(*commit_)).json["commitment"] == done.json["commitment"]
+
+    reveal_ = ("validate", "reveal", subnet, 1, *at, "--uri", "https://rows/1")
+    early = await tessera(*reveal_)
+    assert (early.code, early.json["code"]) == (5, "scores_not_in_the_time_for_reveals")
+    await round_.turn_to(1, 2.1)
+    data = tmp_path / "row.json"
+    shown = await tessera(*reveal_, "--out", data)
+    assert (shown.code, shown.json["row"]) == (0, 0), shown.err
+    assert json.loads(data.read_bytes())["weights"] == [[0, 65_535]]
+
+    answer_ = ("validate", "answer", subnet, 1, *at)
+    assert (await tessera(*answer_)).json["leaves"] == []
+    await round_.stranger.send(round_.scores.ask(subnet, 1, 0, 0))
+    assert (await tessera(*answer_, "--dry-run")).json["leaves"] == [0]
+    assert (await tessera(*answer_)).json["leaves"] == [0]
+    assert (await tessera(*answer_)).json["leaves"] == []
+    none = await tessera("validate", "answer", subnet, 9, *at)
+    assert (none.code, none.json["code"]) == (2, "not_found")
+
+
+async def reported(folder: Path) -> Path:
+    """A report of a model that is right half of the time."""
+    items = [{"input": [float(n)], "label": n % 2} for n in range(10)]
+    task = benchmark(folder / "task", "classification", items)
+    zero = as_json({"outputs": [{"label": 0}]})
+    found = await run(task, items_to_ask(task, None), Written(lambda _ask: zero), about="")
+    made = await build_report(task, ModelName("m"), found.measured)
+    write_report(folder / "report.json", made)
+    return folder / "report.json"

@@ -1,0 +1,175 @@
+"""`tessera validate`: commit to a row of scores in a subnet, reveal it, show what is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tessera.cli.amounts import counted
+from tessera.cli.effects import DryRun, Yes, confirmed
+from tessera.cli.reports import reports_by_uid
+from tessera.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from tessera.app import World
+    from tessera.bindings.scores import Scores
+    from tessera.validation.rounds import Place
+
+__all__ = ["register"]
+
+Subnet = Annotated[int, typer.Argument(help="Number of the subnet.")]
+Epoch = Annotated[int, typer.Argument(help="Number of the epoch.")]
+ScoresAt = Annotated[str, typer.Option("--scores", help="Address of the Scores contract.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    validate = typer.Typer(
+        help="Score the models of a subnet: commit, reveal, show.", no_args_is_help=True
+    )
+    app.add_typer(validate, name="validate")
+
+    @command(validate, "commit")
+    async def commit(
+        session: Session,
+        subnet: Subnet,
+        reports: Annotated[
+            list[str], typer.Argument(metavar="UID=REPORT...", help="One report per model.")
+        ],
+        *,
+        scores: ScoresAt,
+        uid: Annotated[int, typer.Option(help="Your place among the validators.")],
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Make a row of weights from reports, keep it with a salt, and commit to it.
+
+        Only from this data folder can it be revealed.
+        """
+        from tessera.validation import rounds
+        from tessera.validation.weights import row_of_reports
+
+        row = row_of_reports(await reports_by_uid(reports))
+        told: dict[str, Any] = {"subnet": subnet, "uid": uid, "row": [list(pair) for pair in row]}
+        weighed = counted(sum(weight > 0 for _, weight in row), "model")
+        lines = [f"would commit to a row for subnet {subnet} in which {weighed} weigh something"]
+        async with session.world() as world:
+            contract = _scores(world, scores)
+            if dry_run:
+                session.say({**told, "dry_run": True}, *lines)
+                return
+            confirmed(session, f"Commit in subnet {subnet}", lines, yes=yes)
+            sealed = await rounds.commit(
+                world.sender(session.actor("validator")),
+                contract,
+                _folder(world),
+                subnet=subnet,
+                uid=uid,
+                weights=row,
+            )
+            epoch = sealed.place.epoch
+            kept = _folder(world) / sealed.place.name
+            session.say(
+                {**told, "epoch": epoch, "commitment": "0x" + sealed.commitment.hex()},
+                f"committed  epoch {epoch} of subnet {subnet}; row and salt are in {kept}",
+                f"next       tessera validate reveal {subnet} {epoch}, in its third quarter",
+            )
+
+    @command(validate, "reveal")
+    async def reveal(
+        session: Session,
+        subnet: Subnet,
+        epoch: Epoch,
+        *,
+        scores: ScoresAt,
+        uri: Annotated[str, typer.Option(help="Where the row's data will be served.")],
+        out: Annotated[
+            Path | None, typer.Option(help="Write that data here, to be served there.")
+        ] = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Open a commit, in the third quarter of its epoch."""
+        from tessera.validation import rounds
+
+        async with session.world() as world:
+            contract = _scores(world, scores)
+            place = _place(session, world, contract, subnet, epoch)
+            sealed = await asyncio.to_thread(rounds.kept, _folder(world), place)
+            told = {"subnet": subnet, "epoch": epoch, "root": "0x" + sealed.row.root.hex()}
+            lines = [f"would reveal the row of epoch {epoch} of subnet {subnet} to everybody"]
+            if dry_run:
+                session.say({**told, "dry_run": True}, *lines)
+                return
+            confirmed(session, f"Reveal in subnet {subnet}", lines, yes=yes, gives=False)
+            if out is not None:
+                # Before anybody can look for it.
+                await asyncio.to_thread(_served, out, rounds.write_row(sealed))
+            sender = world.sender(session.actor("validator"))
+            number = await rounds.reveal(sender, contract, _folder(world), place, uri)
+            session.say({**told, "row": number}, f"revealed   row {number}, root {told['root']}")
+
+    @command(validate, "answer")
+    async def answer(
+        session: Session,
+        subnet: Subnet,
+        epoch: Epoch,
+        *,
+        scores: ScoresAt,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Show the leaves of your row that somebody asked for.
+
+        A row of which one is not shown in time counts for nothing, and costs a hundredth of the
+        bond.
+        """
+        from tessera.validation import rounds
+
+        async with session.world() as world:
+            contract = _scores(world, scores)
+            place = _place(session, world, contract, subnet, epoch)
+            asked = await rounds.asked_for(world.reader, contract, _folder(world), place)
+            told = {"subnet": subnet, "epoch": epoch, "leaves": asked}
+            lines = [f"would show {counted(len(asked), 'leaf').replace('leafs', 'leaves')}"]
+            if dry_run or not asked:
+                nothing = "nobody asks for anything"
+                more = {"dry_run": True} if dry_run else {}
+                session.say({**told, **more}, *(lines if asked else [nothing]))
+                return
+            confirmed(session, f"Answer in subnet {subnet}", lines, yes=yes, gives=False)
+            sender = world.sender(session.actor("validator"))
+            shown = await rounds.answer(sender, contract, _folder(world), place)
+            session.say({**told, "leaves": shown}, f"shown      {shown}")
+
+
+def _scores(world: World, address: str) -> Scores:
+    from tessera.bindings.scores import Scores
+
+    return Scores(world.address(address))
+
+
+def _folder(world: World) -> Path:
+    folder: Path = world.config.data_dir / "rows"
+    return folder
+
+
+def _place(session: Session, world: World, scores: Scores, subnet: int, epoch: int) -> Place:
+    from tessera.validation.rounds import Place
+
+    validator = world.account(session.actor("validator")).address
+    return Place(world.reader.chain_id, scores.address, subnet, epoch, validator)
+
+
+def _served(file: Path, data: bytes) -> None:
+    from tessera.errors import InputError
+
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise InputError(
+            f"--out {file}", found=error.strerror, wanted="a place to write"
+        ) from error

@@ -11,10 +11,9 @@ Invariants `slash_bounded`, `bond_covers_open`, `settled_once`; held against the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from fractions import Fraction
 from typing import Final, NamedTuple
 
 from tessera.errors import InvariantViolation, TransactionReverted
@@ -551,12 +550,3 @@ class ApprovalsModel:
     def _assert(holds: bool, reason: str) -> None:
         if not holds:
             raise TransactionReverted("Approvals", f"approvals: {reason}")
-
-
-def rewards_of(
-    budget: int, bonds: Mapping[Address, int], means: Mapping[Address, int]
-) -> dict[Address, Fraction]:
-    """Share a budget out by bond and mean gain, exactly: what each payment is a rounding of."""
-    weights = {who: bonds[who] * max(0, mean) for who, mean in means.items()}
-    total = sum(weights.values())
-    return {who: Fraction(budget * weight, total or 1) for who, weight in weights.items()}

@@ -20,6 +20,7 @@ from bench.gas.ours import (
     access,
     approvals,
     bonds,
+    emission,
     governance,
     launch,
     market,
@@ -100,6 +101,7 @@ def _measure(anvil: Path, errors: Console) -> list[Comparison]:
             bonds.measure,
             subnets.measure,
             approvals.measure,
+            emission.measure,
         ]
         for part in track(own, "ours", console=errors, transient=True):
             ours += part(network)

@@ -1,4 +1,4 @@
-"""`tessera validate`: commit to a row of scores in a subnet, reveal it, show what is asked for."""
+"""`tessera validate`: commit to a row of scores, reveal it, answer for it, watch the others'."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tessera.cli.amounts import counted
 from tessera.cli.effects import DryRun, Yes, confirmed
 from tessera.cli.reports import reports_by_uid
 from tessera.cli.session import Session, command
+from tessera.units import format_amount
 
 if TYPE_CHECKING:
     from tessera.app import World
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tessera.validation.rounds import Place
 
 __all__ = ["register"]
+
+_DECIMALS = 18
 
 Subnet = Annotated[int, typer.Argument(help="Number of the subnet.")]
 Epoch = Annotated[int, typer.Argument(help="Number of the epoch.")]
@@ -28,7 +31,7 @@ ScoresAt = Annotated[str, typer.Option("--scores", help="Address of the Scores c
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     validate = typer.Typer(
-        help="Score the models of a subnet: commit, reveal, show.", no_args_is_help=True
+        help="Score the models of a subnet: commit, reveal, answer, watch.", no_args_is_help=True
     )
     app.add_typer(validate, name="validate")
 
@@ -144,6 +147,64 @@ def register(app: typer.Typer) -> None:
             sender = world.sender(session.actor("validator"))
             shown = await rounds.answer(sender, contract, _folder(world), place)
             session.say({**told, "leaves": shown}, f"shown      {shown}")
+
+    @command(validate, "watch")
+    async def watch(
+        session: Session,
+        subnet: Subnet,
+        epoch: Epoch,
+        *,
+        scores: ScoresAt,
+        ask: Annotated[
+            bool, typer.Option("--ask", help="Ask on the chain for what is not served.")
+        ] = False,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Fetch every revealed row and hold it against the chain.
+
+        What is not served can be asked for on the chain until the epoch ends; the fee comes back
+        if it is never shown.
+        """
+        import httpx
+
+        from tessera.validation import rounds
+
+        async with session.world() as world:
+            contract = _scores(world, scores)
+            async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+                rows = await rounds.look_at_rows(world.reader, http, contract, subnet, epoch)
+            missing = [each for each in rows if each.row is None]
+            told: dict[str, Any] = {
+                "subnet": subnet,
+                "epoch": epoch,
+                "rows": [
+                    {
+                        "row": each.number,
+                        "validator": each.validator,
+                        "uri": each.uri,
+                        "served": each.row is not None,
+                        "why": each.why,
+                    }
+                    for each in rows
+                ],
+            }
+            lines = [
+                f"row {each.number}  {world.named(each.validator)}  {each.why or 'served'}"
+                for each in rows
+            ] or ["no row was revealed"]
+            if not ask or not missing or dry_run:
+                more = {"dry_run": True} if dry_run else {}
+                session.say({**told, **more}, *lines)
+                return
+            fee = await world.reader.read(contract.data_fee())
+            leaves = sum(each.leaves for each in missing)
+            cost = format_amount(fee * leaves, decimals=_DECIMALS)
+            question = f"Ask for {counted(len(missing), 'row')}, for up to {cost} TSR"
+            confirmed(session, question, lines, yes=yes)
+            sender = world.sender(session.actor("validator"))
+            asked = await rounds.ask_for(sender, contract, subnet, epoch, missing)
+            session.say({**told, "asked": asked}, *lines, f"asked      {asked}")
 
 
 def _scores(world: World, address: str) -> Scores:

@@ -7,6 +7,7 @@ starts again goes on with it. Everything here may be done twice; the second time
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import Iterable
@@ -15,9 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final
 
+import httpx
 import msgspec
 
-from tessera.bindings.scores import Committed, Node, Scores
+from tessera.bindings.scores import Committed, Node, Revealed, Scores
 from tessera.bindings.subnets import Subnets
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
@@ -30,10 +32,13 @@ from tessera.storage.folders import sync_folder
 __all__ = [
     "Place",
     "Sealed",
+    "Served",
     "answer",
+    "ask_for",
     "asked_for",
     "commit",
     "kept",
+    "look_at_rows",
     "read_row",
     "reveal",
     "seal",
@@ -42,6 +47,9 @@ __all__ = [
 
 _FORMAT: Final = "tessera.row.v1"
 _SALT_BYTES: Final = 32
+_OK: Final = 200
+_FETCH_S: Final = 15.0
+_MOST_BYTES: Final = 32 * MAX_MODELS
 _Weight = Annotated[int, msgspec.Meta(ge=0, le=MAX_WEIGHT)]
 
 
@@ -366,6 +374,95 @@ async def _revealed(reader: ChainReader, scores: Scores, place: Place) -> int:
             wanted="one to show leaves of",
         )
     return number - 1
+
+
+# --- What others serve ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Whether a validator serves the row that it revealed.
+
+    Attributes
+    ----------
+    row
+        None where it does not.
+    why
+        In a sentence, then.
+    leaves
+        How many there are to ask for.
+    """
+
+    number: int
+    validator: str
+    uri: str
+    row: Row | None
+    why: str
+    leaves: int
+
+
+async def look_at_rows(
+    reader: ChainReader, http: httpx.AsyncClient, scores: Scores, subnet: int, epoch: int
+) -> list[Served]:
+    """Fetch every revealed row from where its validator said, and hold it against the chain.
+
+    An address that a stranger wrote is asked for once, without redirects, and read up to a bound;
+    what it says leaves this function only as a row that hashes to what was revealed.
+    """
+    topics = Revealed.topics(subnet=subnet, epoch=epoch)
+    found = [
+        log.event for log in await reader.logs(Revealed, address=scores.address, topics=topics)
+    ]
+    _, _, columns, _, _ = await reader.read(scores.epoch_of(subnet, epoch))
+    return [await _looked_at(http, event, columns) for event in found]
+
+
+async def ask_for(
+    sender: Sender, scores: Scores, subnet: int, epoch: int, missing: Iterable[Served]
+) -> int:
+    """Ask on the chain for all leaves of rows that are not served; return how many.
+
+    Each costs the fee, which comes back if the leaf is never shown. Until then the row counts for
+    nothing. A leaf that somebody else asked for already is left out.
+
+    Raises
+    ------
+    TransactionReverted
+        It is too late, or the sender's tokens do not cover the fee.
+    """
+    count = 0
+    for each in missing:
+        for leaf in range(each.leaves):
+            asked = scores.asked_of(subnet, epoch, each.number, leaf)
+            by, _, _ = await sender.reader.read(asked)
+            if not int(by, 16):
+                await sender.send(scores.ask(subnet, epoch, each.number, leaf))
+                count += 1
+    return count
+
+
+async def _looked_at(http: httpx.AsyncClient, event: Revealed, columns: int) -> Served:
+    row, why = None, ""
+    try:
+        if not event.uri.startswith(("http://", "https://")):
+            raise DataError("address", found=event.uri[:80], wanted="http:// or https://")
+        data = await _fetched(http, event.uri)
+        row = read_row(data, columns, event.root, event.sum)
+    except (DataError, httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        why = str(error) or type(error).__name__
+    return Served(event.row, event.validator, event.uri, row, why, leaves_of(columns))
+
+
+async def _fetched(http: httpx.AsyncClient, uri: str) -> bytes:
+    data = bytearray()
+    async with asyncio.timeout(_FETCH_S), http.stream("GET", uri) as response:
+        if response.status_code != _OK:
+            raise DataError("row", found=f"status {response.status_code}", wanted="its data")
+        async for piece in response.aiter_bytes():
+            data += piece
+            if len(data) > _MOST_BYTES:
+                raise DataError("row", found="more", wanted=f"{_MOST_BYTES} bytes or fewer")
+    return bytes(data)
 
 
 async def _committed(reader: ChainReader, place: Place) -> bytes | None:

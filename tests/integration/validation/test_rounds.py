@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import secrets
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -179,7 +182,7 @@ async def test_from_another_folder_nothing_can_be_revealed(round_: Round, tmp_pa
 
 
 async def test_the_commands_make_a_row_of_reports_and_see_it_through(
-    round_: Round, tmp_path: Path
+    round_: Round, tmp_path: Path, served_at: str
 ) -> None:
     """A validator's own data folder, and a chain that somebody else runs."""
     program = Program(tmp_path / "data")
@@ -201,7 +204,7 @@ async def test_the_commands_make_a_row_of_reports_and_see_it_through(
     assert (done.code, done.json["epoch"]) == (0, 1), done.err
     assert (await tessera(*commit_)).json["commitment"] == done.json["commitment"]
 
-    reveal_ = ("validate", "reveal", subnet, 1, *at, "--uri", "https://rows/1")
+    reveal_ = ("validate", "reveal", subnet, 1, *at, "--uri", f"{served_at}/row.json")
     early = await tessera(*reveal_)
     assert (early.code, early.json["code"]) == (5, "scores_not_in_the_time_for_reveals")
     await round_.turn_to(1, 2.1)
@@ -210,14 +213,45 @@ async def test_the_commands_make_a_row_of_reports_and_see_it_through(
     assert (shown.code, shown.json["row"]) == (0, 0), shown.err
     assert json.loads(data.read_bytes())["weights"] == [[0, 65_535]]
 
+    watch = ("validate", "watch", subnet, 1, *at)
+    served = (await tessera(*watch)).json["rows"]
+    assert [(row["served"], row["validator"]) for row in served] == [(True, place_of(round_))]
     answer_ = ("validate", "answer", subnet, 1, *at)
     assert (await tessera(*answer_)).json["leaves"] == []
-    await round_.stranger.send(round_.scores.ask(subnet, 1, 0, 0))
+    # He serves another row than he revealed, so somebody asks for it on the chain.
+    data.write_bytes(data.read_bytes().replace(b"65535", b"65534"))
+    (lied,) = (await tessera(*watch)).json["rows"]
+    assert (lied["served"], "as was revealed" in lied["why"]) == (False, True)
+    assert (await tessera(*watch, "--ask", "--dry-run")).json["dry_run"] is True
+    asked = await tessera(*watch, "--ask")
+    assert (asked.code, asked.json["asked"]) == (0, 1), asked.err
+    assert (await tessera(*watch, "--ask")).json["asked"] == 0
     assert (await tessera(*answer_, "--dry-run")).json["leaves"] == [0]
     assert (await tessera(*answer_)).json["leaves"] == [0]
     assert (await tessera(*answer_)).json["leaves"] == []
     none = await tessera("validate", "answer", subnet, 9, *at)
     assert (none.code, none.json["code"]) == (2, "not_found")
+
+
+def place_of(round_: Round) -> str:
+    return round_.place(1).validator
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def served_at(tmp_path: Path) -> Iterator[str]:
+    """A real server of the folder's files."""
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        serving.join()
 
 
 async def reported(folder: Path) -> Path:

@@ -293,6 +293,19 @@ class ApprovedSale(Contract):
             lambda v: Escrow.from_values(v[0]),
         )
 
+    def returned_by(self, arg0: str, arg1: str) -> Call[int]:
+        return self._call(
+            "returned_by",
+            "824cee8c",
+            ("address", "address"),
+            (
+                arg0,
+                arg1,
+            ),
+            ("uint256",),
+            lambda v: v[0],
+        )
+
     def offered(self, arg0: bytes) -> Call[int]:
         return self._call(
             "offered", "9755f933", ("bytes32",), (arg0,), ("uint256",), lambda v: v[0]

@@ -457,8 +457,8 @@ class ApprovedSaleCurrencyRefusedTheTransfer(_Refusal):
     """approved_sale: currency refused the transfer"""
 
 
-class ApprovedSaleMoreThanWasSold(_Refusal):
-    """approved_sale: more than was sold"""
+class ApprovedSaleMoreThanTheCallerBought(_Refusal):
+    """approved_sale: more than the caller bought"""
 
 
 class ApprovedSaleNoSuchSale(_Refusal):
@@ -2693,7 +2693,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "approved_sale: above the cap of the round": ApprovedSaleAboveTheCapOfTheRound,
     "approved_sale: asset is not tokenized": ApprovedSaleAssetIsNotTokenized,
     "approved_sale: currency refused the transfer": ApprovedSaleCurrencyRefusedTheTransfer,
-    "approved_sale: more than was sold": ApprovedSaleMoreThanWasSold,
+    "approved_sale: more than the caller bought": ApprovedSaleMoreThanTheCallerBought,
     "approved_sale: no such sale": ApprovedSaleNoSuchSale,
     "approved_sale: not approved": ApprovedSaleNotApproved,
     "approved_sale: not to be sold that way": ApprovedSaleNotToBeSoldThatWay,

@@ -11,8 +11,8 @@
      Twin: `tessera.spec.approved_sale`.
 @custom:security Money leaves to the issuer before the end only up to a fifth of what the approving bonds are worth, since
      that much can be lost by whoever approved wrongly. A buyer who returns shares gets the same part of what is left as
-     those shares are of all that were sold: the price, less what went to the issuer early. Shares of other origin are
-     taken back only up to the number sold, so they can never cost more than was raised.
+     those shares are of all that were sold: the price, less what went to the issuer early. Nobody brings back more
+     than it bought here: else the issuer, who has other shares and gets these, would be first and take it all.
      A sale opens no pool, so that all proceeds are here. An approval that never ends is no approval: a round ends by
      itself, with the truth or void.
 @custom:invariant solvent, escrow_until_final
@@ -54,6 +54,7 @@ interface IOffering:
     def claim(receiver: address) -> uint256: nonpayable
     def final() -> bool: view
     def sold() -> uint256: view
+    def bought_in_all(buyer: address) -> uint256: view
 
 
 struct Round:
@@ -140,6 +141,8 @@ APPROVALS: immutable(IApprovals)
 PRICES: immutable(IPrices)
 
 escrow_of: public(HashMap[address, Escrow])
+# Raw shares that a buyer brought back, by offering.
+returned_by: public(HashMap[address, HashMap[address, uint256]])
 # What is for sale on a round, base units at the asked prices; and what was released early of all its sales.
 offered: public(HashMap[bytes32, uint256])
 released_early: public(HashMap[bytes32, uint256])
@@ -244,7 +247,11 @@ def refund(offering: address, shares: uint256, receiver: address = msg.sender) -
         row.state == GOOD and row.listed
     ), "approved_sale: nothing to refund"
     left: uint256 = staticcall IOffering(offering).sold() - escrow.returned
-    assert shares != 0 and shares <= left, "approved_sale: more than was sold"
+    brought: uint256 = self.returned_by[offering][msg.sender] + shares
+    assert (
+        shares != 0 and brought <= staticcall IOffering(offering).bought_in_all(msg.sender)
+    ), "approved_sale: more than the caller bought"
+    self.returned_by[offering][msg.sender] = brought
     amount: uint256 = escrow.held * shares // left
     self.escrow_of[offering].returned += shares
     self.escrow_of[offering].held -= amount

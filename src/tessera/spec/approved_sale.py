@@ -6,7 +6,8 @@ base units of the currency, shares raw units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from tessera.errors import TransactionReverted
@@ -45,21 +46,22 @@ class EscrowModel:
     """What one sale brought, once its round ended without an approval."""
 
     held: int
-    sold: int
-    returned: int = 0
+    bought: Mapping[str, int]
+    returned: dict[str, int] = field(default_factory=dict)
 
-    def refund(self, shares: int) -> int:
-        """Take shares back; who comes last gets what rounding left.
+    def refund(self, buyer: str, shares: int) -> int:
+        """Take shares back from a buyer; who comes last gets what rounding left.
 
         Raises
         ------
         TransactionReverted
-            That many were not sold.
+            It did not buy that many here.
         """
-        left = self.sold - self.returned
-        if not 0 < shares <= left:
-            raise TransactionReverted("ApprovedSale", "approved_sale: more than was sold")
+        brought = self.returned.get(buyer, 0) + shares
+        if shares <= 0 or brought > self.bought.get(buyer, 0):
+            raise TransactionReverted("ApprovedSale", "approved_sale: more than the caller bought")
+        left = sum(self.bought.values()) - sum(self.returned.values())
         amount = refund_of(self.held, shares, left)
-        self.returned += shares
+        self.returned[buyer] = brought
         self.held -= amount
         return amount

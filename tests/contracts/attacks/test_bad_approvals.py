@@ -28,7 +28,7 @@ from rig.system import DAY, ONE_SHARE, deploy_world
 from tessera.spec.approvals import commitment_of
 from tessera.spec.bad_counts import bad_count
 from tessera.spec.court import hidden_leaf, outputs_tree
-from tessera.spec.places import NumberedTree
+from tessera.spec.places import NumberedTree, word
 
 STAKE = max(LEAST_BOND // 100, COST)
 MADE_UP, OTHER = keccak(text="made up"), keccak(text="another output")
@@ -90,6 +90,54 @@ def test_an_issuer_and_five_approvers_of_its_own_lose_more_than_they_take() -> N
     share("approve", it.sale, 2**256 - 1, by=victim.address)
     back = it.sale("refund", offering, 900 * ONE_SHARE, by=victim.address)
     assert back == 900 * 10**6 - took
+
+
+def test_an_issuer_cannot_be_first_to_bring_shares_back() -> None:
+    """Its model is bad, and it has shares it never sold: they would come straight back to it."""
+    it = open_approving()
+    share = it.world.tokenize(it.asset, it.issuer, supply=1_000 * ONE_SHARE)
+    it.start(cap=10**9)
+    share("approve", it.sale, 2**256 - 1, by=it.issuer.address)
+    now, some = it.world.now, 400 * ONE_SHARE
+    terms = (it.sale.address, 10**6, some, 0, some, now, now + DAY, bytes(32), (0, 0, 0))
+    offering = it.sale("open", it.round, terms, by=it.issuer.address)
+    victim = person("buyer")
+    it.world.fund(victim, 400 * 10**6)
+    it.world.currency("approve", offering, 2**256 - 1, by=victim.address)
+    selling = Contract(it.world.engine, compiled("Offering"), offering)
+    selling("buy", some, by=victim.address)
+    it.hours(80)
+    it.approvals("fail_set", it.test_set, it.committer.address)
+    it.approvals("finish", it.round)
+    with refused("approved_sale: more than the caller bought"):
+        it.sale("refund", offering, 1, by=it.issuer.address)
+    share("approve", it.sale, 2**256 - 1, by=victim.address)
+    assert it.sale("refund", offering, some, by=victim.address) == 400 * 10**6
+    share("transfer", victim.address, some, by=it.issuer.address)
+    with refused("approved_sale: more than the caller bought"):
+        it.sale("refund", offering, 1, by=victim.address)
+
+
+def test_silence_does_not_use_up_the_name_of_another_case(bad: Approving) -> None:
+    """An approver commits to what its case will be named, elsewhere, and is silent on purpose.
+
+    Bond slashes a case once: for a hundredth there it would escape three tenths here.
+    """
+    cheat, round_, test_set = bad.validators[0], bad.round, bad.test_set
+    name = keccak(round_ + word(bad.row_of_round("counted")))
+    bad.commit_set(until=bad.world.now + HOUR)
+    other = bad.approvals(
+        "open_round", bad.test_set, bad.asset, 1, keccak(text="another runner"), TAU, TAU, 0, 0,
+        by=bad.issuer.address,
+    )  # fmt: skip
+    bad.begin()
+    bad.approvals("commit", other, name, by=cheat.address)
+    bad.hours(8)
+    bad.approvals("punish_silence", other, cheat.address)
+    bad.round, bad.test_set = round_, test_set
+    bad.finish()
+    bad.approvals("punish_approval", round_, cheat.address)
+    assert bad.bonded(cheat) == LEAST_BOND * (99 - 30) // 100
 
 
 def test_an_approver_that_reports_itself_loses_four_fifths(bad: Approving) -> None:

@@ -96,6 +96,11 @@ class EmissionPromises(RuleBasedStateMachine):
             self.model.shares = shares
             raise
 
+    def _epochs(self, paying: bool) -> list[int]:
+        """Return the final epochs; those that pay, if there are any and they are wanted."""
+        pays = sorted(epoch for _, epoch in self.model.payouts)
+        return pays if paying and pays else sorted(self.stage.told)
+
     # --- What people do -------------------------------------------------------------------------
 
     @rule(
@@ -149,7 +154,20 @@ class EmissionPromises(RuleBasedStateMachine):
     @precondition(lambda self: self.next_epoch)
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.integers(max(0, self.next_epoch - 3), self.next_epoch - 1))
+        self._settle(data.draw(st.integers(max(0, self.next_epoch - 3), self.next_epoch - 1)))
+
+    @rule(
+        demand=st.sampled_from([ONE, 37 * ONE, 5_000 * ONE]),
+        place=st.integers(0, 1),
+        scores=SCORES,
+    )
+    def live_through_an_epoch(self, demand: int, place: int, scores: list[int]) -> None:
+        """As it should be: somebody pays, it is counted, an epoch ends and pays."""
+        self.earn(place, demand, collected=True)
+        self.end_an_epoch(scores, skipped=False)
+        self._settle(self.next_epoch - 1)
+
+    def _settle(self, epoch: int) -> None:
         told = self.stage.told.get(epoch)
         self._close()
         self.stage.emission("close")
@@ -179,9 +197,9 @@ class EmissionPromises(RuleBasedStateMachine):
         assert minted is None or self.stage.emission("obligations") >= minted
 
     @precondition(lambda self: self.stage.told)
-    @rule(data=st.data(), place=st.integers(0, 1))
-    def claim_model(self, data: st.DataObject, place: int) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.stage.told)))
+    @rule(data=st.data(), place=st.integers(0, 1), paying=st.booleans())
+    def claim_model(self, data: st.DataObject, place: int, paying: bool) -> None:
+        epoch = data.draw(st.sampled_from(self._epochs(paying)))
         posted = self.stage.told[epoch].posted
         both(
             lambda: self.model.claim_model(
@@ -194,11 +212,12 @@ class EmissionPromises(RuleBasedStateMachine):
             ),
             lambda: self.stage.claim_model(epoch, place),
         )
+        self.flush(place)
 
     @precondition(lambda self: self.stage.told)
-    @rule(data=st.data(), row=st.integers(0, 1))
-    def claim_validator(self, data: st.DataObject, row: int) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.stage.told)))
+    @rule(data=st.data(), row=st.integers(0, 1), paying=st.booleans())
+    def claim_validator(self, data: st.DataObject, row: int, paying: bool) -> None:
+        epoch = data.draw(st.sampled_from(self._epochs(paying)))
         active, counted = self.stage.told[epoch].posted.rows[row]
         # The second validator has bonded nothing: it is paid directly.
         paid = both(

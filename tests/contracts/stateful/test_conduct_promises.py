@@ -96,6 +96,29 @@ class ConductPromises(RuleBasedStateMachine):
             self.cases.append((case, receipt))
             self.deposits += DEPOSIT
 
+    @rule(
+        above=st.integers(1, 5),
+        who=st.sampled_from(ACCUSERS),
+        settled=st.sampled_from([0, 0, 0, 1, 6]),
+        waits=st.sampled_from([WINDOW, WINDOW, WINDOW - 1, WINDOW + DELAY]),
+        leaves=st.sampled_from([False, False, True]),
+        then=st.sampled_from(["convict", "convict", "acquit"]),
+    )
+    def go_to_court(
+        self, above: int, who: Person, settled: int, waits: int, leaves: bool, then: str
+    ) -> None:
+        """Accuse of a sum that is not settled, settle more or less of it, and end the case."""
+        before = len(self.cases)
+        self.accuse(self.settled + above, who, signer=True, channel=True, together=leaves)
+        if leaves:
+            self.unstake(10)
+        if settled:
+            self._settle(settled)
+        self.world.wait(waits)
+        if len(self.cases) > before:
+            (self.convict if then == "convict" else self.acquit)(before)
+
+    @precondition(lambda self: self.model.cases)
     @rule(which=st.integers(0, 5))
     def acquit(self, which: int) -> None:
         case = self._case(which)
@@ -104,6 +127,7 @@ class ConductPromises(RuleBasedStateMachine):
             lambda: self.conduct("acquit", case),
         )
 
+    @precondition(lambda self: self.model.cases)
     @rule(which=st.integers(0, 5))
     def convict(self, which: int) -> None:
         case = self._case(which)
@@ -116,6 +140,7 @@ class ConductPromises(RuleBasedStateMachine):
             assert taken <= before * RULES.slash_bps // 10_000
             self.convictions.append(Conviction(case, self.accused_at[case], self._now, taken))
 
+    @precondition(lambda self: sum(self.model.credit.values()))
     @rule(who=st.sampled_from([*ACCUSERS, person("operator")]))
     def withdraw_credit(self, who: Person) -> None:
         amount = self._do(
@@ -124,8 +149,7 @@ class ConductPromises(RuleBasedStateMachine):
         )
         self.paid_back += amount
 
-    @rule(more=st.integers(1, 4))
-    def settle(self, more: int) -> None:
+    def _settle(self, more: int) -> None:
         charged = self.settled + more
         if self.market.left() >= more:
             self.court.settle(charged)
@@ -139,6 +163,7 @@ class ConductPromises(RuleBasedStateMachine):
         elif self.market.channels("channel_of", *where)[4] <= self._now:
             self.market.channels("withdraw", *where)
 
+    @precondition(lambda self: len(self.cases) > 3)
     @rule(part=st.integers(1, 10))
     def unstake(self, part: int) -> None:
         who = key_of(self.operator)
@@ -148,6 +173,7 @@ class ConductPromises(RuleBasedStateMachine):
             lambda: self.bond("unstake", self.operator.address, shares, by=self.operator.address),
         )
 
+    @precondition(lambda self: self.model.bond.pools[key_of(self.operator)].parts)
     @rule()
     def withdraw(self) -> None:
         who = key_of(self.operator)

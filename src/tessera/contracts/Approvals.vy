@@ -13,7 +13,7 @@
 @custom:security Ids are hashes of what they stand for: a commitment binds validator, model version, test set, chain and
      contract, so a copy reveals nothing. The committer of a test set pledges at least the sum of all bonds that it can
      cost, in tokens that lie here, and does not judge with it. Whoever pays for a round can be in league with some of
-     its validators: rewards come from its own money, so that they gain what they paid.
+     its validators: rewards come from its own money and count gains in its own rounds, so that they gain what they paid.
      A validator's penalties for one model are counted together: proving the same twice, or more for less, adds nothing.
      What stops coming (a seed, the truth, a count, a vote) ends a round as void, which refunds and slashes nobody but
      who was to deliver it.
@@ -278,10 +278,10 @@ holds: public(HashMap[bytes32, uint256])
 # By model and validator: tokens that penalties came to.
 taken: public(HashMap[bytes32, HashMap[address, uint256]])
 removed: public(HashMap[address, bool])
-# The last thirty gains of a validator over the public's guess, as a ring; their number and sum.
-gains: HashMap[address, int256[30]]
-gained: HashMap[address, uint256]
-gain_sum: HashMap[address, int256]
+# By a hash of issuer and validator: its last thirty gains over the public's guess, as a ring; their number and sum.
+gains: HashMap[bytes32, int256[30]]
+gained: HashMap[bytes32, uint256]
+gain_sum: HashMap[bytes32, int256]
 reward_weights: HashMap[bytes32, HashMap[address, uint256]]
 approved_by: HashMap[uint256, HashMap[uint256, bytes32]]
 # Tokens that lie here for pledges and rewards.
@@ -875,12 +875,14 @@ def grade(round: bytes32, validator: address):
     guess: int256 = convert(row.prior, int256) - truth
     found: int256 = convert((each >> 96) & MASK_32, int256) - truth
     gain: int256 = guess * guess - found * found
-    number: uint256 = self.gained[validator]
+    # The issuer names the prior: what it gives away in its own rounds moves nobody else's money.
+    key: bytes32 = keccak256(abi_encode(row.issuer, validator))
+    number: uint256 = self.gained[key]
     place: uint256 = number % LAST_GAINS
-    total: int256 = self.gain_sum[validator] + gain - self.gains[validator][place]
-    self.gains[validator][place] = gain
-    self.gain_sum[validator] = total
-    self.gained[validator] = number + 1
+    total: int256 = self.gain_sum[key] + gain - self.gains[key][place]
+    self.gains[key][place] = gain
+    self.gain_sum[key] = total
+    self.gained[key] = number + 1
     if total > 0:
         mean: uint256 = convert(total, uint256) // min(number + 1, LAST_GAINS)
         weight: uint256 = (each & MASK_96) * mean

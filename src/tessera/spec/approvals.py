@@ -239,7 +239,7 @@ def gain_of(prior: int, score: int, truth: int) -> int:
 
 @dataclass(slots=True)
 class Gains:
-    """The last thirty gains of a validator."""
+    """The last thirty gains of a validator in rounds of one issuer."""
 
     last: list[int] = field(default_factory=list)
 
@@ -307,7 +307,7 @@ class ApprovalsModel:
         self.rounds: dict[bytes, RoundModel] = {}
         self.taken: defaultdict[tuple[bytes, Address], int] = defaultdict(int)
         self.removed: set[Address] = set()
-        self.gains: defaultdict[Address, Gains] = defaultdict(Gains)
+        self.gains: defaultdict[tuple[Address, Address], Gains] = defaultdict(Gains)
         self.obligations = 0
 
     # --- Test sets ------------------------------------------------------------------------------
@@ -523,7 +523,8 @@ class ApprovalsModel:
         round_.graded.add(validator)
         assert round_.counted is not None
         truth = round_.counted * WHOLE // self.sets[round_.test_set].items
-        mean = self.gains[validator].add(gain_of(round_.prior, opinion.score, truth))
+        gains = self.gains[round_.issuer, validator]
+        mean = gains.add(gain_of(round_.prior, opinion.score, truth))
         if mean:
             round_.weights[validator] = opinion.bond * mean
 

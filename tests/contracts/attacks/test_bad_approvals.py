@@ -10,6 +10,7 @@ from rig.approving import (
     COST,
     HOUR,
     LEAST_BOND,
+    PRIOR,
     SALT,
     TAU,
     Approving,
@@ -138,6 +139,51 @@ def test_silence_does_not_use_up_the_name_of_another_case(bad: Approving) -> Non
     bad.finish()
     bad.approvals("punish_approval", round_, cheat.address)
     assert bad.bonded(cheat) == LEAST_BOND * (99 - 30) // 100
+
+
+def test_gains_of_a_friends_round_move_nobody_elses_money() -> None:
+    """A friend names a prior of 0, so that being right gains 72 times as much as anywhere else.
+
+    Elsewhere the cheat repeats the public's guess: that earns nothing, whatever its friend gave.
+    """
+    it = open_approving()
+    it.add_jurors(10)
+    it.validators.extend(it.validator(f"validator {number}") for number in range(6))
+    cheat, *honest = it.validators
+    it.commit_set()
+    round_ = it.open_round()
+    owner, it.issuer = it.issuer, person("friend")
+    friends = it.open_round(asset=it.world.publish(it.issuer), prior=0, budget=0)
+    it.issuer = owner
+    it.begin()
+    opinions = {cheat: (True, PRIOR), **dict.fromkeys(honest, (True, 850_000))}
+    root = it.root_of(cheat, execute=False)
+    # The rig's round is the friend's now.
+    commitment = it.commitment(cheat, True, 850_000, root)
+    it.approvals("commit", friends, commitment, by=cheat.address)
+    it.round = round_
+    for who, (approve, score) in opinions.items():
+        commitment = it.commitment(who, approve, score, root)
+        it.approvals("commit", round_, commitment, by=who.address)
+    it.hours(6)
+    it.approvals("reveal", friends, True, 850_000, root, SALT, "", by=cheat.address)
+    for who, (approve, score) in opinions.items():
+        it.approvals("reveal", round_, approve, score, root, SALT, "", by=who.address)
+    it.hours(2)
+    it.close(6 * LEAST_BOND // 5, 850_000)
+    it.approvals("close", friends, 0, 0)
+    it.reveal_truth()
+    for it.round in (friends, round_):
+        it.count(answers(85))
+    for it.round in (friends, round_):
+        it.finish()
+    it.approvals("grade", friends, cheat.address)
+    for who in it.validators:
+        it.approvals("grade", round_, who.address)
+    it.hours(72)
+    with refused("approvals: nothing to pay"):
+        it.approvals("reward", round_, cheat.address)
+    assert it.approvals("reward", round_, honest[0].address) > 0
 
 
 def test_an_approver_that_reports_itself_loses_four_fifths(bad: Approving) -> None:

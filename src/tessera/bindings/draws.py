@@ -18,11 +18,13 @@ class Draw(Struct):
     opened: int
     open_secrets: int
     revealed: int
+    forfeited: int
     mixed: int
+    deposit: int
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Self:
-        return cls(values[0], values[1], values[2], values[3])
+        return cls(values[0], values[1], values[2], values[3], values[4], values[5])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Draws(Contract):
         return self._call("request", "338cdca1", (), (), ("uint256",), lambda v: v[0])
 
     def commit(self, draw: int, commitment: bytes) -> Call[None]:
-        """Take part: `commitment` is the hash that `commitment_for` shows. Takes the deposit."""
+        """Take part: `commitment` is the hash that `commitment_for` shows. Takes the deposit of this draw. Take a fresh secret for a draw that is held again."""
         return self._call(
             "commit",
             "f2f03877",
@@ -180,11 +182,11 @@ class Draws(Contract):
         )
 
     def again(self, draw: int) -> Call[None]:
-        """Hold a draw again that nobody revealed anything in, once its deposits are forfeited. Anyone may call it."""
+        """Hold a draw again in which a secret was kept, or nobody took part, once its deposits are forfeited: where one was, for twice the deposit. Anyone may call it."""
         return self._call("again", "fd40dce5", ("uint256",), (draw,), (), lambda _: None)
 
     def seed_of(self, draw: int) -> Call[bytes]:
-        """Returns: The number, or zero while there is none: some secret was revealed, and no other can be any more."""
+        """Returns: The number, or zero while there is none: there are secrets, and all of them were revealed."""
         return self._call(
             "seed_of", "44e414a2", ("uint256",), (draw,), ("bytes32",), lambda v: v[0]
         )
@@ -219,7 +221,7 @@ class Draws(Contract):
             "9afb7a12",
             ("uint256",),
             (arg0,),
-            ("(uint256,uint256,uint256,uint256)",),
+            ("(uint256,uint256,uint256,uint256,uint256,uint256)",),
             lambda v: Draw.from_values(v[0]),
         )
 

@@ -8,10 +8,12 @@
         deposit, and reveals it. One secret that is not known to the others makes the number fair.
 @dev A source behind the port that `Approvals`, `Court` and `Jury` ask: `request` and `seed_of` are all of it. This one
      trusts no sequencer, which could choose prevrandao. Twin: `tessera.spec.court`.
-@custom:security Who reveals last sees the number before the others and can leave it out, once for each deposit that it
-     gives up: a deposit is worth as much as one more throw. A secret is bound to sender, draw, chain and contract, so
-     that a copied commitment reveals nothing. Secrets are joined so that their order does not matter. A draw in which
-     nobody took part can be held again, by anyone, as often as it takes.
+@custom:security A draw has a number only if every secret of it was revealed: else who committed to many could choose,
+     after all others, which of them to keep, and have as many throws for one deposit. Whoever keeps a secret therefore
+     throws for everybody again, and for twice the deposit: n throws cost 2^n - 1 deposits, and to hold a draw up as
+     long costs the same. A secret is bound to sender, draw, chain and contract, so that a copied commitment reveals
+     nothing. Secrets are joined so that their order does not matter. A draw in which nobody took part can be held
+     again, by anyone, as often as it takes.
 @custom:invariant solvent
 @custom:pause Nothing here can be paused.
 """
@@ -47,7 +49,10 @@ struct Draw:
     opened: uint256
     open_secrets: uint256
     revealed: uint256
+    forfeited: uint256
     mixed: uint256
+    # Base units that a secret costs here if it is not revealed.
+    deposit: uint256
 
 
 TOKEN: immutable(IERC20)
@@ -64,7 +69,7 @@ commitment_of: public(HashMap[uint256, HashMap[address, bytes32]])
 def __init__(token: address, registry: address, window: uint256, deposit: uint256):
     """
     @param window Seconds to commit in, and again to reveal in.
-    @param deposit Base units that a secret costs if it is not revealed.
+    @param deposit Base units that a secret costs if it is not revealed; twice as many each time a draw is held again.
     """
     assert window != 0 and deposit != 0, "draws: window and deposit must not be 0"
     TOKEN = IERC20(token)
@@ -80,14 +85,15 @@ def request() -> uint256:
     @return Its number, from 1.
     """
     self.draws += 1
-    self._open(self.draws)
+    self._open(self.draws, DEPOSIT)
     return self.draws
 
 
 @external
 def commit(draw: uint256, commitment: bytes32):
     """
-    @notice Take part: `commitment` is the hash that `commitment_for` shows. Takes the deposit.
+    @notice Take part: `commitment` is the hash that `commitment_for` shows. Takes the deposit of this draw. Take a
+            fresh secret for a draw that is held again.
     """
     assert block.timestamp < self.draw_of[draw].opened + WINDOW, "draws: not the time to commit"
     assert commitment != empty(bytes32), "draws: not a commitment"
@@ -96,7 +102,7 @@ def commit(draw: uint256, commitment: bytes32):
     self.draw_of[draw].open_secrets += 1
     log Committed(draw=draw, sender=msg.sender)
     assert extcall TOKEN.transferFrom(
-        msg.sender, self, DEPOSIT
+        msg.sender, self, self.draw_of[draw].deposit
     ), "draws: token refused the transfer"
 
 
@@ -117,7 +123,9 @@ def reveal(draw: uint256, secret: bytes32):
     self.draw_of[draw].revealed += 1
     self.draw_of[draw].mixed ^= convert(keccak256(abi_encode(msg.sender, secret)), uint256)
     log Revealed(draw=draw, sender=msg.sender, secret=secret)
-    assert extcall TOKEN.transfer(msg.sender, DEPOSIT), "draws: token refused the transfer"
+    assert extcall TOKEN.transfer(
+        msg.sender, self.draw_of[draw].deposit
+    ), "draws: token refused the transfer"
 
 
 @external
@@ -129,21 +137,25 @@ def forfeit(draw: uint256, sender: address):
     assert self.commitment_of[draw][sender] != empty(bytes32), "draws: nothing to forfeit"
     self.commitment_of[draw][sender] = empty(bytes32)
     self.draw_of[draw].open_secrets -= 1
+    self.draw_of[draw].forfeited += 1
     log Forfeited(draw=draw, sender=sender)
     assert extcall TOKEN.transfer(
-        staticcall REGISTRY.commons(), DEPOSIT
+        staticcall REGISTRY.commons(), self.draw_of[draw].deposit
     ), "draws: token refused the transfer"
 
 
 @external
 def again(draw: uint256):
     """
-    @notice Hold a draw again that nobody revealed anything in, once its deposits are forfeited. Anyone may call it.
+    @notice Hold a draw again in which a secret was kept, or nobody took part, once its deposits are forfeited: where one
+            was, for twice the deposit. Anyone may call it.
     """
     row: Draw = self.draw_of[draw]
-    assert self._is_over(draw) and row.revealed == 0, "draws: has its number, or may still get it"
+    assert (
+        self._is_over(draw) and self._number(draw) == empty(bytes32)
+    ), "draws: has its number, or may still get it"
     assert row.open_secrets == 0, "draws: forfeit its deposits first"
-    self._open(draw)
+    self._open(draw, row.deposit if row.forfeited == 0 else 2 * row.deposit)
 
 
 @external
@@ -151,15 +163,9 @@ def again(draw: uint256):
 @reentrant
 def seed_of(draw: uint256) -> bytes32:
     """
-    @return The number, or zero while there is none: some secret was revealed, and no other can be any more.
+    @return The number, or zero while there is none: there are secrets, and all of them were revealed.
     """
-    row: Draw = self.draw_of[draw]
-    if row.revealed == 0:
-        return empty(bytes32)
-    # Once the time to commit is over, nothing can come in but the secrets that are still open.
-    if not self._is_over(draw) and row.open_secrets != 0:
-        return empty(bytes32)
-    return keccak256(abi_encode(row.mixed, draw, chain.id, self))
+    return self._number(draw)
 
 
 @external
@@ -173,9 +179,26 @@ def commitment_for(draw: uint256, sender: address, secret: bytes32) -> bytes32:
 
 
 @internal
-def _open(draw: uint256):
-    self.draw_of[draw].opened = block.timestamp
+def _open(draw: uint256, deposit: uint256):
+    self.draw_of[draw] = Draw(
+        opened=block.timestamp,
+        open_secrets=0,
+        revealed=0,
+        forfeited=0,
+        mixed=0,
+        deposit=deposit,
+    )
     log Requested(draw=draw, until=block.timestamp + WINDOW)
+
+
+@internal
+@view
+def _number(draw: uint256) -> bytes32:
+    row: Draw = self.draw_of[draw]
+    # Nothing is revealed before the time to commit is over: no secret comes in any more.
+    if row.revealed == 0 or row.open_secrets != 0 or row.forfeited != 0:
+        return empty(bytes32)
+    return keccak256(abi_encode(row.mixed, draw, chain.id, self))
 
 
 @internal

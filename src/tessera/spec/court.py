@@ -25,6 +25,7 @@ __all__ = [
     "assigned_items",
     "checked_places",
     "choice_of",
+    "deposit_of_draw",
     "draw_commitment",
     "hidden_leaf",
     "item_at",
@@ -157,10 +158,23 @@ def draw_commitment(
     return keccak(secret + bytes(12) + sender + word(draw) + word(chain_id) + bytes(12) + draws)
 
 
+def deposit_of_draw(first: int, *, kept: int) -> int:
+    """Return what a secret costs that is not revealed: twice as much each time that one was kept.
+
+    Parameters
+    ----------
+    first
+        The deposit of a draw that is held for the first time.
+    kept
+        How often it was held already with a secret that nobody revealed.
+    """
+    return first << kept
+
+
 def seed_of_draw(
     draw: int, revealed: Mapping[Address, bytes], *, chain_id: int, draws: Address
 ) -> bytes:
-    """Join the secrets that were revealed: their order does not matter."""
+    """Join the secrets, all of which were revealed: their order does not matter."""
     mixed = 0
     for sender, secret in revealed.items():
         mixed ^= int.from_bytes(keccak(bytes(12) + sender + secret), "big")

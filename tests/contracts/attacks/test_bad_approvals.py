@@ -28,7 +28,7 @@ from rig.system import DAY, ONE_SHARE, deploy_world
 
 from tessera.spec.approvals import commitment_of
 from tessera.spec.bad_counts import bad_count
-from tessera.spec.court import hidden_leaf, outputs_tree
+from tessera.spec.court import deposit_of_draw, hidden_leaf, outputs_tree
 from tessera.spec.places import NumberedTree, word
 
 STAKE = max(LEAST_BOND // 100, COST)
@@ -252,6 +252,35 @@ def test_whoever_copies_a_commitment_cannot_reveal_it(begun: Approving) -> None:
     begun.hours(2)
     begun.approvals("punish_silence", begun.round, copier.address)
     assert begun.bonded(copier) == LEAST_BOND * 99 // 100
+
+
+def test_many_secrets_are_not_many_throws(begun: Approving, attacker: Person) -> None:
+    """Eight secrets of one hand, the last to reveal: it would leave that one out which spoils most.
+
+    A draw of which any secret is kept has no number, so that keeping one costs a deposit for one
+    more throw, in which all others throw too, and the next costs two.
+    """
+    draws, number = begun.draws, begun.draws("request")
+    deposit = draws("DEPOSIT")
+    hands = [person(f"accomplice {place}") for place in range(8)]
+    for held in range(3):
+        everybody = [person("keeper"), *hands]
+        secrets = {who: keccak(text=f"{held} {who}") for who in everybody}
+        for who, secret in secrets.items():
+            begun.fund(who, draws("draw_of", number)[-1])
+            draws("commit", number, begun.secret_of(number, who, secret), by=who.address)
+        begun.hours(1)
+        *shown, kept = everybody
+        for who in shown:
+            draws("reveal", number, secrets[who], by=who.address)
+        begun.hours(1)
+        assert draws("seed_of", number) == bytes(32)
+        before = begun.held(begun.world.commons)
+        draws("forfeit", number, kept.address, by=attacker.address)
+        assert begun.held(begun.world.commons) - before == deposit_of_draw(deposit, kept=held)
+        draws("again", number, by=attacker.address)
+    assert draws("draw_of", number)[-1] == 8 * deposit
+    assert begun.seed(number) != bytes(32)
 
 
 def test_evidence_of_another_chain_is_none(begun: Approving) -> None:

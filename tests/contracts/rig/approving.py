@@ -133,7 +133,7 @@ class Approving:
         """Let the keeper draw a number, and return it."""
         secret = keccak(word(draw))
         commitment = self.secret_of(draw, KEEPER, secret)
-        self.fund(KEEPER, self.draws("DEPOSIT"))
+        self.fund(KEEPER, self.draws("draw_of", draw)[-1])
         self.draws("commit", draw, commitment, by=KEEPER.address)
         self.hours(1)
         self.draws("reveal", draw, secret, by=KEEPER.address)

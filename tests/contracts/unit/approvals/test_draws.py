@@ -10,7 +10,7 @@ from rig.contract import Contract, deployed, refused
 from rig.people import Person, key_of
 from rig.system import World
 
-from tessera.spec.court import seed_of_draw
+from tessera.spec.court import deposit_of_draw, seed_of_draw
 
 SECRETS = [keccak(text="one"), keccak(text="two")]
 
@@ -41,7 +41,9 @@ def test_the_order_of_secrets_does_not_matter(fresh: Approving, attacker: Person
     assert fresh.held(draws) == 0
 
 
-def test_a_secret_that_is_kept_costs_its_deposit(fresh: Approving, attacker: Person) -> None:
+def test_a_secret_that_is_kept_costs_its_deposit_and_the_draw(
+    fresh: Approving, attacker: Person
+) -> None:
     draws = fresh.draws
     draw = draws("request")
     for who, secret in zip([KEEPER, attacker], SECRETS, strict=True):
@@ -51,13 +53,25 @@ def test_a_secret_that_is_kept_costs_its_deposit(fresh: Approving, attacker: Per
     draws("reveal", draw, SECRETS[0], by=KEEPER.address)
     with refused("draws: not over yet"):
         draws("forfeit", draw, attacker.address)
+    with refused("draws: has its number, or may still get it"):
+        draws("again", draw)
     fresh.hours(1)
-    assert draws("seed_of", draw) != bytes(32)
     before = fresh.held(fresh.world.commons)
+    with refused("draws: forfeit its deposits first"):
+        draws("again", draw)
     draws("forfeit", draw, attacker.address)
     assert fresh.held(fresh.world.commons) - before == 10 * TSR
     with refused("draws: nothing to forfeit"):
         draws("forfeit", draw, attacker.address)
+    assert draws("seed_of", draw) == bytes(32)
+    draws("again", draw)
+    assert draws("draw_of", draw)[-1] == deposit_of_draw(10 * TSR, kept=1)
+    fresh.hours(2)
+    # Nobody took part: nobody is to pay more for it.
+    draws("again", draw)
+    assert fresh.seed(draw) != bytes(32)
+    assert fresh.held(draws) == 0
+    fresh.hours(1)
     with refused("draws: has its number, or may still get it"):
         draws("again", draw)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 import pytest
@@ -58,18 +59,20 @@ def promised() -> dict[str, set[str]]:
     return found
 
 
-def checked(machine: str) -> set[str]:
-    """Return the invariants of a machine: what is checked after each of its steps."""
-    for file in sorted(STATEFUL.glob("test_*.py")):
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and node.name == machine:
-                return {
-                    each.name
-                    for each in node.body
-                    if isinstance(each, ast.FunctionDef)
-                    and any(ast.unparse(by) == "invariant()" for by in each.decorator_list)
-                }
-    raise AssertionError(f"no machine {machine}")
+@functools.cache
+def machines() -> dict[str, set[str]]:
+    """Return the invariants of each machine: what is checked after each of its steps."""
+    return {
+        node.name: {
+            each.name
+            for each in node.body
+            if isinstance(each, ast.FunctionDef)
+            and any(ast.unparse(by) == "invariant()" for by in each.decorator_list)
+        }
+        for file in STATEFUL.glob("test_*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 PROMISED = promised()
@@ -92,9 +95,9 @@ def test_the_docs_tell_it(name: str) -> None:
 )
 def test_a_machine_of_the_contract_checks_it(contract: str, name: str) -> None:
     """Not any machine: one that walks this contract."""
-    assert name in checked(MACHINES[contract])
+    assert name in machines()[MACHINES[contract]]
 
 
 def test_the_whole_market_checks_every_promise() -> None:
     market = {name for name in PROMISED if name not in BESIDE_THE_MARKET}
-    assert checked("WholeMarketPromises") >= set().union(*(PROMISED[name] for name in market))
+    assert machines()["WholeMarketPromises"] >= set().union(*(PROMISED[name] for name in market))

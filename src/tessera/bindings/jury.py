@@ -242,7 +242,7 @@ class Jury(Contract):
     def drawn(
         self, seed: bytes, asked: int, count: int, round: bytes, first: str, second: str
     ) -> Call[tuple[str, ...]]:
-        """Draw up to five from those on the list before `asked`, neither `first` nor `second`, nobody with a bond behind `round`, and nobody twice. A seat stays empty where none of 16 slots in a row will do."""
+        """Draw up to five from those on the list before `asked`, neither `first` nor `second`, nobody with a bond behind `round`, and nobody twice. A seat stays empty where none of 64 drawn slots will do."""
         return self._call(
             "drawn",
             "a28a871f",

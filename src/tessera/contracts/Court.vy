@@ -544,7 +544,8 @@ def punish_wrong_item(
     self._check_leaf(round, validator, place, item, output, proof)
     assert place < ASSIGNED, "court: no such place"
     self._check_other_item(round, validator, place, item, assigned, pool_proof)
-    evidence: bytes32 = keccak256(abi_encode(place, item, output))
+    # Of this round: the same leaf in another one is another case.
+    evidence: bytes32 = keccak256(abi_encode(round, place, item, output))
     self._convict(round, validator, FABRICATED, evidence, evidence, msg.sender)
 
 
@@ -576,7 +577,7 @@ def punish_leak(
     assert places._leads_to(
         hidden, index, test_set.items, hidden_proof, test_set.root
     ), "court: not a hidden item"
-    evidence: bytes32 = keccak256(abi_encode(place, item, output, hidden))
+    evidence: bytes32 = keccak256(abi_encode(round, place, item, output, hidden))
     self._convict(round, validator, LEAKED, evidence, evidence, msg.sender)
 
 

@@ -9,7 +9,7 @@
 @dev `Court` asks; what follows from the votes is decided there. Twin: `tessera.spec.court`.
 @custom:security The list can change between a request for a seed and the draw; who enlisted after the request is passed
      over, so that nobody who knows the seed can take a seat. A place on the list costs a bond, so that many places cost
-     many. A vote is bound to juror, poll, chain and contract, and hidden until all are in: a copy shows nothing. Nobody
+     many; who left keeps no seat empty, since each is drawn from all slots until somebody will do. A vote is bound to juror, poll, chain and contract, and hidden until all are in: a copy shows nothing. Nobody
      loses anything by a vote.
 @custom:invariant settled_once
 @custom:pause Nothing here can be paused.
@@ -69,7 +69,8 @@ struct Poll:
 
 
 JURORS: constant(uint256) = 5
-PROBES: constant(uint256) = 16
+# Slots that are looked at for a seat: with nine of ten slots dead one in 850 stays empty.
+PROBES: constant(uint256) = 64
 # Hours: to commit to a vote, and then to show it.
 VOTE_IN: constant(uint256) = 16
 REVEAL_IN: constant(uint256) = 8
@@ -234,7 +235,7 @@ def drawn(
 ) -> address[5]:
     """
     @notice Draw up to five from those on the list before `asked`, neither `first` nor `second`, nobody with a bond behind
-            `round`, and nobody twice. A seat stays empty where none of 16 slots in a row will do.
+            `round`, and nobody twice. A seat stays empty where none of 64 drawn slots will do.
     """
     return self._drawn(seed, asked, count, round, first, second)
 
@@ -265,9 +266,9 @@ def _drawn(
     if slots == 0:
         return seats
     for place: uint256 in range(count, bound=JURORS):
-        start: uint256 = convert(keccak256(abi_encode(seed, place)), uint256) % slots
         for probe: uint256 in range(PROBES):
-            slot: uint256 = (start + probe) % slots
+            # Drawn each time: slots in a row can be dead together, since who leaves them came together.
+            slot: uint256 = (convert(keccak256(abi_encode(seed, place, probe)), uint256) % slots)
             juror: address = self.juror_at[slot]
             if juror == empty(address) or juror == first or juror == second or juror in seats:
                 continue

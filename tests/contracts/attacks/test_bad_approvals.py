@@ -283,6 +283,57 @@ def test_many_secrets_are_not_many_throws(begun: Approving, attacker: Person) ->
     assert begun.seed(number) != bytes(32)
 
 
+def test_slots_of_who_left_keep_no_seat_empty(judged: Approving, attacker: Person) -> None:
+    """Jurors enlist one after the other, leave with their stake, and leave a row of dead slots.
+
+    A seat that is looked for among neighbours would stay empty, and with two of them every case.
+    """
+    for number in range(36):
+        who = judged.validator(f"passer-by {number}")
+        judged.jury("enlist", by=who.address)
+        judged.bonding.leave_all(who, who)
+        judged.jury("evict", who.address, by=attacker.address)
+    seats = [
+        judged.jury(
+            "drawn", keccak(text=f"seed {n}"), 2**63, 5, judged.round, *[attacker.address] * 2
+        )
+        for n in range(8)
+    ]
+    listed = {who.address for who in judged.jurors}
+    assert all(len(set(five)) == 5 and set(five) <= listed for five in seats)
+
+
+def test_a_leaf_that_was_punished_for_little_is_punished_elsewhere_too(
+    begun: Approving, attacker: Person
+) -> None:
+    """The same made-up leaf in a cheap round and in a dear one, and the cheap one is told first.
+
+    A case is of one round: else a small bond would have paid for a large one.
+    """
+    cheat, leaf = begun.validators[0], (keccak(text="easy"), keccak(text="output"))
+    report = {7: leaf}
+    root, proof = outputs_tree(report).root, outputs_tree(report).proof(7)
+    rounds = [(begun.round, begun.test_set)]
+    begun.commit_set(until=begun.world.now + HOUR)
+    runner = keccak(text="another runner")
+    terms = (begun.test_set, begun.asset, 1, runner, TAU, TAU, 0, 0)
+    rounds.append((begun.approvals("open_round", *terms, by=begun.issuer.address), begun.test_set))
+    begun.begin()
+    for begun.round, _ in rounds:
+        commitment = begun.commitment(cheat, True, TAU, root)
+        begun.approvals("commit", begun.round, commitment, by=cheat.address)
+        begun.bonding.stake(cheat, cheat, 9 * LEAST_BOND)
+    begun.hours(4)
+    for round_, _ in rounds:
+        begun.approvals("reveal", round_, True, TAU, root, SALT, "", by=cheat.address)
+        begun.hours(2)
+    for number, (begun.round, begun.test_set) in enumerate(rounds):
+        item = begun.items_of(cheat)[7]
+        shown = (7, *leaf, proof, pool()[0][item], pool()[1].proof(item))
+        begun.court("punish_wrong_item", begun.round, cheat.address, *shown, by=attacker.address)
+        assert begun.bonded(cheat) == (18 - 10 * number) * LEAST_BOND
+
+
 def test_evidence_of_another_chain_is_none(begun: Approving) -> None:
     """The same contracts at the same addresses on a fork: what was signed there counts there."""
     fork = open_approving(world=deploy_world(chain_id=CHAIN_ID + 1))

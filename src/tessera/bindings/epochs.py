@@ -84,10 +84,11 @@ class Clock(Struct):
     last: int
     carried: int
     since: int
+    final_at: int
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Self:
-        return cls(values[0], values[1], values[2], values[3])
+        return cls(values[0], values[1], values[2], values[3], values[4])
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,6 +507,12 @@ class Epochs(Contract):
             "last_final", "5818eb6f", ("uint256",), (subnet,), ("uint256",), lambda v: v[0]
         )
 
+    def final_at(self, subnet: int) -> Call[int]:
+        """Returns: When that epoch became final; 0: there is none."""
+        return self._call(
+            "final_at", "d1cec4bd", ("uint256",), (subnet,), ("uint256",), lambda v: v[0]
+        )
+
     def is_posted(self, subnet: int, epoch: int) -> Call[bool]:
         """Returns: Whether an epoch has a result, live or final."""
         return self._call(
@@ -692,7 +699,7 @@ class Epochs(Contract):
             "717717a7",
             ("uint256",),
             (subnet,),
-            ("(uint256,uint256,uint256,uint256)",),
+            ("(uint256,uint256,uint256,uint256,uint256)",),
             lambda v: Clock.from_values(v[0]),
         )
 

@@ -347,7 +347,7 @@ class Subnets(Contract):
         return self._call("close", "0aebeb4e", ("uint256",), (subnet,), (), lambda _: None)
 
     def dissolve(self, subnet: int) -> Call[None]:
-        """End a subnet: one that its owner closed, or one in which no epoch has been final for too long. Anyone may."""
+        """End a subnet: one that its owner closed, or one in which no epoch became final for too long. Anyone may."""
         return self._call("dissolve", "f90b2bfe", ("uint256",), (subnet,), (), lambda _: None)
 
     def register_model(self, subnet: int, asset: int, uid: int, most: int) -> Call[None]:

@@ -105,12 +105,14 @@ struct Post:
     open: uint256
 
 
-# A subnet's next epoch; its last final one + 1; the one whose bonds go on, + 1; since when the next one waits.
+# A subnet's next epoch; its last final one + 1; the one whose bonds go on, + 1; since when the next one waits; when the
+# last final one became final.
 struct Clock:
     next: uint256
     last: uint256
     carried: uint256
     since: uint256
+    final_at: uint256
 
 
 COLUMNS: constant(uint256) = 1
@@ -120,6 +122,7 @@ ROUNDS: constant(uint256) = 5
 ANSWERS: constant(uint256) = 64
 MAX_COLUMNS: constant(uint256) = 4_096
 U40: constant(uint256) = 2**40 - 1
+U48: constant(uint256) = 2**48 - 1
 U64: constant(uint256) = 2**64 - 1
 CHALLENGER_PARTS: constant(uint256) = 5
 MAX_EVIDENCE: constant(uint256) = 2048
@@ -136,7 +139,7 @@ digests: HashMap[uint256, HashMap[uint256, bytes32]]
 seats: HashMap[uint256, HashMap[uint256, uint256]]
 # subnet -> epoch -> how many of its results were voided.
 attempts: public(HashMap[uint256, HashMap[uint256, uint256]])
-# subnet -> next epoch (64) | last final one + 1 (64) | the one whose bonds go on, + 1 (64) | since (64).
+# subnet -> next epoch (48) | last final one + 1 (48) | the one whose bonds go on, + 1 (48) | since (48) | final at (48).
 clocks: HashMap[uint256, uint256]
 # subnet -> epoch -> attempt -> part -> who asked (160) | due (40).
 questions: HashMap[uint256, HashMap[uint256, HashMap[uint256, HashMap[uint256, uint256]]]]
@@ -212,7 +215,13 @@ def finalize(subnet: uint256, epoch: uint256):
     assert block.timestamp >= self._ends(live), "epochs: window still open"
     self._set_clock(
         subnet,
-        Clock(next=epoch + 1, last=epoch + 1, carried=epoch + 1, since=block.timestamp),
+        Clock(
+            next=epoch + 1,
+            last=epoch + 1,
+            carried=epoch + 1,
+            since=block.timestamp,
+            final_at=block.timestamp,
+        ),
     )
     self.owed_of[live.poster] += TERMS.bond
     log Finalized(subnet=subnet, epoch=epoch, poster=live.poster, digest=live.digest)
@@ -384,6 +393,16 @@ def last_final(subnet: uint256) -> uint256:
     @return A subnet's last epoch with a final result, + 1; 0: there is none.
     """
     return self._clock(subnet).last
+
+
+@external
+@view
+@reentrant
+def final_at(subnet: uint256) -> uint256:
+    """
+    @return When that epoch became final; 0: there is none.
+    """
+    return self._clock(subnet).final_at
 
 
 @external
@@ -703,14 +722,22 @@ def _seat(subnet: uint256, epoch: uint256, live: Post):
 def _clock(subnet: uint256) -> Clock:
     word: uint256 = self.clocks[subnet]
     return Clock(
-        next=word & U64, last=word >> 64 & U64, carried=word >> 128 & U64, since=word >> 192
+        next=word & U48,
+        last=word >> 48 & U48,
+        carried=word >> 96 & U48,
+        since=word >> 144 & U48,
+        final_at=word >> 192,
     )
 
 
 @internal
 def _set_clock(subnet: uint256, clock: Clock):
     self.clocks[subnet] = (
-        clock.next | clock.last << 64 | clock.carried << 128 | clock.since << 192
+        clock.next
+        | clock.last << 48
+        | clock.carried << 96
+        | clock.since << 144
+        | clock.final_at << 192
     )
 
 

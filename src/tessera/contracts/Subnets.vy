@@ -39,6 +39,7 @@ interface IBond:
 
 interface IEpochs:
     def last_final(subnet: uint256) -> uint256: view
+    def final_at(subnet: uint256) -> uint256: view
     def incentive_of(
         subnet: uint256, epoch: uint256, uid: uint256, evidence: Bytes[4096]
     ) -> uint256: view
@@ -215,12 +216,14 @@ def __init__(
     idle_window: uint256,
 ):
     """
-    @param min_tempo Seconds that an epoch takes at least, of any subnet; 4 or more.
+    @param min_tempo Seconds that an epoch takes at least, of any subnet; 4 or more. Below Epochs' challenge window its
+           results fall further behind with each epoch.
     @param min_lock What a subnet costs at least, raw TSR; it comes back.
     @param lock_decay Seconds in which a lock's price falls by what the last one was.
     @param contest_window Seconds in which a lower place than the named one may be shown.
     @param closing_window Seconds from an owner's notice to the end of its subnet.
-    @param idle_window Seconds without a final epoch after which anybody may dissolve a subnet.
+    @param idle_window Seconds in which no epoch became final, after which anybody may dissolve a subnet; longer than what
+           Epochs takes for one.
     """
     assert (
         network_token != empty(address)
@@ -331,9 +334,10 @@ def close(subnet: uint256):
 @external
 def dissolve(subnet: uint256):
     """
-    @notice End a subnet: one that its owner closed, or one in which no epoch has been final for too long. Anyone may.
+    @notice End a subnet: one that its owner closed, or one in which no epoch became final for too long. Anyone may.
     @dev A closed one's lock goes back to its owner. An idle one's is a fifth the caller's and the rest the commons', so
-         that holding a place which others could use is not free.
+         that holding a place which others could use is not free. What counts is when an epoch became final, not which
+         one it was: where epochs are shorter than the time that their results take, the newest final one is always old.
     """
     owner: address = self.owner_of[subnet]
     assert owner != empty(address), "subnets: no such subnet"
@@ -346,11 +350,10 @@ def dissolve(subnet: uint256):
         assert closing <= block.timestamp, "subnets: not yet"
         to_owner = lock
     else:
-        rules: uint256 = self.rules[subnet]
-        busy_until: uint256 = (rules & MASK_40) + (
-            staticcall IEpochs(EPOCHS).last_final(subnet)
-        ) * ((rules >> 40) & MASK_32)
-        assert busy_until + IDLE_WINDOW <= block.timestamp, "subnets: not yet"
+        busy_at: uint256 = max(
+            self.rules[subnet] & MASK_40, staticcall IEpochs(EPOCHS).final_at(subnet)
+        )
+        assert busy_at + IDLE_WINDOW <= block.timestamp, "subnets: not yet"
         # Rounded down: the commons get the dust.
         to_keeper = lock // 5
         self.closing_at[subnet] = block.timestamp

@@ -117,6 +117,9 @@ class Outside(Protocol):
     def last_final(self, subnet: int) -> int:
         """Return the newest final epoch, plus 1; 0 for none."""
 
+    def final_at(self, subnet: int) -> int:
+        """Return when that epoch became final; 0 for none."""
+
     def incentive_of(self, subnet: int, epoch: int, uid: int) -> int:
         """Return what a model earned in a final epoch."""
 
@@ -282,8 +285,8 @@ class SubnetsModel:
             _require(state.closing_at <= now, "subnets: not yet")
             parts = (state.lock, 0, 0)
         else:
-            busy_until = state.clock.begin_of(self.outside.last_final(subnet))
-            _require(busy_until + self.windows.idle_window <= now, "subnets: not yet")
+            busy_at = max(state.clock.start, self.outside.final_at(subnet))
+            _require(busy_at + self.windows.idle_window <= now, "subnets: not yet")
             # Rounded down: the commons get the dust.
             keeper = state.lock // 5
             parts = (0, keeper, state.lock - keeper)

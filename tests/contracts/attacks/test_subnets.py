@@ -11,6 +11,10 @@ import pytest
 from rig.contract import refused
 from rig.people import Person, key_of, person
 from rig.scoring import ALL, RULES, TEMPO, TSR, WINDOWS, Scoring, open_scoring
+from rig.system import DAY
+
+from tessera.spec.epochs import EpochInputs, RevealedRow, build
+from tessera.spec.epochs import Rules as Consensus
 
 NOT_YOURS = "subnets: only who speaks for the asset"
 
@@ -193,6 +197,41 @@ def test_a_subnet_that_nobody_uses_is_held_for_its_lock(
     assert scoring.held(attacker) == had
     assert scoring.held(keeper) == sum(lock // 5 for lock in locks)
     assert scoring.subnets("lock_cost") == WINDOWS.min_lock
+
+
+def test_a_living_subnet_whose_results_come_late_is_dissolved(
+    publisher: Person, attacker: Person
+) -> None:
+    """Epochs take an hour and their results twenty days, one after the other. So the newest final
+    epoch is soon older than the idle window, though nobody is idle, and the attacker would take a
+    fifth of the lock. What counts is when a result became final, not which epoch it was of."""
+    scoring = open_scoring(terms=(TSR, TSR, 20 * DAY, 20 * DAY, DAY, DAY))
+    scoring.fund(publisher)
+    scoring.token("approve", scoring.epochs, ALL, by=publisher.address)
+    scoring.create(publisher)
+    scoring.place_model(1, publisher, 0)
+    who = scoring.place_validator(1, scoring.validator("validator 0"), 0)
+    scoring.turn_to(1, 1)
+    row, salt = scoring.commit(1, 0, who, {0: 5})
+    scoring.turn_to(1, 1, 2)
+    scoring.revealed(1, 1, who, row, salt)
+    scoring.turn_to(1, 1, 5)
+    *_, digest = scoring.scores("epoch_of", 1, 1)
+    stake = scoring.scores("row_at", 1, 1, 0)[3]
+    rows = (RevealedRow(key_of(who), stake, (5,), void=False),)
+    consensus = Consensus(*scoring.scores("rules_of", 1))
+    posted = build(EpochInputs(1, rows, consensus, digest))
+    scoring.epochs("skip", 1, 0)
+    scoring.epochs("post", 1, 1, posted.header.call, by=publisher.address)
+    scoring.world.wait(20 * DAY)
+    scoring.epochs("finalize", 1, 1)
+    scoring.world.wait(WINDOWS.idle_window - 1)
+    with refused("subnets: not yet"):
+        scoring.subnets("dissolve", 1, by=attacker.address)
+    # An epoch that is skipped keeps nothing alive.
+    scoring.epochs("skip", 1, 2)
+    scoring.world.wait(1)
+    scoring.subnets("dissolve", 1, by=attacker.address)
 
 
 def test_a_lock_out_before_its_time_or_twice(

@@ -6,12 +6,14 @@
 """
 
 last_final: public(HashMap[uint256, uint256])
+final_at: public(HashMap[uint256, uint256])
 incentives: HashMap[uint256, HashMap[uint256, HashMap[uint256, uint256]]]
 
 
 @external
 def set_last_final(subnet: uint256, epoch_plus_1: uint256):
     self.last_final[subnet] = epoch_plus_1
+    self.final_at[subnet] = block.timestamp
 
 
 @external

@@ -86,6 +86,9 @@ class Scoring:
     def last_final(self, subnet: int) -> int:
         return int(self.epochs("last_final", subnet))
 
+    def final_at(self, subnet: int) -> int:
+        return int(self.epochs("final_at", subnet))
+
     def incentive_of(self, subnet: int, epoch: int, uid: int) -> int:
         return self.epochs.slot("incentives", subnet, epoch, uid)
 

@@ -227,6 +227,7 @@ class EpochPromises(RuleBasedStateMachine):
         assert self.epochs("settled", SUBNET, self.number) == 0
         finals = [epoch for epoch, how in self.ended.items() if how == 1]
         assert self.epochs("last_final", SUBNET) == (max(finals) + 1 if finals else 0)
+        assert self.epochs("final_at", SUBNET) == self.model.subnets[SUBNET].final_at
 
     @invariant()
     def never_early(self) -> None:

@@ -87,6 +87,7 @@ class _Subnet:
     last: int = 0
     carried: int = 0
     since: int = 0
+    final_at: int = 0
     posts: dict[int, _Post] = field(default_factory=dict)
     attempts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     questions: dict[tuple[int, int, int], Question] = field(default_factory=dict)
@@ -135,7 +136,7 @@ class EpochsModel:
         _require(now >= self.ends_at(subnet, epoch), "epochs: window still open")
         state = self.subnets[subnet]
         state.next = state.last = state.carried = epoch + 1
-        state.since = now
+        state.since = state.final_at = now
         self.owed_of[live.poster] += self.terms.bond
 
     def skip(self, subnet: int, epoch: int, seen: Seen, now: int) -> None:

@@ -47,7 +47,7 @@ def test_a_true_result_becomes_final(place: EpochWorld, told: Told, poster: Pers
     }
     assert epochs("settled", SUBNET, 0) == 1
     assert epochs("last_final", SUBNET) == 1
-    assert epochs("clock_of", SUBNET) == (1, 1, 1, place.now)
+    assert epochs("clock_of", SUBNET) == (1, 1, 1, place.now, place.now)
     assert epochs("on_trial", SUBNET, 0) == bytes(32)
     assert epochs("collect", poster.address) == TERMS.bond
     assert place.held(poster) == before
@@ -140,6 +140,7 @@ def test_late_epochs_wait_their_turn(place: EpochWorld, told: Told, poster: Pers
     second = place.tell(1, place.inputs([[1, 2, 3]], epoch=1))
     place.wait(2 * TERMS.post_window)
     place.settle(told, by=poster)
+    final_at = place.now
     with refused("epochs: still time to post"):
         place.epochs("skip", SUBNET, 1)
     with refused("epochs: other last result"):
@@ -147,7 +148,7 @@ def test_late_epochs_wait_their_turn(place: EpochWorld, told: Told, poster: Pers
     place.wait(TERMS.post_window)
     place.epochs("skip", SUBNET, 1)
     # The last final epoch is still the first one, but its bonds end here.
-    assert place.epochs("clock_of", SUBNET) == (2, 1, 0, place.now)
+    assert place.epochs("clock_of", SUBNET) == (2, 1, 0, place.now, final_at)
     third = place.tell(2, place.inputs([[1, 2, 3]], epoch=2))
     assert third.posted.header.previous == 0
     place.settle(third, by=poster)
@@ -155,9 +156,11 @@ def test_late_epochs_wait_their_turn(place: EpochWorld, told: Told, poster: Pers
 
 def test_bonds_outlive_an_epoch_without_rows(place: EpochWorld, told: Told, poster: Person) -> None:
     place.settle(told, by=poster)
+    final_at = place.now
+    place.wait(1)
     place.scores("set_epoch", SUBNET, 1, (0, 0, 3, place.now, bytes(32)))
     place.epochs("skip", SUBNET, 1)
-    assert place.epochs("clock_of", SUBNET) == (2, 1, 1, place.now)
+    assert place.epochs("clock_of", SUBNET) == (2, 1, 1, place.now, final_at)
 
 
 def test_only_the_court_convicts(place: EpochWorld, told: Told, attacker: Person) -> None:

@@ -2457,6 +2457,10 @@ class SubnetsTempoOutOfRange(_Refusal):
     """subnets: tempo out of range"""
 
 
+class SubnetsTempoTooLongForTheBonds(_Refusal):
+    """subnets: tempo too long for the bonds"""
+
+
 class SubnetsThereIsAFreePlace(_Refusal):
     """subnets: there is a free place"""
 
@@ -3193,6 +3197,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "subnets: only who speaks for the asset": SubnetsOnlyWhoSpeaksForTheAsset,
     "subnets: places out of range": SubnetsPlacesOutOfRange,
     "subnets: tempo out of range": SubnetsTempoOutOfRange,
+    "subnets: tempo too long for the bonds": SubnetsTempoTooLongForTheBonds,
     "subnets: there is a free place": SubnetsThereIsAFreePlace,
     "subnets: threshold out of range": SubnetsThresholdOutOfRange,
     "subnets: too late": SubnetsTooLate,
@@ -3422,6 +3427,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "subnets: not a validator of this epoch": "a place counts from the epoch after its registration",
     "subnets: not lower": "the lowest has the least worth, then is the oldest, then has the lowest uid; the immune go last",
     "subnets: not yet": "wait until the window is over",
+    "subnets: tempo too long for the bonds": "choose a tempo of at most Bond's longest freeze, and at most four fifths of its delay: times",
     "subnets: there is a free place": "take it: uid `count`, or one that nobody has",
     "test_dollar: authorization expired": "sign a new one with a later deadline",
     "test_dollar: more than the faucet gives": "ask for less, or ask again",

@@ -32,6 +32,7 @@ interface IRegistry:
 
 interface IBond:
     def bonded(validator: address) -> uint256: view
+    def times() -> (uint256, uint256, uint256, uint256): view
     def enlistment_of(validator: address, slasher: address) -> (
         uint256, uint256, uint256, bool
     ): view
@@ -261,6 +262,7 @@ def create(rules: Rules, most: uint256) -> uint256:
     @return The subnet's number, from 1.
     """
     assert (MIN_TEMPO <= rules.tempo and rules.tempo <= MAX_TEMPO), "subnets: tempo out of range"
+    self._check_against_bond(rules.tempo)
     assert MIN_KAPPA <= rules.kappa and rules.kappa <= MAX_KAPPA, "subnets: kappa out of range"
     assert (
         rules.bonds_penalty <= MASK_16 and rules.bonds_moving_average <= MILLION
@@ -411,6 +413,8 @@ def deregister_validator(subnet: uint256):
     """
     @notice Give the caller's place among a subnet's validators up, from the next epoch on.
     """
+    # 0 is the scope of models.
+    assert subnet != 0, "subnets: no such subnet"
     self._leave(subnet, convert(msg.sender, uint256))
 
 
@@ -474,6 +478,24 @@ def admit(subnet: uint256, side: uint256, uid: uint256):
 
 
 # --- Inside ---------------------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _check_against_bond(tempo: uint256):
+    """
+    @dev Rules are for ever, so a subnet in which Bond refuses every commit, or lets who was asked go before anybody may
+         convict it, is not made. A row answers from its commit until a quarter after its epoch; who is asked as soon as it
+         reveals, at half of the tempo, stays frozen until then and half a tempo more at least.
+    """
+    delay: uint256 = 0
+    notice: uint256 = 0
+    max_freeze: uint256 = 0
+    period: uint256 = 0
+    delay, notice, max_freeze, period = staticcall IBond(BOND).times()
+    assert (
+        5 * (tempo // 4) <= delay and tempo <= max_freeze
+    ), "subnets: tempo too long for the bonds"
 
 
 @internal

@@ -111,6 +111,9 @@ class Outside(Protocol):
     def bonded(self, validator: Address) -> int:
         """Return a validator's bond, raw TSR."""
 
+    def bond_times(self) -> tuple[int, int]:
+        """Return Bond's delay, and its longest freeze, seconds."""
+
     def has_enlisted(self, validator: Address) -> bool:
         """Whether Scores has power over a validator's bond."""
 
@@ -240,6 +243,11 @@ class SubnetsModel:
     def create(self, owner: Address, rules: Rules, most: int, now: int) -> tuple[int, int]:
         """Open a subnet; its number, and the raw TSR that it locks."""
         _require(self.windows.min_tempo <= rules.tempo <= MAX_TEMPO, "subnets: tempo out of range")
+        delay, max_freeze = self.outside.bond_times()
+        _require(
+            5 * (rules.tempo // 4) <= delay and rules.tempo <= max_freeze,
+            "subnets: tempo too long for the bonds",
+        )
         _require(MIN_KAPPA <= rules.kappa <= MAX_KAPPA, "subnets: kappa out of range")
         _require(
             rules.bonds_penalty < 1 << 16 and rules.bonds_moving_average <= 1_000_000,
@@ -321,6 +329,7 @@ class SubnetsModel:
 
     def deregister_validator(self, caller: Address, subnet: int, now: int) -> tuple[Address, int]:
         """Give a validator's place up; who is paid a deposit back by that, and how much."""
+        _require(subnet != 0, _NO_SUCH_SUBNET)
         return self._leave(subnet, _number(caller), now)
 
     def correct(self, subnet: int, side: int, uid: int, lower: int, now: int) -> tuple[int, int]:

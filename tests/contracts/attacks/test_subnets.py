@@ -13,6 +13,7 @@ from rig.people import Person, key_of, person
 from rig.scoring import ALL, RULES, TEMPO, TSR, WINDOWS, Scoring, open_scoring
 from rig.system import DAY
 
+from tessera.errors import TransactionReverted
 from tessera.spec.epochs import EpochInputs, RevealedRow, build
 from tessera.spec.epochs import Rules as Consensus
 
@@ -197,6 +198,39 @@ def test_a_subnet_that_nobody_uses_is_held_for_its_lock(
     assert scoring.held(attacker) == had
     assert scoring.held(keeper) == sum(lock // 5 for lock in locks)
     assert scoring.subnets("lock_cost") == WINDOWS.min_lock
+
+
+@pytest.mark.parametrize(
+    ("delay", "max_freeze"), [(5 * TEMPO // 4 - 1, TEMPO), (5 * TEMPO // 4, TEMPO - 1)]
+)
+def test_a_subnet_whose_rows_no_bond_answers_for(
+    attacker: Person, delay: int, max_freeze: int
+) -> None:
+    """Its tempo is too long for Bond: each commit would revert, so that its lock and all burns are
+    lost; or who withholds its row is thawed, and gone, before it can be convicted."""
+    scoring = open_scoring(bond_times=(delay, delay + max_freeze + 1, max_freeze, DAY))
+    scoring.fund(attacker)
+    with refused("subnets: tempo too long for the bonds"):
+        scoring.subnets("create", tuple(RULES), ALL, by=attacker.address)
+    with pytest.raises(TransactionReverted, match="too long for the bonds"):
+        scoring.model.create(key_of(attacker), RULES, ALL, scoring.now)
+    # One second less is borne, and a validator's row is taken.
+    tempo = TEMPO - 4
+    scoring.create(attacker, tempo=tempo)
+    scoring.place_model(1, attacker, 0)
+    who = scoring.place_validator(1, scoring.validator("validator 0"), 0)
+    scoring.turn_to(1, 1)
+    scoring.commit(1, 0, who, {0: 1})
+
+
+def test_an_asset_out_as_if_it_were_a_validator(
+    scoring: Scoring, publisher: Person, attacker: Person
+) -> None:
+    """Models and validators share a map of who has a place, models under 0: whoever had an account
+    with the number of an asset would take that asset out as a validator of subnet 0."""
+    scoring.place_model(1, publisher, 0)
+    with refused("subnets: no such subnet"):
+        scoring.subnets("deregister_validator", 0, by=attacker.address)
 
 
 def test_a_living_subnet_whose_results_come_late_is_dissolved(

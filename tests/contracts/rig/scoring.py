@@ -23,6 +23,8 @@ ALL = 2**255
 TEMPO = 4_000
 QUARTER = TEMPO // 4
 DATA_FEE = TSR // 10
+# Bond's delay, notice, longest freeze, and the period of a reward's stream.
+BOND_TIMES = (14 * DAY, 30 * DAY, 7 * DAY, DAY)
 WINDOWS = Windows(
     min_tempo=400,
     min_lock=100 * TSR,
@@ -79,6 +81,10 @@ class Scoring:
 
     def bonded(self, validator: Address) -> int:
         return int(self.bond("bonded", f"0x{validator.hex()}"))
+
+    def bond_times(self) -> tuple[int, int]:
+        delay, _, max_freeze, _ = self.bond("times")
+        return int(delay), int(max_freeze)
 
     def has_enlisted(self, validator: Address) -> bool:
         return bool(self.bond("enlistment_of", f"0x{validator.hex()}", self.scores)[3])
@@ -200,7 +206,12 @@ class Scoring:
         return number
 
 
-def open_scoring(world: World | None = None, *, terms: tuple[int, ...] = ()) -> Scoring:
+def open_scoring(
+    world: World | None = None,
+    *,
+    terms: tuple[int, ...] = (),
+    bond_times: tuple[int, int, int, int] = BOND_TIMES,
+) -> Scoring:
     """Deploy the token, Bond, Subnets and Scores at predicted addresses.
 
     With `terms` (see Epochs) the real Epochs and its court are behind them, else a double that
@@ -217,10 +228,7 @@ def open_scoring(world: World | None = None, *, terms: tuple[int, ...] = ()) -> 
             compiled("Bond"),
             at["token"],
             world.registry,
-            14 * DAY,
-            30 * DAY,
-            7 * DAY,
-            DAY,
+            *bond_times,
         ),
         "subnets": (
             compiled("Subnets"),

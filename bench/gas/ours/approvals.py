@@ -60,7 +60,7 @@ def measure(market: Market) -> list[Row]:
         (Action.FINISH_ROUND, "Approvals.finish", "re-executors paid into their bonds", finished),
         (
             Action.PUNISH_APPROVAL, "Approvals.punish_approval",
-            "any number of delegators; TSR moved to commons and keeper", punished[-1],
+            "any number of delegators; TSR moved to the commons", punished[-1],
         ),
         (Action.GRADE, "Approvals.grade", "the gain over the public, a first one", graded),
     ]  # fmt: skip

@@ -698,7 +698,7 @@ class Approvals(Contract):
         )
 
     def punish_approval(self, round: bytes, validator: str) -> Call[None]:
-        """Take the penalty of a bad approval from a validator that approved a model shown to be bad. Anyone may call it, and is the whistle-blower."""
+        """Take the penalty of a bad approval from a validator that approved a model shown to be bad. Anyone may call it; nobody is paid for it: the committer, who knows first, would earn by labels that are wrong."""
         return self._call(
             "punish_approval",
             "9b0457b7",

@@ -44,6 +44,7 @@ interface IBond:
     ) -> uint256: nonpayable
     def reward(validator: address, amount: uint256): nonpayable
     def can_reward(validator: address) -> bool: view
+    def may_slash(validator: address, slasher: address, case: bytes32) -> bool: view
     def times() -> (uint256, uint256, uint256, uint256): view
 
 
@@ -564,7 +565,10 @@ def commit(round: bytes32, commitment: bytes32):
     ), "approvals: not the time to commit"
     assert self.rows[round][msg.sender] == 0, "approvals: committed already"
     assert commitment != empty(bytes32), "approvals: not a commitment"
-    assert not self.removed[msg.sender], "approvals: removed"
+    # Who paid for a model once would approve it again for nothing.
+    assert (
+        not self.removed[msg.sender] and self.taken[row.model][msg.sender] == 0
+    ), "approvals: removed"
     assert msg.sender != test_set.committer, "approvals: the committer does not judge its own"
     assert row.validators < MAX_VALIDATORS, "approvals: the round is full"
     bond: uint256 = min(staticcall BOND.bonded(msg.sender), MASK_96)
@@ -724,14 +728,14 @@ def punish_silence(round: bytes32, validator: address):
 def punish_approval(round: bytes32, validator: address):
     """
     @notice Take the penalty of a bad approval from a validator that approved a model shown to be bad. Anyone may call
-            it, and is the whistle-blower.
+            it; nobody is paid for it: the committer, who knows first, would earn by labels that are wrong.
     """
     assert self.round_of[round].state == BAD, "approvals: nothing to punish"
     row: uint256 = self.rows[round][validator]
     assert row & APPROVES != 0, "approvals: nothing to punish"
     penalty: uint256 = (row & MASK_96) * self._bad_approval_bps(round) // BPS
     evidence: bytes32 = keccak256(abi_encode(round, self.round_of[round].counted))
-    self._punish(round, validator, penalty, BAD_APPROVAL, evidence, evidence, msg.sender)
+    self._punish(round, validator, penalty, BAD_APPROVAL, evidence, evidence, empty(address))
 
 
 @external
@@ -753,7 +757,10 @@ def convict(
     self.round_of[round].reward_weight -= self.reward_weights[round][accused]
     self.reward_weights[round][accused] = 0
     self.removed[accused] = True
-    if row & MASK_96 > self.taken[self.round_of[round].model][accused]:
+    # A pool that this contract has no power over any more holds no case up.
+    if row & MASK_96 > self.taken[self.round_of[round].model][
+        accused
+    ] and staticcall BOND.may_slash(accused, self, case):
         self._punish(round, accused, row & MASK_96, kind, case, evidence, whistle_blower)
 
 

@@ -382,7 +382,8 @@ class ApprovalsModel:
         self._assert(bool(open_), "not the time to commit")
         self._assert(validator not in round_.opinions, "committed already")
         self._assert(commitment != bytes(32), "not a commitment")
-        self._assert(validator not in self.removed, "removed")
+        free = validator not in self.removed and not self.taken[round_.model, validator]
+        self._assert(free, "removed")
         self._assert(validator != row.committer, "the committer does not judge its own")
         self._assert(len(round_.opinions) < _MAX_VALIDATORS, "the round is full")
         bond = min(bond, _MASK_96)

@@ -87,7 +87,8 @@ def test_an_issuer_and_five_approvers_of_its_own_lose_more_than_they_take() -> N
     for who in it.validators:
         it.approvals("punish_approval", it.round, who.address, by=accomplice.address)
     lost = 5 * LEAST_BOND - sum(it.bonded(who) for who in it.validators)
-    assert it.price("value_of", lost - it.held(accomplice)) > took
+    assert it.held(accomplice) == 0
+    assert it.price("value_of", lost) > took
     share("approve", it.sale, 2**256 - 1, by=victim.address)
     back = it.sale("refund", offering, 900 * ONE_SHARE, by=victim.address)
     assert back == 900 * 10**6 - took
@@ -186,14 +187,64 @@ def test_gains_of_a_friends_round_move_nobody_elses_money() -> None:
     assert it.approvals("reward", round_, honest[0].address) > 0
 
 
-def test_an_approver_that_reports_itself_loses_four_fifths(bad: Approving) -> None:
+def test_an_approver_that_reports_itself_loses_all_of_it(bad: Approving) -> None:
     bad.finish()
     (one, *_), accomplice = bad.validators, person("accomplice")
     bad.approvals("punish_approval", bad.round, one.address, by=accomplice.address)
-    lost = LEAST_BOND - bad.bonded(one)
-    assert bad.held(accomplice) * 5 == lost
+    assert bad.bonded(one) == LEAST_BOND * 7 // 10
+    assert bad.held(accomplice) == 0
     with refused("approvals: punished already"):
         bad.approvals("punish_approval", bad.round, one.address, by=accomplice.address)
+
+
+def test_a_committer_earns_nothing_by_wrong_labels(bad: Approving) -> None:
+    """Labels are the committer's word: a good model fails them, and it denounces all approvers.
+
+    It gets its pledge back, and nothing of what they lose: that is what trusting it costs them.
+    """
+    bad.finish()
+    before = bad.held(bad.committer)
+    for who in bad.validators:
+        bad.approvals("punish_approval", bad.round, who.address, by=bad.committer.address)
+    bad.hours(72)
+    bad.approvals("withdraw_pledge", bad.test_set)
+    assert bad.held(bad.committer) - before == 100 * LEAST_BOND
+
+
+def test_who_paid_for_a_model_does_not_approve_it_again(bad: Approving) -> None:
+    """Penalties for one model are counted together: a second approval of it would be free."""
+    bad.finish()
+    cheat = bad.validators[0]
+    bad.approvals("punish_approval", bad.round, cheat.address)
+    bad.bonding.stake(cheat, cheat, LEAST_BOND)
+    model = bad.row_of_round("model")
+    bad.commit_set(until=bad.world.now + HOUR)
+    bad.open_round()
+    bad.begin()
+    assert bad.row_of_round("model") == model
+    with refused("approvals: removed"):
+        bad.approvals("commit", bad.round, keccak(text="again"), by=cheat.address)
+
+
+def test_a_case_that_nobody_ended_in_time_holds_nothing_up(
+    judged: Approving, attacker: Person
+) -> None:
+    """The accused leaves Approvals, and nobody ends the case before the freeze is over.
+
+    Nothing of its bond can be taken any more; it is convicted, and the challenger has its stake.
+    """
+    cheat = judged.validators[0]
+    case = judged.accuse(attacker, cheat, 3, OTHER)
+    before = judged.held(attacker)
+    judged.bonding.bond("leave", judged.approvals, by=cheat.address)
+    judged.hours(24 * 40)
+    assert not judged.bonding.bond(
+        "may_slash", cheat.address, judged.approvals.address, case.to_bytes(32, "big")
+    )
+    judged.court("resolve", case, by=attacker.address)
+    assert judged.held(attacker) - before == STAKE
+    assert judged.approvals("removed", cheat.address)
+    assert judged.bonded(cheat) == LEAST_BOND
 
 
 def test_a_committer_that_hides_the_truth_loses_more_than_it_saves(judged: Approving) -> None:

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench.adversaries.bonds import approvals
+from bench.adversaries.demand import washers
 from bench.adversaries.epochs import World
 from bench.adversaries.models import sybils, two_faced
 from bench.adversaries.rows import Row
@@ -46,6 +47,7 @@ def main() -> int:
             *sybils(world, seeds, arguments.burn),
         ],
         "Approvals, per unit of bond": approvals,
+        "Emission, per unit put in": washers,
     }
     tables: dict[str, list[Row]] = {}
     with Progress(console=Console(stderr=True), transient=True) as bars:

@@ -27,7 +27,7 @@ _HOUR = 3_600
 _SALT = keccak(text="salt")
 _SCORES = ((60_000, 20_000), (65_535, 1))
 # Period, rate, owner, models, demand, bootstrap, its periods, two windows, floor, least depth.
-_TERMS = (_TEMPO, _TSR // 12, 1_800, 4_100, 9_000, 5_000, 4, DAY, _HOUR, 1, UNIT)
+_TERMS = (_TEMPO, _TSR // 12, 1_800, 4_100, 5_000, 5_000, 4, DAY, _HOUR, 1, UNIT)
 
 
 def measure(market: Market) -> list[Row]:

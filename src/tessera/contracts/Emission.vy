@@ -20,7 +20,8 @@
      Validators are paid TSR through Bond, so that delegators get theirs, and currency directly: it is for what they pay
      to call the models they score. Twin: `tessera.spec.emission`.
 @custom:security Demand is money that went to the commons and comes back to nobody. Washing it earns at most
-     `demand_bps` of it in TSR, at the higher of a long and a short mean price, so it loses; pumping a subnet's token
+     `demand_bps` of it in TSR, at the higher of a long and a short mean price, so it loses while TSR costs less than
+     10,000 / `demand_bps` of that mean: a measure of how far its price may run ahead. Pumping a subnet's token
      earns nothing, since its price is not looked at; a subnet made for its bootstrap loses at least as much again, since that is
      at most half of what its owner gave to open its pool. Demand from before an asset joined a subnet counts for nobody.
      TSR is worth what its pool says, but never less than `floor_price`; a pool with less than `min_depth` in it

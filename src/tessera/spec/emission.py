@@ -51,7 +51,8 @@ class EmissionTerms:
     owner_bps, models_bps
         Of what an epoch pays; the rest is the validators'.
     demand_bps
-        What of the demand's worth is minted at most.
+        What of the demand's worth is minted at most. Washing pays once TSR costs more than its
+        mean times 10,000 over this: half bears any rise short of a doubling.
     bootstrap_bps, bootstrap_periods
         What part of its pool's opening a subnet may get without demand, over how many periods.
     long_window, short_window
@@ -64,7 +65,7 @@ class EmissionTerms:
     rate: int = WHOLE // 12
     owner_bps: int = 1_800
     models_bps: int = 4_100
-    demand_bps: int = 9_000
+    demand_bps: int = 5_000
     bootstrap_bps: int = 5_000
     bootstrap_periods: int = 720
     long_window: int = 86_400

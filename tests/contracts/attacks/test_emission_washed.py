@@ -44,7 +44,7 @@ def test_wash_loses(stage: Emitting, attacker: Person, amount: int) -> None:
     """One coalition owns the subnet, its model, the endpoint and the only validator.
 
     It pays itself `amount`. The commons' half of the fee is gone. Back come the validators' half
-    and TSR worth at most nine tenths of the commons' half; where there is more demand than budget,
+    and TSR worth at most half of the commons' half; where there is more demand than budget,
     far less.
     """
     asset = stage.world.publish(attacker, operator=attacker)
@@ -60,10 +60,35 @@ def test_wash_loses(stage: Emitting, attacker: Person, amount: int) -> None:
     stage.claim_model(1, 0)
     _, fees = stage.claim_validator(1, 0)
     stage.emission("flush", asset)
-    assert minted * stage.emission("price") // TSR <= commons * 9 // 10
+    assert minted * stage.emission("price") // TSR <= commons // 2
     assert minted <= budget_of(TERMS, GENESIS)
     left = stage.world.held(attacker) + fees + minted * stage.emission("price") // TSR
-    assert left <= amount - commons // 10
+    assert left <= amount - commons // 2
+
+
+@pytest.mark.parametrize(("spent", "rise"), [(23, 150), (38, 190)])
+def test_washing_in_front_of_a_closing_after_a_rise(
+    stage: Emitting, attacker: Person, spent: int, rise: int
+) -> None:
+    """TSR jumps; before the means have seen it the attacker pays itself fees and closes the period.
+
+    It is paid at the mean of before, and sells at the price of now. With nine tenths of the demand
+    minted it won from a rise of a ninth on; with half of it, a rise has to double the price.
+    """
+    asset = stage.new_model(attacker, 0)
+    stage.wait(TERMS.period - 60)
+    stage.world.fund(attacker, POOL_MONEY, spender=stage.exchange)
+    sides = (stage.world.currency, stage.tsr)
+    trade = (*sides, POOL_MONEY * spent // 100, 0, attacker.address, stage.now)
+    stage.exchange("swap_exact_in", *trade, by=attacker.address)
+    stage.earn(asset, 100 * ONE)
+    demand = stage.emission("collect_demand", asset)
+    stage.wait(60)
+    stage.emission("close")
+    minted, _ = stage.emission("coming_to", SUBNET)
+    tsr, money = stage.exchange("reserves_of", stage.tsr)
+    assert money * TSR * 100 // tsr >= ONE // 2 * rise
+    assert 0 < minted * money // tsr < demand
 
 
 def test_fees_of_others_are_no_prize(stage: Emitting, attacker: Person) -> None:
@@ -181,7 +206,7 @@ def test_an_epoch_pays_no_more_than_it_has(stage: Emitting, attacker: Person) ->
         stage.emission("collect_demand", asset)
         stage.post(epoch, [[1], [1]])
     paid = [stage.settle(epoch) for epoch in (3, 1)]
-    assert paid == [540 * TSR, 180 * TSR]
+    assert paid == [300 * TSR, 100 * TSR]
     for epoch, minted in ((1, paid[1]), (3, paid[0])):
         assert stage.claim_model(epoch, 0) == minted * 41 // 100
         got = [stage.claim_validator(epoch, row)[0] for row in range(2)]
@@ -212,7 +237,7 @@ def test_a_caller_with_little_gas_does_not_close_a_period_without_a_price(
                 continue
             closed += 1
             told = tuple(stage.emission("period_of", period))
-            assert told[2:] == (ONE // 2, 180 * TSR, 100 * ONE)
+            assert told[2:] == (ONE // 2, 100 * TSR, 100 * ONE)
     assert closed
     with refused("emission: too little gas"):
         miser(*call, starved[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.adversaries.bonds import approvals
+from bench.adversaries.demand import washers
 from bench.adversaries.epochs import World
 from bench.adversaries.models import sybils, two_faced
 from bench.adversaries.validators import cabals, validators
@@ -49,6 +50,14 @@ def test_attack_who_tells_on_himself_still_loses_four_fifths() -> None:
     # The specification's own figures for colluders: -0.02 and -0.20.
     sold = [round(row.earns, 2) for row in rows if "for its seller" in row.strategy]
     assert sold == [-0.02, -0.20]
+
+
+def test_attack_washing_pays_only_where_tsr_more_than_doubled() -> None:
+    *washed, pumped = washers()
+    earned = [round(row.earns, 6) for row in washed]
+    assert earned == [-0.5, -0.45, -0.25, -0.05, 0.0, 0.5]
+    assert [row.pays for row in washed] == [False] * 5 + [True]
+    assert -0.01 < pumped.earns < 0
 
 
 def test_the_same_seed_gives_the_same_table() -> None:

@@ -83,7 +83,7 @@ def test_a_period_is_closed_by_whatever_comes_first(stage: Emitting) -> None:
         "allotted": worth,
         "fees": 100 * ONE,
     }
-    assert worth == 180 * TSR
+    assert worth == 100 * TSR
     assert stage.emission("allotted") == worth
     assert tuple(stage.emission("coming_to", SUBNET)) == (worth, 100 * ONE)
     stage.emission("close")
@@ -171,10 +171,10 @@ def test_a_bootstrap_is_a_part_of_what_opened_the_pool(stage: Emitting) -> None:
 
 def test_an_epoch_pays_owner_models_and_validators(stage: Emitting) -> None:
     models = paying(stage)
-    assert stage.settle(1) == 180 * TSR
+    assert stage.settle(1) == 100 * TSR
     (settled,) = stage.emission.events("EpochSettled")
-    assert settled.arguments["owner_part"] == 180 * TSR * 18 // 100
-    part = 180 * TSR * 41 // 100
+    assert settled.arguments["owner_part"] == 100 * TSR * 18 // 100
+    part = 100 * TSR * 41 // 100
     assert tuple(stage.emission("payout_of", SUBNET, 1))[:3] == (part, part, 100 * ONE)
     ranks = [column.rank for column in stage.told[1].posted.columns]
     for uid, asset in enumerate(models):
@@ -196,9 +196,9 @@ def test_an_epoch_pays_owner_models_and_validators(stage: Emitting) -> None:
     assert 100 * ONE - 2 < stage.world.held(BUYER) <= 100 * ONE
     left = tuple(stage.emission("payout_of", SUBNET, 1))[3:]
     assert max(left) <= 2
-    assert stage.emission("withdraw", by=stage.owner.address) == 180 * TSR * 18 // 100
+    assert stage.emission("withdraw", by=stage.owner.address) == 100 * TSR * 18 // 100
     assert stage.held(stage.emission) == stage.emission("obligations") <= 4
-    assert stage.tsr("minted") == GENESIS + 180 * TSR
+    assert stage.tsr("minted") == GENESIS + 100 * TSR
 
 
 def test_a_claim_counts_once_and_needs_its_proof(stage: Emitting) -> None:
@@ -254,8 +254,8 @@ def test_what_a_skipped_epoch_had_to_pay_is_the_present_ones(stage: Emitting) ->
         stage.emission("carry", SUBNET, 2)
     stage.emission("carry", SUBNET, 1)
     assert stage.emission.events("Carried")[0].arguments["to_epoch"] == 2
-    assert tuple(stage.emission("pot_of", SUBNET, 2)) == (180 * TSR, 100 * ONE)
-    assert stage.emission("allotted") == 180 * TSR
+    assert tuple(stage.emission("pot_of", SUBNET, 2)) == (100 * TSR, 100 * ONE)
+    assert stage.emission("allotted") == 100 * TSR
 
 
 def test_of_a_dissolved_subnet_the_fees_are_the_commons_and_nothing_is_minted(
@@ -281,9 +281,9 @@ def test_where_no_model_earned_the_validators_get_its_part(stage: Emitting) -> N
     stage.stake(VALIDATORS[0], TSR)
     stage.post(1, [[0], [0]], stakes=[3 * TSR, TSR])
     stage.settle(1)
-    owner = 180 * TSR * 18 // 100
+    owner = 100 * TSR * 18 // 100
     paid = tuple(stage.emission("payout_of", SUBNET, 1))
-    assert paid[:2] == (0, 180 * TSR - owner)
+    assert paid[:2] == (0, 100 * TSR - owner)
     assert stage.claim_model(1, 0) == 0
     first, second = stage.claim_validator(1, 0), stage.claim_validator(1, 1)
     assert abs(first[0] - 3 * second[0]) < 10**12
@@ -297,7 +297,7 @@ def test_a_result_without_stake_pays_nobody_and_the_pot_goes_on(stage: Emitting)
     stage.post(1, [[1], [1]], voids={0, 1})
     assert stage.settle(1) == 0
     now = stage.subnets("epoch_at", SUBNET, stage.now)
-    assert tuple(stage.emission("pot_of", SUBNET, now)) == (180 * TSR, 100 * ONE)
+    assert tuple(stage.emission("pot_of", SUBNET, now)) == (100 * TSR, 100 * ONE)
 
 
 def test_a_validator_without_stake_is_paid_and_one_that_was_slashed_to_nothing_is_not(

@@ -117,11 +117,11 @@ def test_from_a_paid_call_to_a_claim() -> None:
         emission("settle", subnet, epoch, posted.header.call)
     world.wait(EPOCH_TERMS.challenge_window)
     scoring.epochs("finalize", subnet, epoch)
-    # Demand of 100 at a price of 2, nine tenths of it.
+    # Demand of 100 at a price of 2, half of it.
     paid_by = scoring.subnets("epoch_at", subnet, _end_of_period(emission))
     assert paid_by == epoch
     minted = emission("settle", subnet, epoch, posted.header.call)
-    assert abs(minted - 45 * TSR) < TSR // 100
+    assert abs(minted - 25 * TSR) < TSR // 100
     earned = []
     for uid, asset in enumerate(models):
         proof = posted.model_proof(uid)

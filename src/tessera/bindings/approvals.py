@@ -631,7 +631,7 @@ class Approvals(Contract):
         )
 
     def commit(self, round: bytes, commitment: bytes) -> Call[None]:
-        """Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond."""
+        """Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond, or with five times what the validator staked itself where that is less."""
         return self._call(
             "commit",
             "e3ce094d",

@@ -32,6 +32,7 @@ interface IRegistry:
 
 interface IBond:
     def bonded(validator: address) -> uint256: view
+    def stake_of(validator: address, account: address) -> (uint256, uint256): view
     def back(validator: address, until: uint256): nonpayable
     def freeze(validator: address, case: bytes32): nonpayable
     def unfreeze(validator: address, case: bytes32): nonpayable
@@ -220,6 +221,8 @@ GUARD: constant(uint256) = 20_000
 MAX_BUDGET: constant(uint256) = 2**96
 LAST_GAINS: constant(uint256) = 30
 ONE_IN_FIVE: constant(uint256) = 5
+# A validator counts with so many times what it staked itself, at most.
+OWN_PART: constant(uint256) = 5
 MAX_ATTEMPTS: constant(uint256) = 3
 # To each of the two re-executors whose count stands.
 EXECUTOR_BPS: constant(uint256) = 1_000
@@ -556,7 +559,8 @@ def open_round(
 @external
 def commit(round: bytes32, commitment: bytes32):
     """
-    @notice Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond.
+    @notice Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond, or
+            with five times what the validator staked itself where that is less.
     """
     row: Round = self.round_of[round]
     test_set: TestSet = self.set_of[row.test_set]
@@ -572,6 +576,8 @@ def commit(round: bytes32, commitment: bytes32):
     assert msg.sender != test_set.committer, "approvals: the committer does not judge its own"
     assert row.validators < MAX_VALIDATORS, "approvals: the round is full"
     bond: uint256 = min(staticcall BOND.bonded(msg.sender), MASK_96)
+    # Of what others brought, four times its own: else it would judge with their money only.
+    bond = min(bond, OWN_PART * (staticcall BOND.stake_of(msg.sender, msg.sender))[1])
     assert bond >= LEAST_BOND, "approvals: bond too low"
     if row.cap != 0:
         # Two hundredths of what may be sold.

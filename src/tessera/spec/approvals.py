@@ -375,7 +375,7 @@ class ApprovalsModel:
     def commit(
         self, name: bytes, validator: Address, commitment: bytes, bond: int, now: int
     ) -> None:
-        """Take part with the whole bond."""
+        """Take part with a bond: the whole, or five times the own stake where that is less."""
         round_ = self.rounds[name]
         row = self.sets[round_.test_set]
         open_ = row.begun and now < row.begun + _COMMITTED_BY * self.hour

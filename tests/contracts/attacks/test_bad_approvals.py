@@ -226,6 +226,23 @@ def test_who_paid_for_a_model_does_not_approve_it_again(bad: Approving) -> None:
         bad.approvals("commit", bad.round, keccak(text="again"), by=cheat.address)
 
 
+def test_other_peoples_stake_counts_up_to_four_times_its_own(begun: Approving) -> None:
+    """A validator with little of its own approves its own bad model with what delegators brought.
+
+    Its weight, and what leaves the sale early, were theirs to lose.
+    """
+    one, poor = begun.validators[0], person("validator of others' money")
+    begun.bonding.stake(person("delegator"), one, 50 * LEAST_BOND)
+    begun.approvals("commit", begun.round, keccak(text="an opinion"), by=one.address)
+    assert begun.bonded(one) == 51 * LEAST_BOND
+    assert begun.approvals("bond_behind", begun.round, one.address) == 5 * LEAST_BOND
+    begun.bonding.bond("enlist", begun.approvals, by=poor.address)
+    begun.bonding.stake(poor, poor, LEAST_BOND // 10)
+    begun.bonding.stake(person("delegator"), poor, 50 * LEAST_BOND)
+    with refused("approvals: bond too low"):
+        begun.approvals("commit", begun.round, keccak(text="an opinion"), by=poor.address)
+
+
 def test_a_case_that_nobody_ended_in_time_holds_nothing_up(
     judged: Approving, attacker: Person
 ) -> None:

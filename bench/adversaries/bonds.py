@@ -41,7 +41,8 @@ def approvals() -> list[Row]:
                 "an item that was committed before it was revealed costs the whole bond",
             ),
         ):
-            # The colluders tell on themselves before anybody else does.
+            # The colluders tell on themselves before anybody else does. Nobody is paid for a bad
+            # approval, so what they lose by that one is even more than this.
             lost = slash * (1 - _WHISTLE_BLOWER)
             rows.append(
                 Row(

@@ -356,9 +356,10 @@ def test_slots_of_who_left_keep_no_seat_empty(judged: Approving, attacker: Perso
 
     A seat that is looked for among neighbours would stay empty, and with two of them every case.
     """
-    for number in range(36):
-        who = judged.validator(f"passer-by {number}")
+    passing = [judged.validator(f"passer-by {number}") for number in range(36)]
+    for who in passing:
         judged.jury("enlist", by=who.address)
+    for who in passing:
         judged.bonding.leave_all(who, who)
         judged.jury("evict", who.address, by=attacker.address)
     seats = [

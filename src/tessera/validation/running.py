@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 """Told how many of how many items are done."""
 
 _FORMAT: Final = "tessera.run.v1"
+_TOLD_OFTEN_ENOUGH: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class _Run:
     reserved: int = 0
     resumed: int = 0
     why: str = ""
-    unsupported: bool = False
+    unsupported: int = 0
     answered: bool = False
 
     async def all_of(
@@ -189,8 +190,8 @@ class _Run:
 
     async def _item(self, number: int) -> list[Said]:
         asks = self.task.scoring.asks(self.task.items[number])
-        if self.unsupported and not self.answered:
-            # Nobody need pay for being told so a hundred times.
+        if self.unsupported >= _TOLD_OFTEN_ENOUGH and not self.answered:
+            # Nobody need pay for being told so a hundred times. Told once, it may be this item.
             return [Said(Answer(Outcome.UNSUPPORTED)) for _ in asks]
         return [await self._one(ask) for ask in asks]
 
@@ -223,7 +224,7 @@ class _Run:
                 )
             self.served = each.served or self.served
             self.why = self.why or each.why
-            self.unsupported |= each.answer.outcome is Outcome.UNSUPPORTED
+            self.unsupported += each.answer.outcome is Outcome.UNSUPPORTED
             self.answered |= each.answer.outcome is not Outcome.UNSUPPORTED
         self.done[number] = tuple(each.answer for each in said)
 

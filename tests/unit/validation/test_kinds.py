@@ -250,6 +250,22 @@ async def test_who_leaves_out_what_is_hard_scores_0_there(tmp_path: Path) -> Non
     assert scores(report)[3] == 0.0
 
 
+async def test_one_answer_without_probabilities_ends_nothing_though_it_is_the_first(
+    tmp_path: Path,
+) -> None:
+    task = benchmark(tmp_path, "perplexity", [{"text": f"text {n}"} for n in range(4)])
+    quiet = as_json({"choices": [{"text": "x"}]})
+    asked: list[Ask] = []
+
+    def reply(ask: Ask) -> bytes:
+        asked.append(ask)
+        return quiet if len(asked) == 1 else echoing()(ask)
+
+    report = await measured(task, reply)
+    assert len(asked) == 4
+    assert report["core"]["status"] == "measured"
+
+
 # --- Multiple choice ------------------------------------------------------------------------
 
 

@@ -26,24 +26,22 @@ def approvals() -> list[Row]:
         )
     ]
     for found in (0.5, 0.9):
-        for what, slash, why in (
+        for what, lost, why in (
             (
                 "approves a bad model for its seller",
                 _LISTED,
                 (
-                    "proceeds above a fifth of the bonds wait until the truth is out, and the "
-                    "slash is 30 % where the model was listed"
+                    "proceeds above a fifth of the bonds wait until the truth is out, the slash is "
+                    "30 % where the model was listed, and nobody is paid for telling"
                 ),
             ),
             (
                 "leaks the hidden items to the seller",
-                _WHOLE,
+                # The colluders tell on themselves before anybody else does.
+                _WHOLE * (1 - _WHISTLE_BLOWER),
                 "an item that was committed before it was revealed costs the whole bond",
             ),
         ):
-            # The colluders tell on themselves before anybody else does. Nobody is paid for a bad
-            # approval, so what they lose by that one is even more than this.
-            lost = slash * (1 - _WHISTLE_BLOWER)
             rows.append(
                 Row(
                     strategy=f"{what}, found in {found:.0%} of cases",

@@ -8,8 +8,7 @@ import rlp
 from eth_utils.crypto import keccak
 
 from bench.simulation.evm import NOBODY, Contract, Evm, deployed, interface
-from tessera.chain.deploy import CONTRACTS
-from tessera.chain.deployments import Parameters
+from tessera.chain.parameters import MARKET, Parameters
 from tessera.errors import InvariantViolation
 
 DAY = 86_400
@@ -44,7 +43,7 @@ def address_of(name: str) -> str:
 def deploy_system(evm: Evm) -> System:
     """Deploy what a deployment consists of."""
     deployer = address_of("deployer")
-    at = {name: _created(deployer, nonce) for nonce, name in enumerate(CONTRACTS)}
+    at = {name: _created(deployer, nonce) for nonce, name in enumerate(MARKET)}
     values: dict[str, object] = {
         "currency": at["TestDollar"],
         "owner": address_of("network owner"),
@@ -62,7 +61,7 @@ def deploy_system(evm: Evm) -> System:
         **{name.lower(): address for name, address in at.items()},
     }
     made = {}
-    for name in CONTRACTS:
+    for name in MARKET:
         wanted = [field.rstrip("_") for field, _ in interface(name).constructor]
         known = [_value(values, field) for field in wanted]
         made[name] = deployed(evm, name, deployer, known)

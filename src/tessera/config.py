@@ -118,6 +118,18 @@ class Config:
     execution_window_s: int = _row(
         1_209_600, "time in which it may be executed, of a new chain", low=1, high=31_536_000
     )
+    hour_s: int = _row(
+        3_600,
+        "time that stands for an hour in all windows of validation, of a new chain",
+        low=1,
+        high=3_600,
+    )
+    network_price_units: int = _row(
+        1_000_000, "price of a whole TSR when its pool is opened, base units, of a new chain", low=1
+    )
+    network_pool_units: int = _row(
+        100_000_000_000, "money that this pool begins with, base units, of a new chain", low=1
+    )
     queue_calls_count: int = _row(
         256,
         "calls that may wait for one model; beyond it the longest queue for its weight gives way",

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_UINT64",
     "MAX_UINT96",
     "MAX_UINT256",
+    "NETWORK_DECIMALS",
     "SHARE_DECIMALS",
     "AssetId",
     "BlockNumber",
@@ -73,6 +74,7 @@ Version = NewType("Version", int)
 
 BPS: Final = Bps(10_000)
 SHARE_DECIMALS: Final = 18
+NETWORK_DECIMALS: Final = 18
 MAX_UINT64: Final = 2**64 - 1
 MAX_UINT96: Final = 2**96 - 1
 MAX_UINT256: Final = 2**256 - 1

@@ -35,7 +35,7 @@ from tessera.errors import (
     StorageFull,
     TesseraError,
 )
-from tessera.units import Units, UnixSeconds, format_amount, parse_amount
+from tessera.units import NETWORK_DECIMALS, Units, UnixSeconds, format_amount, parse_amount
 
 if TYPE_CHECKING:
     from tessera.chain.node import EmbeddedNode
@@ -98,7 +98,7 @@ class World:
     deployment
         Where the contracts are.
     currency
-        What everything is priced in.
+        What everything is priced in; `network` is the network's token, TSR, like it.
     wallet, store
         Keys and bundles of the data folder.
     directory
@@ -128,6 +128,7 @@ class World:
         self.reader = reader
         self.deployment = deployment
         self.currency = currency
+        self.network = Currency(deployment.network_token.address, "TSR", NETWORK_DECIMALS)
         self.wallet = wallet
         self.store = store
         self.node = node
@@ -318,6 +319,29 @@ class World:
             dollar = self.deployment.currency
             tx_hash = (await self.sender(TREASURY).send(dollar.transfer(address, amount))).tx_hash
         return tx_hash
+
+    async def endow(self, address: str, amount: Units) -> str:
+        """Give an account TSR, from the treasury of an embedded chain.
+
+        Returns
+        -------
+        str
+            The transaction.
+
+        Raises
+        ------
+        NotAllowed
+            This is no embedded chain.
+        """
+        if not self.embedded:
+            raise NotAllowed(
+                "TSR for an account",
+                found=f"chain {self.reader.chain_id}, which is not ours",
+                wanted="the embedded chain",
+                next_step="buy some in its pool",
+            )
+        token = self.deployment.network_token
+        return (await self.sender(TREASURY).send(token.transfer(address, amount))).tx_hash
 
     async def close(self) -> None:
         """End the senders and close the connections."""
@@ -578,6 +602,7 @@ async def _deployed(
         await deployment.verify(reader)
         return deployment
     from tessera.chain.deploy import deploy_or_load
+    from tessera.chain.founding import found
     from tessera.chain.predeploys import DOLLAR, predeployed_on
 
     if not config.rpc_url:
@@ -587,7 +612,7 @@ async def _deployed(
     commons = await asyncio.to_thread(wallet.load_or_create, "commons")
     standing = {} if config.rpc_url else await predeployed_on(reader)
     async with Sender(reader, owner, longest_poll_s=0.25) as sender:
-        return await deploy_or_load(
+        deployment = await deploy_or_load(
             sender,
             Parameters(
                 currency=standing.get(DOLLAR, ""),
@@ -599,10 +624,15 @@ async def _deployed(
                 timelock_s=config.timelock_s,
                 exit_delay_s=config.exit_delay_s,
                 execution_window_s=config.execution_window_s,
+                hour_s=config.hour_s,
+                network_price=config.network_price_units,
+                network_pool=config.network_pool_units,
             ),
             file,
             progress=lambda name, done, total: announce(f"deploying {name} ({done} of {total})"),
         )
+        await found(sender, deployment, announce=announce)
+        return deployment
 
 
 def _locked(folder: Path) -> FolderLock:

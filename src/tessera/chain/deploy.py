@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sha3
@@ -22,47 +22,16 @@ from tessera.chain.deployments import (
     DeploymentMismatch,
     Parameters,
 )
+from tessera.chain.flights import Flight
+from tessera.chain.parameters import ARTIFACTS, ASKS, CONTRACTS
 from tessera.chain.predeploys import DOLLAR, predeployed_on
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import NonceMoved, Sender
 from tessera.contracts import load_artifact
-from tessera.errors import Conflict, InputError, InvariantViolation, NotFinal, NotFound
+from tessera.errors import Conflict, InputError, NotFinal, NotFound
 
-__all__ = ["CONTRACTS", "created_address", "deploy", "deploy_or_load"]
+__all__ = ["created_address", "deploy", "deploy_or_load"]
 
-CONTRACTS: Final = (
-    "Access",
-    "Allocation",
-    "Auction",
-    "Channels",
-    "Curve",
-    "Exchange",
-    "Governor",
-    "Launchpad",
-    "Lens",
-    "Offering",
-    "Orders",
-    "Registry",
-    "Share",
-    "Storefront",
-    "TestDollar",
-    "Till",
-    "Vesting",
-    "Workflows",
-)
-"""What a deployment consists of, in the order of its transactions."""
-
-_CLONED: Final = (
-    "Access",
-    "Allocation",
-    "Auction",
-    "Curve",
-    "Offering",
-    "Share",
-    "Till",
-    "Vesting",
-)
-_NAMED: Final = ("Channels", "Exchange", "Governor", "Launchpad", "Registry", "Storefront")
 _MOST_STARTS: Final = 5
 _SETTLING_S: Final = 60.0
 _LOOK_S: Final = 0.2
@@ -222,7 +191,7 @@ def _standing(parameters: Parameters, found: dict[str, str]) -> dict[str, Deploy
 
 
 def _row(name: str, address: str) -> DeployedContract:
-    artifact = load_artifact(name)
+    artifact = load_artifact(ARTIFACTS.get(name, name))
     return DeployedContract(
         address=address, artifact=artifact.hash, runtime=artifact.runtime_sha256
     )
@@ -241,51 +210,23 @@ def _same(begun: Deployment, plan: Deployment) -> bool:
 
 
 def _arguments(plan: Deployment, name: str) -> bytes:
-    """Encode a contract's constructor arguments, each known by its name."""
-    parameters = plan.parameters
-    values: dict[str, object] = {
-        "currency": plan.currency.address,
-        "owner": parameters.owner,
-        "commons": parameters.commons,
-        "withdraw_delay": parameters.withdraw_delay_s,
-        "terms_grace": parameters.terms_grace_s,
-        "min_lock": parameters.min_lock_s,
-        "voting_time": parameters.voting_time_s,
-        "timelock": parameters.timelock_s,
-        "exit_delay": parameters.exit_delay_s,
-        "execution_window": parameters.execution_window_s,
-        "epoch": parameters.epoch_s,
-        "decimals": parameters.dollar_decimals,
-        "faucet_limit": parameters.dollar_faucet,
-        **{f"{contract.lower()}_implementation": plan.address_of(contract) for contract in _CLONED},
-        **{contract.lower(): plan.address_of(contract) for contract in _NAMED},
-    }
-    constructor: dict[str, Any] = next(
-        (entry for entry in load_artifact(name).abi if entry["type"] == "constructor"),
-        {"inputs": []},
-    )
-    wanted = [(field["name"].rstrip("_"), field["type"]) for field in constructor["inputs"]]
-    unknown = [argument for argument, _ in wanted if argument not in values]
-    if unknown:
-        raise InvariantViolation(
-            f"deployment of {name}: nobody knows the value of its argument {unknown[0]!r}"
-        )
-    return encode(
-        f"{name}.__init__",
-        [kind for _, kind in wanted],
-        [values[argument] for argument, _ in wanted],
-    )
+    told = plan.told(name).values()
+    return encode(f"{name}.__init__", [kind for kind, _ in told], [value for _, value in told])
 
 
 async def _made(
     sender: Sender, plan: Deployment, nonce: int, file: Path, progress: Progress | None
 ) -> Deployment:
     """Create what has no nonce yet; read back what an earlier run created."""
-    flights = {}
+    flights: dict[str, Flight] = {}
     for place, name in enumerate(plan.contracts):
         if plan.first_nonce + place >= nonce:
+            if (asked := ASKS.get(name, "")) in flights:
+                await flights[asked].receipt()
             flights[name] = await sender.create(
-                name, _arguments(plan, name), nonce=plan.first_nonce + place
+                ARTIFACTS.get(name, name),
+                _arguments(plan, name),
+                nonce=plan.first_nonce + place,
             )
     rows = dict(plan.contracts)
     for done, (name, row) in enumerate(plan.contracts.items(), start=1):

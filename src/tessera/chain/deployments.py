@@ -12,94 +12,58 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tessera.bindings import (
+    Approvals,
+    ApprovedSale,
+    BadCounts,
+    Bond,
     Channels,
+    Conduct,
+    Court,
+    Draws,
+    Emission,
+    EpochCourt,
+    Epochs,
     Exchange,
     Governor,
+    Jury,
     Launchpad,
     Lens,
+    NetworkToken,
     Orders,
     Registry,
+    Scores,
     Storefront,
+    SubnetPool,
+    Subnets,
     TestDollar,
     Workflows,
 )
+from tessera.bindings.codec import encode
+from tessera.chain.parameters import ARTIFACTS, CONTRACTS, Parameters, arguments_of
 from tessera.chain.reader import ChainReader
 from tessera.contracts import Artifact, load_artifact
-from tessera.errors import Conflict, DataError, NotFound, StorageFull, WrongChain
+from tessera.errors import (
+    Conflict,
+    DataError,
+    InvariantViolation,
+    NotFound,
+    StorageFull,
+    WrongChain,
+)
 
 __all__ = ["DeployedContract", "Deployment", "DeploymentMismatch", "Parameters"]
 
 _FORMAT: Final = 1
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-# Which contract's address an immutable holds.
-_REFERENCES: Final = {
-    "ACCESS_IMPLEMENTATION": "Access",
-    "ALLOCATION_IMPLEMENTATION": "Allocation",
-    "AUCTION_IMPLEMENTATION": "Auction",
-    "CHANNELS": "Channels",
-    "CURVE_IMPLEMENTATION": "Curve",
-    "EXCHANGE": "Exchange",
-    "GOVERNOR": "Governor",
-    "LAUNCHPAD": "Launchpad",
-    "OFFERING_IMPLEMENTATION": "Offering",
-    "REGISTRY": "Registry",
-    "SHARE_IMPLEMENTATION": "Share",
-    "STOREFRONT": "Storefront",
-    "TILL_IMPLEMENTATION": "Till",
-    "VESTING_IMPLEMENTATION": "Vesting",
-    "x402BatchSettlement": "X402Channels",
-}
 
 
 class DeploymentMismatch(DataError):
     """The chain does not have, at an address of the file, the contract that the file names."""
-
-
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment is made with.
-
-    Parameters
-    ----------
-    owner
-        Sets the network fee; a timelock in production.
-    commons
-        Receives the commons half of the network fee.
-    withdraw_delay_s
-        Seconds between a payer's wish to withdraw and the money.
-    terms_grace_s
-        Seconds in which an operator still settles with its cut after its terms were replaced.
-    min_lock_s
-        Seconds that shares stay locked at least, to vote or for a discount; at most `exit_delay_s`.
-    voting_time_s, timelock_s, exit_delay_s, execution_window_s
-        Of a proposal: how long it is voted on, how long it then waits, how much longer where it
-        leaves less to the holders, and how long it may be executed.
-    epoch_s
-        Length of the Lens's epochs, by which revenue is told.
-    currency
-        Address of the ERC-20 that everything is paid in; empty: a test dollar is deployed.
-    dollar_decimals, dollar_faucet
-        Of the test dollar: its decimals, and the most base units that one call of its faucet
-        gives.
-    """
-
-    owner: str
-    commons: str
-    withdraw_delay_s: int = 86_400
-    terms_grace_s: int = 604_800
-    min_lock_s: int = 259_200
-    voting_time_s: int = 432_000
-    timelock_s: int = 172_800
-    exit_delay_s: int = 604_800
-    execution_window_s: int = 1_209_600
-    epoch_s: int = 86_400
-    currency: str = ""
-    dollar_decimals: int = 6
-    dollar_faucet: int = 1_000_000_000_000
 
 
 class DeployedContract(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +166,86 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         return Workflows(self.address_of("Workflows"))
 
     @property
+    def network_token(self) -> NetworkToken:
+        """TSR: what validators bond and subnets earn."""
+        return NetworkToken(self.address_of("NetworkToken"))
+
+    @property
+    def network_exchange(self) -> Exchange:
+        """Where TSR has its pool; it trades nothing else."""
+        return Exchange(self.address_of("NetworkExchange"))
+
+    @property
+    def bond(self) -> Bond:
+        """Stake and delegation of validators, operators and jurors."""
+        return Bond(self.address_of("Bond"))
+
+    @property
+    def conduct(self) -> Conduct:
+        """Where operators answer for receipts that they did not settle."""
+        return Conduct(self.address_of("Conduct"))
+
+    @property
+    def subnets(self) -> Subnets:
+        """The subnets, their models and their validators."""
+        return Subnets(self.address_of("Subnets"))
+
+    @property
+    def scores(self) -> Scores:
+        """Where rows of weights are committed and revealed."""
+        return Scores(self.address_of("Scores"))
+
+    @property
+    def epochs(self) -> Epochs:
+        """Where results of epochs are posted and challenged."""
+        return Epochs(self.address_of("Epochs"))
+
+    @property
+    def epoch_court(self) -> EpochCourt:
+        """What recomputes a part of a challenged result."""
+        return EpochCourt(self.address_of("EpochCourt"))
+
+    @property
+    def subnet_pool(self) -> SubnetPool:
+        """Where subnets' tokens trade against TSR."""
+        return SubnetPool(self.address_of("SubnetPool"))
+
+    @property
+    def emission(self) -> Emission:
+        """Who mints TSR for final epochs, and pays it out."""
+        return Emission(self.address_of("Emission"))
+
+    @property
+    def draws(self) -> Draws:
+        """Random numbers that many make together."""
+        return Draws(self.address_of("Draws"))
+
+    @property
+    def bad_counts(self) -> BadCounts:
+        """How few right answers prove a model bad."""
+        return BadCounts(self.address_of("BadCounts"))
+
+    @property
+    def jury(self) -> Jury:
+        """Who is drawn to judge, and how they vote."""
+        return Jury(self.address_of("Jury"))
+
+    @property
+    def court(self) -> Court:
+        """Where a validator's outputs are contested and re-executed."""
+        return Court(self.address_of("Court"))
+
+    @property
+    def approvals(self) -> Approvals:
+        """Where validators approve models with their bonds."""
+        return Approvals(self.address_of("Approvals"))
+
+    @property
+    def approved_sale(self) -> ApprovedSale:
+        """Holds what a sale raised until its approval is beyond dispute."""
+        return ApprovedSale(self.address_of("ApprovedSale"))
+
+    @property
     def currency(self) -> TestDollar:
         """The currency, as an ERC-20; only a test dollar has the faucet."""
         return TestDollar(self.parameters.currency or self.address_of("TestDollar"))
@@ -223,6 +267,29 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         if name not in everywhere:
             raise NotFound.among("deployed contract", name, everywhere)
         return everywhere[name].address
+
+    def told(self, name: str) -> dict[str, tuple[str, object]]:
+        """Return what a contract's constructor was told: type and value, by the argument's name."""
+        values = arguments_of(
+            name,
+            self.parameters,
+            self.address_of,
+            currency=self.currency.address,
+            deployer=self.deployer,
+        )
+        constructor: dict[str, Any] = next(
+            (entry for entry in _artifact_of(name).abi if entry["type"] == "constructor"),
+            {"inputs": []},
+        )
+        told: dict[str, tuple[str, object]] = {}
+        for field in constructor["inputs"]:
+            argument = field["name"].rstrip("_")
+            if argument not in values:
+                raise InvariantViolation(
+                    f"deployment of {name}: nobody knows the value of its argument {argument!r}"
+                )
+            told[argument] = (_type_of(field), values[argument])
+        return told
 
     @classmethod
     def load(cls, file: Path) -> Deployment:
@@ -312,13 +379,22 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
                 next_step="name the deployments file of this chain with --deployment",
             )
         await reader.check_chain()
+        wanted = [name for name in CONTRACTS if name != "TestDollar" or self.has_faucet]
+        missing = [name for name in wanted if name not in {**self.contracts, **self.predeployed}]
+        if missing:
+            raise Conflict(
+                "contracts of the deployments file",
+                found=f"no {', '.join(missing)}",
+                wanted="all contracts of this version of Tessera",
+                next_step="use the version that deployed them, or begin anew: --data-dir FOLDER",
+            )
         rows = {**self.contracts, **self.predeployed}
         requests = [("eth_getCode", (row.address, "latest")) for row in rows.values()]
         codes = await reader.rpc.batch(requests)
         for (name, row), answer in zip(rows.items(), codes, strict=True):
             if not isinstance(answer, str):
                 raise answer
-            artifact = load_artifact(name)
+            artifact = _artifact_of(name)
             if row.runtime != artifact.runtime_sha256:
                 raise Conflict(
                     f"contract {name} of the deployments file",
@@ -336,7 +412,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         if not artifact.is_code(code):
             raise DeploymentMismatch(thing, found="other code", wanted=name, next_step=step)
         immutables = code[artifact.runtime_size :]
-        for immutable, wanted in self._known(artifact).items():
+        for immutable, wanted in self._known(name, artifact).items():
             at, length = next(
                 (at, length) for each, at, length in artifact.immutables if each == immutable
             )
@@ -349,17 +425,27 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
                     next_step="these contracts are not of one deployment; deploy again",
                 )
 
-    def _known(self, artifact: Artifact) -> Mapping[str, int]:
-        wanted = {"CURRENCY": int(self.currency.address, 16)}
-        for immutable, contract in _REFERENCES.items():
-            if contract in self.contracts or contract in self.predeployed:
-                wanted[immutable] = int(self.address_of(contract), 16)
-        wanted["WITHDRAW_DELAY"] = self.parameters.withdraw_delay_s
-        wanted["TERMS_GRACE"] = self.parameters.terms_grace_s
-        wanted["MIN_LOCK"] = self.parameters.min_lock_s
-        wanted["VOTING_TIME"] = self.parameters.voting_time_s
-        wanted["TIMELOCK"] = self.parameters.timelock_s
-        wanted["EXIT_DELAY"] = self.parameters.exit_delay_s
-        wanted["EXECUTION_WINDOW"] = self.parameters.execution_window_s
-        has = {name for name, _, _ in artifact.immutables}
-        return {name: value for name, value in wanted.items() if name in has}
+    def _known(self, name: str, artifact: Artifact) -> Mapping[str, int]:
+        """Return what the immutables of a contract must hold, as far as this file knows it."""
+        if name in self.predeployed:
+            known = {"x402BatchSettlement": "X402Channels"}
+            has = {immutable for immutable, _, _ in artifact.immutables}
+            return {key: int(self.address_of(at), 16) for key, at in known.items() if key in has}
+        told = self.told(name)
+        return {
+            immutable: int.from_bytes(encode(immutable, [kind], [value]), "big")
+            for immutable, _, _ in artifact.immutables
+            if immutable.lower() in told
+            for kind, value in (told[immutable.lower()],)
+        }
+
+
+def _artifact_of(name: str) -> Artifact:
+    return load_artifact(ARTIFACTS.get(name, name))
+
+
+def _type_of(field: dict[str, Any]) -> str:
+    """Spell an argument's type as the ABI encodes it: a struct is a tuple of its parts."""
+    if field["type"] != "tuple":
+        return str(field["type"])
+    return "(" + ",".join(_type_of(part) for part in field["components"]) + ")"

@@ -103,25 +103,40 @@ def register(app: typer.Typer) -> None:
         session: Session,
         name: Annotated[str, typer.Argument(help="Key or address that gets them.")] = "consumer",
         amount: Annotated[str, typer.Argument(help="Test dollars.")] = _POCKET_MONEY,
+        tsr: Annotated[
+            str, typer.Option(help="Network tokens too, where the embedded chain runs.")
+        ] = "0",
     ) -> None:
         """Get gas and test dollars on a development chain; for an address: where the chain runs."""
         from tessera.assets.references import is_address
 
         async with session.world() as world:
             units, address = world.currency.parse(amount), world.address(name)
+            network_units = world.network.parse(tsr, "TSR")
             ours = not is_address(name)
             if world.embedded or not ours:
                 await world.fund(address)
             tx_hash = await (world.mint(name, units) if ours else world.give(address, units))
-            held = await world.reader.read(world.deployment.currency.balanceOf(address))
+            if network_units:
+                await world.endow(address, network_units)
+            held, held_tsr = await world.reader.read_all(
+                [
+                    token.balanceOf(address)
+                    for token in (world.deployment.currency, world.deployment.network_token)
+                ]
+            )
+            has = world.currency.shown(held)
+            if held_tsr:
+                has += f" and {world.network.shown(held_tsr)}"
             session.say(
                 {
                     "account": address,
                     "minted": str(units),
                     "held": str(held),
+                    "network_held": str(held_tsr),
                     "transaction": tx_hash,
                 },
-                f"{name} has {world.currency.shown(held)} now",
+                f"{name} has {has} now",
             )
 
     @command(account, "send")

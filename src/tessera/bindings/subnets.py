@@ -21,6 +21,7 @@ __all__ = [
     "SubnetCreated",
     "SubnetDissolved",
     "Subnets",
+    "TaskNamed",
 ]
 
 
@@ -253,6 +254,29 @@ class OwnerChanged(Event):
         return cls._topics(subnet, owner)
 
 
+@dataclass(frozen=True, slots=True)
+class TaskNamed(Event):
+    CONTRACT: ClassVar[str] = "Subnets"
+    NAME: ClassVar[str] = "TaskNamed"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "882bb37eb57732157effe626530b666b83a945cc39720d3865edb501f60fd90d"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("uint256",)
+    BODY: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "string")
+    subnet: int
+    task: bytes
+    since: int
+    uri: str
+
+    @classmethod
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(indexed[0], body[0], body[1], body[2])
+
+    @classmethod
+    def topics(cls, *, subnet: int | None = None) -> Topics:
+        return cls._topics(subnet)
+
+
 class Subnets(Contract):
     __slots__ = ()
     CONTRACT: ClassVar[str] = "Subnets"
@@ -265,6 +289,7 @@ class Subnets(Contract):
         SubnetClosing,
         SubnetDissolved,
         OwnerChanged,
+        TaskNamed,
     )
 
     @staticmethod
@@ -337,6 +362,21 @@ class Subnets(Contract):
             (
                 subnet,
                 owner,
+            ),
+            (),
+            lambda _: None,
+        )
+
+    def name_task(self, subnet: int, task: bytes, uri: str) -> Call[None]:
+        """Say by which benchmark the subnet's models are measured, from the next epoch on. `task`: The benchmark's id, a hash of all that decides a score; zeros for none. `uri`: Where it can be fetched."""
+        return self._call(
+            "name_task",
+            "24ec9928",
+            ("uint256", "bytes32", "string"),
+            (
+                subnet,
+                task,
+                uri,
             ),
             (),
             lambda _: None,

@@ -15,7 +15,8 @@
      a crowd of sybils pays a price that grows by 26 % with each of them, and pushes out a quarter of a table in a period
      of immunity at most, the lowest first. An asset is in one subnet at most, put there by who speaks for it, and can always leave.
 @custom:invariant solvent
-@custom:pause Nothing here can be paused; no one has power over a subnet but its owner, who can only close it.
+@custom:pause Nothing here can be paused; no one has power over a subnet but its owner, who can only close it and name
+             by what its models are measured from the next epoch on.
 """
 from ethereum.ercs import IERC20
 
@@ -127,6 +128,14 @@ event SubnetDissolved:
 event OwnerChanged:
     subnet: indexed(uint256)
     owner: indexed(address)
+
+
+# From epoch `since` on; zeros: the owner names none.
+event TaskNamed:
+    subnet: indexed(uint256)
+    task: bytes32
+    since: uint256
+    uri: String[256]
 
 
 MODELS: constant(uint256) = 0
@@ -319,6 +328,19 @@ def hand_over(subnet: uint256, owner: address):
     assert owner != empty(address), "subnets: zero address"
     self.owner_of[subnet] = owner
     log OwnerChanged(subnet=subnet, owner=owner)
+
+
+@external
+def name_task(subnet: uint256, task: bytes32, uri: String[256]):
+    """
+    @notice Say by which benchmark the subnet's models are measured, from the next epoch on.
+    @dev No contract asks for it: validators read the event, and hold the benchmark that they have against it.
+    @param task The benchmark's id, a hash of all that decides a score; zeros for none.
+    @param uri Where it can be fetched.
+    """
+    assert msg.sender == self.owner_of[subnet], "subnets: only the subnet's owner"
+    since: uint256 = self._epoch_at(self.rules[subnet], block.timestamp) + 1
+    log TaskNamed(subnet=subnet, task=task, since=since, uri=uri)
 
 
 @external

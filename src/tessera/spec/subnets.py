@@ -277,6 +277,11 @@ class SubnetsModel:
         _require(owner != ZERO_ADDRESS, "subnets: zero address")
         self.subnets[subnet].owner = owner
 
+    def name_task(self, caller: Address, subnet: int, now: int) -> int:
+        """Say by what models are measured; from which epoch on that counts."""
+        _require(self._owner_of(subnet) == caller, "subnets: only the subnet's owner")
+        return self.subnets[subnet].clock.epoch_at(now) + 1
+
     def close(self, caller: Address, subnet: int, now: int) -> int:
         """Give notice of a subnet's end; the time of it."""
         _require(self._owner_of(subnet) == caller, "subnets: only the subnet's owner")

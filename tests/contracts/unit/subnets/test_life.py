@@ -124,6 +124,22 @@ def test_it_is_handed_over(scoring: Scoring, publisher: Person, holder: Person) 
     assert scoring.held(holder) == LOCK
 
 
+def test_its_task_is_named(scoring: Scoring, publisher: Person, attacker: Person) -> None:
+    """It counts from the next epoch on: nobody is measured by what was named while it ran."""
+    scoring.create(publisher)
+    scoring.world.wait(3 * RULES.tempo + 5)
+    uri = "https://example.org/" + "b" * 236
+    with refused("subnets: only the subnet's owner"):
+        scoring.subnets("name_task", 1, b"\7" * 32, uri, by=attacker.address)
+    with refused("subnets: only the subnet's owner"):
+        scoring.subnets("name_task", 2, b"\7" * 32, uri, by=attacker.address)
+    scoring.subnets("name_task", 1, b"\7" * 32, uri, by=publisher.address)
+    (event,) = scoring.subnets.events("TaskNamed")
+    since = scoring.model.name_task(key_of(publisher), 1, scoring.now)
+    assert event.arguments == {"subnet": 1, "task": b"\7" * 32, "since": since, "uri": uri}
+    assert since == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

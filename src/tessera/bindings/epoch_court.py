@@ -7,9 +7,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from tessera.bindings.calls import Call, Contract, Event, Struct
+from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
+from tessera.bindings.codec import checksummed
 
-__all__ = ["Column", "EpochCourt", "Node", "Result"]
+__all__ = ["Column", "ColumnShown", "EpochCourt", "Node", "Result", "RowShown", "StakesShown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node(Struct):
+    digest: bytes
+    sum: int
+
+    @classmethod
+    def from_values(cls, values: Sequence[Any]) -> Self:
+        return cls(values[0], values[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Struct):
+    consensus: int
+    rank: int
+    words: tuple[int, ...]
+    path: tuple[Node, ...]
+
+    @classmethod
+    def from_values(cls, values: Sequence[Any]) -> Self:
+        return cls(
+            values[0],
+            values[1],
+            tuple(values[2]),
+            tuple(Node.from_values(item) for item in values[3]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +68,102 @@ class Result(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Node(Struct):
-    digest: bytes
-    sum: int
+class StakesShown(Event):
+    CONTRACT: ClassVar[str] = "EpochCourt"
+    NAME: ClassVar[str] = "StakesShown"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "8cb6b393da2cd651e2bb0aa5093cfae23ac3dde33af39b6ffc880940c0cb0dc4"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("address", "uint256", "uint256")
+    BODY: ClassVar[tuple[str, ...]] = ("uint256[]",)
+    epochs: str
+    subnet: int
+    epoch: int
+    stakes: tuple[int, ...]
 
     @classmethod
-    def from_values(cls, values: Sequence[Any]) -> Self:
-        return cls(values[0], values[1])
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(checksummed(indexed[0]), indexed[1], indexed[2], tuple(body[0]))
+
+    @classmethod
+    def topics(
+        cls, *, epochs: str | None = None, subnet: int | None = None, epoch: int | None = None
+    ) -> Topics:
+        return cls._topics(epochs, subnet, epoch)
 
 
 @dataclass(frozen=True, slots=True)
-class Column(Struct):
-    consensus: int
-    rank: int
-    words: tuple[int, ...]
+class ColumnShown(Event):
+    CONTRACT: ClassVar[str] = "EpochCourt"
+    NAME: ClassVar[str] = "ColumnShown"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "44b8693ce5564683b9f20b9b8752b66e5006a756ea2580581d2a932c06c0c7b8"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("address", "uint256", "uint256")
+    BODY: ClassVar[tuple[str, ...]] = ("uint256", "(uint256,uint256,uint256[],(bytes32,uint256)[])")
+    epochs: str
+    subnet: int
+    epoch: int
+    index: int
+    column: Column
+
+    @classmethod
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(
+            checksummed(indexed[0]), indexed[1], indexed[2], body[0], Column.from_values(body[1])
+        )
+
+    @classmethod
+    def topics(
+        cls, *, epochs: str | None = None, subnet: int | None = None, epoch: int | None = None
+    ) -> Topics:
+        return cls._topics(epochs, subnet, epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class RowShown(Event):
+    CONTRACT: ClassVar[str] = "EpochCourt"
+    NAME: ClassVar[str] = "RowShown"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "a64e5d54700badb92a395fad69d579d2d19d19ea69cfa335407ff566a3267955"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("address", "uint256", "uint256")
+    BODY: ClassVar[tuple[str, ...]] = ("uint256", "uint256", "uint256", "(bytes32,uint256)[]")
+    epochs: str
+    subnet: int
+    epoch: int
+    row: int
+    active: int
+    counted: int
     path: tuple[Node, ...]
 
     @classmethod
-    def from_values(cls, values: Sequence[Any]) -> Self:
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
         return cls(
-            values[0],
-            values[1],
-            tuple(values[2]),
-            tuple(Node.from_values(item) for item in values[3]),
+            checksummed(indexed[0]),
+            indexed[1],
+            indexed[2],
+            body[0],
+            body[1],
+            body[2],
+            tuple(Node.from_values(item) for item in body[3]),
         )
+
+    @classmethod
+    def topics(
+        cls, *, epochs: str | None = None, subnet: int | None = None, epoch: int | None = None
+    ) -> Topics:
+        return cls._topics(epochs, subnet, epoch)
 
 
 class EpochCourt(Contract):
     __slots__ = ()
     CONTRACT: ClassVar[str] = "EpochCourt"
-    EVENTS: ClassVar[tuple[type[Event], ...]] = ()
+    EVENTS: ClassVar[tuple[type[Event], ...]] = (
+        StakesShown,
+        ColumnShown,
+        RowShown,
+    )
 
     @staticmethod
     def encode_constructor() -> bytes:
@@ -285,7 +379,7 @@ class EpochCourt(Contract):
     def show_stakes(
         self, epochs: str, subnet: int, epoch: int, result: Result, stakes: Sequence[int]
     ) -> Call[None]:
-        """Answer who asked for the stakes of a result; they are read from this call's data."""
+        """Answer who asked for the stakes of a result; they are read from the log."""
         return self._call(
             "show_stakes",
             "3cad0b7b",

@@ -28,6 +28,33 @@ interface IEpochs:
     def answered(subnet: uint256, epoch: uint256, part: uint256, by: address): nonpayable
 
 
+# What an answer showed, so that it is read from the logs, whoever sent it and however. `epochs` is who was told: another
+# one than ours may be anybody's.
+event StakesShown:
+    epochs: indexed(address)
+    subnet: indexed(uint256)
+    epoch: indexed(uint256)
+    stakes: DynArray[uint256, epoch_results.MAX_ROWS]
+
+
+event ColumnShown:
+    epochs: indexed(address)
+    subnet: indexed(uint256)
+    epoch: indexed(uint256)
+    index: uint256
+    column: Column
+
+
+event RowShown:
+    epochs: indexed(address)
+    subnet: indexed(uint256)
+    epoch: indexed(uint256)
+    row: uint256
+    active: uint256
+    counted: uint256
+    path: DynArray[sum_trees.Node, sum_trees.MAX_HEIGHT]
+
+
 # One column of a result. A word, from the lowest bit: the row's weight (16) | its new bond (16) | its trust (64) and its
 # dividends before stake (64), each summed over the columns up to this one.
 struct Column:
@@ -257,11 +284,12 @@ def show_stakes(
     stakes: DynArray[uint256, epoch_results.MAX_ROWS],
 ):
     """
-    @notice Answer who asked for the stakes of a result; they are read from this call's data.
+    @notice Answer who asked for the stakes of a result; they are read from the log.
     """
     trial: Trial = self._trial(epochs, subnet, epoch, result)
     self._check_stakes(result, stakes)
     extcall IEpochs(epochs).answered(subnet, epoch, STAKES, msg.sender)
+    log StakesShown(epochs=epochs, subnet=subnet, epoch=epoch, stakes=stakes)
 
 
 @external
@@ -279,6 +307,7 @@ def show_column(
     trial: Trial = self._trial(epochs, subnet, epoch, result)
     self._check_column(result, trial.inputs.columns, index, column)
     extcall IEpochs(epochs).answered(subnet, epoch, COLUMNS + index, msg.sender)
+    log ColumnShown(epochs=epochs, subnet=subnet, epoch=epoch, index=index, column=column)
 
 
 @external
@@ -298,6 +327,15 @@ def show_row(
     trial: Trial = self._trial(epochs, subnet, epoch, result)
     self._check_row(result, trial.inputs.rows, row, active, counted, path)
     extcall IEpochs(epochs).answered(subnet, epoch, ROWS + row, msg.sender)
+    log RowShown(
+        epochs=epochs,
+        subnet=subnet,
+        epoch=epoch,
+        row=row,
+        active=active,
+        counted=counted,
+        path=path,
+    )
 
 
 # --- What is claimed ------------------------------------------------------------------------------------------------
@@ -466,8 +504,8 @@ def _follows(
             return False
     elif consensus != 0:
         return False
-    # No rank is more than the sum of all; of a false sum, what follows would be no part of one.
-    if rank != column.rank or rank > result.incentive:
+    # The column's path says that its rank is no more than the sum of all.
+    if rank != column.rank:
         return False
 
     yuma3: bool = result.rules >> 64 & 1 == 1

@@ -9,7 +9,7 @@
         bond; what stands at the end is final, and emission is paid by it.
 @dev A result is nine words over the inputs that Scores keeps; this contract keeps their hash. The epochs of a subnet
      are settled in their order, because the bonds of one are the inputs of the next. Whoever cannot compute what was
-     posted asks for its parts; an answer is the data of a transaction. Twin: `tessera.spec.epochs`.
+     posted asks for its parts; an answer is in the court's logs. Twin: `tessera.spec.epochs`.
 @custom:security A false result stands if nobody looks at it during the whole window: validators and owners are the ones
      who lose by it, and a keeper's check costs no gas. Who answers nothing loses the bond as who lies. The window has
      room for five rounds of questions, eight at a time, enough to find one false column of 4,096 in a tree that is shown

@@ -22,6 +22,26 @@ def shown(place: EpochWorld, told: Told, part: int, *, by: Person) -> None:
         place.judge(told.epoch, header, "show_row", *posted.validator_proof(part - ROWS), by=by)
 
 
+def logged(place: EpochWorld, told: Told, part: int) -> bool:
+    """Tell whether an answer is in the court's logs, where everybody reads it.
+
+    A poster could answer from a contract that has the part in its storage: the call is then in no
+    transaction's data, and who asked would know as little as before.
+    """
+    posted = told.posted
+    (event,) = place.court.events()
+    (epochs, subnet, epoch, *rest) = event.arguments.values()
+    assert (epochs, subnet, epoch) == (place.epochs.address, SUBNET, told.epoch)
+    if part == STAKES:
+        return rest == [posted.stakes]
+    if part < ROWS:
+        uid = part - COLUMNS
+        consensus, rank, words, path = posted.column_call(uid)
+        return rest == [uid, (consensus, rank, tuple(words), tuple(tuple(node) for node in path))]
+    *row, path = posted.validator_proof(part - ROWS)
+    return rest == [*row, tuple(tuple(node) for node in path)]
+
+
 @pytest.mark.parametrize("part", [STAKES, COLUMNS, COLUMNS + 2, ROWS, ROWS + 2])
 def test_asked_and_shown(
     place: EpochWorld, told: Told, poster: Person, challenger: Person, part: int
@@ -51,6 +71,7 @@ def test_asked_and_shown(
         if (found := epochs.interface.event(log)) and found.name == "Answered"
     ]
     assert event.arguments == {"subnet": SUBNET, "epoch": 0, "part": part, "by": poster.address}
+    assert logged(place, told, part)
     assert epochs("owed_of", poster.address) == TERMS.fee
     # Whoever asked has time to read the answer.
     with refused("epochs: window still open"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tessera.bindings import Access, Share, TestDollar
+from tessera.bindings.network_token import NetworkToken
 from tessera.chain.sender import Sender
 from tessera.errors import InputError
 from tessera.units import (
@@ -37,7 +38,10 @@ async def check_money(sender: Sender, currency: TestDollar, needed: int) -> None
 
 
 async def allow(
-    sender: Sender, token: Access | Share | TestDollar, spender: str, amount: int
+    sender: Sender,
+    token: Access | NetworkToken | Share | TestDollar,
+    spender: str,
+    amount: int,
 ) -> None:
     """Let a contract take so much of the sender's tokens, unless it may already."""
     allowed = await sender.reader.read(token.allowance(sender.address, spender))

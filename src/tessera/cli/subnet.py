@@ -1,0 +1,496 @@
+"""`tessera subnet`: make one, look at it, and what its owner decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tessera.cli import places
+from tessera.cli.amounts import (
+    parse_duration,
+    parse_percent,
+    shown_duration,
+    shown_percent,
+    shown_time,
+)
+from tessera.cli.effects import DryRun, Yes, agreed, payment
+from tessera.cli.places import Number
+from tessera.cli.session import Session, command
+from tessera.units import BPS
+
+if TYPE_CHECKING:
+    from tessera.app import World
+    from tessera.app.subnets import SubnetView
+    from tessera.bindings.subnets import Rules
+
+__all__ = ["register"]
+
+_WHOLE = 65_535
+_MILLION = 1_000_000
+_Cost = Annotated[
+    str | None,
+    typer.Option("--max-cost", help="The most to pay, in network tokens; else what it costs now."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    subnet = typer.Typer(
+        help="Make and run a subnet; put models in, take a validator's place.",
+        no_args_is_help=True,
+    )
+    app.add_typer(subnet, name="subnet")
+    _register_views(subnet)
+    _register_making(subnet)
+    places.register(subnet)
+    _register_owning(subnet)
+    _register_earned(subnet)
+
+
+# --- What there is --------------------------------------------------------------------------------
+
+
+def _register_views(subnet: typer.Typer) -> None:
+    @command(subnet, "list")
+    async def list_(session: Session) -> None:
+        """List all subnets."""
+        from tessera.app.subnets import list_subnets
+
+        async with session.world() as world:
+            found = await list_subnets(world)
+            table = session.table(
+                "subnet>", "owner!", "models>", "validators>", "epoch>", "a place burns>", "state"
+            )
+            for view in found:
+                table.add_row(
+                    str(view.number), world.named(view.owner), str(view.models[0] - view.models[1]),
+                    str(view.validators[0] - view.validators[1]), str(view.epoch),
+                    world.network.shown(view.burn), _state(view),
+                )  # fmt: skip
+            session.present(
+                {"subnets": [_json(view) for view in found]},
+                lambda console: console.print(
+                    table if found else "no subnets yet: tessera subnet create"
+                ),
+            )
+
+    @command(subnet, "info")
+    async def info(session: Session, number: Number) -> None:
+        """Show a subnet: its rules, its clock, and who has which place."""
+        from tessera.app.places import MODELS, VALIDATORS, read_places
+        from tessera.app.subnets import read_subnet
+
+        async with session.world() as world:
+            view = await read_subnet(world, number)
+            await world.directory.refresh()
+            models = await read_places(world, view, MODELS)
+            validators = await read_places(world, view, VALIDATORS)
+            bonds = await places.bonds_of(world, validators)
+            session.say(
+                {
+                    **_json(view),
+                    "models": [places.place_json(each) for each in models],
+                    "validators": [
+                        {**places.place_json(each), "bonded": str(bonds[each.uid])}
+                        for each in validators
+                    ],
+                },
+                *_lines(world, view),
+                *(places.place_line(world, view, each) for each in models),
+                *(places.place_line(world, view, each, bonds[each.uid]) for each in validators),
+            )
+
+
+def _state(view: SubnetView) -> str:
+    if view.dissolved:
+        return "dissolved"
+    if not view.live:
+        return "closed, to be dissolved"
+    return f"closes at {shown_time(view.closing_at)}" if view.closing_at else "open"
+
+
+def _lines(world: World, view: SubnetView) -> list[str]:
+    shown, rules, pool = world.network.shown, view.rules, view.pool
+    models, validators = view.models[0] - view.models[1], view.validators[0] - view.validators[1]
+    final = "none is final" if view.last_final is None else f"{view.last_final} is final"
+    lines = [
+        f"subnet    {view.number} of {world.named(view.owner)}, {_state(view)}",
+        f"epoch     {view.epoch}, until {shown_time(view.ends)}; {final}",
+        *_rules_lines(world, rules),
+        (
+            f"places    {models} of {rules.max_models} for models, {validators} of "
+            f"{rules.max_validators} for validators; one burns {shown(view.burn)} now"
+        ),
+        f"lock      {shown(view.lock)}, the owner's again when it closes the subnet",
+    ]
+    if pool is None:
+        lines.append(
+            f"pool      none: its owner can open one: tessera subnet open {view.number} AMOUNT"
+        )
+    elif pool.closed:
+        lines.append(f"pool      closed; {shown(pool.network_tokens)} for who redeems {pool.token}")
+    else:
+        lines.append(
+            f"pool      {shown(pool.network_tokens)}, opened with {shown(pool.opening)}; "
+            f"a token {pool.token} is {shown(pool.price)}"
+        )
+    return lines
+
+
+def _rules_lines(world: World, rules: Rules) -> list[str]:
+    yuma = "Yuma 3" if rules.yuma3 else "Yuma 2"
+    return [
+        (
+            f"rules     {yuma}, an epoch of {shown_duration(rules.tempo)}, "
+            f"kappa {shown_percent(rules.kappa * BPS // _WHOLE)}, "
+            f"bonds' penalty {shown_percent(rules.bonds_penalty * BPS // _WHOLE)}, "
+            f"average {shown_percent(rules.bonds_moving_average * BPS // _MILLION)}"
+        ),
+        (
+            f"          a validator's bond is {world.network.shown(rules.threshold)} or more; "
+            f"newcomers are immune for {shown_duration(rules.immunity)}"
+        ),
+    ]
+
+
+def _json(view: SubnetView) -> dict[str, object]:
+    rules, pool = view.rules, view.pool
+    return {
+        "subnet": view.number,
+        "owner": view.owner,
+        "state": _state(view),
+        "live": view.live,
+        "lock": str(view.lock),
+        "burn": str(view.burn),
+        "epoch": view.epoch,
+        "began": view.began,
+        "ends": view.ends,
+        "last_final": view.last_final,
+        "closing_at": view.closing_at,
+        "model_count": view.models[0] - view.models[1],
+        "validator_count": view.validators[0] - view.validators[1],
+        "rules": _rules_json(rules),
+        "pool": None
+        if pool is None
+        else {
+            "token": pool.token,
+            "tokens": str(pool.tokens),
+            "network_tokens": str(pool.network_tokens),
+            "price": str(pool.price),
+            "mean": str(pool.mean),
+            "opening": str(pool.opening),
+            "closed": pool.closed,
+        },
+    }
+
+
+def _rules_json(rules: Rules) -> dict[str, object]:
+    return {
+        "tempo_s": rules.tempo,
+        "kappa": rules.kappa,
+        "bonds_penalty": rules.bonds_penalty,
+        "bonds_moving_average": rules.bonds_moving_average,
+        "yuma3": rules.yuma3,
+        "max_models": rules.max_models,
+        "max_validators": rules.max_validators,
+        "immunity_s": rules.immunity,
+        "burn_half_life_s": rules.burn_half_life,
+        "min_burn": str(rules.min_burn),
+        "threshold": str(rules.threshold),
+    }
+
+
+# --- Making one -----------------------------------------------------------------------------------
+
+
+def _register_making(subnet: typer.Typer) -> None:
+    @command(subnet, "create")
+    async def create(
+        session: Session,
+        *,
+        tempo: Annotated[str | None, typer.Option(help="Of an epoch, such as 24h.")] = None,
+        kappa: Annotated[
+            str | None, typer.Option(help="Percent of the stake behind a weight, 50 to 89.99.")
+        ] = None,
+        bonds_penalty: Annotated[
+            str | None, typer.Option(help="Percent that weights above the consensus cost.")
+        ] = None,
+        bonds_average: Annotated[
+            str | None, typer.Option(help="Percent of the old bonds that stays in an epoch.")
+        ] = None,
+        yuma3: Annotated[bool, typer.Option("--yuma3", help="Count bonds as Yuma 3 does.")] = False,
+        models: Annotated[int | None, typer.Option(help="Places, up to 4,096.")] = None,
+        validators: Annotated[int | None, typer.Option(help="Places, up to 256.")] = None,
+        immunity: Annotated[
+            str | None, typer.Option(help="Time in which a newcomer goes last, such as 4d.")
+        ] = None,
+        burn_half_life: Annotated[
+            str | None, typer.Option(help="In which a place's price halves.")
+        ] = None,
+        min_burn: Annotated[
+            str | None, typer.Option(help="Least price of a place, in network tokens.")
+        ] = None,
+        threshold: Annotated[
+            str | None, typer.Option(help="Least bond of a validator, in network tokens.")
+        ] = None,
+        max_cost: _Cost = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Make a subnet. Its rules never change; its lock is yours again when you close it."""
+        from tessera.app import subnets
+        from tessera.app.spending import require_tokens
+
+        async with session.world() as world:
+            sender, network = world.sender(session.actor("publisher")), world.network
+            given: dict[str, int | None] = {
+                "tempo": _duration(tempo, "--tempo"),
+                "kappa": _part(kappa, "--kappa", _WHOLE),
+                "bonds_penalty": _part(bonds_penalty, "--bonds-penalty", _WHOLE),
+                "bonds_moving_average": _part(bonds_average, "--bonds-average", _MILLION),
+                "max_models": models,
+                "max_validators": validators,
+                "immunity": _duration(immunity, "--immunity"),
+                "burn_half_life": _duration(burn_half_life, "--burn-half-life"),
+                "min_burn": network.parse(min_burn, "--min-burn") if min_burn else None,
+                "threshold": network.parse(threshold, "--threshold") if threshold else None,
+            }
+            chosen = {name: value for name, value in given.items() if value is not None}
+            default = subnets.default_rules(world.deployment.parameters.hour_s)
+            rules = replace(default, yuma3=yuma3, **chosen)
+            most = network.parse(max_cost, "--max-cost") if max_cost else None
+            lock = await subnets.plan_lock(world, most)
+            await require_tokens(world, sender.address, lock, "the lock")
+            told: dict[str, object] = {"rules": _rules_json(rules), "lock": str(lock)}
+            effects = payment(
+                world, sender.address, world.deployment.subnets.address, lock, "locked", network
+            )
+            line = f"would make a subnet for {network.shown(lock)}, locked until it ends"
+            if not session.as_json:
+                for each in _rules_lines(world, rules):
+                    session.note(each)
+            if not agreed(
+                session, world, told, effects, line, "Make this subnet", dry_run=dry_run, yes=yes
+            ):
+                return
+            done = await subnets.create(world, sender, rules, lock if most is None else most)
+            session.say(
+                {
+                    **told,
+                    "subnet": done.subnet,
+                    "lock": str(done.lock),
+                    "transaction": done.tx_hash,
+                },
+                f"subnet    {done.subnet}",
+                f"next      tessera subnet open {done.subnet} AMOUNT; then models: "
+                f"tessera subnet join {done.subnet} MODEL",
+            )
+
+
+def _part(text: str | None, thing: str, whole: int) -> int | None:
+    # Rounded down.
+    return None if text is None else parse_percent(text, thing) * whole // BPS
+
+
+def _duration(text: str | None, thing: str) -> int | None:
+    return None if text is None else parse_duration(text, thing)
+
+
+# --- An owner's business --------------------------------------------------------------------------
+
+
+def _register_owning(subnet: typer.Typer) -> None:
+    @command(subnet, "open")
+    async def open_(
+        session: Session,
+        number: Number,
+        amount: Annotated[str, typer.Argument(help="Network tokens; they do not come back.")],
+        *,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Make a subnet's token and its market; its bootstrap is a part of what you give."""
+        from tessera.app import subnets
+        from tessera.app.spending import require_tokens
+
+        async with session.world() as world:
+            sender, network = world.sender(session.actor("publisher")), world.network
+            units = network.parse(amount)
+            await subnets.check_opening(world, sender.address, number, units)
+            await require_tokens(world, sender.address, units, "the pool's opening")
+            told: dict[str, object] = {"subnet": number, "amount": str(units)}
+            pool = world.deployment.subnet_pool.address
+            effects = payment(world, sender.address, pool, units, "given for good", network)
+            what = f"the market of subnet {number} with {network.shown(units)}"
+            if not agreed(
+                session, world, told, effects, f"would open {what}", f"Open {what}",
+                dry_run=dry_run, yes=yes,
+            ):  # fmt: skip
+                return
+            token, tx_hash = await subnets.open_pool(world, sender, number, units)
+            session.say(
+                {**told, "token": token, "transaction": tx_hash},
+                f"token     {token}",
+                f"next      once a period, by anybody: tessera subnet bootstrap {number}",
+            )
+
+    @command(subnet, "bootstrap")
+    async def bootstrap(
+        session: Session, number: Number, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
+        """Count a subnet's bootstrap for this period. Anyone may."""
+        from tessera.app import subnets
+
+        async with session.world() as world:
+            sender = world.sender(session.actor("publisher"))
+            trial = world.deployment.emission.bootstrap(number)
+            amount = await world.reader.read(trial, sender=sender.address, at="pending")
+            shown = world.network.shown(amount)
+            told: dict[str, object] = {"subnet": number, "amount": str(amount)}
+            line = f"would count {shown} for subnet {number} in this period's emission"
+            if not agreed(
+                session, world, told, (), line, f"Count {shown}", dry_run=dry_run, yes=yes,
+                gives=False,
+            ):  # fmt: skip
+                return
+            amount, tx_hash = await subnets.bootstrap(world, sender, number)
+            session.say(
+                {**told, "amount": str(amount), "transaction": tx_hash},
+                f"counted   {world.network.shown(amount)}",
+            )
+
+    @command(subnet, "hand-over")
+    async def hand_over(
+        session: Session,
+        number: Number,
+        to: Annotated[str, typer.Argument(help="Key or address.")],
+        *,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Give a subnet to somebody else, with its lock."""
+        from tessera.app import subnets
+
+        async with session.world() as world:
+            sender, receiver = world.sender(session.actor("publisher")), world.address(to)
+            view = await subnets.read_subnet(world, number)
+            subnets.check_owner(world, sender.address, view)
+            lock = world.network.shown(view.lock)
+            what = f"subnet {number} and its lock of {lock} to {world.named(receiver)}"
+            told: dict[str, object] = {"subnet": number, "owner": receiver}
+            if not agreed(
+                session, world, told, (), f"would give {what}", f"Give {what}",
+                dry_run=dry_run, yes=yes,
+            ):  # fmt: skip
+                return
+            tx_hash = await subnets.hand_over(world, sender, number, receiver)
+            session.say({**told, "transaction": tx_hash}, f"owner     {world.named(receiver)}")
+
+    @command(subnet, "close")
+    async def close(
+        session: Session, number: Number, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
+        """Give notice that a subnet ends. It is not taken back."""
+        from tessera.app import subnets
+
+        async with session.world() as world:
+            sender = world.sender(session.actor("publisher"))
+            view = await subnets.read_subnet(world, number)
+            subnets.check_owner(world, sender.address, view)
+            trial = world.deployment.subnets.close(number)
+            await world.reader.read(trial, sender=sender.address, at="pending")
+            told: dict[str, object] = {"subnet": number}
+            line = (
+                f"would end subnet {number} after its closing time; nobody new comes in from now on"
+            )
+            if not agreed(
+                session, world, told, (), line, f"End subnet {number}", dry_run=dry_run, yes=yes
+            ):
+                return
+            at, tx_hash = await subnets.close(world, sender, number)
+            session.say(
+                {**told, "at": at, "transaction": tx_hash},
+                f"closing   at {shown_time(at)}",
+                f"next      then, for the lock: tessera subnet dissolve {number}",
+            )
+
+    @command(subnet, "dissolve")
+    async def dissolve(
+        session: Session, number: Number, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
+        """End a subnet that was closed, or that was idle for too long. Anyone may."""
+        from tessera.app import subnets
+
+        async with session.world() as world:
+            sender, network = world.sender(session.actor("publisher")), world.network
+            view = await subnets.read_subnet(world, number)
+            if not view.dissolved:
+                trial = world.deployment.subnets.dissolve(number)
+                await world.reader.read(trial, sender=sender.address, at="pending")
+            told: dict[str, object] = {"subnet": number, "lock": str(view.lock)}
+            lock, pays = world.deployment.subnets.address, bool(view.closing_at)
+            # An idle one's lock is a fifth its keeper's, rounded down, and the rest the commons'.
+            who, part = (view.owner, view.lock) if pays else (sender.address, view.lock // 5)
+            effects = [
+                *payment(world, lock, who, part, "of the lock", network),
+                *payment(
+                    world, lock, world.deployment.parameters.commons, view.lock - part,
+                    "of the lock, to the commons", network,
+                ),
+            ]  # fmt: skip
+            if not agreed(
+                session, world, told, effects, f"would end subnet {number}",
+                f"End subnet {number}", dry_run=dry_run, yes=yes, gives=False,
+            ):  # fmt: skip
+                return
+            done = await subnets.dissolve(world, sender, number)
+            told |= {
+                "to_owner": str(done.to_owner),
+                "to_keeper": str(done.to_keeper),
+                "to_holders": str(done.to_holders),
+                "transactions": list(done.transactions),
+            }
+            session.say(
+                told,
+                f"ended     subnet {number}; {network.shown(done.to_owner)} to its owner, "
+                f"{network.shown(done.to_keeper)} to its keeper, {network.shown(done.to_holders)} "
+                "for the holders of its token",
+            )
+
+
+# --- What was earned ------------------------------------------------------------------------------
+
+
+def _register_earned(subnet: typer.Typer) -> None:
+    @command(subnet, "withdraw")
+    async def withdraw(session: Session, *, dry_run: DryRun = False, yes: Yes = False) -> None:
+        """Have paid out what you earned in all subnets, as an owner, by a model or as a validator.
+
+        A validator's network tokens go to its pool at once; here are its part of the fees, and
+        what an owner and a model's owner get.
+        """
+        from tessera.app import subnets
+
+        async with session.world() as world:
+            sender = world.sender(session.actor("publisher"))
+            due = await subnets.earned_by(world, sender.address)
+            emission, why = world.deployment.emission.address, "earned in subnets"
+            effects = [
+                *payment(world, emission, sender.address, due.tokens, why, world.network),
+                *payment(world, emission, sender.address, due.fees, why),
+            ]
+            told: dict[str, object] = {"tokens": str(due.tokens), "fees": str(due.fees)}
+            shown = f"{world.network.shown(due.tokens)} and {world.currency.shown(due.fees)}"
+            if not due.tokens and not due.fees:
+                session.say({**told, "effects": []}, "nothing is yours yet")
+                return
+            if not agreed(
+                session, world, told, effects, f"would pay {shown}", f"Pay {shown}",
+                dry_run=dry_run, yes=yes, gives=False,
+            ):  # fmt: skip
+                return
+            paid = await subnets.withdraw_earned(world, sender)
+            told |= {"tokens": str(paid.tokens), "fees": str(paid.fees)}
+            session.say({**told, "transactions": list(paid.transactions)}, f"paid      {shown}")

@@ -13,6 +13,7 @@ from tessera.cli import (
     attribution,
     audit,
     benchmark,
+    bond,
     calling,
     channels,
     disclosure,
@@ -29,6 +30,7 @@ from tessera.cli import (
     route,
     sales,
     starting,
+    subnet,
     transferring,
     upstreams,
     validate,
@@ -89,6 +91,8 @@ receipts.register(app)
 audit.register(app)
 benchmark.register(app)
 validate.register(app)
+subnet.register(app)
+bond.register(app)
 leaderboard.register(app)
 accounts.register(app)
 inspecting.register(app)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tessera.app import World
+    from tessera.app import Currency, World
     from tessera.cli.session import Session
     from tessera.ownership.effects import Effect
     from tessera.units import Units
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DryRun",
     "Yes",
+    "agreed",
     "asks",
     "confirmed",
     "effects_json",
@@ -86,16 +87,54 @@ def limit_of(world: World, max_cost: str | None, cost: Units) -> Units:
     return limit
 
 
-def payment(world: World, payer: str, receiver: str, amount: int, why: str) -> list[Effect]:
-    """Return what it changes that somebody pays somebody."""
+def payment(
+    world: World, payer: str, receiver: str, amount: int, why: str, money: Currency | None = None
+) -> list[Effect]:
+    """Return what it changes that somebody pays somebody, in the currency or in other `money`.
+
+    An empty name is nobody's account: what comes from nowhere, or is burned.
+    """
     from tessera.ownership.effects import Effect
 
-    money, symbol = world.deployment.currency.address, world.currency.symbol
-    effects = [
-        Effect(payer, money, symbol, -amount, why),
-        Effect(receiver, money, symbol, amount, why),
+    money = money or world.currency
+    changes = ((payer, -amount), (receiver, amount)) if amount else ()
+    return [
+        Effect(account, money.address, money.symbol, change, why, money.decimals)
+        for account, change in changes
+        if account
     ]
-    return effects if amount else []
+
+
+def agreed(
+    session: Session,
+    world: World,
+    told: dict[str, object],
+    effects: Sequence[Effect],
+    line: str,
+    question: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+    gives: bool = True,
+) -> bool:
+    """Show what would happen; return whether it should, which a dry run never says.
+
+    Parameters
+    ----------
+    told
+        What it is about, as JSON values; `effects` are put to it.
+    line
+        What would happen, in a sentence that begins with "would".
+    gives
+        As for `confirmed`.
+    """
+    told["effects"] = effects_json(effects)
+    lines = (line, *show_effects(world, effects))
+    if dry_run:
+        session.say({**told, "dry_run": True}, *lines)
+        return False
+    confirmed(session, question, lines, yes=yes, gives=gives)
+    return True
 
 
 async def require_money(world: World, name: str, cost: int) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tessera.app import World
     from tessera.payments.header import SignedReceipt
 
-__all__ = ["register"]
+__all__ = ["receipt_data", "register"]
 
 _OK = 200
 _TIMEOUT_S = 30.0
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         from tessera.payments.header import parse_receipt
 
         async with session.world() as world:
-            signed = parse_receipt(await _found(session, world, name))
+            signed = parse_receipt(await receipt_data(session, world, name))
             session.say(_shown(world, signed), *_lines(world, signed))
 
     @command(receipt, "verify")
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
         from tessera.spec.signatures import address_of
 
         async with session.world() as world:
-            data = await _found(session, world, name)
+            data = await receipt_data(session, world, name)
             who = await _operator(world, parse_receipt(data), operator)
             checked = check_receipt(
                 data,
@@ -107,7 +107,8 @@ def _body(file: Path | None) -> bytes | None:
         ) from error
 
 
-async def _found(session: Session, world: World, name: str) -> bytes:
+async def receipt_data(session: Session, world: World, name: str) -> bytes:
+    """Return a receipt's JSON, from a file or by its id from the gateway."""
     import asyncio
 
     import httpx

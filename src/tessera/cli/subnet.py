@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,8 @@ __all__ = ["register"]
 
 _WHOLE = 65_535
 _MILLION = 1_000_000
+_ID_BYTES = 32
+_ID = re.compile(r"0x[0-9a-fA-F]{64}")
 _Cost = Annotated[
     str | None,
     typer.Option("--max-cost", help="The most to pay, in network tokens; else what it costs now."),
@@ -125,6 +128,9 @@ def _lines(world: World, view: SubnetView) -> list[str]:
         ),
         f"lock      {shown(view.lock)}, the owner's again when it closes the subnet",
     ]
+    for each in view.tasks[-2:]:
+        what = f"0x{each.task.hex()}" if any(each.task) else "none"
+        lines.append(f"task      {what} {each.uri} from epoch {each.since} on")
     if pool is None:
         lines.append(
             f"pool      none: its owner can open one: tessera subnet open {view.number} AMOUNT"
@@ -168,6 +174,10 @@ def _json(view: SubnetView) -> dict[str, object]:
         "began": view.began,
         "ends": view.ends,
         "last_final": view.last_final,
+        "tasks": [
+            {"task": f"0x{each.task.hex()}", "uri": each.uri, "since": each.since}
+            for each in view.tasks
+        ],
         "closing_at": view.closing_at,
         "model_count": view.models[0] - view.models[1],
         "validator_count": view.validators[0] - view.validators[1],
@@ -361,6 +371,39 @@ def _register_owning(subnet: typer.Typer) -> None:
                 f"counted   {world.network.shown(amount)}",
             )
 
+    @command(subnet, "task")
+    async def task(
+        session: Session,
+        number: Number,
+        benchmark: Annotated[
+            str, typer.Argument(help="Folder or name of a benchmark, its id, or none.")
+        ],
+        *,
+        uri: Annotated[str, typer.Option(help="Where others fetch it.")] = "",
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """Name the benchmark by which models are measured, from the next epoch on."""
+        from tessera.app import subnets
+
+        async with session.world() as world:
+            sender = world.sender(session.actor("publisher"))
+            view = await subnets.read_subnet(world, number)
+            subnets.check_owner(world, sender.address, view)
+            named = await _task(world, benchmark)
+            told: dict[str, object] = {"subnet": number, "task": f"0x{named.hex()}", "uri": uri}
+            line = f"would measure models of subnet {number} by {benchmark} from the next epoch on"
+            if not agreed(
+                session, world, told, (), line, f"Measure by {benchmark}", dry_run=dry_run, yes=yes
+            ):
+                return
+            since, tx_hash = await subnets.name_task(world, sender, number, named, uri)
+            session.say(
+                {**told, "since": since, "transaction": tx_hash},
+                f"task      0x{named.hex()} from epoch {since} on",
+                f"next      models: tessera subnet join {number} MODEL",
+            )
+
     @command(subnet, "hand-over")
     async def hand_over(
         session: Session,
@@ -458,6 +501,19 @@ def _register_owning(subnet: typer.Typer) -> None:
                 f"{network.shown(done.to_keeper)} to its keeper, {network.shown(done.to_holders)} "
                 "for the holders of its token",
             )
+
+
+async def _task(world: World, text: str) -> bytes:
+    """Return the id of the benchmark that somebody means."""
+    from tessera.app.benchmarking import benchmarks_of_chain, folder_of
+    from tessera.validation.task import open_benchmark
+
+    if text == "none":
+        return bytes(_ID_BYTES)
+    if _ID.fullmatch(text):
+        return bytes.fromhex(text[2:])
+    await world.directory.refresh()
+    return open_benchmark(folder_of(text, benchmarks_of_chain(world, text))).id
 
 
 # --- What was earned ------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tessera.bindings.lens import Lens as Lens
     from tessera.bindings.multicall import Multicall as Multicall
     from tessera.bindings.network_market import NetworkMarket as NetworkMarket
+    from tessera.bindings.network_price import NetworkPrice as NetworkPrice
     from tessera.bindings.network_token import NetworkToken as NetworkToken
     from tessera.bindings.offering import Offering as Offering
     from tessera.bindings.orders import Orders as Orders
@@ -72,6 +73,7 @@ __all__ = [
     "Lens",
     "Multicall",
     "NetworkMarket",
+    "NetworkPrice",
     "NetworkToken",
     "Offering",
     "Orders",
@@ -114,6 +116,7 @@ CONTRACTS: Final[dict[str, str]] = {
     "Lens": "tessera.bindings.lens",
     "Multicall": "tessera.bindings.multicall",
     "NetworkMarket": "tessera.bindings.network_market",
+    "NetworkPrice": "tessera.bindings.network_price",
     "NetworkToken": "tessera.bindings.network_token",
     "Offering": "tessera.bindings.offering",
     "Orders": "tessera.bindings.orders",

@@ -1753,6 +1753,18 @@ class MulticallACallFailed(_Refusal):
     """multicall: a call failed"""
 
 
+class NetworkPriceDepthOutOfRange(_Refusal):
+    """network_price: depth out of range"""
+
+
+class NetworkPriceTooLittleIsLockedInThePool(_Refusal):
+    """network_price: too little is locked in the pool"""
+
+
+class NetworkPriceWindowOutOfRange(_Refusal):
+    """network_price: window out of range"""
+
+
 class NetworkTokenAboveTheCap(_Refusal):
     """network_token: above the cap"""
 
@@ -3021,6 +3033,9 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "lens: not a vesting of this asset": LensNotAVestingOfThisAsset,
     "lens: that account holds for others": LensThatAccountHoldsForOthers,
     "multicall: a call failed": MulticallACallFailed,
+    "network_price: depth out of range": NetworkPriceDepthOutOfRange,
+    "network_price: too little is locked in the pool": NetworkPriceTooLittleIsLockedInThePool,
+    "network_price: window out of range": NetworkPriceWindowOutOfRange,
     "network_token: above the cap": NetworkTokenAboveTheCap,
     "network_token: minter is the zero address": NetworkTokenMinterIsTheZeroAddress,
     "network_token: only the deployer": NetworkTokenOnlyTheDeployer,
@@ -3374,6 +3389,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "launchpad: there is a pool already": "leave the part for the pool out",
     "lens: asset is not tokenized": "its controller can make shares: tessera tokenize",
     "lens: list is not in rising order": "sort the addresses as numbers and name each once",
+    "network_price: too little is locked in the pool": "no token of the network is security before its pool has a lock that is deep enough: open it with one",
     "offering: not final": "wait until it is sold out or its end has passed with the soft cap reached",
     "offering: not open yet": "wait until it opens",
     "offering: not that many shares left": "buy less",

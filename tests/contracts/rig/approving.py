@@ -409,8 +409,15 @@ def open_approving(
     world: World | None = None,
     priced: bool = True,
     token: Callable[[World], Contract] | None = None,
+    prices: Callable[[Bonding], Contract] | None = None,
 ) -> Approving:
-    """Deploy everything, with a committer, an issuer and its asset."""
+    """Deploy everything, with a committer, an issuer and its asset.
+
+    Parameters
+    ----------
+    priced
+        Whether tokens have a price: the one that the test tells, or what `prices` deploys.
+    """
     world = world or deploy_world()
     times = (14 * DAY, NOTICE, 12 * DAY, PERIOD)
     bonding = open_bonding(world=world, slashers=0, times=times, token=token)
@@ -428,7 +435,7 @@ def open_approving(
         assert contract.address == at[name], "a predicted address is wrong"
         return contract
 
-    prices = at["price"] if priced else NOBODY
+    asked = (prices(bonding).address if prices else at["price"]) if priced else NOBODY
     token, registry, bond = bonding.token, world.registry, bonding.bond
     price = deploy("price")
     price("set_price", 10**6)
@@ -436,9 +443,9 @@ def open_approving(
     bad_counts = deploy("bad_counts")
     jury = deploy("jury", bond, draws, at["approvals"], HOUR, LEAST_BOND)
     court = deploy("court", token, jury, draws, at["approvals"], HOUR, COST)
-    rest = (court, bad_counts, prices, HOUR, LEAST_BOND)
+    rest = (court, bad_counts, asked, HOUR, LEAST_BOND)
     approvals = deploy("approvals", token, registry, bond, draws, *rest)
-    sale = deploy("sale", world.currency, registry, world.launchpad, approvals, prices)
+    sale = deploy("sale", world.currency, registry, world.launchpad, approvals, asked)
     bad_counts("prove", ITEMS, TAU - 20_000, bad_count(ITEMS, TAU - 20_000))
     issuer = person("publisher")
     asset = world.publish(issuer)

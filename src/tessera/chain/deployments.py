@@ -33,6 +33,7 @@ from tessera.bindings import (
     Jury,
     Launchpad,
     Lens,
+    NetworkPrice,
     NetworkToken,
     Orders,
     Registry,
@@ -209,6 +210,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def subnet_pool(self) -> SubnetPool:
         """Where subnets' tokens trade against TSR."""
         return SubnetPool(self.address_of("SubnetPool"))
+
+    @property
+    def network_price(self) -> NetworkPrice:
+        """What TSR is worth as security, by the means of its pool's price."""
+        return NetworkPrice(self.address_of("NetworkPrice"))
 
     @property
     def emission(self) -> Emission:

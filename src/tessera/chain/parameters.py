@@ -49,6 +49,7 @@ VALIDATION: Final = (
     "SubnetPool",
     "NetworkMarket",
     "NetworkExchange",
+    "NetworkPrice",
     "Emission",
     "Draws",
     "BadCounts",
@@ -104,13 +105,11 @@ _NAMED: Final = {
     "court": "Court",
     "approvals": "Approvals",
 }
-_NOBODY: Final = "0x" + "00" * 20
-
 _TSR: Final = 10**NETWORK_DECIMALS
 _FLOOR_PART: Final = 10
 """TSR is never taken to be worth less than this part of its first price when demand is counted."""
 _DEPTH_PART: Final = 2
-"""Demand counts while TSR's pool holds at least this part of the money that it began with."""
+"""TSR has a price while what is locked in its pool is worth this part of what it began with."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +248,12 @@ def _own(
         case "NetworkExchange":
             # Its pools are those of one token, of which the listing knows everything.
             return dict.fromkeys(("registry", "launchpad", "storefront"), at("NetworkMarket"))
+        case "NetworkPrice":
+            return {
+                "long_window": 24 * hour,
+                "short_window": hour,
+                "min_depth": _min_depth(parameters),
+            }
         case "Emission":
             return {"terms": _emission(parameters)}
         case "Draws":
@@ -256,9 +261,9 @@ def _own(
         case "Court":
             return {"token": network_token, "cost": 4 * _TSR}
         case "Approvals":
-            return {"token": network_token, "prices": _NOBODY}
+            return {"token": network_token, "prices": at("NetworkPrice")}
         case "ApprovedSale":
-            return {"prices": _NOBODY}
+            return {"prices": at("NetworkPrice")}
         case _:
             return {}
 
@@ -272,5 +277,9 @@ def _emission(parameters: Parameters) -> tuple[int, ...]:
         long_window=24 * hour,
         short_window=hour,
         floor_price=max(1, parameters.network_price // _FLOOR_PART),
-        min_depth=max(1, parameters.network_pool // _DEPTH_PART),
+        min_depth=_min_depth(parameters),
     ).row()
+
+
+def _min_depth(parameters: Parameters) -> int:
+    return max(1, parameters.network_pool // _DEPTH_PART)

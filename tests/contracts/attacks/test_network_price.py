@@ -1,4 +1,4 @@
-"""Somebody wants bonds to be worth more than they are, to sell on less security and be paid early."""
+"""Somebody wants bonds to be worth more than they are: to sell on less, and to be paid early."""
 
 from __future__ import annotations
 

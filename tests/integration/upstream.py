@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from typing import Any
 
 import uvicorn
@@ -53,6 +54,29 @@ class Upstream:
         if self.mode == "refuses":
             choices[0]["message"] = {"role": "assistant", "content": "", "refusal": "I cannot."}
         return JSONResponse({"choices": choices, "usage": usage})
+
+    async def completions(self, request: Request) -> Response:
+        """Say how probable each word of a text is, and write one more, as vLLM does."""
+        body = await self._note(request)
+        if broken := self._broken():
+            return broken
+        words = [word + " " for word in body["prompt"].split(" ")]
+        words[-1] = words[-1][:-1]
+        text = body["prompt"] + " indeed"
+        if self.mode == "no echo":
+            return JSONResponse({"choices": [{"text": " indeed", "logprobs": None}]})
+        logs: list[float | None] = [None, *(-float(len(word)) for word in words[1:])]
+        if self.mode == "lying logs":
+            logs[-1] = 0.5
+        found = {
+            "tokens": [*words, " indeed"],
+            "token_logprobs": [*logs, -0.5],
+            "top_logprobs": [None, *({word: -0.125} for word in words[1:]), {" indeed": -0.5}],
+            "text_offset": [*accumulate(map(len, words), initial=0)],
+        }
+        if self.mode == "no offsets":
+            del found["text_offset"]
+        return JSONResponse({"choices": [{"index": 0, "text": text, "logprobs": found}]})
 
     async def _events(self, body: dict[str, Any]) -> AsyncIterator[bytes]:
         assert body["stream_options"] == {"include_usage": True}
@@ -164,6 +188,7 @@ async def running_upstream() -> AsyncIterator[Upstream]:
             Route("/v1/embeddings", behaviour.embeddings, methods=["POST"]),
             Route("/v1/moderations", behaviour.moderations, methods=["POST"]),
             Route("/v1/chat/completions", behaviour.chat, methods=["POST"]),
+            Route("/v1/completions", behaviour.completions, methods=["POST"]),
         ]
     )
     server = uvicorn.Server(

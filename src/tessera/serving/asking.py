@@ -14,6 +14,7 @@ from tessera.serving.runner import (
     Request,
     Result,
     Runner,
+    ScoreRequest,
 )
 
 __all__ = ["ask"]
@@ -30,3 +31,5 @@ def ask(runner: Runner, request: Request) -> Coroutine[Any, Any, Result]:
             return runner.classify(request)
         case PredictRequest():
             return runner.predict(request)
+        case ScoreRequest():
+            return runner.score_text(request)

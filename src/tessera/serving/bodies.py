@@ -28,12 +28,14 @@ from tessera.serving.runner import (
     Message,
     PredictRequest,
     Request,
+    ScoreRequest,
     Task,
     Units,
 )
 
 __all__ = [
     "BODIES",
+    "COMPLETIONS_PATH",
     "PAID_PATHS",
     "PASSED",
     "RESPONSES_PATH",
@@ -48,14 +50,17 @@ MAX_ROWS: Final = 10_000
 MAX_STOPS: Final = 4
 MAX_CHOICES: Final = 16
 MAX_LOGPROBS: Final = 20
+MAX_LIKELIEST: Final = 5
 _MAX_INTEGER: Final = 2**63 - 1
 
 RESPONSES_PATH: Final = "/v1/responses"
+COMPLETIONS_PATH: Final = "/v1/completions"
 
 PAID_PATHS: Final = {
     "/v1/embeddings": Task.EMBEDDINGS,
     "/v1/chat/completions": Task.CHAT,
     RESPONSES_PATH: Task.CHAT,
+    COMPLETIONS_PATH: Task.CHAT,
     "/v1/moderations": Task.MODERATION,
     "/v1/classify": Task.CLASSIFICATION,
     "/v1/predict": Task.PREDICT,
@@ -231,6 +236,18 @@ class ChatBody(msgspec.Struct):
     verbosity: str | None = None
 
 
+class CompletionsBody(msgspec.Struct):
+    """What `POST /v1/completions` takes: a text, to be told how probable it is."""
+
+    model: str
+    prompt: _Texts
+    echo: bool | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=MAX_LIKELIEST)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    stream: bool | None = None
+    n: Annotated[int, Meta(ge=1)] | None = None
+
+
 class TextsBody(msgspec.Struct):
     """What `POST /v1/moderations` and `/v1/classify` take."""
 
@@ -249,6 +266,7 @@ BODIES: Final[dict[str, type[msgspec.Struct]]] = {
     "/v1/embeddings": EmbeddingsBody,
     "/v1/chat/completions": ChatBody,
     RESPONSES_PATH: ResponsesBody,
+    COMPLETIONS_PATH: CompletionsBody,
     "/v1/moderations": TextsBody,
     "/v1/classify": TextsBody,
     "/v1/predict": RowsBody,
@@ -259,6 +277,7 @@ _named = msgspec.json.Decoder(_Named)
 _embeddings = msgspec.json.Decoder(EmbeddingsBody)
 _chat = msgspec.json.Decoder(ChatBody)
 _responses = msgspec.json.Decoder(ResponsesBody)
+_completions = msgspec.json.Decoder(CompletionsBody)
 _texts_body = msgspec.json.Decoder(TextsBody)
 _rows = msgspec.json.Decoder(RowsBody)
 
@@ -300,6 +319,8 @@ def read_body(path: str, body: bytes, limits: TokenLimits) -> Asked:
         response = _decoded(_responses, body)
         chat = _decoded(_chat, bytes(_raw(chat_of(response))))
         return msgspec.structs.replace(_read_chat(chat, limits), response=response)
+    if path == COMPLETIONS_PATH:
+        return _read_given(_decoded(_completions, body))
     match PAID_PATHS[path]:
         case Task.EMBEDDINGS:
             return _read_embeddings(_decoded(_embeddings, body))
@@ -359,6 +380,26 @@ def _read_chat(asked: ChatBody, limits: TokenLimits) -> Asked:
         stream=bool(asked.stream),
         include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
     )
+
+
+def _read_given(asked: CompletionsBody) -> Asked:
+    if not asked.echo or asked.logprobs is None:
+        raise _unsupported(
+            "echo",
+            f"echo {asked.echo}, logprobs {asked.logprobs}",
+            "true, with logprobs from 0 up: here a model says how probable a given text is; "
+            "what it writes itself is asked on /v1/chat/completions",
+        )
+    if (asked.max_tokens or 0) > 1:
+        raise _unsupported("max_tokens", asked.max_tokens, "0 or 1: nothing is written here")
+    if asked.stream:
+        raise _unsupported("stream", asked.stream, "an answer in one piece")
+    if asked.n not in {None, 1}:
+        raise _unsupported("n", asked.n, "1: the text is given")
+    if not isinstance(asked.prompt, str) and len(asked.prompt) > 1:
+        raise TooLarge("prompt", found=len(asked.prompt), wanted="one text", param="prompt")
+    (text,) = _texts(asked.prompt, "prompt")
+    return Asked(asked.model, Task.CHAT, ScoreRequest(text, asked.logprobs))
 
 
 def _read_rows(asked: RowsBody) -> Asked:
@@ -448,15 +489,15 @@ def _content(turn: _Turn) -> str:
     return "".join(texts)
 
 
-def _texts(given: str | Sequence[Any]) -> tuple[str, ...]:
+def _texts(given: str | Sequence[Any], name: str = "input") -> tuple[str, ...]:
     texts = [given] if isinstance(given, str) else given
     if len(texts) > MAX_TEXTS:
-        raise TooLarge("input", found=len(texts), wanted=f"{MAX_TEXTS} or fewer", param="input")
+        raise TooLarge(name, found=len(texts), wanted=f"{MAX_TEXTS} or fewer", param=name)
     for text in texts:
         if not isinstance(text, str):
-            raise _unsupported("input", text, "text: token numbers mean another model's tokens")
+            raise _unsupported(name, text, "text: token numbers mean another model's tokens")
         if not text:
-            raise InputError("input", found="", wanted="a text that is not empty", param="input")
+            raise InputError(name, found="", wanted="a text that is not empty", param=name)
     return tuple(texts)
 
 

@@ -10,6 +10,8 @@ chat                the model's own tokens of all messages; where it   its token
                     has no tokenizer, begun groups of 4 bytes          answer; else the same;
                     (tools and formats count as they are written)      of all texts together
 predict             rows                                               0
+a text's            the model's own tokens of it                       0
+probability
 ==================  =================================================  ======================
 
 A tokenizer is the publisher's or the upstream's, so its counts are believed only inside bounds
@@ -30,6 +32,7 @@ from tessera.serving.runner import (
     Message,
     PredictRequest,
     Request,
+    ScoreRequest,
     Units,
 )
 
@@ -40,6 +43,7 @@ __all__ = [
     "chat_output",
     "fields_bytes",
     "most",
+    "score_input",
     "text_units",
     "texts_units",
 ]
@@ -132,6 +136,11 @@ def chat_output(received_bytes: int, counted: int | None, request: ChatRequest) 
     return max(0, min(said, received_bytes, request.n * request.max_tokens))
 
 
+def score_input(request: ScoreRequest, counted: int) -> int:
+    """Charge for a text whose probability was asked: its tokens, at most one for each byte."""
+    return min(counted, byte_length(request.text))
+
+
 def most(
     request: Request,
 ) -> Units:
@@ -145,6 +154,8 @@ def most(
     match request:
         case PredictRequest():
             return Units(input=len(request.rows))
+        case ScoreRequest():
+            return Units(input=byte_length(request.text))
         case ChatRequest():
             return Units(input=_input_bound(request), output=request.n * request.max_tokens)
         case _:

@@ -17,6 +17,7 @@ from tessera.assets.manifest import Task
 from tessera.errors import BackendFailed, TooLarge, Unprocessable
 
 __all__ = [
+    "ECHO",
     "Cell",
     "ChatDelta",
     "ChatEnd",
@@ -40,9 +41,12 @@ __all__ = [
     "Result",
     "Runner",
     "RunnerBase",
+    "ScoreRequest",
+    "ScoreResult",
     "Scorer",
     "Task",
     "Units",
+    "cannot_score",
 ]
 
 Cell = bool | int | float | str
@@ -225,6 +229,20 @@ class ClassifyRequest(msgspec.Struct, frozen=True):
     texts: tuple[str, ...]
 
 
+ECHO: Final = "echo"
+"""Followed by a model that writes texts and can say how probable a given one is."""
+
+
+def cannot_score(name: str) -> Unprocessable:
+    """Build the refusal of a model that cannot say how probable a given text is."""
+    return Unprocessable(
+        f"model {name!r}",
+        found="asked for logprobs of a given text",
+        wanted="something else: this model does not say how probable a text is",
+        param=ECHO,
+    )
+
+
 FLAGGED_FROM: Final = 0.5
 """A moderation label with this score or more is flagged."""
 
@@ -249,10 +267,47 @@ class PredictResult(msgspec.Struct, frozen=True):
     units: Units
 
 
-Request = EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest
+class ScoreRequest(msgspec.Struct, frozen=True):
+    """A text that is given, and wants to be told how probable each token of it is.
+
+    Attributes
+    ----------
+    text
+        As it stands: no turn of a conversation, and nothing is written behind it.
+    likeliest
+        How many of the likeliest tokens are wanted beside each, where the model says so.
+    """
+
+    text: str
+    likeliest: int = 0
+
+
+class ScoreResult(msgspec.Struct, frozen=True):
+    """A text, token by token, as the model cuts it.
+
+    Attributes
+    ----------
+    tokens, starts, logs
+        Of each token: how it reads, the character it begins at, and the natural logarithm of its
+        probability after those before it; None only where nothing is before it.
+    units
+        What the call is charged for.
+    likeliest
+        Of each token the likeliest in its place, with their logarithms; None where the model does
+        not say.
+    """
+
+    tokens: tuple[str, ...]
+    starts: tuple[int, ...]
+    logs: tuple[float | None, ...]
+    units: Units
+    likeliest: tuple[dict[str, float] | None, ...] | None = None
+
+
+Request = EmbeddingsRequest | ChatRequest | ClassifyRequest | PredictRequest | ScoreRequest
 """What a runner can be asked."""
 
-Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult
+Result = EmbeddingsResult | ChatResult | ClassifyResult | PredictResult | ScoreResult
 """What it answers, each to its request."""
 
 
@@ -305,6 +360,9 @@ class Runner(Protocol):
 
     async def predict(self, request: PredictRequest) -> PredictResult:
         """Compute the outputs of each row."""
+
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        """Say how probable each token of a given text is; one that can follows `ECHO`."""
 
 
 @runtime_checkable
@@ -424,6 +482,10 @@ class RunnerBase:
     async def predict(self, request: PredictRequest) -> PredictResult:
         """Refuse: this model takes no tables."""
         raise self._not_served(Task.PREDICT)
+
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        """Refuse: this model does not say how probable a given text is."""
+        raise cannot_score(self.name)
 
     def require_at_most(self, most: int, count: int, what: str) -> None:
         """Refuse a call without any text or row, and one with more than the model takes.

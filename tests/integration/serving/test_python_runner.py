@@ -16,6 +16,7 @@ from tessera.assets.manifest import Package
 from tessera.errors import BackendFailed, NotAllowed, TooLarge, Unprocessable
 from tessera.serving.packages import check_packages, pin_package
 from tessera.serving.runner import (
+    ECHO,
     ChatDelta,
     ChatEnd,
     ChatRequest,
@@ -26,7 +27,9 @@ from tessera.serving.runner import (
     PredictRequest,
     Runner,
     Scorer,
+    ScoreRequest,
     Task,
+    Units,
 )
 from tessera.serving.runners.python import PythonLimits, PythonRunner
 
@@ -238,6 +241,37 @@ async def test_code_that_can_says_how_probable_a_text_is(make: Make) -> None:
     silent = make("def run(messages, options): return 'x'", Task.CHAT)
     await silent.load()
     assert await silent.log_probabilities(said, "xyz") is None
+
+
+async def test_code_that_can_cuts_a_text_and_says_how_probable_its_tokens_are(make: Make) -> None:
+    runner = make(
+        """
+        def run(messages, options): return "x"
+        def score_text(text):
+            size = len(text.encode())
+            return {
+                "too few": [(1, -1.0)],
+                "certain": [(7, 0.5)],
+                "impossible": [(10, -1e999)],
+                "nothing": [(3, -1.0), (4, None)],
+            }.get(text, [(2, None), (size - 2, -2)])
+        """,
+        Task.CHAT,
+    )
+    assert runner.follows == frozenset(), "nobody knows before it is loaded"
+    await runner.load()
+    assert runner.follows == {ECHO}
+    found = await runner.score_text(ScoreRequest("a é"))
+    assert (found.tokens, found.starts, found.logs) == (("a ", "é"), (0, 2), (None, -2.0))
+    assert found.units == Units(input=2)
+    for text in ("too few", "certain", "impossible", "nothing"):
+        with pytest.raises(BackendFailed, match="returned"):
+            await runner.score_text(ScoreRequest(text))
+    silent = make("def run(messages, options): return 'x'", Task.CHAT)
+    await silent.load()
+    assert silent.follows == frozenset()
+    with pytest.raises(Unprocessable, match="how probable"):
+        await silent.score_text(ScoreRequest("x"))
 
 
 async def test_a_file_may_be_called_like_a_standard_module(tmp_path: Path) -> None:

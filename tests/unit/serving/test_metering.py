@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.errors import Unprocessable
-from tessera.serving.metering import chat_input, chat_output, most, text_units
+from tessera.serving.metering import chat_input, chat_output, most, score_input, text_units
 from tessera.serving.runner import (
     ChatRequest,
     ClassifyRequest,
     EmbeddingsRequest,
     Message,
     PredictRequest,
+    ScoreRequest,
     Units,
 )
 from tessera.serving.text import GrowingText
@@ -31,6 +32,8 @@ def test_the_bound_of_each_task() -> None:
     assert most(ClassifyRequest(("", "four"))) == Units(1)
     assert most(PredictRequest(((1,), (2,)))) == Units(2)
     assert most(ask("hello", 7)) == Units(5 + 16, 7)
+    assert most(ScoreRequest("é")) == Units(2)
+    assert score_input(ScoreRequest("é"), 9) == 2
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

@@ -25,6 +25,7 @@ from tessera.serving.runner import (
     EmbeddingsResult,
     PredictResult,
     Result,
+    ScoreResult,
     Task,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "outputs_item",
     "scores_item",
     "text_item",
+    "tokens_item",
     "vector_item",
 ]
 
@@ -167,6 +169,8 @@ def items_of(
             return [outputs_item(row) for row in outputs]
         case ChatResult(choices=choices):
             return [text_item(choice.text or "", choice.finish) for choice in choices]
+        case ScoreResult(tokens=tokens, logs=logs):
+            return [tokens_item(tokens, logs)]
 
 
 def vector_item(vector: Sequence[float]) -> Item:
@@ -177,6 +181,12 @@ def vector_item(vector: Sequence[float]) -> Item:
 def text_item(text: str, finish: str) -> Item:
     """Return a text and why it ended."""
     return Item((("text", 0),), np.zeros(0), (text, finish))
+
+
+def tokens_item(tokens: Sequence[str], logs: Sequence[float | None]) -> Item:
+    """Return how probable a text's tokens are; a first one that has no probability counts 0."""
+    numbers = np.asarray([0.0 if log is None else log for log in logs], dtype=np.float64)
+    return Item((("logprobs", len(numbers)),), numbers, tuple(tokens))
 
 
 def flagged(scores: Mapping[str, float]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from tessera.serving.runners import cage
 from tessera.serving.runners.wire import (
     HEADER,
     LOG_PROBABILITIES,
+    SCORE_TEXT,
     Begun,
     Call,
     Cancel,
@@ -104,7 +105,8 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 - the publisher's code may raise anything
         pipe.send(_failure(_LOADING, error))
         return
-    pipe.send(Ready(filtered, landlocked, code.score is not None))
+    scores = LOG_PROBABILITIES in code.more, SCORE_TEXT in code.more
+    pipe.send(Ready(filtered, landlocked, *scores))
     while True:
         message = pipe.receive()
         # A cancellation can cross the end of its call on the way; then there is nothing to stop.
@@ -116,7 +118,7 @@ def main() -> None:
 
 
 class _Code:
-    """What a bundle's module offers: what is called, and two functions that it may have."""
+    """What a bundle's module offers: what is called, and functions that it may have."""
 
     def __init__(self, module: object, hello: Hello) -> None:
         self.function: Callable[..., Any] = getattr(module, hello.callable)
@@ -124,8 +126,10 @@ class _Code:
             raise TypeError(f"{hello.callable} in {hello.file} is no callable")
         count = getattr(module, "count_tokens", None)
         self.count: Callable[[str], int] | None = count if callable(count) else None
-        score = getattr(module, LOG_PROBABILITIES, None)
-        self.score: Callable[..., Any] | None = score if callable(score) else None
+        found = {name: getattr(module, name, None) for name in (LOG_PROBABILITIES, SCORE_TEXT)}
+        self.more: dict[str, Callable[..., Any]] = {
+            name: function for name, function in found.items() if callable(function)
+        }
 
 
 def _load(hello: Hello) -> _Code:
@@ -142,9 +146,11 @@ def _load(hello: Hello) -> _Code:
 
 
 def _answer(pipe: _Pipe, call: Call, code: _Code) -> None:
-    function = code.score if call.task == LOG_PROBABILITIES else code.function
-    if function is None:
-        raise TypeError(f"there is no {LOG_PROBABILITIES} in the bundle")
+    function = code.function
+    if call.task in {LOG_PROBABILITIES, SCORE_TEXT}:
+        if call.task not in code.more:
+            raise TypeError(f"there is no {call.task} in the bundle")
+        function = code.more[call.task]
     value = function(*call.arguments)
     if call.task == "chat":
         prompt, count = None, code.count

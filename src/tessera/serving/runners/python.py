@@ -17,7 +17,10 @@ chat                        ``f(messages: list[dict], options: dict)`` returning
 A module may define ``count_tokens(text) -> int``; without it (and without counted pieces) units
 are begun groups of four bytes. Stop sequences and `max_tokens` are enforced here as well. It may
 define ``log_probabilities(messages, text) -> list[float]``, one natural logarithm per token of a
-text after a conversation, by which an audit tells a model from one that is nearly it.
+text after a conversation, by which an audit tells a model from one that is nearly it; and
+``score_text(text) -> list[tuple[int, float | None]]``, the UTF-8 bytes and the natural logarithm of
+each token of a text as it stands (None for a first one that has nothing before it), which
+`/v1/completions` answers.
 """
 
 from __future__ import annotations
@@ -33,9 +36,10 @@ import msgspec
 
 from tessera.assets.manifest import Package
 from tessera.serving.answers import wrong_outputs, wrong_scores, wrong_vectors
-from tessera.serving.metering import texts_units
+from tessera.serving.metering import score_input, texts_units
 from tessera.serving.packages import check_packages
 from tessera.serving.runner import (
+    ECHO,
     Cell,
     ChatDelta,
     ChatEnd,
@@ -51,12 +55,16 @@ from tessera.serving.runner import (
     PredictRequest,
     PredictResult,
     RunnerBase,
+    ScoreRequest,
+    ScoreResult,
     Task,
     Units,
+    cannot_score,
 )
-from tessera.serving.runners.wire import LOG_PROBABILITIES, Begun, Part
+from tessera.serving.runners.wire import LOG_PROBABILITIES, SCORE_TEXT, Begun, Part
 from tessera.serving.runners.worker import PythonLimits, Worker
 from tessera.serving.text import GrowingText
+from tessera.serving.tokens import cut
 
 __all__ = ["PythonLimits", "PythonRunner"]
 
@@ -111,6 +119,13 @@ class PythonRunner(RunnerBase):
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
         for worker in self._workers:
             self._free.put_nowait(worker)
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """`ECHO`, where the publisher's code says how probable a text is."""
+        ready = [worker.ready for worker in self._workers if worker.ready is not None]
+        can = Task.CHAT in self.tasks and bool(ready) and all(each.scores_texts for each in ready)
+        return frozenset({ECHO}) if can else frozenset()
 
     @property
     def caged(self) -> bool:
@@ -214,6 +229,22 @@ class PythonRunner(RunnerBase):
         if not all(math.isfinite(log) for log in logs):
             raise self.failed("returned a probability of 0 or none at all")
         return tuple(logs)
+
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        """Say how probable each token of a given text is."""
+        if ECHO not in self.follows:
+            raise cannot_score(self.name)
+        found = await self._value(
+            SCORE_TEXT, [request.text], list[tuple[int, float | None]], "tokens of the text"
+        )
+        logs = tuple(log for _, log in found)
+        if None in logs[1:] or not all(log is None or -math.inf < log <= 0 for log in logs):
+            raise self.failed("returned what is no logarithm of a probability")
+        try:
+            tokens, starts = cut(request.text, [length for length, _ in found])
+        except ValueError as error:
+            raise self.failed(f"returned other tokens than the text's: {error}") from error
+        return ScoreResult(tokens, starts, logs, Units(input=score_input(request, len(tokens))))
 
     async def chat_stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
         """Answer a conversation piece by piece.

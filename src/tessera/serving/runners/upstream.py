@@ -7,7 +7,9 @@ refusal, a timeout or an answer that is none fails the call, which then costs no
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncGenerator
 from operator import attrgetter
@@ -19,8 +21,16 @@ from tessera.errors import BackendFailed, NotFound, TesseraError
 from tessera.serving.answers import wrong_scores, wrong_vectors
 from tessera.serving.bodies import PASSED
 from tessera.serving.client import Exchange, HttpClient
-from tessera.serving.metering import byte_length, chat_input, chat_output, fields_bytes, texts_units
+from tessera.serving.metering import (
+    byte_length,
+    chat_input,
+    chat_output,
+    fields_bytes,
+    score_input,
+    texts_units,
+)
 from tessera.serving.runner import (
+    ECHO,
     ChatDelta,
     ChatEnd,
     ChatRequest,
@@ -37,11 +47,14 @@ from tessera.serving.runner import (
     Message,
     Pushing,
     RunnerBase,
+    ScoreRequest,
+    ScoreResult,
     Task,
     Units,
+    cannot_score,
 )
 from tessera.serving.sse import EventReader
-from tessera.serving.transport import Unreachable
+from tessera.serving.transport import Reply, Unreachable
 
 __all__ = ["UpstreamLimits", "UpstreamRunner"]
 
@@ -51,6 +64,7 @@ _OK = 200
 _ONE_READ: Final = 1 << 20
 # The consumer's request may be at fault in these; elsewhere the text is about the operator.
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
+_NO_ROUTE: Final = frozenset({404, 405, 501})
 _SHOWN = 300
 _FINISHES: Final[dict[str, Finish]] = {finish: finish for finish in get_args(Finish)}
 
@@ -161,12 +175,28 @@ class _Models(msgspec.Struct):
     data: list[_Model] | None = None
 
 
-_FOLLOWS: Final = frozenset({*PASSED, "n"})
+class _Echo(msgspec.Struct):
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None = None
+    text_offset: list[int] = []
+
+
+class _Given(msgspec.Struct):
+    logprobs: _Echo | None = None
+
+
+class _Echoed(msgspec.Struct):
+    choices: list[_Given]
+
+
+_FOLLOWS: Final = frozenset({*PASSED, "n", ECHO})
 
 
 _vectors = msgspec.json.Decoder(_Vectors)
 _moderation = msgspec.json.Decoder(_Moderation)
 _chunk = msgspec.json.Decoder(_Completion)
+_echoed = msgspec.json.Decoder(_Echoed)
 _models = msgspec.json.Decoder(_Models)
 
 
@@ -287,6 +317,54 @@ class UpstreamRunner(RunnerBase):
             raise self.failed(f"returned {len(choices)} texts where {request.n} were asked for")
         return ChatResult(tuple(choices), _units(request, size, answer.usage))
 
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        """Say how probable each token of a given text is, where the server does.
+
+        It is asked to write one token behind the text, as some servers write no fewer; that one
+        is left out.
+        """
+        self.require(Task.CHAT)
+        asking = {
+            "model": self._model,
+            "prompt": request.text,
+            "max_tokens": 1,
+            "temperature": 0,
+            "echo": True,
+            "logprobs": max(1, request.likeliest),
+        }
+        reply = await self._reply("/completions", asking)
+        if reply.status in _NO_ROUTE:
+            raise cannot_score(self.name)
+        choices = self.decoded(self._well(reply), _echoed).choices
+        if len(choices) != 1 or choices[0].logprobs is None:
+            # Servers that know nothing of `echo` answer with what they write.
+            raise cannot_score(self.name)
+        return self._scored(request, choices[0].logprobs)
+
+    def _scored(self, request: ScoreRequest, found: _Echo) -> ScoreResult:
+        # Servers that do not say where tokens begin cut the text into them.
+        ends = list(itertools.accumulate(map(len, found.tokens), initial=0))
+        starts = found.text_offset or ends[:-1]
+        count = sum(start < len(request.text) for start in starts)
+        logs, tops = found.token_logprobs, found.top_logprobs
+        if (
+            not len(found.tokens) == len(starts) == len(logs)
+            or starts != sorted(starts)
+            or count == 0
+            or starts[0] != 0
+            or None in logs[1:count]
+            or not all(log is None or -math.inf < log <= 0 for log in logs[:count])
+            or (tops is not None and len(tops) != len(starts))
+        ):
+            raise self.failed("has an upstream whose log probabilities are not the text's")
+        return ScoreResult(
+            tuple(found.tokens[:count]),
+            tuple(starts[:count]),
+            tuple(logs[:count]),
+            Units(input=score_input(request, count)),
+            None if tops is None or not request.likeliest else tuple(tops[:count]),
+        )
+
     async def chat_stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
         """Answer a conversation piece by piece.
 
@@ -339,8 +417,16 @@ class UpstreamRunner(RunnerBase):
         return asking
 
     async def _post(self, path: str, body: dict[str, Any]) -> bytes:
+        return self._well(await self._reply(path, body))
+
+    def _well(self, reply: Reply) -> bytes:
+        if reply.status != _OK:
+            raise self.refused(reply.status, reply.body)
+        return reply.body
+
+    async def _reply(self, path: str, body: dict[str, Any]) -> Reply:
         try:
-            reply = await self._client.post(
+            return await self._client.post(
                 path,
                 msgspec.json.encode(body),
                 timeout_s=self._limits.timeout_s,
@@ -348,9 +434,6 @@ class UpstreamRunner(RunnerBase):
             )
         except Unreachable as error:
             raise self.failed(f"has an upstream that {error}") from error
-        if reply.status != _OK:
-            raise self.refused(reply.status, reply.body)
-        return reply.body
 
     def refused(self, status: int, body: bytes) -> BackendFailed:
         """Build the error for an answer that is a refusal, and log what it said."""

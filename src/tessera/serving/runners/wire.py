@@ -24,6 +24,7 @@ __all__ = [
     "LOG_PROBABILITIES",
     "Part",
     "Ready",
+    "SCORE_TEXT",
     "ToChild",
     "framed",
 ]
@@ -32,6 +33,10 @@ HEADER = struct.Struct(">I")
 
 LOG_PROBABILITIES = "log_probabilities"
 """A call of this task asks how probable a text is; so is the function called that says it."""
+
+
+SCORE_TEXT = "score_text"
+"""A call of this task asks for the tokens of a text as it stands, and how probable each is."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -72,7 +77,10 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """Files are closed but for the bundle and Python itself."""
 
     scores: bool = False
-    """The publisher's code can say how probable it finds a text."""
+    """The publisher's code can say how probable it finds a text after a conversation."""
+
+    scores_texts: bool = False
+    """It can say so of a text as it stands, token by token."""
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):

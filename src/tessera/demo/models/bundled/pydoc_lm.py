@@ -31,6 +31,7 @@ __all__ = [
     "generate",
     "load",
     "log_probabilities",
+    "score_text",
     "words_of",
 ]
 
@@ -273,13 +274,21 @@ def generate(
 
 def log_probabilities(messages: list[dict[str, str]], text: str) -> list[float]:
     """Say how probable a text is after the last message, token by token."""
+    return [log for _, log in _scored(_model().tokenizer.encode(messages[-1]["content"]), text)]
+
+
+def score_text(text: str) -> list[tuple[int, float]]:
+    """Give each token of a text: its bytes, and the logarithm of its probability."""
+    bytes_of = _model().tokenizer.bytes_of
+    return [(len(bytes_of[token]), log) for token, log in _scored([], text)]
+
+
+def _scored(before: list[int], text: str) -> Iterator[tuple[int, float]]:
     model = _model()
-    history = [END, *model.tokenizer.encode(messages[-1]["content"])]
-    logs = []
+    history = [END, *before]
     for token in model.tokenizer.encode(text):
-        logs.append(math.log(model.probability(history[-(ORDER - 1) :], token)))
+        yield token, math.log(model.probability(history[-(ORDER - 1) :], token))
         history.append(token)
-    return logs
 
 
 def _whole_characters(data: bytes) -> tuple[str, bytes]:

@@ -13,12 +13,13 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tessera.serving.bodies import PAID_PATHS, RESPONSES_PATH
+from tessera.serving.bodies import COMPLETIONS_PATH, PAID_PATHS, RESPONSES_PATH
 from tessera.serving.equality.exact import (
     Item,
     outputs_item,
     scores_item,
     text_item,
+    tokens_item,
     vector_item,
 )
 from tessera.serving.runner import Task
@@ -39,7 +40,7 @@ _NONE: Final = (
 
 
 def path_of(task: Task, request: bytes = b"") -> str:
-    """Return the route that a task is asked on; a chat can be asked for as a response, too."""
+    """Return the route that a task is asked on; a writer of texts has three."""
     path = next(path for path, known in PAID_PATHS.items() if known is task)
     if task is not Task.CHAT:
         return path
@@ -47,16 +48,21 @@ def path_of(task: Task, request: bytes = b"") -> str:
         asked = msgspec.json.decode(request)
         if "messages" not in asked and "input" in asked:
             return RESPONSES_PATH
+        if "messages" not in asked and "prompt" in asked:
+            return COMPLETIONS_PATH
     return path
 
 
 def items_of_answer(task: Task, body: bytes) -> list[Item]:
     """Read an answer off the wire; empty where it is none."""
-    if task is Task.CHAT:
-        return [text_item(text, finish) for text, finish in texts_of(body)]
+    if task is Task.CHAT and (texts := texts_of(body)):
+        return [text_item(text, finish) for text, finish in texts]
     try:
         found = msgspec.json.decode(body)
         match task:
+            case Task.CHAT:
+                logs = [choice["logprobs"] for choice in found["choices"]]
+                return [tokens_item(each["tokens"], each["token_logprobs"]) for each in logs]
             case Task.EMBEDDINGS:
                 return [vector_item(_vector(entry["embedding"])) for entry in found["data"]]
             case Task.PREDICT:

@@ -20,6 +20,8 @@ from tessera.serving.runner import (
     EmbeddingsResult,
     PredictResult,
     Result,
+    ScoreRequest,
+    ScoreResult,
     Task,
     Units,
 )
@@ -57,6 +59,8 @@ def whole_answer(asked: Asked, result: Result, *, model: str, name: str, now: in
             shown = response_of(asked.response, result, model=model, name=name, now=now)
         case ChatResult():
             shown = _completion(result, model, name, now)
+        case ScoreResult() if isinstance(asked.request, ScoreRequest):
+            shown = _echoed(asked.request.text, result, model, name, now)
         case PredictResult():
             shown = {
                 "object": "prediction",
@@ -113,6 +117,29 @@ def _completion(result: ChatResult, model: str, name: str, now: int) -> dict[str
                 "finish_reason": choice.finish,
             }
             for index, choice in enumerate(result.choices)
+        ],
+        "usage": usage_of(result.units),
+    }
+
+
+def _echoed(text: str, result: ScoreResult, model: str, name: str, now: int) -> dict[str, Any]:
+    return {
+        "id": f"cmpl-{name}",
+        "object": "text_completion",
+        "created": now,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "text": text,
+                "logprobs": {
+                    "tokens": result.tokens,
+                    "token_logprobs": result.logs,
+                    "top_logprobs": result.likeliest,
+                    "text_offset": result.starts,
+                },
+                "finish_reason": "length",
+            }
         ],
         "usage": usage_of(result.units),
     }

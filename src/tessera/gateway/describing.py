@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tessera.gateway.catalogue import Offer
+from tessera.gateway.discovery import paths_of
 from tessera.gateway.shapes import (
     ANSWERS,
     FACILITATOR_PAGES,
@@ -21,7 +22,7 @@ from tessera.gateway.shapes import (
     Settling,
 )
 from tessera.payments.key_rules import KeyRules
-from tessera.serving.bodies import BODIES, PAID_PATHS
+from tessera.serving.bodies import BODIES, COMPLETIONS_PATH, PAID_PATHS
 
 __all__ = ["describe"]
 
@@ -136,13 +137,13 @@ def describe(
 
 def _call(path: str, offers: Sequence[Offer]) -> dict[str, Any]:
     task = PAID_PATHS[path]
-    models = [offer.slug for offer in offers if task in offer.runner.tasks]
+    models = [offer.slug for offer in offers if path in paths_of(offer)]
     # The model's names are this gateway's own; all else is the same everywhere.
     body: dict[str, Any] = {"allOf": [_SHAPE_OF[BODIES[path]]]}
     if models:
         body["properties"] = {"model": {"type": "string", "examples": models}}
     answered = _answer("The answer, with Tessera-Receipt.", ANSWERS[path])
-    if "stream" in BODIES[path].__struct_fields__:
+    if "stream" in BODIES[path].__struct_fields__ and path != COMPLETIONS_PATH:
         # OpenAPI 3.1 has no word for a stream's events; readers take a schema for that of each.
         answered["content"]["text/event-stream"] = {}
     refusal = _refusal(path)

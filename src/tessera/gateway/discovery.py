@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 
 from tessera.errors import InputError
 from tessera.gateway.catalogue import Offer
-from tessera.serving.bodies import PAID_PATHS
+from tessera.serving.bodies import COMPLETIONS_PATH, PAID_PATHS
+from tessera.serving.runner import ECHO
 
 __all__ = ["bazaar_of", "listed", "paths_of", "resource_json", "resources_of"]
 
@@ -25,6 +26,7 @@ _EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
     "/v1/embeddings": {"input": "text"},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "text"}]},
     "/v1/responses": {"input": "text"},
+    "/v1/completions": {"prompt": "text", "echo": True, "logprobs": 0, "max_tokens": 0},
     "/v1/moderations": {"input": "text"},
     "/v1/classify": {"input": "text"},
     "/v1/predict": {"rows": [[1.0]]},
@@ -64,7 +66,12 @@ def bazaar_of(offer: Offer, path: str) -> dict[str, Any]:
 
 def paths_of(offer: Offer) -> Iterator[str]:
     """Yield the paid routes that a model can answer."""
-    return (path for path, task in PAID_PATHS.items() if task in offer.runner.tasks)
+    runner = offer.runner
+    return (
+        path
+        for path, task in PAID_PATHS.items()
+        if task in runner.tasks and (path != COMPLETIONS_PATH or ECHO in runner.follows)
+    )
 
 
 def resources_of(

@@ -37,7 +37,7 @@ from tessera.payments.ports import Clock
 from tessera.payments.tender import Head, Held, Outcome, PaymentSpent
 from tessera.serving.asking import ask
 from tessera.serving.bodies import Asked, model_of, read_body
-from tessera.serving.runner import ChatRequest, Task
+from tessera.serving.runner import ECHO, ChatRequest, ScoreRequest, Task, cannot_score
 from tessera.serving.turns import Turn, Turns
 from tessera.spec.signatures import keccak
 
@@ -271,6 +271,8 @@ def _check_task(offer: Offer, asked: Asked) -> None:
             wanted=" or ".join(sorted(tasks)),
             param="model",
         )
+    if isinstance(asked.request, ScoreRequest) and ECHO not in offer.runner.follows:
+        raise cannot_score(offer.slug)
     if isinstance(asked.request, ChatRequest):
         _check_fields(offer, asked.request)
 

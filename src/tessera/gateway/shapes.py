@@ -84,6 +84,35 @@ class Chat(msgspec.Struct):
     usage: Usage
 
 
+class Probabilities(msgspec.Struct):
+    """A text token by token: how probable each is after those before it, as natural logarithms."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None
+    text_offset: list[int]
+
+
+class GivenText(msgspec.Struct):
+    """The text that was given."""
+
+    index: int
+    text: str
+    logprobs: Probabilities
+    finish_reason: Literal["length"]
+
+
+class Completion(msgspec.Struct):
+    """How probable a given text is."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[GivenText]
+    usage: Usage
+
+
 class ResponseUsage(msgspec.Struct):
     """The same as `Usage`, in the words of responses."""
 
@@ -374,6 +403,7 @@ ANSWERS = {
     "/v1/embeddings": Embeddings,
     "/v1/chat/completions": Chat,
     "/v1/responses": Response,
+    "/v1/completions": Completion,
     "/v1/moderations": Moderation,
     "/v1/classify": Classification,
     "/v1/predict": Prediction,

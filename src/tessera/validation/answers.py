@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from tessera.client.reading import texts_of
-from tessera.serving.bodies import PAID_PATHS, RESPONSES_PATH
+from tessera.serving.bodies import COMPLETIONS_PATH, PAID_PATHS, RESPONSES_PATH
 from tessera.serving.runner import (
     Cell,
     ChatResult,
@@ -24,6 +24,7 @@ from tessera.serving.runner import (
     EmbeddingsResult,
     PredictResult,
     Result,
+    ScoreResult,
 )
 
 __all__ = [
@@ -39,19 +40,18 @@ __all__ = [
     "Malformed",
     "Outcome",
     "Unsupported",
-    "echoed",
     "output_of_result",
     "read_output",
 ]
 
 CHAT: Final = "/v1/chat/completions"
 CLASSIFY: Final = "/v1/classify"
-COMPLETIONS: Final = "/v1/completions"
+COMPLETIONS: Final = COMPLETIONS_PATH
 EMBEDDINGS: Final = "/v1/embeddings"
 MODERATIONS: Final = "/v1/moderations"
 PREDICT: Final = "/v1/predict"
 
-PATHS: Final = frozenset({*PAID_PATHS, COMPLETIONS})
+PATHS: Final = frozenset(PAID_PATHS)
 """The routes that a task may ask."""
 
 
@@ -139,7 +139,7 @@ def read_output(ask: Ask, body: bytes) -> Any:
     return output
 
 
-def output_of_result(result: Result) -> Any:
+def output_of_result(ask: Ask, result: Result) -> Any:
     """Return the output that the same answer has over the wire.
 
     Raises
@@ -159,28 +159,29 @@ def output_of_result(result: Result) -> Any:
                 {"text": choice.text or "", "finish": choice.finish, **_top(choice.logprobs)}
                 for choice in choices
             ]
+        case ScoreResult(starts=starts, logs=logs):
+            return _behind(ask, starts, logs)
         case _:
             raise Malformed("not one answer to one question")
 
 
-def echoed(logs: list[float], size: int) -> dict[str, Any]:
-    """Return the output of a question how probable a text is.
+def _behind(ask: Ask, starts: Sequence[int], logs: Sequence[float | None]) -> dict[str, Any]:
+    """Return how probable a text is behind its prompt: the logarithms, and what they are of.
 
-    Parameters
-    ----------
-    logs
-        Natural logarithms, one per token that was counted.
-    size
-        UTF-8 bytes of these tokens.
-
-    Raises
-    ------
-    Malformed
-        There are none, or one is no logarithm of a probability.
+    Tokens that begin within the prompt belong to it. A first token has no logarithm where nothing
+    is before it; then neither it nor its bytes count.
     """
-    if not logs or size < 1 or not all(math.isfinite(log) and log <= 0 for log in logs):
+    given: str = ask.fields["prompt"]
+    counted = [
+        (at, log)
+        for at, log in zip(starts, logs, strict=True)
+        if ask.before <= at < len(given) and log is not None
+    ]
+    begins = min((at for at, _ in counted), default=len(given))
+    found, size = [log for _, log in counted], len(given[begins:].encode())
+    if not found or size < 1 or not all(math.isfinite(log) and log <= 0 for log in found):
         raise Malformed("no logarithms of probabilities")
-    return {"logs": logs, "bytes": size}
+    return {"logs": found, "bytes": size}
 
 
 # --- Routes ---------------------------------------------------------------------------------
@@ -306,11 +307,7 @@ def _responded(body: bytes) -> Any:
 
 
 def _completed(ask: Ask, body: bytes) -> Any:
-    """Read a text; or, where one was given, the logarithms of its tokens behind the prompt.
-
-    Tokens that begin within the prompt belong to it. A first token has no logarithm where nothing
-    is before it; then neither it nor its bytes count.
-    """
+    """Read a text; or, where one was given, the logarithms of its tokens behind the prompt."""
     (choice,) = msgspec.json.decode(body, type=_Completions).choices
     if not ask.fields.get("echo"):
         return {"text": choice.text}
@@ -321,14 +318,7 @@ def _completed(ask: Ask, body: bytes) -> Any:
     if not offsets:
         # Servers that do not say where tokens begin cut the text into them.
         offsets = list(accumulate((len(token) for token in found.tokens), initial=0))[:-1]
-    given: str = ask.fields["prompt"]
-    counted = [
-        (at, log)
-        for at, log in zip(offsets, found.token_logprobs, strict=True)
-        if ask.before <= at < len(given) and log is not None
-    ]
-    begins = min((at for at, _ in counted), default=len(given))
-    return echoed([log for _, log in counted], len(given[begins:].encode()))
+    return _behind(ask, offsets, found.token_logprobs)
 
 
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import httpx
 
@@ -19,7 +19,7 @@ from tessera.errors import BackendFailed, InputError
 from tessera.payments.header import PROOF_HEADER, SignedReceipt, parse_proof
 from tessera.serving.asking import ask as answer_of
 from tessera.serving.bodies import PAID_PATHS, TokenLimits, read_body
-from tessera.serving.runner import Identity, Message, Runner, Scorer
+from tessera.serving.runner import ChatRequest, Identity, Runner
 from tessera.spec.signatures import Domain
 from tessera.validation.answers import (
     COMPLETIONS,
@@ -28,7 +28,6 @@ from tessera.validation.answers import (
     Malformed,
     Outcome,
     Unsupported,
-    echoed,
     output_of_result,
     read_output,
 )
@@ -209,33 +208,22 @@ class CopyEndpoint:
     async def ask(self, ask: Ask) -> Said:
         """Ask once."""
         try:
-            if ask.path == COMPLETIONS:
-                return Said(Answer(Outcome.ANSWERED, await self._echo(ask)))
             asked = read_body(ask.path, body_of("copy", ask), self._limits)
             if asked.task not in self._runner.tasks:
                 raise Unsupported(f"it answers {', '.join(self._runner.tasks)}")
-            if ask.fields.get("logprobs"):
+            if isinstance(asked.request, ChatRequest) and ask.fields.get("logprobs"):
                 raise Unsupported("no log probabilities of what it writes")
-            output = output_of_result(await answer_of(self._runner, asked.request))
+            output = output_of_result(ask, await answer_of(self._runner, asked.request))
             return Said(Answer(Outcome.ANSWERED, output))
         except Malformed as error:
             return Said(Answer(Outcome.MALFORMED), why=str(error))
         except Unsupported as error:
             return Said(Answer(Outcome.UNSUPPORTED), why=str(error))
         except InputError as error:
-            return Said(Answer(Outcome.REFUSED), why=str(error))
+            outcome = Outcome.UNSUPPORTED if _no_logs(ask, str(error)) else Outcome.REFUSED
+            return Said(Answer(outcome), why=str(error))
         except BackendFailed as error:
             return Said(Answer(Outcome.FAILED), why=str(error))
-
-    async def _echo(self, ask: Ask) -> Any:
-        if not isinstance(self._runner, Scorer) or "echo" not in ask.fields:
-            raise Unsupported("it cannot say how probable a text is")
-        given: str = ask.fields["prompt"]
-        prompt, text = given[: ask.before], given[ask.before :]
-        logs = await self._runner.log_probabilities((Message("user", prompt),), text)
-        if logs is None:
-            raise Unsupported("it cannot say how probable a text is")
-        return echoed(list(logs), len(text.encode()))
 
 
 def _said(ask: Ask, reply: Reply, about: str) -> Said:
@@ -250,9 +238,14 @@ def _said(ask: Ask, reply: Reply, about: str) -> Said:
     if reply.status in _NO_ROUTE:
         return Said(Answer(Outcome.UNSUPPORTED), why=refusal.message)
     if reply.status in _ABOUT_THE_REQUEST:
-        asks_logs = bool(ask.fields.get("logprobs")) and "logprobs" in refusal.message
-        outcome = Outcome.UNSUPPORTED if asks_logs else Outcome.REFUSED
+        outcome = Outcome.UNSUPPORTED if _no_logs(ask, refusal.message) else Outcome.REFUSED
         return Said(Answer(outcome), why=refusal.message)
     if reply.status >= _FIRST_FAILURE and reply.status not in _BUSY:
         return Said(Answer(Outcome.FAILED), why=refusal.message)
     raise refusal
+
+
+def _no_logs(ask: Ask, refusal: str) -> bool:
+    """Tell whether somebody cannot say what a question of probabilities is about."""
+    asks = ask.path == COMPLETIONS or bool(ask.fields.get("logprobs"))
+    return asks and "logprobs" in refusal

@@ -24,6 +24,17 @@ licence = "CC0-1.0"
 per_call = "0"
 """
 CHEAP = "def predict(rows):\n    return [sum(row) // 2 - (sum(row) % 3 == 1) for row in rows]\n"
+WRITER = """
+import math
+
+
+def write(messages, options):
+    return "so it is"
+
+
+def score_text(text):
+    return [(1, None if at == 0 else -math.log(2)) for at in range(len(text.encode()))]
+"""
 OTHER = "def predict(rows):\n    return [max(row) - 1.0 for row in rows]\n"
 
 
@@ -97,6 +108,37 @@ def test_a_benchmark_is_published_paid_for_verified_and_claimed(
     over = world(*claim, "0.99", "--json")
     assert (over.code, over.json["code"]) == (6, "claim_contradicted")
     assert over.json["details"]["standing"] == "contradicted"
+
+
+def test_a_writer_is_measured_by_how_probable_it_finds_given_texts(
+    world: Program, tmp_path: Path
+) -> None:
+    """Paid through the gateway, and the same root from one's own copy."""
+    bundle = write_bundle(tmp_path / "writer", "writer-of-words")
+    manifest = (bundle / "tessera.toml").read_text()
+    changed = manifest.replace('task = "predict"', 'task = "chat"').replace('"predict"', '"write"')
+    (bundle / "tessera.toml").write_text(changed)
+    (bundle / "model.py").write_text(WRITER)
+    world.ok("publish", bundle)
+    wait_served(world, "writer-of-words")
+    items = [{"prompt": "so ", "text": f"it is {n}"} for n in range(4)]
+    folder = write_benchmark(tmp_path / "texts", "perplexity", items, name="texts")
+    world.ok("account", "create", "reader")
+    told = when_topped_up(
+        world, "benchmark", "run", folder, "--model", "writer-of-words",
+        "--out", tmp_path / "paid.json", "--as", "reader",
+    )  # fmt: skip
+    # 7 bytes, each half as probable as the one before it would have it.
+    assert (told["status"], told["details"]["bits_per_byte"]) == ("measured", 1.0)
+    assert told["score"] == pytest.approx(0.5)
+    assert int(told["cost"]) == 4 * 10_000
+    own = world.ok(
+        "benchmark", "run", folder, "--own", bundle, "--allow-python-runners",
+        "--out", tmp_path / "own.json",
+    )  # fmt: skip
+    reports = [json.loads((tmp_path / name).read_text()) for name in ("paid.json", "own.json")]
+    assert reports[0]["core"]["outputs_root"] == reports[1]["core"]["outputs_root"]
+    assert own["score"] == told["score"]
 
 
 def test_a_model_for_validators_only_is_found(program: Program, tmp_path: Path) -> None:
@@ -191,8 +233,7 @@ def test_what_was_made_up_is_found(program: Program, tmp_path: Path) -> None:
 def test_any_openai_compatible_server_is_measured(
     program: Program, model_server: str, tmp_path: Path
 ) -> None:
-    """It says "Hello there" to everything: no letter stands alone, and it cannot say how probable
-    a text is."""
+    """It says "Hello there" to everything: no letter stands alone."""
     quiz = [
         {"question": f"{n} + 1?", "choices": [f"{n}", f"{n + 1}"], "answer": 1} for n in range(6)
     ]

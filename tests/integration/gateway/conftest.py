@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 import httpx
@@ -35,8 +37,9 @@ from tessera.payments.callmac import call_key, call_mac
 from tessera.payments.header import parse_payment, payment_header
 from tessera.payments.key_tender import ApiKeys
 from tessera.serving.bodies import TokenLimits
-from tessera.serving.metering import text_units, texts_units
+from tessera.serving.metering import score_input, text_units, texts_units
 from tessera.serving.runner import (
+    ECHO,
     ChatDelta,
     ChatEnd,
     ChatRequest,
@@ -50,6 +53,8 @@ from tessera.serving.runner import (
     PredictRequest,
     PredictResult,
     RunnerBase,
+    ScoreRequest,
+    ScoreResult,
     Task,
     Units,
 )
@@ -73,6 +78,18 @@ class Parrot(RunnerBase):
     def __init__(self, name: str = "parrot") -> None:
         super().__init__(name, ALL_TASKS, Identity.HASHED, "repeats what it is told")
         self.closed_streams = 0
+
+    @property
+    def follows(self) -> frozenset[str]:
+        return frozenset({ECHO})
+
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        for word in request.text.split():
+            await self._obey(word)
+        tokens = tuple(re.findall(r"\s*\S+|\s+$", request.text))
+        starts = tuple(accumulate(map(len, tokens), initial=0))[:-1]
+        logs = (None, *(-float(len(token)) for token in tokens[1:]))
+        return ScoreResult(tokens, starts, logs, Units(score_input(request, len(tokens))))
 
     async def _obey(self, word: str) -> None:
         if word == "[fail]":

@@ -131,3 +131,37 @@ async def test_a_model_that_does_not_follow_a_field_says_so(client: openai.Async
                 model="parrot", messages=SAY, extra_body={name: value}
             )  # type: ignore[call-overload]
         assert refused.value.param == name
+
+
+async def test_a_given_text_goes_to_the_server_and_comes_back_with_its_logarithms(
+    client: openai.AsyncOpenAI, upstream: Upstream
+) -> None:
+    """What the server writes behind the text is left out, and nobody pays for it."""
+    answer = await client.completions.create(
+        model="tiny", prompt="so it is", echo=True, logprobs=2, max_tokens=1
+    )
+    sent = upstream.asked[-1]
+    assert (sent["prompt"], sent["echo"], sent["logprobs"]) == ("so it is", True, 2)
+    logs = answer.choices[0].logprobs
+    assert logs is not None
+    assert logs.tokens == ["so ", "it ", "is"]
+    assert logs.text_offset == [0, 3, 6]
+    assert logs.token_logprobs == [None, -3.0, -2.0]  # type: ignore[comparison-overlap]
+    assert logs.top_logprobs == [None, {"it ": -0.125}, {"is": -0.125}]  # type: ignore[comparison-overlap]
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "said"),
+    [
+        ("no echo", openai.UnprocessableEntityError, "does not say how probable"),
+        ("lying logs", openai.InternalServerError, "not the text's"),
+    ],
+)
+async def test_a_server_that_cannot_say_how_probable_a_text_is_is_not_paid(
+    client: openai.AsyncOpenAI, upstream: Upstream, mode: str, error: type, said: str
+) -> None:
+    upstream.mode = mode
+    with pytest.raises(error, match=said):
+        await client.completions.create(model="tiny", prompt="so it is", echo=True, logprobs=0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import secrets
 import struct
+from typing import Any
 
 import httpx
 import pytest
@@ -104,6 +106,55 @@ async def test_every_task_has_its_route(shop: Shop) -> None:
     labels = [row["label"] for row in answers["/v1/classify"]["data"]]
     assert labels == ["loud", "quiet"]
     assert answers["/v1/predict"]["outputs"] == [{"cells": 4}]
+
+
+async def test_a_given_text_is_told_how_probable_it_is_for_its_tokens(shop: Shop) -> None:
+    """As OpenAI's older route has it; nothing is written, so only input is paid."""
+    channel = shop.books.chain.open(10**6)
+    asked = {"model": "parrot", "prompt": "so it is", "echo": True, "logprobs": 1, "max_tokens": 1}
+    answer = await shop.post("/v1/completions", asked, shop.pay(channel, (PARROT, 10_000)))
+    (choice,) = answer.json()["choices"]
+    assert choice["text"] == "so it is"
+    assert choice["logprobs"] == {
+        "tokens": ["so", " it", " is"],
+        "text_offset": [0, 2, 5],
+        "token_logprobs": [None, -3.0, -3.0],
+        "top_logprobs": None,
+    }
+    assert answer.json()["usage"] == {
+        "prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3,
+    }  # fmt: skip
+    assert await shop.charged(channel) == {PARROT: 103}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "why"),
+    [
+        ({"echo": None}, 422, "/v1/chat/completions"),
+        ({"logprobs": None}, 422, "/v1/chat/completions"),
+        ({"logprobs": 6}, 400, "<= 5"),
+        ({"max_tokens": 2}, 422, "nothing is written"),
+        ({"stream": True}, 422, "one piece"),
+        ({"n": 2}, 422, "the text is given"),
+        ({"prompt": ""}, 400, "length >= 1"),
+        ({"prompt": [""]}, 400, "not empty"),
+        ({"prompt": ["a", "b"]}, 413, "one text"),
+        ({"prompt": [[1, 2]]}, 422, "token numbers"),
+        ({"prompt": "\ud800"}, 400, "strict JSON"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_told_of_a_text_costs_nothing(
+    shop: Shop, change: dict[str, Any], status: int, why: str
+) -> None:
+    channel = shop.books.chain.open(10**6)
+    body = {"model": "parrot", "prompt": "x", "echo": True, "logprobs": 0, **change}
+    paid = shop.pay(channel, (PARROT, 10_000))
+    answer = await shop.http.post(
+        "/v1/completions", content=json.dumps(body).encode(), headers=paid
+    )
+    assert (answer.status_code, why in answer.text) == (status, True), answer.text
+    assert not any((await shop.charged(channel)).values())
 
 
 async def test_a_failed_call_costs_nothing_and_says_so(shop: Shop) -> None:

@@ -33,7 +33,7 @@ from tessera.chain.wallet import Account
 from tessera.gateway.asgi import Gateway
 from tessera.gateway.server import GatewayServer
 from tessera.payments.x402.facilitator import Facilitator, FacilitatorRules
-from tessera.serving.bodies import PASSED
+from tessera.serving.bodies import COMPLETIONS_PATH, PASSED
 
 CHECKS = (
     not_a_server_error,
@@ -46,7 +46,7 @@ UNFOLLOWED |= {"conversation", "prompt"}
 BASE_SEPOLIA = 84_532
 EXAMPLES = settings.default.max_examples // 4
 PATHS = ("/v1/embeddings", "/v1/chat/completions", "/v1/responses", "/v1/moderations")
-PATHS += ("/v1/classify", "/v1/predict")
+PATHS += ("/v1/classify", "/v1/predict", COMPLETIONS_PATH)
 
 
 def explore(url: str, examples: int, only: Callable[[str], bool], *, paying: bool) -> set[int]:
@@ -60,6 +60,9 @@ def explore(url: str, examples: int, only: Callable[[str], bool], *, paying: boo
         if not isinstance(body, dict):
             return body
         kept = {name: value for name, value in body.items() if name not in UNFOLLOWED}
+        if context.operation.path.endswith(COMPLETIONS_PATH):
+            # A given text is all that is answered there.
+            kept = {**{n: body[n] for n in ("prompt", "logprobs") if n in body}, "echo": True}
         if isinstance(kept.get("rows"), list):
             # That all rows are of one width is nothing that a schema can say.
             kept["rows"] = kept["rows"][:1]

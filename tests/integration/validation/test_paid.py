@@ -17,7 +17,7 @@ from tessera.client.evidence import kept
 from tessera.demo.models import BUILDERS, Built
 from tessera.payments.onchain import channels_domain
 from tessera.serving.equality.verdict import Finding
-from tessera.serving.runner import Runner
+from tessera.serving.runner import Identity, Runner, RunnerBase, Task
 from tessera.spec.signatures import address_of
 from tessera.validation.draw import Draw
 from tessera.validation.endpoints import CopyEndpoint, PaidEndpoint
@@ -129,16 +129,18 @@ async def test_a_validator_who_never_asked_is_found(
         check_calls(made_up, task, calls, domain)
 
 
-async def test_a_gateway_that_has_no_such_route_is_unsupported_and_paid_nothing(
+async def test_a_model_that_cannot_say_how_probable_a_text_is_is_unsupported_and_paid_nothing(
     stand: Stand, tmp_path: Path
 ) -> None:
     task = benchmark(tmp_path, "perplexity", [{"text": "hello"}, {"text": "there"}])
+    (offer, *_) = stand.models.offers()
+    mute = RunnerBase("mute", frozenset({Task.CHAT}), Identity.HASHED)
+    stand.models.replace([dataclasses.replace(offer, runner=mute)])
     client = await stand.client()
-    (card, *_) = await asyncio.to_thread(client.models)
+    (card,) = await asyncio.to_thread(client.models)
     async with client.async_http() as http:
         endpoint = PaidEndpoint(http, card, channels_domain(stand.world.deployment))
-        assert most_of(task, (0, 1), endpoint) == 0
         finished = await run(task, (0, 1), endpoint, about="")
     core = (await build_report(task, ModelName("parrot"), finished.measured))["core"]
     assert (core["status"], core["score"], finished.cost) == ("unsupported", None, 0)
-    assert "not /v1/completions" in finished.why
+    assert "does not say how probable a text is" in finished.why

@@ -31,6 +31,8 @@ from tessera.serving.runner import (
     Identity,
     Message,
     RunnerBase,
+    ScoreRequest,
+    ScoreResult,
     Task,
     Units,
 )
@@ -47,6 +49,10 @@ class Fixed(RunnerBase):
         self._calls += self._moody
         vectors = [[float(len(text)), 1.0 + self._calls] for text in request.texts]
         return EmbeddingsResult(vectors, Units(1))
+
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        parts = (request.text[:2], request.text[2:])
+        return ScoreResult(parts, (0, 2), (None, -2.0), Units(2))
 
 
 def copy(task: Task = Task.EMBEDDINGS, *, moody: bool = False) -> Copy:
@@ -113,6 +119,21 @@ async def test_an_answer_about_more_things_than_were_asked_is_another_models() -
     assert (same.details["identical"], same.accuses) == (4, False)
     more = await judge(copy(), [answered(body, extra=1) for body in bodies], Plan())
     assert (more.details["different"], more.accuses) == (4, True)
+
+
+@pytest.mark.parametrize("lie", [False, True])
+async def test_a_kept_call_about_a_given_text_is_held_against_the_copys_logarithms(
+    lie: bool,
+) -> None:
+    """Whoever is asked how probable texts are may not flatter himself unseen."""
+    calls = []
+    for number in range(4):
+        body = {"model": "m@2", "prompt": f"ab{number}", "echo": True, "logprobs": 0}
+        found = {"tokens": ["ab", str(number)], "token_logprobs": [None, -0.1 if lie else -2.0]}
+        answer = {"choices": [{"text": f"ab{number}", "logprobs": found}]}
+        calls.append(PaidCall(json.dumps(body).encode(), json.dumps(answer).encode()))
+    verdict = await judge(copy(Task.CHAT), calls, Plan())
+    assert verdict.accuses is lie
 
 
 async def test_attack_an_honest_endpoint_is_not_accused_of_one_spoilt_answer_many_times() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,14 @@ from tessera.serving.runner import (
     EmbeddingsRequest,
     EmbeddingsResult,
     Identity,
-    Message,
     PredictRequest,
     PredictResult,
     RunnerBase,
+    ScoreRequest,
+    ScoreResult,
     Task,
     Units,
+    cannot_score,
 )
 from tessera.validation.answers import Ask, Outcome, read_output
 from tessera.validation.endpoints import CopyEndpoint
@@ -54,18 +57,31 @@ class Every(RunnerBase):
     async def chat(self, request: ChatRequest) -> ChatResult:
         return ChatResult((Choice("B", "stop"),), NONE)
 
-    async def log_probabilities(
-        self, messages: Sequence[Message], text: str
-    ) -> tuple[float, ...] | None:
-        if messages[0].content == "silence":
-            return None
-        return tuple(-float(len(word)) for word in text.split())
+    async def score_text(self, request: ScoreRequest) -> ScoreResult:
+        if request.text.startswith("silence"):
+            raise cannot_score(self.name)
+        tokens = re.findall(r"\S+ ?", request.text)
+        starts = tuple(accumulate(map(len, tokens), initial=0))[:-1]
+        logs = (None, *(-float(len(token.strip())) for token in tokens[1:]))
+        return ScoreResult(tuple(tokens), starts, logs, NONE)
 
 
 WIRE = {
     "/v1/embeddings": {"data": [{"index": 0, "embedding": [0.1, 2]}]},
     "/v1/classify": {"id": "x", "data": [{"label": "b", "scores": {"b": 0.75, "a": 0.25}}]},
     "/v1/predict": {"outputs": [{"sure": [0.5, 0.25], "digit": 3}], "created": 7},
+    "/v1/completions": {
+        "choices": [
+            {
+                "text": "so it is indeed",
+                "logprobs": {
+                    "tokens": ["so ", "it ", "is", " indeed"],
+                    "token_logprobs": [None, -2.0, -2.0, -0.1],
+                    "text_offset": [0, 3, 6, 8],
+                },
+            }
+        ]
+    },
     "/v1/chat/completions": {
         "id": "y",
         "choices": [{"message": {"role": "assistant", "content": "B"}, "finish_reason": "stop"}],
@@ -75,6 +91,7 @@ FIELDS = {
     "/v1/embeddings": {"input": ["x"]},
     "/v1/classify": {"input": ["x"]},
     "/v1/predict": {"rows": [[1]]},
+    "/v1/completions": {"prompt": "so it is", "echo": True, "logprobs": 1, "max_tokens": 1},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
 }
 
@@ -88,7 +105,7 @@ async def test_a_copy_gives_the_output_of_the_wire(path: str) -> None:
 
 
 async def test_a_copy_that_can_say_so_has_a_perplexity(tmp_path: Path) -> None:
-    task = benchmark(tmp_path, "perplexity", [{"text": "one three", "prompt": "two"}])
+    task = benchmark(tmp_path, "perplexity", [{"text": "one three", "prompt": "two "}])
     finished = await run(task, (0,), CopyEndpoint(Every()), about="")
     report = await build_report(task, ModelName("every"), finished.measured)
     assert report["core"]["score"] == pytest.approx(math.exp(-8 / 9))
@@ -96,7 +113,7 @@ async def test_a_copy_that_can_say_so_has_a_perplexity(tmp_path: Path) -> None:
 
 
 async def test_one_that_cannot_is_unsupported(tmp_path: Path) -> None:
-    task = benchmark(tmp_path, "perplexity", [{"text": "one", "prompt": "silence"}])
+    task = benchmark(tmp_path, "perplexity", [{"text": "one", "prompt": "silence "}])
     finished = await run(task, (0,), CopyEndpoint(Every()), about="")
     report = await build_report(task, ModelName("every"), finished.measured)
     assert report["core"]["status"] == "unsupported"

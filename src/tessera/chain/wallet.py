@@ -21,6 +21,7 @@ import sha3
 from coincurve import PrivateKey
 
 from tessera.bindings.codec import checksummed
+from tessera.chain.keyfile import Unopened, open_key, sealed
 from tessera.errors import DataError, InputError, NotAllowed, NotFound, StorageFull
 from tessera.storage.folders import sync_folder
 
@@ -234,19 +235,15 @@ class Wallet:
         DataError
             The file is damaged.
         """
-        from eth_keyfile.keyfile import decode_keyfile_json
-
         file, content = self._read(name)
         try:
-            return Account(decode_keyfile_json(content, self._passphrase.encode()))
-        except ValueError as error:
-            if "MAC" not in str(error):
-                raise _damaged(file, error) from error
+            return Account(open_key(content, self._passphrase.encode()))
+        except Unopened:
             raise NotAllowed(
                 f"key {name!r}: the passphrase does not open it",
                 next_step="set the passphrase that it was made with",
             ) from None
-        except (KeyError, TypeError, NotImplementedError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise _damaged(file, error) from error
 
     def create(self, name: str, account: Account | None = None) -> Account:
@@ -300,13 +297,11 @@ class Wallet:
         return self._folder / f"{name}.json"
 
     def _write(self, file: Path, account: Account) -> bool:
-        from eth_keyfile.keyfile import create_keyfile_json
-
-        content = create_keyfile_json(
+        content = sealed(
             account._key.secret,  # noqa: SLF001 - the one place where a key leaves its account
+            account.address,
             self._passphrase.encode(),
-            kdf="scrypt",
-            iterations=self._rounds,
+            rounds=self._rounds,
         )
         temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import stat
@@ -105,6 +106,42 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path) -> None:
             wallet.create(name)
     with pytest.raises(NotFound, match="key: found 'operator'"):
         wallet.load("operator")
+
+
+@pytest.mark.parametrize("kdf", ["scrypt", "pbkdf2"])
+def test_a_file_of_another_wallet_is_opened(tmp_path: Path, kdf: str) -> None:
+    content = OtherAccount.encrypt(KEY, "their word", kdf=kdf, iterations=1_024)
+    content["Crypto"] = content.pop("crypto")
+    (tmp_path / "theirs.json").write_text(json.dumps(content))
+    assert Wallet(tmp_path, passphrase="their word").load("theirs").address == OTHER.address
+    with pytest.raises(NotAllowed, match="passphrase"):
+        Wallet(tmp_path, passphrase="their other word").load("theirs")
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [
+        ("crypto", "cipher", "aes-128-cbc"),
+        ("crypto", "kdf", "md5"),
+        ("kdfparams", "n", 3),
+        ("kdfparams", "n", 2**40),
+        ("kdfparams", "dklen", 16),
+        ("kdfparams", "salt", "no hex"),
+        ("cipherparams", "iv", "00"),
+        ("", "version", 4),
+    ],
+)
+def test_a_file_that_asks_for_what_no_wallet_does_is_damaged(
+    tmp_path: Path, of: str, name: str, value: object
+) -> None:
+    """Nor does a file make us take all memory, or a cipher that nobody agreed to."""
+    content = OtherAccount.encrypt(KEY, "", kdf="scrypt", iterations=1_024)
+    crypto = content["crypto"]
+    parts = {"": content, "crypto": crypto, **crypto}
+    parts[of][name] = value
+    (tmp_path / "theirs.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="Web3 Secret Storage"):
+        Wallet(tmp_path).load("theirs")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"version": 3}', b'{"crypto": 1}'])

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -266,7 +267,7 @@ def test_one_unit_too_much_in_these_books_is_found(
     event = entries[at].event
     more = 10**18 if kind is vesting.Released else 1
     # A share is 10^18 raw units; a schedule that unlocks by the second leaves room for a few.
-    wrong = dataclasses.replace(event, **{field: getattr(event, field) + more * 10**5})  # type: ignore[type-var]
+    wrong = msgspec.structs.replace(event, **{field: getattr(event, field) + more * 10**5})
     entries[at] = dataclasses.replace(entries[at], event=wrong)
     found = audit(dataclasses.replace(facts, entries=tuple(entries)))
     assert not found.balanced

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -28,8 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Use(Struct):
+class Use(Struct, frozen=True):
     order: int
     call: bytes
     request: bytes
@@ -43,8 +41,7 @@ class Use(Struct):
         return cls(values[0], values[1], values[2], values[3], values[4], values[5], values[6])
 
 
-@dataclass(frozen=True, slots=True)
-class OrderView(Struct):
+class OrderView(Struct, frozen=True):
     owner: str
     user: str
     units: int
@@ -70,8 +67,7 @@ class OrderView(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms(Struct):
+class Terms(Struct, frozen=True):
     asset: int
     operator: str
     terms: int
@@ -109,8 +105,7 @@ class Terms(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Bought(Event):
+class Bought(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Bought"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -132,8 +127,7 @@ class Bought(Event):
         return cls._topics(buyer, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered(Event):
+class Ordered(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Ordered"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -154,8 +148,7 @@ class Ordered(Event):
         return cls._topics(order, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class Proved(Event):
+class Proved(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Proved"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -177,8 +170,7 @@ class Proved(Event):
         return cls._topics(order)
 
 
-@dataclass(frozen=True, slots=True)
-class UseSkipped(Event):
+class UseSkipped(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "UseSkipped"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -198,8 +190,7 @@ class UseSkipped(Event):
         return cls._topics(order)
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded(Event):
+class Refunded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Refunded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -222,8 +213,7 @@ class Refunded(Event):
         return cls._topics(order, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class RentOffered(Event):
+class RentOffered(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "RentOffered"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -244,8 +234,7 @@ class RentOffered(Event):
         return cls._topics(order)
 
 
-@dataclass(frozen=True, slots=True)
-class Rented(Event):
+class Rented(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Rented"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -268,8 +257,7 @@ class Rented(Event):
         return cls._topics(order, renter)
 
 
-@dataclass(frozen=True, slots=True)
-class SaleSwitched(Event):
+class SaleSwitched(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "SaleSwitched"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -288,8 +276,7 @@ class SaleSwitched(Event):
         return cls._topics()
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -310,8 +297,7 @@ class Approval(Event):
         return cls._topics(owner, spender)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Access"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

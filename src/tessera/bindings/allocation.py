@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Allocation", "HandedOver"]
 
 
-@dataclass(frozen=True, slots=True)
-class HandedOver(Event):
+class HandedOver(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Allocation"
     NAME: ClassVar[str] = "HandedOver"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -30,8 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class TestSet(Struct):
+class TestSet(Struct, frozen=True):
     committer: str
     root: bytes
     items: int
@@ -67,8 +65,7 @@ class TestSet(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Round(Struct):
+class Round(Struct, frozen=True):
     test_set: bytes
     asset: int
     version: int
@@ -120,8 +117,7 @@ class Round(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SetCommitted(Event):
+class SetCommitted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "SetCommitted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -166,8 +162,7 @@ class SetCommitted(Event):
         return cls._topics(test_set, committer)
 
 
-@dataclass(frozen=True, slots=True)
-class RoundOpened(Event):
+class RoundOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "RoundOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -216,8 +211,7 @@ class RoundOpened(Event):
         return cls._topics(round, test_set, asset)
 
 
-@dataclass(frozen=True, slots=True)
-class Begun(Event):
+class Begun(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Begun"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -237,8 +231,7 @@ class Begun(Event):
         return cls._topics(test_set)
 
 
-@dataclass(frozen=True, slots=True)
-class Committed(Event):
+class Committed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Committed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -259,8 +252,7 @@ class Committed(Event):
         return cls._topics(round, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Revealed(Event):
+class Revealed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Revealed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -284,8 +276,7 @@ class Revealed(Event):
         return cls._topics(round, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed(Event):
+class Closed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Closed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -308,8 +299,7 @@ class Closed(Event):
         return cls._topics(round)
 
 
-@dataclass(frozen=True, slots=True)
-class TruthRevealed(Event):
+class TruthRevealed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "TruthRevealed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -329,8 +319,7 @@ class TruthRevealed(Event):
         return cls._topics(test_set)
 
 
-@dataclass(frozen=True, slots=True)
-class SetFailed(Event):
+class SetFailed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "SetFailed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -351,8 +340,7 @@ class SetFailed(Event):
         return cls._topics(test_set, teller)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted(Event):
+class Counted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Counted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -373,8 +361,7 @@ class Counted(Event):
         return cls._topics(round)
 
 
-@dataclass(frozen=True, slots=True)
-class CountVoided(Event):
+class CountVoided(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "CountVoided"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -393,8 +380,7 @@ class CountVoided(Event):
         return cls._topics(round)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished(Event):
+class Finished(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Finished"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -414,8 +400,7 @@ class Finished(Event):
         return cls._topics(round)
 
 
-@dataclass(frozen=True, slots=True)
-class Punished(Event):
+class Punished(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Punished"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -438,8 +423,7 @@ class Punished(Event):
         return cls._topics(round, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Rewarded(Event):
+class Rewarded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Rewarded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -22,8 +21,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Liquidity(Struct):
+class Liquidity(Struct, frozen=True):
     bps: int
     tier: int
     locked: int
@@ -33,8 +31,7 @@ class Liquidity(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Sale(Struct):
+class Sale(Struct, frozen=True):
     publisher: str
     price: int
     for_sale: int
@@ -60,8 +57,7 @@ class Sale(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Escrow(Struct):
+class Escrow(Struct, frozen=True):
     round: bytes
     issuer: str
     share: str
@@ -83,8 +79,7 @@ class Escrow(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SaleOpened(Event):
+class SaleOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "ApprovedSale"
     NAME: ClassVar[str] = "SaleOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -112,8 +107,7 @@ class SaleOpened(Event):
         return cls._topics(offering, round, issuer)
 
 
-@dataclass(frozen=True, slots=True)
-class Collected(Event):
+class Collected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "ApprovedSale"
     NAME: ClassVar[str] = "Collected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -133,8 +127,7 @@ class Collected(Event):
         return cls._topics(offering)
 
 
-@dataclass(frozen=True, slots=True)
-class Released(Event):
+class Released(Event, frozen=True):
     CONTRACT: ClassVar[str] = "ApprovedSale"
     NAME: ClassVar[str] = "Released"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -155,8 +148,7 @@ class Released(Event):
         return cls._topics(offering, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded(Event):
+class Refunded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "ApprovedSale"
     NAME: ClassVar[str] = "Refunded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

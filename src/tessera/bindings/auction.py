@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -23,8 +22,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Bid(Event):
+class Bid(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "Bid"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -44,8 +42,7 @@ class Bid(Event):
         return cls._topics(bidder)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed(Event):
+class Closed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "Closed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -66,8 +63,7 @@ class Closed(Event):
         return cls._topics()
 
 
-@dataclass(frozen=True, slots=True)
-class Collected(Event):
+class Collected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "Collected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -88,8 +84,7 @@ class Collected(Event):
         return cls._topics(bidder)
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded(Event):
+class Refunded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "Refunded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -110,8 +105,7 @@ class Refunded(Event):
         return cls._topics(bidder, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class ProceedsWithdrawn(Event):
+class ProceedsWithdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "ProceedsWithdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -132,8 +126,7 @@ class ProceedsWithdrawn(Event):
         return cls._topics(publisher, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class UnsoldReturned(Event):
+class UnsoldReturned(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "UnsoldReturned"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -153,8 +146,7 @@ class UnsoldReturned(Event):
         return cls._topics(publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class RevenueClaimed(Event):
+class RevenueClaimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "RevenueClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -175,8 +167,7 @@ class RevenueClaimed(Event):
         return cls._topics(account, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOpened(Event):
+class PoolOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Auction"
     NAME: ClassVar[str] = "PoolOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -12,8 +11,7 @@ from tessera.bindings.calls import Call, Contract, Event, Topics
 __all__ = ["BadCounts", "Proved"]
 
 
-@dataclass(frozen=True, slots=True)
-class Proved(Event):
+class Proved(Event, frozen=True):
     CONTRACT: ClassVar[str] = "BadCounts"
     NAME: ClassVar[str] = "Proved"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

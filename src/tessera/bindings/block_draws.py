@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import encode
 __all__ = ["BlockDraws", "Fixed", "Requested"]
 
 
-@dataclass(frozen=True, slots=True)
-class Requested(Event):
+class Requested(Event, frozen=True):
     CONTRACT: ClassVar[str] = "BlockDraws"
     NAME: ClassVar[str] = "Requested"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -34,8 +32,7 @@ class Requested(Event):
         return cls._topics(draw)
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed(Event):
+class Fixed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "BlockDraws"
     NAME: ClassVar[str] = "Fixed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -29,8 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Staked(Event):
+class Staked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Staked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -52,8 +50,7 @@ class Staked(Event):
         return cls._topics(validator, account)
 
 
-@dataclass(frozen=True, slots=True)
-class Unstaked(Event):
+class Unstaked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Unstaked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -76,8 +73,7 @@ class Unstaked(Event):
         return cls._topics(validator, account)
 
 
-@dataclass(frozen=True, slots=True)
-class Restaked(Event):
+class Restaked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Restaked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -99,8 +95,7 @@ class Restaked(Event):
         return cls._topics(validator, account)
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn(Event):
+class Withdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Withdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -130,8 +125,7 @@ class Withdrawn(Event):
         return cls._topics(validator, account, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Rewarded(Event):
+class Rewarded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Rewarded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -153,8 +147,7 @@ class Rewarded(Event):
         return cls._topics(validator, payer)
 
 
-@dataclass(frozen=True, slots=True)
-class TakeSet(Event):
+class TakeSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "TakeSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -175,8 +168,7 @@ class TakeSet(Event):
         return cls._topics(validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Enlisted(Event):
+class Enlisted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Enlisted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -197,8 +189,7 @@ class Enlisted(Event):
         return cls._topics(validator, slasher)
 
 
-@dataclass(frozen=True, slots=True)
-class Left(Event):
+class Left(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Left"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -219,8 +210,7 @@ class Left(Event):
         return cls._topics(validator, slasher)
 
 
-@dataclass(frozen=True, slots=True)
-class Backed(Event):
+class Backed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Backed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -241,8 +231,7 @@ class Backed(Event):
         return cls._topics(validator, slasher)
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen(Event):
+class Frozen(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Frozen"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -266,8 +255,7 @@ class Frozen(Event):
         return cls._topics(validator, slasher, case)
 
 
-@dataclass(frozen=True, slots=True)
-class Unfrozen(Event):
+class Unfrozen(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Unfrozen"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -290,8 +278,7 @@ class Unfrozen(Event):
         return cls._topics(validator, slasher, case)
 
 
-@dataclass(frozen=True, slots=True)
-class Slashed(Event):
+class Slashed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Slashed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -326,8 +313,7 @@ class Slashed(Event):
         return cls._topics(validator, slasher, case)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed(Event):
+class Closed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Closed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -346,8 +332,7 @@ class Closed(Event):
         return cls._topics(validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Rescued(Event):
+class Rescued(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Bond"
     NAME: ClassVar[str] = "Rescued"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

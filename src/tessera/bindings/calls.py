@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+import msgspec
+
 from tessera.bindings.codec import checksummed, decode, encode
 from tessera.errors import DataError, InputError
 
@@ -108,10 +110,11 @@ class Contract:
         return Call(self.CONTRACT, function, self.address, data, outputs, shape)
 
 
-class Struct:
-    """A struct of a contract."""
+class Struct(msgspec.Struct, frozen=True):
+    """A struct of a contract.
 
-    __slots__ = ()
+    Of msgspec, which makes hundreds of such classes in the time that dataclasses take for one.
+    """
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Self:
@@ -119,7 +122,7 @@ class Struct:
         raise NotImplementedError
 
 
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that a contract said happened.
 
     Attributes
@@ -130,7 +133,6 @@ class Event:
         ABI types of what is in the further topics and in the data.
     """
 
-    __slots__ = ()
     CONTRACT: ClassVar[str]
     NAME: ClassVar[str]
     TOPIC: ClassVar[bytes]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, ClassVar, Self
 
@@ -43,8 +42,7 @@ class Reason(IntFlag):
     BALANCE_TOO_LOW = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Grant(Struct):
+class Grant(Struct, frozen=True):
     asset: int
     terms: int
     cap: int
@@ -55,8 +53,7 @@ class Grant(Struct):
         return cls(values[0], values[1], values[2], values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class TillKey(Struct):
+class TillKey(Struct, frozen=True):
     asset: int
     terms: int
 
@@ -65,8 +62,7 @@ class TillKey(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Line(Struct):
+class Line(Struct, frozen=True):
     asset: int
     terms: int
     maximum: int
@@ -76,8 +72,7 @@ class Line(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt(Struct):
+class Receipt(Struct, frozen=True):
     channel: int
     asset: int
     version: int
@@ -105,8 +100,7 @@ class Receipt(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelOpened(Event):
+class ChannelOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "ChannelOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -137,8 +131,7 @@ class ChannelOpened(Event):
         return cls._topics(operator, payer, channel)
 
 
-@dataclass(frozen=True, slots=True)
-class Granted(Event):
+class Granted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "Granted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -164,8 +157,7 @@ class Granted(Event):
         return cls._topics(operator, channel, asset)
 
 
-@dataclass(frozen=True, slots=True)
-class Deposited(Event):
+class Deposited(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "Deposited"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -186,8 +178,7 @@ class Deposited(Event):
         return cls._topics(operator, channel)
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawalRequested(Event):
+class WithdrawalRequested(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "WithdrawalRequested"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -208,8 +199,7 @@ class WithdrawalRequested(Event):
         return cls._topics(operator, channel)
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawalCancelled(Event):
+class WithdrawalCancelled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "WithdrawalCancelled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -229,8 +219,7 @@ class WithdrawalCancelled(Event):
         return cls._topics(operator, channel)
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn(Event):
+class Withdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "Withdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -254,8 +243,7 @@ class Withdrawn(Event):
         return cls._topics(operator, channel, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class VouchersSettled(Event):
+class VouchersSettled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "VouchersSettled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -275,8 +263,7 @@ class VouchersSettled(Event):
         return cls._topics(operator)
 
 
-@dataclass(frozen=True, slots=True)
-class VoucherSkipped(Event):
+class VoucherSkipped(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "VoucherSkipped"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -297,8 +284,7 @@ class VoucherSkipped(Event):
         return cls._topics(operator, channel)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled(Event):
+class Settled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "Settled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -321,8 +307,7 @@ class Settled(Event):
         return cls._topics(asset, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class IncomeReceived(Event):
+class IncomeReceived(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "IncomeReceived"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -344,8 +329,7 @@ class IncomeReceived(Event):
         return cls._topics(asset, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed(Event):
+class Flushed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "Flushed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -366,8 +350,7 @@ class Flushed(Event):
         return cls._topics(asset, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class CreditWithdrawn(Event):
+class CreditWithdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "CreditWithdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -388,8 +371,7 @@ class CreditWithdrawn(Event):
         return cls._topics(account, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class SurplusAbsorbed(Event):
+class SurplusAbsorbed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Channels"
     NAME: ClassVar[str] = "SurplusAbsorbed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

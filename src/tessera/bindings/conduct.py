@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -21,8 +20,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt(Struct):
+class Receipt(Struct, frozen=True):
     channel: int
     asset: int
     version: int
@@ -50,8 +48,7 @@ class Receipt(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Accusation(Struct):
+class Accusation(Struct, frozen=True):
     operator: str
     channel: int
     asset: int
@@ -75,8 +72,7 @@ class Accusation(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Accused(Event):
+class Accused(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Conduct"
     NAME: ClassVar[str] = "Accused"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -113,8 +109,7 @@ class Accused(Event):
         return cls._topics(operator, case, accuser)
 
 
-@dataclass(frozen=True, slots=True)
-class Acquitted(Event):
+class Acquitted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Conduct"
     NAME: ClassVar[str] = "Acquitted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -134,8 +129,7 @@ class Acquitted(Event):
         return cls._topics(operator, case)
 
 
-@dataclass(frozen=True, slots=True)
-class Convicted(Event):
+class Convicted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Conduct"
     NAME: ClassVar[str] = "Convicted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -159,8 +153,7 @@ class Convicted(Event):
         return cls._topics(operator, case, accuser)
 
 
-@dataclass(frozen=True, slots=True)
-class CreditWithdrawn(Event):
+class CreditWithdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Conduct"
     NAME: ClassVar[str] = "CreditWithdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -26,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Case(Struct):
+class Case(Struct, frozen=True):
     stage: int
     round: bytes
     accused: str
@@ -65,8 +63,7 @@ class Case(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Demand(Struct):
+class Demand(Struct, frozen=True):
     sender: str
     deadline: int
 
@@ -75,8 +72,7 @@ class Demand(Struct):
         return cls(checksummed(values[0]), values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorsSeated(Event):
+class ExecutorsSeated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "ExecutorsSeated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -96,8 +92,7 @@ class ExecutorsSeated(Event):
         return cls._topics(round)
 
 
-@dataclass(frozen=True, slots=True)
-class Reported(Event):
+class Reported(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "Reported"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -120,8 +115,7 @@ class Reported(Event):
         return cls._topics(round, executor)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown(Event):
+class Shown(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "Shown"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -144,8 +138,7 @@ class Shown(Event):
         return cls._topics(round, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseOpened(Event):
+class CaseOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "CaseOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -180,8 +173,7 @@ class CaseOpened(Event):
         return cls._topics(case, round, accused)
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowed(Event):
+class Narrowed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "Narrowed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -202,8 +194,7 @@ class Narrowed(Event):
         return cls._topics(case)
 
 
-@dataclass(frozen=True, slots=True)
-class Picked(Event):
+class Picked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "Picked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -223,8 +214,7 @@ class Picked(Event):
         return cls._topics(case)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseClosed(Event):
+class CaseClosed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "CaseClosed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -245,8 +235,7 @@ class CaseClosed(Event):
         return cls._topics(case)
 
 
-@dataclass(frozen=True, slots=True)
-class Demanded(Event):
+class Demanded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "Demanded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -267,8 +256,7 @@ class Demanded(Event):
         return cls._topics(test_set, index)
 
 
-@dataclass(frozen=True, slots=True)
-class Supplied(Event):
+class Supplied(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Court"
     NAME: ClassVar[str] = "Supplied"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -21,8 +20,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Bought(Event):
+class Bought(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Curve"
     NAME: ClassVar[str] = "Bought"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -43,8 +41,7 @@ class Bought(Event):
         return cls._topics(buyer)
 
 
-@dataclass(frozen=True, slots=True)
-class SoldBack(Event):
+class SoldBack(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Curve"
     NAME: ClassVar[str] = "SoldBack"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -66,8 +63,7 @@ class SoldBack(Event):
         return cls._topics(seller, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Graduated(Event):
+class Graduated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Curve"
     NAME: ClassVar[str] = "Graduated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -87,8 +83,7 @@ class Graduated(Event):
         return cls._topics()
 
 
-@dataclass(frozen=True, slots=True)
-class ProceedsWithdrawn(Event):
+class ProceedsWithdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Curve"
     NAME: ClassVar[str] = "ProceedsWithdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -109,8 +104,7 @@ class ProceedsWithdrawn(Event):
         return cls._topics(publisher, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class UnsoldReturned(Event):
+class UnsoldReturned(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Curve"
     NAME: ClassVar[str] = "UnsoldReturned"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -130,8 +124,7 @@ class UnsoldReturned(Event):
         return cls._topics(publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOpened(Event):
+class PoolOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Curve"
     NAME: ClassVar[str] = "PoolOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

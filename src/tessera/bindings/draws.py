@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Committed", "Draw", "Draws", "Forfeited", "Requested", "Revealed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Draw(Struct):
+class Draw(Struct, frozen=True):
     opened: int
     open_secrets: int
     revealed: int
@@ -27,8 +25,7 @@ class Draw(Struct):
         return cls(values[0], values[1], values[2], values[3], values[4], values[5])
 
 
-@dataclass(frozen=True, slots=True)
-class Requested(Event):
+class Requested(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Draws"
     NAME: ClassVar[str] = "Requested"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -48,8 +45,7 @@ class Requested(Event):
         return cls._topics(draw)
 
 
-@dataclass(frozen=True, slots=True)
-class Committed(Event):
+class Committed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Draws"
     NAME: ClassVar[str] = "Committed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -69,8 +65,7 @@ class Committed(Event):
         return cls._topics(draw, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class Revealed(Event):
+class Revealed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Draws"
     NAME: ClassVar[str] = "Revealed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -91,8 +86,7 @@ class Revealed(Event):
         return cls._topics(draw, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class Forfeited(Event):
+class Forfeited(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Draws"
     NAME: ClassVar[str] = "Forfeited"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -28,8 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Result(Struct):
+class Result(Struct, frozen=True):
     inputs: bytes
     rules: int
     previous: int
@@ -55,8 +53,7 @@ class Result(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Node(Struct):
+class Node(Struct, frozen=True):
     digest: bytes
     sum: int
 
@@ -65,8 +62,7 @@ class Node(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Terms(Struct):
+class Terms(Struct, frozen=True):
     period: int
     rate: int
     owner_bps: int
@@ -96,8 +92,7 @@ class Terms(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DemandCollected(Event):
+class DemandCollected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "DemandCollected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -121,8 +116,7 @@ class DemandCollected(Event):
         return cls._topics(asset, subnet, period)
 
 
-@dataclass(frozen=True, slots=True)
-class Bootstrapped(Event):
+class Bootstrapped(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "Bootstrapped"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -143,8 +137,7 @@ class Bootstrapped(Event):
         return cls._topics(subnet, period)
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodClosed(Event):
+class PeriodClosed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "PeriodClosed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -176,8 +169,7 @@ class PeriodClosed(Event):
         return cls._topics(period)
 
 
-@dataclass(frozen=True, slots=True)
-class EpochSettled(Event):
+class EpochSettled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "EpochSettled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -206,8 +198,7 @@ class EpochSettled(Event):
         return cls._topics(subnet, epoch, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class Carried(Event):
+class Carried(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "Carried"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -229,8 +220,7 @@ class Carried(Event):
         return cls._topics(subnet)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelPaid(Event):
+class ModelPaid(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "ModelPaid"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -255,8 +245,7 @@ class ModelPaid(Event):
         return cls._topics(subnet, epoch, asset)
 
 
-@dataclass(frozen=True, slots=True)
-class ValidatorPaid(Event):
+class ValidatorPaid(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "ValidatorPaid"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -281,8 +270,7 @@ class ValidatorPaid(Event):
         return cls._topics(subnet, epoch, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed(Event):
+class Flushed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "Flushed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -303,8 +291,7 @@ class Flushed(Event):
         return cls._topics(asset, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class SoldForHolders(Event):
+class SoldForHolders(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "SoldForHolders"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -326,8 +313,7 @@ class SoldForHolders(Event):
         return cls._topics(asset, buyer)
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn(Event):
+class Withdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Emission"
     NAME: ClassVar[str] = "Withdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed
 __all__ = ["Column", "ColumnShown", "EpochCourt", "Node", "Result", "RowShown", "StakesShown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Node(Struct):
+class Node(Struct, frozen=True):
     digest: bytes
     sum: int
 
@@ -23,8 +21,7 @@ class Node(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Struct):
+class Column(Struct, frozen=True):
     consensus: int
     rank: int
     words: tuple[int, ...]
@@ -40,8 +37,7 @@ class Column(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Result(Struct):
+class Result(Struct, frozen=True):
     inputs: bytes
     rules: int
     previous: int
@@ -67,8 +63,7 @@ class Result(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StakesShown(Event):
+class StakesShown(Event, frozen=True):
     CONTRACT: ClassVar[str] = "EpochCourt"
     NAME: ClassVar[str] = "StakesShown"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -92,8 +87,7 @@ class StakesShown(Event):
         return cls._topics(epochs, subnet, epoch)
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnShown(Event):
+class ColumnShown(Event, frozen=True):
     CONTRACT: ClassVar[str] = "EpochCourt"
     NAME: ClassVar[str] = "ColumnShown"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -120,8 +114,7 @@ class ColumnShown(Event):
         return cls._topics(epochs, subnet, epoch)
 
 
-@dataclass(frozen=True, slots=True)
-class RowShown(Event):
+class RowShown(Event, frozen=True):
     CONTRACT: ClassVar[str] = "EpochCourt"
     NAME: ClassVar[str] = "RowShown"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

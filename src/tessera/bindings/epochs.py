@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -28,8 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Result(Struct):
+class Result(Struct, frozen=True):
     inputs: bytes
     rules: int
     previous: int
@@ -55,8 +53,7 @@ class Result(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Node(Struct):
+class Node(Struct, frozen=True):
     digest: bytes
     sum: int
 
@@ -65,8 +62,7 @@ class Node(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Post(Struct):
+class Post(Struct, frozen=True):
     digest: bytes
     poster: str
     posted_at: int
@@ -78,8 +74,7 @@ class Post(Struct):
         return cls(values[0], checksummed(values[1]), values[2], values[3], values[4])
 
 
-@dataclass(frozen=True, slots=True)
-class Clock(Struct):
+class Clock(Struct, frozen=True):
     next: int
     last: int
     carried: int
@@ -91,8 +86,7 @@ class Clock(Struct):
         return cls(values[0], values[1], values[2], values[3], values[4])
 
 
-@dataclass(frozen=True, slots=True)
-class Terms(Struct):
+class Terms(Struct, frozen=True):
     bond: int
     fee: int
     post_window: int
@@ -105,8 +99,7 @@ class Terms(Struct):
         return cls(values[0], values[1], values[2], values[3], values[4], values[5])
 
 
-@dataclass(frozen=True, slots=True)
-class Posted(Event):
+class Posted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Posted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -143,8 +136,7 @@ class Posted(Event):
         return cls._topics(subnet, epoch, poster)
 
 
-@dataclass(frozen=True, slots=True)
-class Voided(Event):
+class Voided(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Voided"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -172,8 +164,7 @@ class Voided(Event):
         return cls._topics(subnet, epoch, challenger)
 
 
-@dataclass(frozen=True, slots=True)
-class Finalized(Event):
+class Finalized(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Finalized"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -197,8 +188,7 @@ class Finalized(Event):
         return cls._topics(subnet, epoch, poster)
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped(Event):
+class Skipped(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Skipped"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -218,8 +208,7 @@ class Skipped(Event):
         return cls._topics(subnet, epoch)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked(Event):
+class Asked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Asked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -244,8 +233,7 @@ class Asked(Event):
         return cls._topics(subnet, epoch, requester)
 
 
-@dataclass(frozen=True, slots=True)
-class Answered(Event):
+class Answered(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Answered"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -269,8 +257,7 @@ class Answered(Event):
         return cls._topics(subnet, epoch, part)
 
 
-@dataclass(frozen=True, slots=True)
-class Collected(Event):
+class Collected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "Collected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -290,8 +277,7 @@ class Collected(Event):
         return cls._topics(payee)
 
 
-@dataclass(frozen=True, slots=True)
-class SurplusAbsorbed(Event):
+class SurplusAbsorbed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Epochs"
     NAME: ClassVar[str] = "SurplusAbsorbed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -26,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Lock(Struct):
+class Lock(Struct, frozen=True):
     holder: str
     amount: int
     until: int
@@ -37,8 +35,7 @@ class Lock(Struct):
         return cls(checksummed(values[0]), values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOpened(Event):
+class PoolOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "PoolOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -75,8 +72,7 @@ class PoolOpened(Event):
         return cls._topics(token, asset, provider)
 
 
-@dataclass(frozen=True, slots=True)
-class LiquidityAdded(Event):
+class LiquidityAdded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "LiquidityAdded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -99,8 +95,7 @@ class LiquidityAdded(Event):
         return cls._topics(token, provider)
 
 
-@dataclass(frozen=True, slots=True)
-class LiquidityRemoved(Event):
+class LiquidityRemoved(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "LiquidityRemoved"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -133,8 +128,7 @@ class LiquidityRemoved(Event):
         return cls._topics(token, provider, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Bought(Event):
+class Bought(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "Bought"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -165,8 +159,7 @@ class Bought(Event):
         return cls._topics(token, buyer, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Sold(Event):
+class Sold(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "Sold"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -197,8 +190,7 @@ class Sold(Event):
         return cls._topics(token, seller, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class RevenueClaimed(Event):
+class RevenueClaimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "RevenueClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -224,8 +216,7 @@ class RevenueClaimed(Event):
         return cls._topics(token, provider, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Skimmed(Event):
+class Skimmed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "Skimmed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -246,8 +237,7 @@ class Skimmed(Event):
         return cls._topics(token, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -278,8 +268,7 @@ class Transfer(Event):
         return cls._topics(sender, receiver, token_id)
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorSet(Event):
+class OperatorSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "OperatorSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -300,8 +289,7 @@ class OperatorSet(Event):
         return cls._topics(owner, spender)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Exchange"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

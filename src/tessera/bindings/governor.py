@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, ClassVar, Self
 
@@ -68,8 +67,7 @@ class Worth(IntFlag):
     PERPETUAL = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Release(Struct):
+class Release(Struct, frozen=True):
     root: bytes
     runner: int
     uri: str
@@ -79,8 +77,7 @@ class Release(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Price(Struct):
+class Price(Struct, frozen=True):
     per_call: int
     per_1k_in: int
     per_1k_out: int
@@ -90,8 +87,7 @@ class Price(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointTerms(Struct):
+class EndpointTerms(Struct, frozen=True):
     operator: str
     cut_bps: int
     price: Price
@@ -102,8 +98,7 @@ class EndpointTerms(Struct):
         return cls(checksummed(values[0]), values[1], Price.from_values(values[2]), values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class Discount(Struct):
+class Discount(Struct, frozen=True):
     discount_bps: int
     min_locked: int
 
@@ -112,8 +107,7 @@ class Discount(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Licence(Struct):
+class Licence(Struct, frozen=True):
     document: bytes
     identifier: str
     uri: str
@@ -123,8 +117,7 @@ class Licence(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Payment(Struct):
+class Payment(Struct, frozen=True):
     receiver: str
     amount: int
 
@@ -133,8 +126,7 @@ class Payment(Struct):
         return cls(checksummed(values[0]), values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Parent(Struct):
+class Parent(Struct, frozen=True):
     asset: int
     royalty_bps: int
 
@@ -143,8 +135,7 @@ class Parent(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Product(Struct):
+class Product(Struct, frozen=True):
     operator: str
     kind: Worth
     price: int
@@ -180,8 +171,7 @@ class Product(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sale(Struct):
+class Sale(Struct, frozen=True):
     access: str
     on: bool
 
@@ -190,8 +180,7 @@ class Sale(Struct):
         return cls(checksummed(values[0]), values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Action(Struct):
+class Action(Struct, frozen=True):
     kind: Kind
     release: Release
     endpoint: EndpointTerms
@@ -217,8 +206,7 @@ class Action(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Locked(Event):
+class Locked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Locked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -240,8 +228,7 @@ class Locked(Event):
         return cls._topics(asset, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class Unlocked(Event):
+class Unlocked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Unlocked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -263,8 +250,7 @@ class Unlocked(Event):
         return cls._topics(asset, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class Proposed(Event):
+class Proposed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Proposed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -310,8 +296,7 @@ class Proposed(Event):
         return cls._topics(asset, proposal, proposer)
 
 
-@dataclass(frozen=True, slots=True)
-class Voted(Event):
+class Voted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Voted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -339,8 +324,7 @@ class Voted(Event):
         return cls._topics(asset, proposal, voter)
 
 
-@dataclass(frozen=True, slots=True)
-class Executed(Event):
+class Executed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Executed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -360,8 +344,7 @@ class Executed(Event):
         return cls._topics(asset, proposal)
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled(Event):
+class Cancelled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Cancelled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -381,8 +364,7 @@ class Cancelled(Event):
         return cls._topics(asset, proposal)
 
 
-@dataclass(frozen=True, slots=True)
-class LicenceSet(Event):
+class LicenceSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "LicenceSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -404,8 +386,7 @@ class LicenceSet(Event):
         return cls._topics(asset, document)
 
 
-@dataclass(frozen=True, slots=True)
-class TreasuryDeposited(Event):
+class TreasuryDeposited(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "TreasuryDeposited"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -426,8 +407,7 @@ class TreasuryDeposited(Event):
         return cls._topics(asset, payer)
 
 
-@dataclass(frozen=True, slots=True)
-class TreasuryPaid(Event):
+class TreasuryPaid(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "TreasuryPaid"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -448,8 +428,7 @@ class TreasuryPaid(Event):
         return cls._topics(asset, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class RevenueClaimed(Event):
+class RevenueClaimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "RevenueClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -473,8 +452,7 @@ class RevenueClaimed(Event):
         return cls._topics(asset, account, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Rescued(Event):
+class Rescued(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Governor"
     NAME: ClassVar[str] = "Rescued"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

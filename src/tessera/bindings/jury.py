@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Asked", "Enlisted", "Evicted", "Jury", "Poll", "Seated", "Voted"]
 
 
-@dataclass(frozen=True, slots=True)
-class Poll(Struct):
+class Poll(Struct, frozen=True):
     round: bytes
     first: str
     second: str
@@ -38,8 +36,7 @@ class Poll(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Enlisted(Event):
+class Enlisted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Jury"
     NAME: ClassVar[str] = "Enlisted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -59,8 +56,7 @@ class Enlisted(Event):
         return cls._topics(juror)
 
 
-@dataclass(frozen=True, slots=True)
-class Evicted(Event):
+class Evicted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Jury"
     NAME: ClassVar[str] = "Evicted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -80,8 +76,7 @@ class Evicted(Event):
         return cls._topics(juror)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked(Event):
+class Asked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Jury"
     NAME: ClassVar[str] = "Asked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -102,8 +97,7 @@ class Asked(Event):
         return cls._topics(poll, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class Seated(Event):
+class Seated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Jury"
     NAME: ClassVar[str] = "Seated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -123,8 +117,7 @@ class Seated(Event):
         return cls._topics(poll)
 
 
-@dataclass(frozen=True, slots=True)
-class Voted(Event):
+class Voted(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Jury"
     NAME: ClassVar[str] = "Voted"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -28,8 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Liquidity(Struct):
+class Liquidity(Struct, frozen=True):
     bps: int
     tier: int
     locked: int
@@ -39,8 +37,7 @@ class Liquidity(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Sale(Struct):
+class Sale(Struct, frozen=True):
     publisher: str
     price: int
     for_sale: int
@@ -66,8 +63,7 @@ class Sale(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AuctionSale(Struct):
+class AuctionSale(Struct, frozen=True):
     publisher: str
     first_price: int
     lowest_price: int
@@ -95,8 +91,7 @@ class AuctionSale(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CurveSale(Struct):
+class CurveSale(Struct, frozen=True):
     publisher: str
     virtual_shares: int
     virtual_currency: int
@@ -126,8 +121,7 @@ class CurveSale(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule(Struct):
+class Schedule(Struct, frozen=True):
     beneficiary: str
     amount: int
     start: int
@@ -139,8 +133,7 @@ class Schedule(Struct):
         return cls(checksummed(values[0]), values[1], values[2], values[3], values[4])
 
 
-@dataclass(frozen=True, slots=True)
-class Grant(Struct):
+class Grant(Struct, frozen=True):
     amount: int
     start: int
     cliff: int
@@ -151,8 +144,7 @@ class Grant(Struct):
         return cls(values[0], values[1], values[2], values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution(Struct):
+class Contribution(Struct, frozen=True):
     account: str
     role: int
     weight: int
@@ -163,8 +155,7 @@ class Contribution(Struct):
         return cls(checksummed(values[0]), values[1], values[2], values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class OfferingOpened(Event):
+class OfferingOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Launchpad"
     NAME: ClassVar[str] = "OfferingOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -192,8 +183,7 @@ class OfferingOpened(Event):
         return cls._topics(asset, offering, publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class AuctionOpened(Event):
+class AuctionOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Launchpad"
     NAME: ClassVar[str] = "AuctionOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -224,8 +214,7 @@ class AuctionOpened(Event):
         return cls._topics(asset, auction, publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class CurveOpened(Event):
+class CurveOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Launchpad"
     NAME: ClassVar[str] = "CurveOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -259,8 +248,7 @@ class CurveOpened(Event):
         return cls._topics(asset, curve, publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class VestingOpened(Event):
+class VestingOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Launchpad"
     NAME: ClassVar[str] = "VestingOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -289,8 +277,7 @@ class VestingOpened(Event):
         return cls._topics(asset, vesting, beneficiary)
 
 
-@dataclass(frozen=True, slots=True)
-class AllocationOpened(Event):
+class AllocationOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Launchpad"
     NAME: ClassVar[str] = "AllocationOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -314,8 +301,7 @@ class AllocationOpened(Event):
         return cls._topics(asset, allocation, root)
 
 
-@dataclass(frozen=True, slots=True)
-class ContributionClaimed(Event):
+class ContributionClaimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Launchpad"
     NAME: ClassVar[str] = "ContributionClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

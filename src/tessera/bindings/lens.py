@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Holding", "Lens", "Mark", "Marked", "Supply"]
 
 
-@dataclass(frozen=True, slots=True)
-class Supply(Struct):
+class Supply(Struct, frozen=True):
     total: int
     for_sale: int
     vesting: int
@@ -27,8 +25,7 @@ class Supply(Struct):
         return cls(values[0], values[1], values[2], values[3], values[4], values[5])
 
 
-@dataclass(frozen=True, slots=True)
-class Holding(Struct):
+class Holding(Struct, frozen=True):
     account: str
     free: int
     locked: int
@@ -39,8 +36,7 @@ class Holding(Struct):
         return cls(checksummed(values[0]), values[1], values[2], values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class Mark(Struct):
+class Mark(Struct, frozen=True):
     epoch: int
     time: int
     revenue: int
@@ -51,8 +47,7 @@ class Mark(Struct):
         return cls(values[0], values[1], values[2], values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class Marked(Event):
+class Marked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Lens"
     NAME: ClassVar[str] = "Marked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

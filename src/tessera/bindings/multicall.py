@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed
 __all__ = ["Multicall", "Request", "Request3", "Result"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request(Struct):
+class Request(Struct, frozen=True):
     target: str
     callData: bytes
 
@@ -23,8 +21,7 @@ class Request(Struct):
         return cls(checksummed(values[0]), values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Result(Struct):
+class Result(Struct, frozen=True):
     success: bool
     returnData: bytes
 
@@ -33,8 +30,7 @@ class Result(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Request3(Struct):
+class Request3(Struct, frozen=True):
     target: str
     allowFailure: bool
     callData: bytes

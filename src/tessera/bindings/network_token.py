@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Approval", "MinterSet", "NetworkToken", "Transfer"]
 
 
-@dataclass(frozen=True, slots=True)
-class MinterSet(Event):
+class MinterSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "NetworkToken"
     NAME: ClassVar[str] = "MinterSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -33,8 +31,7 @@ class MinterSet(Event):
         return cls._topics(minter)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "NetworkToken"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -55,8 +52,7 @@ class Transfer(Event):
         return cls._topics(sender, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "NetworkToken"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -23,8 +22,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Bought(Event):
+class Bought(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "Bought"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -45,8 +43,7 @@ class Bought(Event):
         return cls._topics(buyer)
 
 
-@dataclass(frozen=True, slots=True)
-class BecameFinal(Event):
+class BecameFinal(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "BecameFinal"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -66,8 +63,7 @@ class BecameFinal(Event):
         return cls._topics()
 
 
-@dataclass(frozen=True, slots=True)
-class Collected(Event):
+class Collected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "Collected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -87,8 +83,7 @@ class Collected(Event):
         return cls._topics(buyer)
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded(Event):
+class Refunded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "Refunded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -109,8 +104,7 @@ class Refunded(Event):
         return cls._topics(buyer, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class ProceedsWithdrawn(Event):
+class ProceedsWithdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "ProceedsWithdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -131,8 +125,7 @@ class ProceedsWithdrawn(Event):
         return cls._topics(publisher, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class UnsoldReturned(Event):
+class UnsoldReturned(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "UnsoldReturned"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -152,8 +145,7 @@ class UnsoldReturned(Event):
         return cls._topics(publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class RevenueClaimed(Event):
+class RevenueClaimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "RevenueClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -174,8 +166,7 @@ class RevenueClaimed(Event):
         return cls._topics(account, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOpened(Event):
+class PoolOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Offering"
     NAME: ClassVar[str] = "PoolOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

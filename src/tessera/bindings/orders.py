@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Cancelled", "Filled", "Listed", "Order", "Orders", "SeriesCancelled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Order(Struct):
+class Order(Struct, frozen=True):
     maker: str
     sell: str
     sell_amount: int
@@ -40,8 +38,7 @@ class Order(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Listed(Event):
+class Listed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Orders"
     NAME: ClassVar[str] = "Listed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -78,8 +75,7 @@ class Listed(Event):
         return cls._topics(maker, token, digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Filled(Event):
+class Filled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Orders"
     NAME: ClassVar[str] = "Filled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -107,8 +103,7 @@ class Filled(Event):
         return cls._topics(maker, taker, digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled(Event):
+class Cancelled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Orders"
     NAME: ClassVar[str] = "Cancelled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -128,8 +123,7 @@ class Cancelled(Event):
         return cls._topics(maker, digest)
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesCancelled(Event):
+class SeriesCancelled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Orders"
     NAME: ClassVar[str] = "SeriesCancelled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

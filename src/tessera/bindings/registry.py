@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, ClassVar, Self
 
@@ -46,8 +45,7 @@ class Kind(IntFlag):
     COMPUTE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Parent(Struct):
+class Parent(Struct, frozen=True):
     asset: int
     royalty_bps: int
 
@@ -56,8 +54,7 @@ class Parent(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Price(Struct):
+class Price(Struct, frozen=True):
     per_call: int
     per_1k_in: int
     per_1k_out: int
@@ -67,8 +64,7 @@ class Price(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Release(Struct):
+class Release(Struct, frozen=True):
     root: bytes
     runner: int
     uri: str
@@ -78,8 +74,7 @@ class Release(Struct):
         return cls(values[0], values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Publication(Struct):
+class Publication(Struct, frozen=True):
     slug: str
     kind: Kind
     salt: bytes
@@ -99,8 +94,7 @@ class Publication(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointTerms(Struct):
+class EndpointTerms(Struct, frozen=True):
     operator: str
     cut_bps: int
     price: Price
@@ -111,8 +105,7 @@ class EndpointTerms(Struct):
         return cls(checksummed(values[0]), values[1], Price.from_values(values[2]), values[3])
 
 
-@dataclass(frozen=True, slots=True)
-class Tokenization(Struct):
+class Tokenization(Struct, frozen=True):
     name: str
     symbol: str
     supply: int
@@ -128,8 +121,7 @@ class Tokenization(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AssetRegistered(Event):
+class AssetRegistered(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "AssetRegistered"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -168,8 +160,7 @@ class AssetRegistered(Event):
         return cls._topics(asset, creator)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionReleased(Event):
+class VersionReleased(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "VersionReleased"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -192,8 +183,7 @@ class VersionReleased(Event):
         return cls._topics(asset, version)
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSet(Event):
+class EndpointSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "EndpointSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -232,8 +222,7 @@ class EndpointSet(Event):
         return cls._topics(asset, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointClosed(Event):
+class EndpointClosed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "EndpointClosed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -253,8 +242,7 @@ class EndpointClosed(Event):
         return cls._topics(asset, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class ParentAdded(Event):
+class ParentAdded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "ParentAdded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -275,8 +263,7 @@ class ParentAdded(Event):
         return cls._topics(asset, parent)
 
 
-@dataclass(frozen=True, slots=True)
-class TermsRenewed(Event):
+class TermsRenewed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "TermsRenewed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -297,8 +284,7 @@ class TermsRenewed(Event):
         return cls._topics(asset, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class DiscountSet(Event):
+class DiscountSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "DiscountSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -321,8 +307,7 @@ class DiscountSet(Event):
         return cls._topics(asset, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class Tokenized(Event):
+class Tokenized(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "Tokenized"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -357,8 +342,7 @@ class Tokenized(Event):
         return cls._topics(asset, share, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class ControlHandedOver(Event):
+class ControlHandedOver(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "ControlHandedOver"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -378,8 +362,7 @@ class ControlHandedOver(Event):
         return cls._topics(asset, controller)
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkSet(Event):
+class NetworkSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "NetworkSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -400,8 +383,7 @@ class NetworkSet(Event):
         return cls._topics(commons, validators)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerNominated(Event):
+class OwnerNominated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "OwnerNominated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -420,8 +402,7 @@ class OwnerNominated(Event):
         return cls._topics(nominee)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerChanged(Event):
+class OwnerChanged(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "OwnerChanged"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -440,8 +421,7 @@ class OwnerChanged(Event):
         return cls._topics(owner)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -464,8 +444,7 @@ class Approval(Event):
         return cls._topics(owner, approved, token_id)
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalForAll(Event):
+class ApprovalForAll(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "ApprovalForAll"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -486,8 +465,7 @@ class ApprovalForAll(Event):
         return cls._topics(owner, operator)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Registry"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Committed", "DataAsked", "DataShown", "DataWithheld", "Node", "Revealed", "Scores"]
 
 
-@dataclass(frozen=True, slots=True)
-class Node(Struct):
+class Node(Struct, frozen=True):
     digest: bytes
     sum: int
 
@@ -23,8 +21,7 @@ class Node(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Committed(Event):
+class Committed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Scores"
     NAME: ClassVar[str] = "Committed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -49,8 +46,7 @@ class Committed(Event):
         return cls._topics(subnet, epoch, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class Revealed(Event):
+class Revealed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Scores"
     NAME: ClassVar[str] = "Revealed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -87,8 +83,7 @@ class Revealed(Event):
         return cls._topics(subnet, epoch, validator)
 
 
-@dataclass(frozen=True, slots=True)
-class DataAsked(Event):
+class DataAsked(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Scores"
     NAME: ClassVar[str] = "DataAsked"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -113,8 +108,7 @@ class DataAsked(Event):
         return cls._topics(subnet, epoch, row)
 
 
-@dataclass(frozen=True, slots=True)
-class DataShown(Event):
+class DataShown(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Scores"
     NAME: ClassVar[str] = "DataShown"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -139,8 +133,7 @@ class DataShown(Event):
         return cls._topics(subnet, epoch, row)
 
 
-@dataclass(frozen=True, slots=True)
-class DataWithheld(Event):
+class DataWithheld(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Scores"
     NAME: ClassVar[str] = "DataWithheld"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Approval", "NomineeSet", "RevenueClaimed", "RevenueDistributed", "Share", "Transfer"]
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Share"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -35,8 +33,7 @@ class Transfer(Event):
         return cls._topics(sender, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class RevenueDistributed(Event):
+class RevenueDistributed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Share"
     NAME: ClassVar[str] = "RevenueDistributed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -57,8 +54,7 @@ class RevenueDistributed(Event):
         return cls._topics(payer)
 
 
-@dataclass(frozen=True, slots=True)
-class RevenueClaimed(Event):
+class RevenueClaimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Share"
     NAME: ClassVar[str] = "RevenueClaimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -78,8 +74,7 @@ class RevenueClaimed(Event):
         return cls._topics(holder)
 
 
-@dataclass(frozen=True, slots=True)
-class NomineeSet(Event):
+class NomineeSet(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Share"
     NAME: ClassVar[str] = "NomineeSet"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -99,8 +94,7 @@ class NomineeSet(Event):
         return cls._topics(holder, nominee)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Share"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, ClassVar, Self
 
@@ -20,8 +19,7 @@ class Kind(IntFlag):
     PERPETUAL = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Product(Struct):
+class Product(Struct, frozen=True):
     operator: str
     kind: Kind
     price: int
@@ -57,8 +55,7 @@ class Product(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ProductCreated(Event):
+class ProductCreated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Storefront"
     NAME: ClassVar[str] = "ProductCreated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

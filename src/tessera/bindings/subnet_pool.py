@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Bought", "Injected", "PoolClosed", "PoolOpened", "Redeemed", "Sold", "SubnetPool"]
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOpened(Event):
+class PoolOpened(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetPool"
     NAME: ClassVar[str] = "PoolOpened"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -36,8 +34,7 @@ class PoolOpened(Event):
         return cls._topics(subnet, token)
 
 
-@dataclass(frozen=True, slots=True)
-class Bought(Event):
+class Bought(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetPool"
     NAME: ClassVar[str] = "Bought"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -62,8 +59,7 @@ class Bought(Event):
         return cls._topics(subnet, buyer, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Sold(Event):
+class Sold(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetPool"
     NAME: ClassVar[str] = "Sold"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -88,8 +84,7 @@ class Sold(Event):
         return cls._topics(subnet, seller, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Injected(Event):
+class Injected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetPool"
     NAME: ClassVar[str] = "Injected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -111,8 +106,7 @@ class Injected(Event):
         return cls._topics(subnet, giver)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolClosed(Event):
+class PoolClosed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetPool"
     NAME: ClassVar[str] = "PoolClosed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -134,8 +128,7 @@ class PoolClosed(Event):
         return cls._topics(subnet)
 
 
-@dataclass(frozen=True, slots=True)
-class Redeemed(Event):
+class Redeemed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetPool"
     NAME: ClassVar[str] = "Redeemed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Approval", "SubnetToken", "Transfer"]
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetToken"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -35,8 +33,7 @@ class Approval(Event):
         return cls._topics(owner, spender)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "SubnetToken"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -25,8 +24,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules(Struct):
+class Rules(Struct, frozen=True):
     tempo: int
     kappa: int
     bonds_penalty: int
@@ -56,8 +54,7 @@ class Rules(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SubnetCreated(Event):
+class SubnetCreated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "SubnetCreated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -86,8 +83,7 @@ class SubnetCreated(Event):
         return cls._topics(subnet, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceNamed(Event):
+class PlaceNamed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "PlaceNamed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -113,8 +109,7 @@ class PlaceNamed(Event):
         return cls._topics(subnet, side, occupant)
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceCorrected(Event):
+class PlaceCorrected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "PlaceCorrected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -140,8 +135,7 @@ class PlaceCorrected(Event):
         return cls._topics(subnet, side, by)
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceTaken(Event):
+class PlaceTaken(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "PlaceTaken"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -167,8 +161,7 @@ class PlaceTaken(Event):
         return cls._topics(subnet, side, occupant)
 
 
-@dataclass(frozen=True, slots=True)
-class Burned(Event):
+class Burned(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "Burned"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -189,8 +182,7 @@ class Burned(Event):
         return cls._topics(subnet, by)
 
 
-@dataclass(frozen=True, slots=True)
-class SubnetClosing(Event):
+class SubnetClosing(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "SubnetClosing"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -210,8 +202,7 @@ class SubnetClosing(Event):
         return cls._topics(subnet)
 
 
-@dataclass(frozen=True, slots=True)
-class SubnetDissolved(Event):
+class SubnetDissolved(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "SubnetDissolved"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -233,8 +224,7 @@ class SubnetDissolved(Event):
         return cls._topics(subnet)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerChanged(Event):
+class OwnerChanged(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "OwnerChanged"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -254,8 +244,7 @@ class OwnerChanged(Event):
         return cls._topics(subnet, owner)
 
 
-@dataclass(frozen=True, slots=True)
-class TaskNamed(Event):
+class TaskNamed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Subnets"
     NAME: ClassVar[str] = "TaskNamed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Approval", "AuthorizationCanceled", "AuthorizationUsed", "TestDollar", "Transfer"]
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationUsed(Event):
+class AuthorizationUsed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "TestDollar"
     NAME: ClassVar[str] = "AuthorizationUsed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -34,8 +32,7 @@ class AuthorizationUsed(Event):
         return cls._topics(authorizer, nonce)
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationCanceled(Event):
+class AuthorizationCanceled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "TestDollar"
     NAME: ClassVar[str] = "AuthorizationCanceled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -55,8 +52,7 @@ class AuthorizationCanceled(Event):
         return cls._topics(authorizer, nonce)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval(Event):
+class Approval(Event, frozen=True):
     CONTRACT: ClassVar[str] = "TestDollar"
     NAME: ClassVar[str] = "Approval"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -77,8 +73,7 @@ class Approval(Event):
         return cls._topics(owner, spender)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer(Event):
+class Transfer(Event, frozen=True):
     CONTRACT: ClassVar[str] = "TestDollar"
     NAME: ClassVar[str] = "Transfer"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

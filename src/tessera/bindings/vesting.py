@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Topics
@@ -13,8 +12,7 @@ from tessera.bindings.codec import checksummed, encode
 __all__ = ["Released", "Vesting"]
 
 
-@dataclass(frozen=True, slots=True)
-class Released(Event):
+class Released(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Vesting"
     NAME: ClassVar[str] = "Released"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -24,8 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Step(Struct):
+class Step(Struct, frozen=True):
     leg: int
     payee: str
     output: bytes
@@ -37,8 +35,7 @@ class Step(Struct):
         return cls(values[0], checksummed(values[1]), values[2], values[3], values[4])
 
 
-@dataclass(frozen=True, slots=True)
-class Deposited(Event):
+class Deposited(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Deposited"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -58,8 +55,7 @@ class Deposited(Event):
         return cls._topics(payer)
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn(Event):
+class Withdrawn(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Withdrawn"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -80,8 +76,7 @@ class Withdrawn(Event):
         return cls._topics(payer, receiver)
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled(Event):
+class Cancelled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Cancelled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -101,8 +96,7 @@ class Cancelled(Event):
         return cls._topics(payer)
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved(Event):
+class Reserved(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Reserved"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -124,8 +118,7 @@ class Reserved(Event):
         return cls._topics(payer, plan)
 
 
-@dataclass(frozen=True, slots=True)
-class Released(Event):
+class Released(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Released"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -146,8 +139,7 @@ class Released(Event):
         return cls._topics(payer, plan)
 
 
-@dataclass(frozen=True, slots=True)
-class Paid(Event):
+class Paid(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Paid"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -169,8 +161,7 @@ class Paid(Event):
         return cls._topics(payer, plan)
 
 
-@dataclass(frozen=True, slots=True)
-class Collected(Event):
+class Collected(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "Collected"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -190,8 +181,7 @@ class Collected(Event):
         return cls._topics(payee)
 
 
-@dataclass(frozen=True, slots=True)
-class SurplusAbsorbed(Event):
+class SurplusAbsorbed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Workflows"
     NAME: ClassVar[str] = "SurplusAbsorbed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

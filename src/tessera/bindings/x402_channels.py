@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tessera.bindings.calls import Call, Contract, Event, Struct, Topics
@@ -29,8 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelConfig(Struct):
+class ChannelConfig(Struct, frozen=True):
     payer: str
     payerAuthorizer: str
     receiver: str
@@ -52,8 +50,7 @@ class ChannelConfig(Struct):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Voucher(Struct):
+class Voucher(Struct, frozen=True):
     channel: ChannelConfig
     maxClaimableAmount: int
 
@@ -62,8 +59,7 @@ class Voucher(Struct):
         return cls(ChannelConfig.from_values(values[0]), values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class VoucherClaim(Struct):
+class VoucherClaim(Struct, frozen=True):
     voucher: Voucher
     signature: bytes
     totalClaimed: int
@@ -73,8 +69,7 @@ class VoucherClaim(Struct):
         return cls(Voucher.from_values(values[0]), values[1], values[2])
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelState(Struct):
+class ChannelState(Struct, frozen=True):
     balance: int
     totalClaimed: int
 
@@ -83,8 +78,7 @@ class ChannelState(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawalState(Struct):
+class WithdrawalState(Struct, frozen=True):
     amount: int
     initiatedAt: int
 
@@ -93,8 +87,7 @@ class WithdrawalState(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverState(Struct):
+class ReceiverState(Struct, frozen=True):
     totalClaimed: int
     totalSettled: int
 
@@ -103,8 +96,7 @@ class ReceiverState(Struct):
         return cls(values[0], values[1])
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelCreated(Event):
+class ChannelCreated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "ChannelCreated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -124,8 +116,7 @@ class ChannelCreated(Event):
         return cls._topics(channelId)
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelClosed(Event):
+class ChannelClosed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "ChannelClosed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -145,8 +136,7 @@ class ChannelClosed(Event):
         return cls._topics(channelId)
 
 
-@dataclass(frozen=True, slots=True)
-class Deposited(Event):
+class Deposited(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "Deposited"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -168,8 +158,7 @@ class Deposited(Event):
         return cls._topics(channelId, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed(Event):
+class Claimed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "Claimed"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -191,8 +180,7 @@ class Claimed(Event):
         return cls._topics(channelId, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled(Event):
+class Settled(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "Settled"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -218,8 +206,7 @@ class Settled(Event):
         return cls._topics(receiver, token, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded(Event):
+class Refunded(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "Refunded"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -240,8 +227,7 @@ class Refunded(Event):
         return cls._topics(channelId, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawInitiated(Event):
+class WithdrawInitiated(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "WithdrawInitiated"
     TOPIC: ClassVar[bytes] = bytes.fromhex(
@@ -262,8 +248,7 @@ class WithdrawInitiated(Event):
         return cls._topics(channelId)
 
 
-@dataclass(frozen=True, slots=True)
-class WithdrawFinalized(Event):
+class WithdrawFinalized(Event, frozen=True):
     CONTRACT: ClassVar[str] = "X402Channels"
     NAME: ClassVar[str] = "WithdrawFinalized"
     TOPIC: ClassVar[bytes] = bytes.fromhex(

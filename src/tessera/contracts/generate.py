@@ -93,8 +93,6 @@ def _contract(name: str) -> str:
         imports.append("from enum import IntFlag")
     if "Sequence[" in text:
         imports.append("from collections.abc import Sequence")
-    if "@dataclass" in text:
-        imports.append("from dataclasses import dataclass")
     typing = [word for word in ("Any", "ClassVar", "Self") if re.search(rf"\b{word}\b", text)]
     imports.append(f"from typing import {', '.join(typing)}")
     base = ["Contract"]
@@ -128,8 +126,7 @@ def _struct(name: str, shapes: Shapes) -> str:
     values = ", ".join(shapes.decoded(field, f"values[{i}]") for i, field in enumerate(fields))
     return "\n".join(
         [
-            "@dataclass(frozen=True, slots=True)",
-            f"class {name}(Struct):",
+            f"class {name}(Struct, frozen=True):",
             *rows,
             "\n    @classmethod",
             "    def from_values(cls, values: Sequence[Any]) -> Self:",
@@ -149,8 +146,7 @@ def _event(contract: str, event: dict[str, Any], shapes: Shapes) -> str:
     values = ", ".join(shapes.decoded(field, sources[field["name"]]) for field in fields)
     rows = [f"    {identifier(field['name'])}: {shapes.python(field)}" for field in fields]
     lines = [
-        "@dataclass(frozen=True, slots=True)",
-        f"class {event['name']}(Event):",
+        f"class {event['name']}(Event, frozen=True):",
         f"    CONTRACT: ClassVar[str] = {contract!r}",
         f"    NAME: ClassVar[str] = {event['name']!r}",
         f"    TOPIC: ClassVar[bytes] = bytes.fromhex({shapes.topic(event)!r})",

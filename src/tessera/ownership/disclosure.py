@@ -260,7 +260,7 @@ def _revenue(marks: Sequence[Mark]) -> list[Revenue]:
 
 
 def _supply(words: SupplyWords) -> dict[str, Shares]:
-    return {name: Shares(getattr(words, name)) for name in SupplyWords.__slots__}
+    return {name: Shares(getattr(words, name)) for name in SupplyWords.__struct_fields__}
 
 
 def _number(address: str) -> int:

@@ -6,8 +6,10 @@ What a proposal does is read from its action, as the chain hashed it; a title is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import astuple, replace
 
 from tessera.assets.directory import AssetRecord, EndpointRecord
 from tessera.bindings import Governor, Registry, Share, TestDollar, storefront

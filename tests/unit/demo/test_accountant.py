@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from tests.unit.demo.town import (
     CHANNELS,
@@ -66,7 +67,7 @@ def changed(kind: type[Event], nth: int = 0, *, shift: int = 0, **change: int) -
         entries = list(facts.entries)
         old = entries[at]
         fields = {name: getattr(old.event, name) + by for name, by in change.items()}
-        event = dataclasses.replace(old.event, **fields)  # type: ignore[type-var]
+        event = msgspec.structs.replace(old.event, **fields)
         entries[at] = Entry(event, old.address, old.time + shift, old.tx)
         return dataclasses.replace(facts, entries=tuple(entries))
 

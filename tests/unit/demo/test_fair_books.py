@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.demo import fair
 
@@ -76,7 +77,7 @@ def changed(kind: type[Event], nth: int = 0, *, shift: int = 0, **change: Any) -
             name: getattr(old.event, name) + by if type(by) is int else by
             for name, by in change.items()
         }
-        event = dataclasses.replace(old.event, **fields)  # type: ignore[type-var]
+        event = msgspec.structs.replace(old.event, **fields)
         entries[at] = Entry(event, old.address, old.time + shift, old.tx)
         return dataclasses.replace(facts, entries=tuple(entries))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import astuple
 from typing import Final
+
+from msgspec.structs import astuple
 
 from tessera.bindings import access, governor, launchpad, registry, share, storefront
 from tessera.demo.accountant.checks import Checks

@@ -8,7 +8,7 @@ and of the output's, which a contract can be shown one at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -17,11 +17,19 @@ from tessera.errors import InputError
 from tessera.spec.approvals import GUARD
 from tessera.spec.court import ASSIGNED, SHARED, outputs_tree
 from tessera.spec.places import NumberedTree
+from tessera.validation.answers import Answer
 from tessera.validation.canonical import digest
 from tessera.validation.report import draw_of
 from tessera.validation.task import Benchmark
 
-__all__ = ["MILLION", "Approval", "approval_of", "output_digest"]
+__all__ = [
+    "MILLION",
+    "Approval",
+    "approval_of",
+    "environment_of",
+    "output_digest",
+    "outputs_digest",
+]
 
 MILLION: Final = 1_000_000
 """Of a score, as approvals count it."""
@@ -72,6 +80,20 @@ class Approval:
 def output_digest(asks: list[dict[str, Any]]) -> bytes:
     """Hash what came of an item's questions: what a re-execution has to give, too."""
     return digest([[ask["outcome"], ask["output"]] for ask in asks])
+
+
+def outputs_digest(answers: Sequence[Answer]) -> bytes:
+    """Hash what came of an item's questions, as `output_digest` does of a report's."""
+    return digest([[str(answer.outcome), answer.output] for answer in answers])
+
+
+def environment_of(task: Benchmark) -> bytes:
+    """Return what a round hashes a version's content with: all else that decides its answers.
+
+    The runner, and how it is started, are part of the content; the task's id has questions,
+    decoding with its seed, scorer and the harness's number.
+    """
+    return digest({"format": "tessera.environment.v1", "task": task.id.hex()})
 
 
 def approval_of(report: dict[str, Any], task: Benchmark, *, threshold: int) -> Approval:

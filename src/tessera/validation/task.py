@@ -31,7 +31,7 @@ from tessera.validation.kinds.plugin import Plugin
 from tessera.validation.kinds.scoring import Decoding, Item, Scoring
 from tessera.validation.refusals import TaskInvalid
 
-__all__ = ["HARNESS", "TASK_FILE", "Benchmark", "find_benchmarks", "open_benchmark"]
+__all__ = ["HARNESS", "TASK_FILE", "Benchmark", "find_benchmarks", "open_benchmark", "read_items"]
 
 HARNESS: Final = 1
 """Goes up with every change by which the same answers get another score, or another hash."""
@@ -175,7 +175,7 @@ def open_benchmark(folder: Path) -> Benchmark:
         ) from error
     if Path(wire.items).name != wire.items:
         raise TaskInvalid(f"{file}: items", found=wire.items, wanted="the name of a file beside it")
-    items = _items(folder / wire.items, scoring)
+    items = read_items(folder / wire.items, scoring)
     return Benchmark(
         name=wire.name,
         title=wire.title or wire.name,
@@ -208,7 +208,14 @@ def find_benchmarks() -> dict[str, Path]:
     return found
 
 
-def _items(file: Path, scoring: Scoring) -> tuple[Item, ...]:
+def read_items(file: Path, scoring: Scoring) -> tuple[Item, ...]:
+    """Read a file of items, one JSON object per line.
+
+    Raises
+    ------
+    TaskInvalid
+        A line is no item of this kind of task; names it.
+    """
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise TaskInvalid(str(file), found="more", wanted=f"at most {MAX_FILE_BYTES} bytes")

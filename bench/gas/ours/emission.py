@@ -239,7 +239,7 @@ class _House:
         founder = account("founder")
         self._market.fund(founder, self._exchange)
         self.do(founder, self._token, "approve", self._exchange.address, _ALL)
-        terms = (self._token.address, 100_000 * _TSR, 200_000 * UNIT, 1, founder.address, 0)
+        terms = (self._token.address, 100_000 * _TSR, 200_000 * UNIT, 1, founder.address, _LATE)
         self.do(founder, self._exchange, "open_pool", *terms)
 
     def _open_channel(self) -> None:

@@ -456,7 +456,7 @@ class Emission(Contract):
         data: bytes,
         path: Sequence[Node],
     ) -> Call[int]:
-        """Credit the asset that had a place in an epoch with what it earned. Anyone may, at any time, once. `data`: With the rest: its leaf of the result, and the path to it. Returns: Raw TSR, rounded down."""
+        """Credit the asset that had a place in an epoch with what it earned; what a place earned that nobody held is the commons'. Anyone may, at any time, once. `data`: With the rest: its leaf of the result, and the path to it. Returns: Raw TSR, rounded down."""
         return self._call(
             "claim_model",
             "bfb5e4a9",

@@ -108,8 +108,9 @@ _NAMED: Final = {
 _TSR: Final = 10**NETWORK_DECIMALS
 _FLOOR_PART: Final = 10
 """TSR is never taken to be worth less than this part of its first price when demand is counted."""
-_DEPTH_PART: Final = 2
-"""TSR has a price while what is locked in its pool is worth this part of what it began with."""
+_DEPTH_PART: Final = 4
+"""TSR has a price while the money side of what is locked in its pool is at least this part of what
+it began with: down to a sixteenth of its first price."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,8 +24,8 @@
      10,000 / `demand_bps` of that mean: a measure of how far its price may run ahead. Pumping a subnet's token
      earns nothing, since its price is not looked at; a subnet made for its bootstrap loses at least as much again, since that is
      at most half of what its owner gave to open its pool. Demand from before an asset joined a subnet counts for nobody.
-     TSR is worth what its pool says, but never less than `floor_price`; a pool with less than `min_depth` in it
-     says nothing, and then only bootstraps are allotted. A call that fails is told from one that was starved of gas.
+     TSR is worth what its pool says, but never less than `floor_price`; a pool with less than `min_depth` locked in it
+     since it was opened says nothing, and then only bootstraps are allotted: other liquidity may be lent for one call. A call that fails is told from one that was starved of gas.
      A false result of one subnet cannot take what another's epoch has to pay: each has its own account.
      A claim never expires. A validator whose pool was wiped by slashing gets nothing: its TSR is the commons'.
 @custom:invariant solvent, conserved, settled_once, can_always_claim, wash_loses
@@ -33,6 +33,7 @@
 """
 from ethereum.ercs import IERC20
 from .modules import epoch_results
+from .modules import pool_depth
 from .modules import sum_trees
 
 
@@ -123,7 +124,7 @@ struct Terms:
     # Of the two mean prices.
     long_window: uint256
     short_window: uint256
-    # Base units of the currency: the least that a whole TSR is taken to be worth, and the least that its pool must have.
+    # Base units of the currency: the least that a whole TSR is taken to be worth, and the least that must be locked in its pool.
     floor_price: uint256
     min_depth: uint256
 
@@ -542,14 +543,12 @@ def _mean_price() -> uint256:
     """
     @return Base units for 10^18 raw TSR: the higher of the two means, 0 where there is no price.
     """
-    tsr: uint256 = 0
-    money: uint256 = 0
-    tsr, money = self._reserves()
-    if money < TERMS.min_depth:
-        return 0
     long: uint256 = self._twap(TERMS.long_window)
     short: uint256 = self._twap(TERMS.short_window)
-    if long == 0 or short == 0:
+    lower: uint256 = min(long, short)
+    if lower == 0:
+        return 0
+    if pool_depth._locked_currency(NETWORK_EXCHANGE, NETWORK_TOKEN, lower) < TERMS.min_depth:
         return 0
     return min(max(long, short), MASK_96)
 
@@ -686,7 +685,8 @@ def claim_model(
     path: DynArray[sum_trees.Node, sum_trees.MAX_HEIGHT],
 ) -> uint256:
     """
-    @notice Credit the asset that had a place in an epoch with what it earned. Anyone may, at any time, once.
+    @notice Credit the asset that had a place in an epoch with what it earned; what a place earned that nobody held is the
+            commons'. Anyone may, at any time, once.
     @param data With the rest: its leaf of the result, and the path to it.
     @return Raw TSR, rounded down.
     """
@@ -704,7 +704,11 @@ def claim_model(
     asset: uint256 = 0
     since: uint256 = 0
     asset, since = staticcall ISubnets(SUBNETS).occupant_at(subnet, MODELS, uid, epoch)
-    self.earned_of[asset] += amount
+    if asset == 0:
+        # Validators gave weight to a place that nobody held.
+        self.credit_of[staticcall IRegistry(REGISTRY).commons()] += amount
+    else:
+        self.earned_of[asset] += amount
     log ModelPaid(subnet=subnet, epoch=epoch, asset=asset, uid=uid, amount=amount)
     return amount
 

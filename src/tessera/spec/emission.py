@@ -58,7 +58,8 @@ class EmissionTerms:
     long_window, short_window
         Seconds of the two mean prices; the higher one counts.
     floor_price, min_depth
-        Base units: the least that 10^18 raw TSR are taken to be worth, and that their pool holds.
+        Base units: the least that 10^18 raw TSR are taken to be worth, and that is locked in their
+        pool (`tessera.spec.network_price.locked_currency`).
     """
 
     period: int = 3_600
@@ -365,13 +366,24 @@ class EmissionModel:
             self.fees_credit[commons] += fees
 
     def claim_model(
-        self, subnet: int, epoch: int, uid: int, asset: int, *, rank: int, ranks: int
+        self,
+        subnet: int,
+        epoch: int,
+        uid: int,
+        asset: int,
+        *,
+        rank: int,
+        ranks: int,
+        commons: Hashable,
     ) -> int:
-        """Credit an asset with its part of an epoch, raw TSR rounded down."""
+        """Credit an asset, or the commons where it is 0, with its part of an epoch; raw TSR."""
         payout = self._claim_once(subnet, epoch, "model", uid)
         amount = min(payout.models * rank // ranks, payout.models_left) if ranks else 0
         payout.models_left -= amount
-        self.earned[asset] += amount
+        if asset:
+            self.earned[asset] += amount
+        else:
+            self.credit[commons] += amount
         return amount
 
     def claim_validator(

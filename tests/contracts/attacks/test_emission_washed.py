@@ -184,6 +184,51 @@ def test_a_price_that_has_risen_is_the_one_that_counts(stage: Emitting, attacker
     assert stage.emission("sale_price") == money * TSR // tsr
 
 
+def test_a_pool_of_dust_that_is_deep_for_one_call(attacker: Person) -> None:
+    """The attacker opens TSR's pool with dust, at a hundredth of TSR's price, and waits for a day.
+
+    Its fees would be worth a hundred times as many TSR, so long as its pool passes for deep: in the
+    call that closes the period it lends the pool money, or buys until the pool is full of it, and
+    takes all back. What was locked from the first second is what counts.
+    """
+    stage = open_emission()
+    stage.open_subnet()
+    asset = stage.new_model(attacker, 0)
+    stage.fund(attacker, 200_000 * TSR)
+    stage.world.fund(attacker, 10**6 * ONE, spender=stage.exchange)
+    plan = (stage.tsr, TSR, ONE // 100, 1, attacker.address, FOR_EVER)
+    stage.exchange("open_pool", *plan, by=attacker.address)
+    stage.wait(DAY)
+    stage.earn(asset, 100 * ONE)
+    stage.emission("collect_demand", asset)
+    stage.wait(TERMS.period)
+    for name, lent in (
+        ("add_liquidity", (stage.tsr, 100_000 * TSR, 1_000 * ONE, 0)),
+        ("swap_exact_in", (stage.world.currency, stage.tsr, 10**5 * ONE, 0)),
+    ):
+        with stage.place.engine.trial():
+            stage.exchange(name, *lent, attacker.address, stage.now, by=attacker.address)
+            assert stage.exchange("reserves_of", stage.tsr)[1] > TERMS.min_depth
+            stage.emission("close")
+            assert stage.emission("price") == stage.emission("allotted") == 0
+
+
+def test_weight_for_a_place_that_nobody_holds(stage: Emitting, attacker: Person) -> None:
+    """Validators in league score an empty place: its part is the commons', and nobody's prize."""
+    asset = stage.new_model(attacker, 0)
+    stage.earn(asset, 100 * ONE)
+    stage.emission("collect_demand", asset)
+    stage.stake(VALIDATORS[0], TSR)
+    stage.post(1, [[0, 1]])
+    stage.settle(1)
+    amount = stage.claim_model(1, 1)
+    assert amount > 40 * TSR
+    assert stage.emission("earned_of", 0) == 0
+    assert (
+        stage.emission("withdraw", by=stage.commons.address) == amount == stage.held(stage.commons)
+    )
+
+
 def test_holders_do_not_sell_at_yesterdays_price(stage: Emitting, attacker: Person) -> None:
     """TSR jumps up: what is for sale for holders costs the present price at once."""
     stage.emission.poke("for_holders_of", 5, value=TSR)

@@ -89,11 +89,13 @@ class Emitting:
         self.emission("collect_demand", asset)
         return asset
 
-    def open_market(self, tsr: int = POOL_TSR, money: int = POOL_MONEY) -> None:
-        """Open the pool of TSR, and wait until it has a mean price of a day."""
+    def open_market(
+        self, tsr: int = POOL_TSR, money: int = POOL_MONEY, *, locked_until: int = 2**32 - 1
+    ) -> None:
+        """Open the pool of TSR for good, and wait until it has a mean price of a day."""
         self.fund(self.treasury, 0)
         self.world.fund(self.treasury, money, spender=self.exchange)
-        terms = (self.tsr, tsr, money, 1, self.treasury.address, 0)
+        terms = (self.tsr, tsr, money, 1, self.treasury.address, locked_until)
         self.exchange("open_pool", *terms, by=self.treasury.address)
         self.wait(DAY)
 

@@ -22,7 +22,8 @@ from tessera.spec.emission import CAP, budget_of, worth_of
 
 PUBLISHER, BUYER, COMMONS = person("publisher"), person("buyer"), person("commons")
 SUBNETS = (SUBNET, OTHER)
-SCORES = st.lists(st.integers(0, 3), min_size=4, max_size=4)
+# Of two validators for three places, the last of which nobody holds.
+SCORES = st.lists(st.integers(0, 3), min_size=6, max_size=6)
 OPENING = 1_000 * TSR
 
 
@@ -149,7 +150,7 @@ class EmissionPromises(RuleBasedStateMachine):
             for number in range(first, epoch + 1):
                 self.stage.place.epochs("skip", SUBNET, number)
         else:
-            self.stage.post(epoch, [scores[:2], scores[2:]])
+            self.stage.post(epoch, [scores[:3], scores[3:]])
 
     @precondition(lambda self: self.next_epoch)
     @rule(data=st.data())
@@ -197,7 +198,7 @@ class EmissionPromises(RuleBasedStateMachine):
         assert minted is None or self.stage.emission("obligations") >= minted
 
     @precondition(lambda self: self.stage.told)
-    @rule(data=st.data(), place=st.integers(0, 1), paying=st.booleans())
+    @rule(data=st.data(), place=st.integers(0, 2), paying=st.booleans())
     def claim_model(self, data: st.DataObject, place: int, paying: bool) -> None:
         epoch = data.draw(st.sampled_from(self._epochs(paying)))
         posted = self.stage.told[epoch].posted
@@ -206,13 +207,15 @@ class EmissionPromises(RuleBasedStateMachine):
                 SUBNET,
                 epoch,
                 place,
-                self.assets[place],
+                self.assets[place] if place < 2 else 0,
                 rank=posted.columns[place].rank,
                 ranks=posted.header.incentive,
+                commons=key_of(COMMONS),
             ),
             lambda: self.stage.claim_model(epoch, place),
         )
-        self.flush(place)
+        if place < 2:
+            self.flush(place)
 
     @precondition(lambda self: self.stage.told)
     @rule(data=st.data(), row=st.integers(0, 1), paying=st.booleans())
@@ -254,7 +257,9 @@ class EmissionPromises(RuleBasedStateMachine):
         if cost is not None:
             self.sold += amount
 
-    @rule(who=st.sampled_from([PUBLISHER, VALIDATORS[1], VALIDATORS[0]]), money=st.booleans())
+    @rule(
+        who=st.sampled_from([PUBLISHER, VALIDATORS[1], VALIDATORS[0], COMMONS]), money=st.booleans()
+    )
     def withdraw(self, who: Any, money: bool) -> None:
         if money:
             got = self.stage.emission("withdraw_fees", by=who.address)
@@ -339,16 +344,16 @@ class EmissionPromises(RuleBasedStateMachine):
         """All claims of all settled epochs, in a trial: less than a unit each stays behind."""
         with self.stage.place.engine.trial():
             for (_, epoch), each in self.model.payouts.items():
-                for place in range(2):
-                    if ("model", place) not in each.claimed:
-                        self.stage.claim_model(epoch, place)
-                    if ("validator", place) not in each.claimed:
-                        self.stage.claim_validator(epoch, place)
+                for side, places in (("model", 3), ("validator", 2)):
+                    claim = getattr(self.stage, f"claim_{side}")
+                    for place in range(places):
+                        if (side, place) not in each.claimed:
+                            claim(epoch, place)
                 left = self.stage.emission("payout_of", SUBNET, epoch)[3:]
                 # Shares of 32 bits: what their sum misses stays too.
                 whole = (each.models, each.validators, each.fees)
                 for rest, part in zip(left, whole, strict=True):
-                    assert rest <= 2 + part // 2**30
+                    assert rest <= 3 + part // 2**30
 
 
 TestEmissionPromises = EmissionPromises.TestCase

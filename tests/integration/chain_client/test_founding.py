@@ -47,7 +47,7 @@ async def test_a_network_is_founded_once(sender: Sender, tmp_path: Path) -> None
     reserves = await read(made.network_exchange.reserves_of(made.network_token.address))
     assert reserves == (25 * TSR, MONEY)
     depth = await read(made.network_price.terms())
-    assert depth == (24 * 3_600, 3_600, MONEY // 2)
+    assert depth == (24 * 3_600, 3_600, MONEY // 4)
     assert await read(made.registry.validators()) == made.emission.address
     assert await read(made.registry.commons()) == COMMONS
     nonce = await sender.reader.nonce(sender.address)

@@ -116,7 +116,7 @@ def test_more_demand_than_budget_shares_the_budget(stage: Emitting) -> None:
 
 
 def test_without_a_price_demand_is_worth_nothing_but_its_fees() -> None:
-    """No pool, a pool that is too young, and one with too little in it."""
+    """No pool, a pool that is too young, one with too little in it, and one that may be emptied."""
     stage = open_emission()
     stage.open_subnet()
     asset = stage.new_model(PUBLISHER, 0)
@@ -132,6 +132,9 @@ def test_without_a_price_demand_is_worth_nothing_but_its_fees() -> None:
     assert closed() == (ONE, 0, 0, 0, ONE)
     with stage.place.engine.trial():
         stage.open_market(TSR, 99 * ONE)
+        assert closed()[2] == 0
+    with stage.place.engine.trial():
+        stage.open_market(locked_until=stage.now + DAY)
         assert closed()[2] == 0
     stage.open_market()
     stage.place.engine.now -= DAY

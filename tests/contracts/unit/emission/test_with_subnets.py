@@ -43,7 +43,7 @@ def emission_of(scoring: Scoring, pool_tsr: int, pool_money: int) -> tuple[Contr
     maker = scoring.fund(person("provider"), pool_tsr)
     world.fund(maker, pool_money, spender=exchange)
     scoring.token("approve", exchange, 2**256 - 1, by=maker.address)
-    plan = (scoring.token, pool_tsr, pool_money, 1, maker.address, 0)
+    plan = (scoring.token, pool_tsr, pool_money, 1, maker.address, 2**32 - 1)
     exchange("open_pool", *plan, by=maker.address)
     return emission, pool
 

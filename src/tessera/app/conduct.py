@@ -169,7 +169,8 @@ async def check_accusation(world: World, signed: SignedReceipt) -> LineView:
     SignatureRejected
         No channel of who signed it paid for the call.
     Conflict
-        The line is settled, was convicted, or the operator's bond does not answer for it.
+        The line is settled, was convicted or accused of this, or the operator's bond does not
+        answer for it.
     """
     domain = channels_domain(world.deployment)
     operator = address_text(signed.signer(domain))
@@ -193,6 +194,17 @@ async def check_accusation(world: World, signed: SignedReceipt) -> LineView:
             found="a line that was convicted already",
             wanted="one that was not: each costs its operator once",
         )
+    conduct = world.deployment.conduct
+    case = await world.reader.read(
+        conduct.case_of(operator, told.channel, told.asset, told.terms, told.charged)
+    )
+    if (await world.reader.read(conduct.accusation_of(case))).until:
+        raise Conflict(
+            thing,
+            found=f"accused already, case 0x{case.hex()}",
+            wanted="one that is not",
+            next_step="see it: tessera bond cases",
+        )
     if not line.answers:
         raise Conflict(
             thing,
@@ -215,8 +227,6 @@ async def accuse(world: World, sender: Sender, signed: SignedReceipt) -> CaseVie
         As `check_accusation`.
     InputError
         The sender cannot pay the deposit.
-    TransactionReverted
-        Somebody showed the same sum of this line before.
     """
     line = await check_accusation(world, signed)
     conduct = world.deployment.conduct

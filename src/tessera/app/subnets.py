@@ -9,12 +9,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from tessera.app.spending import spend
 from tessera.app.world import World
 from tessera.bindings.calls import Call
 from tessera.bindings.emission import Bootstrapped
 from tessera.bindings.emission import Withdrawn as EarningsWithdrawn
+from tessera.bindings.reverts import reverted
 from tessera.bindings.subnet_pool import PoolClosed, PoolOpened
+from tessera.bindings.subnet_token import SubnetToken
 from tessera.bindings.subnets import (
     Rules,
     SubnetClosing,
@@ -25,11 +29,13 @@ from tessera.bindings.subnets import (
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, Conflict, InputError, NotAllowed, NotFound, StaleQuote
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
+from tessera.spec.subnets import Rules as SpecRules
+from tessera.spec.subnets import fault_in
 from tessera.units import Units, UnixSeconds
 
 __all__ = [
     "Created",
-    "Dissolved",
+    "Dissolution",
     "Earned",
     "PoolView",
     "SubnetView",
@@ -37,6 +43,7 @@ __all__ = [
     "bootstrap",
     "check_opening",
     "check_owner",
+    "check_rules",
     "close",
     "create",
     "default_rules",
@@ -46,6 +53,7 @@ __all__ = [
     "list_subnets",
     "name_task",
     "open_pool",
+    "plan_dissolution",
     "plan_lock",
     "read_subnet",
     "withdraw_earned",
@@ -165,24 +173,30 @@ class Created:
     tx_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dissolved:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dissolution:
     """The end of a subnet; raw network tokens.
 
     Attributes
     ----------
+    owner
+        Whose it was.
     to_owner, to_keeper
-        Of the lock; the rest of it is the commons'.
+        Of the lock: to the owner of one that was closed, to who ended an idle one.
+    to_commons
+        The rest of an idle one's lock, and what its owner gave to open its pool.
     to_holders
-        What the holders of its token share; 0 where there was no pool.
+        What the holders of its token share; 0 where nobody holds any.
     transactions
         In order.
     """
 
+    owner: str
     to_owner: int
     to_keeper: int
+    to_commons: int
     to_holders: int
-    transactions: tuple[str, ...]
+    transactions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +354,22 @@ async def plan_lock(world: World, most: int | None = None) -> int:
     return cost
 
 
+async def check_rules(world: World, rules: Rules) -> None:
+    """Refuse rules that no subnet of this deployment can have, in the contract's words.
+
+    Raises
+    ------
+    TransactionReverted
+        One of them is out of range.
+    """
+    delay, _, max_freeze, _ = await world.reader.read(world.deployment.bond.times())
+    _, min_tempo = world.deployment.told("Subnets")["min_tempo"]
+    assert isinstance(min_tempo, int)
+    fault = fault_in(SpecRules(*msgspec.structs.astuple(rules)), min_tempo, delay, max_freeze)
+    if fault:
+        raise reverted("Subnets", fault, None, function="create")
+
+
 async def create(world: World, sender: Sender, rules: Rules, most: int | None = None) -> Created:
     """Make a subnet whose rules never change.
 
@@ -353,8 +383,9 @@ async def create(world: World, sender: Sender, rules: Rules, most: int | None = 
     StaleQuote, InputError
         It costs more; or the sender has too little.
     TransactionReverted
-        A rule is out of range.
+        As `check_rules`; nothing was sent then.
     """
+    await check_rules(world, rules)
     cost = await plan_lock(world, most)
     subnets = world.deployment.subnets
     await spend(world, sender, subnets.address, cost, "the lock")
@@ -408,8 +439,8 @@ async def close(world: World, sender: Sender, number: int) -> tuple[UnixSeconds,
     return UnixSeconds(receipt.one_of(SubnetClosing).at), receipt.tx_hash
 
 
-async def dissolve(world: World, sender: Sender, number: int) -> Dissolved:
-    """End a subnet that is due, and the market of its token. Anyone may; begun is gone on with.
+async def plan_dissolution(world: World, account: str, number: int) -> Dissolution:
+    """Return who gets what of a subnet that somebody ends now.
 
     Raises
     ------
@@ -419,20 +450,63 @@ async def dissolve(world: World, sender: Sender, number: int) -> Dissolved:
         It is not due yet.
     """
     subnet = await read_subnet(world, number)
-    pool, transactions = subnet.pool, []
-    to_owner, to_keeper, to_holders = 0, 0, 0
+    pool = subnet.pool
     if subnet.dissolved and (pool is None or pool.closed):
         raise Closed(f"subnet {number}", found="dissolved", wanted="one that is not")
     if not subnet.dissolved:
+        trial = world.deployment.subnets.dissolve(number)
+        await world.reader.read(trial, sender=account, at="pending")
+    # Of a subnet that nobody closed a fifth is who ends it, rounded down.
+    to_owner = subnet.lock if subnet.closing_at else 0
+    to_keeper = 0 if subnet.closing_at else subnet.lock // 5
+    to_holders, opening = 0, 0
+    if pool is not None and not pool.closed:
+        supply = await world.reader.read(SubnetToken(pool.token).totalSupply())
+        opening = pool.network_tokens
+        if supply > pool.tokens:
+            opening = min(pool.network_tokens, pool.opening)
+        to_holders = pool.network_tokens - opening
+    return Dissolution(
+        owner=subnet.owner,
+        to_owner=to_owner,
+        to_keeper=to_keeper,
+        to_commons=subnet.lock - to_owner - to_keeper + opening,
+        to_holders=to_holders,
+    )
+
+
+async def dissolve(world: World, sender: Sender, number: int) -> Dissolution:
+    """End a subnet that is due, and the market of its token. Anyone may; begun is gone on with.
+
+    Raises
+    ------
+    NotFound, Closed, TransactionReverted
+        As `plan_dissolution`.
+    """
+    planned = await plan_dissolution(world, sender.address, number)
+    subnet = await read_subnet(world, number)
+    pool, transactions = subnet.pool, []
+    to_owner, to_keeper, to_commons, to_holders = 0, 0, 0, 0
+    if not subnet.dissolved:
         receipt = await sender.send(world.deployment.subnets.dissolve(number))
-        event = receipt.one_of(SubnetDissolved)
-        to_owner, to_keeper = event.to_owner, event.to_keeper
+        ended = receipt.one_of(SubnetDissolved)
+        to_owner, to_keeper = ended.to_owner, ended.to_keeper
+        to_commons = ended.lock - to_owner - to_keeper
         transactions.append(receipt.tx_hash)
     if pool is not None and not pool.closed:
         receipt = await sender.send(world.deployment.subnet_pool.close(number))
-        to_holders = receipt.one_of(PoolClosed).pot
+        closed = receipt.one_of(PoolClosed)
+        to_holders = closed.pot
+        to_commons += closed.commons
         transactions.append(receipt.tx_hash)
-    return Dissolved(to_owner, to_keeper, to_holders, tuple(transactions))
+    return Dissolution(
+        owner=planned.owner,
+        to_owner=to_owner,
+        to_keeper=to_keeper,
+        to_commons=to_commons,
+        to_holders=to_holders,
+        transactions=tuple(transactions),
+    )
 
 
 async def check_opening(world: World, account: str, number: int, amount: int) -> None:

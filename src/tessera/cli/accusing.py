@@ -193,8 +193,8 @@ def _register_cases(bond: typer.Typer) -> None:
         from tessera.app import conduct
 
         async with session.world() as world:
-            sender = world.sender(session.actor("operator"))
             found = await conduct.read_case(world, _name(case))
+            sender = world.sender(session.actor("operator"))
             trial = world.deployment.conduct.acquit(found.case)
             await world.reader.read(trial, sender=sender.address, at="pending")
             told, operator = _case_json(found), world.named(found.operator)
@@ -217,8 +217,8 @@ def _register_cases(bond: typer.Typer) -> None:
         from tessera.app import conduct
 
         async with session.world() as world:
-            sender = world.sender(session.actor("consumer"))
             found = await conduct.read_case(world, _name(case))
+            sender = world.sender(session.actor("consumer"))
             trial = world.deployment.conduct.convict(found.case)
             taken = await world.reader.read(trial, sender=sender.address, at="pending")
             told, operator = _case_json(found), world.named(found.operator)

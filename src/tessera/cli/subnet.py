@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -250,6 +249,8 @@ def _register_making(subnet: typer.Typer) -> None:
         yes: Yes = False,
     ) -> None:
         """Make a subnet. Its rules never change; its lock is yours again when you close it."""
+        import msgspec
+
         from tessera.app import subnets
         from tessera.app.spending import require_tokens
 
@@ -269,7 +270,8 @@ def _register_making(subnet: typer.Typer) -> None:
             }
             chosen = {name: value for name, value in given.items() if value is not None}
             default = subnets.default_rules(world.deployment.parameters.hour_s)
-            rules = replace(default, yuma3=yuma3, **chosen)
+            rules = msgspec.structs.replace(default, yuma3=yuma3, **chosen)
+            await subnets.check_rules(world, rules)
             most = network.parse(max_cost, "--max-cost") if max_cost else None
             lock = await subnets.plan_lock(world, most)
             await require_tokens(world, sender.address, lock, "the lock")
@@ -468,21 +470,16 @@ def _register_owning(subnet: typer.Typer) -> None:
 
         async with session.world() as world:
             sender, network = world.sender(session.actor("publisher")), world.network
-            view = await subnets.read_subnet(world, number)
-            if not view.dissolved:
-                trial = world.deployment.subnets.dissolve(number)
-                await world.reader.read(trial, sender=sender.address, at="pending")
-            told: dict[str, object] = {"subnet": number, "lock": str(view.lock)}
-            lock, pays = world.deployment.subnets.address, bool(view.closing_at)
-            # An idle one's lock is a fifth its keeper's, rounded down, and the rest the commons'.
-            who, part = (view.owner, view.lock) if pays else (sender.address, view.lock // 5)
+            plan = await subnets.plan_dissolution(world, sender.address, number)
+            told: dict[str, object] = {"subnet": number}
+            lock, pool = world.deployment.subnets.address, world.deployment.subnet_pool.address
+            commons = world.deployment.parameters.commons
             effects = [
-                *payment(world, lock, who, part, "of the lock", network),
-                *payment(
-                    world, lock, world.deployment.parameters.commons, view.lock - part,
-                    "of the lock, to the commons", network,
-                ),
-            ]  # fmt: skip
+                *payment(world, lock, plan.owner, plan.to_owner, "its lock", network),
+                *payment(world, lock, sender.address, plan.to_keeper, "of its lock", network),
+                *payment(world, "", commons, plan.to_commons, "of lock and pool", network),
+                *payment(world, pool, "", plan.to_holders, "for its token's holders", network),
+            ]
             if not agreed(
                 session, world, told, effects, f"would end subnet {number}",
                 f"End subnet {number}", dry_run=dry_run, yes=yes, gives=False,
@@ -492,14 +489,15 @@ def _register_owning(subnet: typer.Typer) -> None:
             told |= {
                 "to_owner": str(done.to_owner),
                 "to_keeper": str(done.to_keeper),
+                "to_commons": str(done.to_commons),
                 "to_holders": str(done.to_holders),
                 "transactions": list(done.transactions),
             }
             session.say(
                 told,
                 f"ended     subnet {number}; {network.shown(done.to_owner)} to its owner, "
-                f"{network.shown(done.to_keeper)} to its keeper, {network.shown(done.to_holders)} "
-                "for the holders of its token",
+                f"{network.shown(done.to_keeper)} to its keeper, {network.shown(done.to_commons)} "
+                f"to the commons, {network.shown(done.to_holders)} for its token's holders",
             )
 
 

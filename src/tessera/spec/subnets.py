@@ -29,6 +29,7 @@ __all__ = [
     "SubnetsModel",
     "Windows",
     "burn_cost",
+    "fault_in",
     "lock_cost",
 ]
 
@@ -217,6 +218,36 @@ def burn_cost(burn: int, elapsed: int, rules: Rules) -> int:
     return max(cost, rules.min_burn)
 
 
+def fault_in(rules: Rules, min_tempo: int, delay: int, max_freeze: int) -> str:
+    """Return why no subnet can have these rules; empty where one can.
+
+    Parameters
+    ----------
+    min_tempo
+        Seconds that a deployment wants of an epoch.
+    delay, max_freeze
+        Of its bonds, seconds.
+    """
+    places = 0 < rules.max_models <= MAX_MODELS and 0 < rules.max_validators <= MAX_VALIDATORS
+    found = {
+        "tempo out of range": min_tempo <= rules.tempo <= MAX_TEMPO,
+        "tempo too long for the bonds": (
+            5 * (rules.tempo // 4) <= delay and rules.tempo <= max_freeze
+        ),
+        "kappa out of range": MIN_KAPPA <= rules.kappa <= MAX_KAPPA,
+        "bonds out of range": (
+            0 <= rules.bonds_penalty < 1 << 16 and 0 <= rules.bonds_moving_average <= 1_000_000
+        ),
+        "places out of range": places,
+        "immunity out of range": 0 <= rules.immunity <= MAX_IMMUNITY,
+        "burn out of range": (
+            0 < rules.burn_half_life <= MAX_HALF_LIFE and 0 < rules.min_burn <= MAX_AMOUNT
+        ),
+        "threshold out of range": 0 < rules.threshold <= MAX_AMOUNT,
+    }
+    return next((f"subnets: {reason}" for reason, holds in found.items() if not holds), "")
+
+
 class SubnetsModel:
     """Every subnet of one Subnets contract.
 
@@ -242,27 +273,8 @@ class SubnetsModel:
 
     def create(self, owner: Address, rules: Rules, most: int, now: int) -> tuple[int, int]:
         """Open a subnet; its number, and the raw TSR that it locks."""
-        _require(self.windows.min_tempo <= rules.tempo <= MAX_TEMPO, "subnets: tempo out of range")
-        delay, max_freeze = self.outside.bond_times()
-        _require(
-            5 * (rules.tempo // 4) <= delay and rules.tempo <= max_freeze,
-            "subnets: tempo too long for the bonds",
-        )
-        _require(MIN_KAPPA <= rules.kappa <= MAX_KAPPA, "subnets: kappa out of range")
-        _require(
-            rules.bonds_penalty < 1 << 16 and rules.bonds_moving_average <= 1_000_000,
-            "subnets: bonds out of range",
-        )
-        _require(
-            0 < rules.max_models <= MAX_MODELS and 0 < rules.max_validators <= MAX_VALIDATORS,
-            "subnets: places out of range",
-        )
-        _require(rules.immunity <= MAX_IMMUNITY, "subnets: immunity out of range")
-        _require(
-            0 < rules.burn_half_life <= MAX_HALF_LIFE and 0 < rules.min_burn <= MAX_AMOUNT,
-            "subnets: burn out of range",
-        )
-        _require(0 < rules.threshold <= MAX_AMOUNT, "subnets: threshold out of range")
+        fault = fault_in(rules, self.windows.min_tempo, *self.outside.bond_times())
+        _require(not fault, fault)
         lock = self.lock_cost(now)
         _require(lock <= most, "subnets: dearer than the caller pays")
         subnet = len(self.subnets) + 1

@@ -1,0 +1,47 @@
+"""Data from addresses that strangers wrote: one request, no redirects, bounded in size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import httpx
+
+from tessera.errors import DataError
+
+__all__ = ["FETCH_ERRORS", "fetched"]
+
+FETCH_ERRORS: Final = (DataError, httpx.HTTPError, httpx.InvalidURL, TimeoutError)
+"""What `fetched` raises, whatever the address and whoever answers there."""
+
+_OK: Final = 200
+
+
+async def fetched(http: httpx.AsyncClient, uri: str, *, most_bytes: int, within_s: float) -> bytes:
+    """Read what is served somewhere.
+
+    Parameters
+    ----------
+    most_bytes, within_s
+        More, or later, is refused. Nothing is unpacked: a few packed bytes could become any number.
+
+    Raises
+    ------
+    DataError, HTTPError, InvalidURL, TimeoutError
+        It is no address, or there is nothing of this kind.
+    """
+    if not uri.startswith(("http://", "https://")):
+        raise DataError("address", found=uri[:80], wanted="http:// or https://")
+    data = bytearray()
+    plain = {"accept-encoding": "identity"}
+    async with (
+        asyncio.timeout(within_s),
+        http.stream("GET", uri, headers=plain, follow_redirects=False) as response,
+    ):
+        if response.status_code != _OK:
+            raise DataError(uri[:80], found=f"status {response.status_code}", wanted="the data")
+        async for piece in response.aiter_raw():
+            data += piece
+            if len(data) > most_bytes:
+                raise DataError(uri[:80], found="more", wanted=f"{most_bytes} bytes or fewer")
+    return bytes(data)

@@ -6,11 +6,12 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import msgspec
 from tests.integration.chain_client.bare_node import CHAIN_ID
 from tests.integration.client.conftest import World as Chain
 
@@ -26,7 +27,7 @@ from tessera.validation.rounds import Place, commit, kept, reveal, write_row
 
 HOUR = 3_600
 TSR = 10**18
-RULES = replace(default_rules(HOUR), max_models=4, max_validators=3)
+RULES = msgspec.structs.replace(default_rules(HOUR), max_models=4, max_validators=3)
 SCORES = ([(0, 60_000), (1, 20_000)], [(0, 65_535), (2, 1)], [(0, 1), (1, 1), (2, 1)])
 PEOPLE = ("poster", "attacker", "challenger", "keeper")
 

@@ -207,24 +207,11 @@ async def _of_kept(
     import random
 
     from tessera.app.auditing import open_copy
+    from tessera.app.receipts import kept_calls
     from tessera.client.auditing import judge
-    from tessera.client.evidence import kept
-    from tessera.errors import InputError, NotFound
-    from tessera.payments.onchain import channels_domain
-    from tessera.serving.receipts import listed_signer
+    from tessera.errors import InputError
 
-    domain = channels_domain(world.deployment)
-    await world.directory.refresh()
-
-    def signer_of(signed: Any) -> Any:
-        record = world.directory.get(signed.receipt.asset)
-        if record is None:
-            raise NotFound(
-                "receipt: asset", found=str(signed.receipt.asset), wanted="one of this chain"
-            )
-        return listed_signer(signed, domain, record)
-
-    calls = [call for call in kept(folder, domain, signer_of) if call.receipt is not None]
+    calls = [call for call in await kept_calls(world, folder) if call.receipt is not None]
     if model is not None:
         meant: AssetRecord = world.directory.find(model)
         _, _, version = model.partition("@")

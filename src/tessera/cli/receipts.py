@@ -138,20 +138,12 @@ def _body_of_file(name: str) -> bytes | None:
 
 async def _operator(world: World, signed: SignedReceipt, named: str | None) -> str:
     """Return who must have signed: whoever was named, or the chain lists for that asset."""
-    from tessera.errors import NotFound
-    from tessera.payments.onchain import channels_domain
-    from tessera.serving.receipts import listed_signer
+    from tessera.app.receipts import receipt_signers
     from tessera.spec.signatures import address_text
 
     if named is not None:
         return world.address(named)
-    await world.directory.refresh()
-    record = world.directory.get(signed.receipt.asset)
-    if record is None:
-        raise NotFound(
-            "receipt: asset", found=str(signed.receipt.asset), wanted="one registered on this chain"
-        )
-    return address_text(listed_signer(signed, channels_domain(world.deployment), record))
+    return address_text((await receipt_signers(world))(signed))
 
 
 def _shown(world: World, signed: SignedReceipt) -> dict[str, Any]:

@@ -268,26 +268,13 @@ async def _checked_task(
 async def _check_receipts(
     session: Session, report: dict[str, Any], task: Benchmark, folder: Path
 ) -> int:
-    from tessera.client.evidence import kept
-    from tessera.errors import NotFound
+    from tessera.app.receipts import kept_calls
     from tessera.payments.onchain import channels_domain
-    from tessera.serving.receipts import listed_signer
     from tessera.validation.evidence import check_calls
 
     async with session.world() as world:
-        domain = channels_domain(world.deployment)
-        await world.directory.refresh()
-
-        def signer_of(signed: Any) -> Any:
-            record = world.directory.get(signed.receipt.asset)
-            if record is None:
-                raise NotFound(
-                    "receipt: asset", found=str(signed.receipt.asset), wanted="one of this chain"
-                )
-            return listed_signer(signed, domain, record)
-
-        calls = await asyncio.to_thread(kept, folder, domain, signer_of)
-        return check_calls(report, task, calls, domain)
+        calls = await kept_calls(world, folder)
+        return check_calls(report, task, calls, channels_domain(world.deployment))
 
 
 async def _asked_again(

@@ -16,6 +16,7 @@ __all__ = [
     "Committed",
     "CountVoided",
     "Counted",
+    "Displaced",
     "Finished",
     "Punished",
     "Revealed",
@@ -252,6 +253,26 @@ class Committed(Event, frozen=True):
         return cls._topics(round, validator)
 
 
+class Displaced(Event, frozen=True):
+    CONTRACT: ClassVar[str] = "Approvals"
+    NAME: ClassVar[str] = "Displaced"
+    TOPIC: ClassVar[bytes] = bytes.fromhex(
+        "33d1940e521d7d11ca809ed89ad98669ed642a04f88ffab4c87955070a897203"
+    )
+    INDEXED: ClassVar[tuple[str, ...]] = ("bytes32", "address")
+    BODY: ClassVar[tuple[str, ...]] = ()
+    round: bytes
+    validator: str
+
+    @classmethod
+    def _of(cls, indexed: Sequence[Any], body: Sequence[Any]) -> Self:
+        return cls(indexed[0], checksummed(indexed[1]))
+
+    @classmethod
+    def topics(cls, *, round: bytes | None = None, validator: str | None = None) -> Topics:
+        return cls._topics(round, validator)
+
+
 class Revealed(Event, frozen=True):
     CONTRACT: ClassVar[str] = "Approvals"
     NAME: ClassVar[str] = "Revealed"
@@ -452,6 +473,7 @@ class Approvals(Contract):
         RoundOpened,
         Begun,
         Committed,
+        Displaced,
         Revealed,
         Closed,
         TruthRevealed,
@@ -615,7 +637,7 @@ class Approvals(Contract):
         )
 
     def commit(self, round: bytes, commitment: bytes) -> Call[None]:
-        """Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond, or with five times what the validator staked itself where that is less."""
+        """Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond, or with five times what the validator staked itself where that is less. In a full round it takes the seat of the smallest bond, if its own is larger."""
         return self._call(
             "commit",
             "e3ce094d",

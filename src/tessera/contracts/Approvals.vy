@@ -99,6 +99,12 @@ event Committed:
     bond: uint256
 
 
+# A larger bond took the seat.
+event Displaced:
+    round: indexed(bytes32)
+    validator: indexed(address)
+
+
 event Revealed:
     round: indexed(bytes32)
     validator: indexed(address)
@@ -198,7 +204,7 @@ struct Round:
     weight: uint256
     # The largest weight that one validator counts with.
     most: uint256
-    # Sum of the approvers' bonds, uncapped.
+    # Sum of what approvers staked themselves, of those behind few other sales: what a part of the proceeds is lent on.
     approving: uint256
     # One more than the hidden items answered correctly; 0 while nobody agreed.
     counted: uint256
@@ -223,6 +229,8 @@ LAST_GAINS: constant(uint256) = 30
 ONE_IN_FIVE: constant(uint256) = 5
 # A validator counts with so many times what it staked itself, at most.
 OWN_PART: constant(uint256) = 5
+# Of so many rounds at once that are for a sale, a validator's stake bears what leaves early.
+SALES_AT_ONCE: constant(uint256) = 3
 MAX_ATTEMPTS: constant(uint256) = 3
 # To each of the two re-executors whose count stands.
 EXECUTOR_BPS: constant(uint256) = 1_000
@@ -250,7 +258,7 @@ VOID: constant(uint256) = 4
 SILENCE: constant(uint256) = 0
 BAD_APPROVAL: constant(uint256) = 2
 
-# A validator's row: bond (96) | score (32) << 96 | flags from bit 128 | open cases (8) << 144.
+# A validator's row: bond (96) | score (32) << 96 | flags from bit 128 | own stake behind a sale (96) << 144 | open cases.
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 REVEALED: constant(uint256) = 1 << 128
@@ -258,7 +266,8 @@ APPROVES: constant(uint256) = 1 << 129
 GRADED: constant(uint256) = 1 << 130
 CONVICTED: constant(uint256) = 1 << 131
 EXECUTES: constant(uint256) = 1 << 132
-ONE_CASE: constant(uint256) = 1 << 144
+OWN_AT: constant(uint256) = 144
+ONE_CASE: constant(uint256) = 1 << 240
 
 TOKEN: immutable(IERC20)
 REGISTRY: immutable(IRegistry)
@@ -282,6 +291,8 @@ holds: public(HashMap[bytes32, uint256])
 # By model and validator: tokens that penalties came to.
 taken: public(HashMap[bytes32, HashMap[address, uint256]])
 removed: public(HashMap[address, bool])
+# The rounds for a sale that a validator's own stake is behind.
+backs: HashMap[address, bytes32[SALES_AT_ONCE]]
 # By a hash of issuer and validator: its last thirty gains over the public's guess, as a ring; their number and sum.
 gains: HashMap[bytes32, int256[30]]
 gained: HashMap[bytes32, uint256]
@@ -352,12 +363,15 @@ def commit_set(
     @param until Unix seconds at which submissions end.
     @param uri Where the public items are.
     """
-    assert items >= MIN_ITEMS and items <= MAX_ITEMS, "approvals: number of items out of range"
     assert (
-        pool_items >= MIN_POOL and pool_items < 2**32
+        items >= MIN_ITEMS
+        and items <= MAX_ITEMS
+        and pool_items >= MIN_POOL
+        and pool_items < 2**32
     ), "approvals: number of items out of range"
-    assert until > block.timestamp, "approvals: submissions would be over"
-    assert until <= block.timestamp + 8_760 * HOUR, "approvals: submissions would be over"
+    assert (
+        until > block.timestamp and until <= block.timestamp + 8_760 * HOUR
+    ), "approvals: submissions would be over"
     name: bytes32 = keccak256(abi_encode(msg.sender, root, pool, until))
     assert self.set_of[name].committer == empty(address), "approvals: committed already"
     self.set_of[name] = TestSet(
@@ -453,8 +467,7 @@ def fail_set(test_set: bytes32, teller: address):
         ), "approvals: the committer has time"
     assert not row.failed, "approvals: failed already"
     self.set_of[test_set].failed = True
-    self.set_of[test_set].pledge = 0
-    self.obligations -= row.pledge
+    self._release_pledge(test_set, row.pledge)
     part: uint256 = row.pledge // 5
     log SetFailed(test_set=test_set, teller=told, pledge=row.pledge)
     self._send(told, part)
@@ -470,7 +483,7 @@ def abandon(test_set: bytes32):
     assert (
         row.begun == 0 and block.timestamp >= row.until + RESOLVED_IN * HOUR
     ), "approvals: it may still begin"
-    assert self._is_known(test_set) and not row.failed, "approvals: failed already"
+    assert row.committer != empty(address) and not row.failed, "approvals: failed already"
     self.set_of[test_set].failed = True
 
 
@@ -485,8 +498,7 @@ def withdraw_pledge(test_set: bytes32):
     assert row.failed or (
         row.truth_at != 0 and block.timestamp >= row.truth_at + (CONTESTED_BY + RESOLVED_IN) * HOUR
     ), "approvals: the pledge is bound"
-    self.set_of[test_set].pledge = 0
-    self.obligations -= row.pledge
+    self._release_pledge(test_set, row.pledge)
     self._send(row.committer, row.pledge)
 
 
@@ -560,10 +572,11 @@ def open_round(
 def commit(round: bytes32, commitment: bytes32):
     """
     @notice Take part as a validator: `commitment` is the hash that `commitment_for` shows. Backs it with the whole bond, or
-            with five times what the validator staked itself where that is less.
+            with five times what the validator staked itself where that is less. In a full round it takes the seat of
+            the smallest bond, if its own is larger.
     """
-    row: Round = self.round_of[round]
-    test_set: TestSet = self.set_of[row.test_set]
+    about: Round = self.round_of[round]
+    test_set: TestSet = self.set_of[about.test_set]
     assert (
         test_set.begun != 0 and block.timestamp < test_set.begun + COMMITTED_BY * HOUR
     ), "approvals: not the time to commit"
@@ -571,23 +584,47 @@ def commit(round: bytes32, commitment: bytes32):
     assert commitment != empty(bytes32), "approvals: not a commitment"
     # Who paid for a model once would approve it again for nothing.
     assert (
-        not self.removed[msg.sender] and self.taken[row.model][msg.sender] == 0
+        not self.removed[msg.sender] and self.taken[about.model][msg.sender] == 0
     ), "approvals: removed"
     assert msg.sender != test_set.committer, "approvals: the committer does not judge its own"
-    assert row.validators < MAX_VALIDATORS, "approvals: the round is full"
-    bond: uint256 = min(staticcall BOND.bonded(msg.sender), MASK_96)
     # Of what others brought, four times its own: else it would judge with their money only.
-    bond = min(bond, OWN_PART * (staticcall BOND.stake_of(msg.sender, msg.sender))[1])
+    own: uint256 = (staticcall BOND.stake_of(msg.sender, msg.sender))[1]
+    bond: uint256 = min(min(staticcall BOND.bonded(msg.sender), OWN_PART * own), MASK_96)
     assert bond >= LEAST_BOND, "approvals: bond too low"
-    if row.cap != 0:
+    row: uint256 = bond
+    if about.cap != 0:
         # Two hundredths of what may be sold.
-        assert staticcall PRICES.value_of(bond) * 50 >= row.cap, "approvals: bond too low"
-    assert test_set.covered + bond <= test_set.pledge, "approvals: the pledge covers no more bonds"
-    self.set_of[row.test_set].covered += bond
-    self.rows[round][msg.sender] = bond
+        assert staticcall PRICES.value_of(bond) * 50 >= about.cap, "approvals: bond too low"
+        for slot: uint256 in range(SALES_AT_ONCE):
+            other: bytes32 = self.backs[msg.sender][slot]
+            if other == empty(bytes32) or self.round_of[other].state >= GOOD:
+                self.backs[msg.sender][slot] = round
+                row |= min(own, bond) << OWN_AT
+                break
+    place: uint256 = about.validators
+    test_set.covered += bond
+    if place < MAX_VALIDATORS:
+        self.round_of[round].validators = place + 1
+    else:
+        last: address = empty(address)
+        least: uint256 = bond
+        for each: uint256 in range(MAX_VALIDATORS):
+            seated: address = self.validator_at[round][each]
+            found: uint256 = self.rows[round][seated] & MASK_96
+            if found < least:
+                least = found
+                last = seated
+                place = each
+        assert least < bond, "approvals: the round is full"
+        test_set.covered -= least
+        self.rows[round][last] = 0
+        self.roots[round][last] = empty(bytes32)
+        log Displaced(round=round, validator=last)
+    assert test_set.covered <= test_set.pledge, "approvals: the pledge covers no more bonds"
+    self.set_of[about.test_set].covered = test_set.covered
+    self.rows[round][msg.sender] = row
     self.roots[round][msg.sender] = commitment
-    self.validator_at[round][row.validators] = msg.sender
-    self.round_of[round].validators = row.validators + 1
+    self.validator_at[round][place] = msg.sender
     extcall BOND.back(msg.sender, test_set.begun + (TRUTH_BY + CONTESTED_BY + RESOLVED_IN) * HOUR)
     log Committed(round=round, validator=msg.sender, bond=bond)
 
@@ -609,11 +646,14 @@ def reveal(
     ), "approvals: not the time to reveal"
     assert score <= WHOLE, "approvals: score out of range"
     row: uint256 = self.rows[round][msg.sender]
-    assert row & REVEALED == 0 and (
-        self.roots[round][msg.sender]
-        == self._commitment(round, msg.sender, approve, score, root, salt)
+    assert (
+        row & REVEALED == 0
+        and root != empty(bytes32)
+        and (
+            self.roots[round][msg.sender]
+            == self._commitment(round, msg.sender, approve, score, root, salt)
+        )
     ), "approvals: not what was committed"
-    assert root != empty(bytes32), "approvals: not what was committed"
     row |= REVEALED | (score << 96)
     if approve:
         row |= APPROVES
@@ -659,7 +699,7 @@ def close(round: bytes32, most: uint256, score: uint256):
                 up_to += counts
             if each & APPROVES != 0:
                 in_favour += counts
-                approving += bond
+                approving += (each >> OWN_AT) & MASK_96
                 approvers += 1
     assert ONE_IN_FIVE * most <= weight and (
         ONE_IN_FIVE * (most + 1) > more
@@ -909,16 +949,15 @@ def reward(round: bytes32, validator: address) -> uint256:
     @notice When grading is over, pay a validator its part of the budget into its bond. Anyone may call it.
     @return Tokens, rounded down; who comes last gets what is left, so that nothing stays.
     """
-    row: Round = self.round_of[round]
-    assert (
-        row.finished_at != 0 and block.timestamp >= row.finished_at + RESOLVED_IN * HOUR
-    ), "approvals: grading is not over"
+    self._check_graded(round)
     weight: uint256 = self.reward_weights[round][validator]
     assert weight != 0, "approvals: nothing to pay"
     self.reward_weights[round][validator] = 0
-    self.round_of[round].reward_weight = row.reward_weight - weight
-    amount: uint256 = self._reward(round, validator, row.budget * weight // row.reward_weight)
-    self.round_of[round].budget = row.budget - amount
+    weights: uint256 = self.round_of[round].reward_weight
+    self.round_of[round].reward_weight = weights - weight
+    budget: uint256 = self.round_of[round].budget
+    amount: uint256 = self._reward(round, validator, budget * weight // weights)
+    self.round_of[round].budget = budget - amount
     return amount
 
 
@@ -927,12 +966,11 @@ def return_budget(round: bytes32):
     """
     @notice When grading is over and nobody earned anything, give the budget back to who paid it. Anyone may call it.
     """
-    row: Round = self.round_of[round]
+    self._check_graded(round)
     assert (
-        row.finished_at != 0 and block.timestamp >= row.finished_at + RESOLVED_IN * HOUR
-    ), "approvals: grading is not over"
-    assert row.reward_weight == 0 and row.budget != 0, "approvals: nothing to return"
-    self._empty_budget(round, row.issuer)
+        self.round_of[round].reward_weight == 0 and self.round_of[round].budget != 0
+    ), "approvals: nothing to return"
+    self._empty_budget(round, self.round_of[round].issuer)
 
 
 # --- Views ----------------------------------------------------------------------------------------------------------
@@ -1039,6 +1077,15 @@ def _only_court():
 
 @internal
 @view
+def _check_graded(round: bytes32):
+    finished_at: uint256 = self.round_of[round].finished_at
+    assert (
+        finished_at != 0 and block.timestamp >= finished_at + RESOLVED_IN * HOUR
+    ), "approvals: grading is not over"
+
+
+@internal
+@view
 def _is_known(test_set: bytes32) -> bool:
     return self.set_of[test_set].committer != empty(address)
 
@@ -1104,6 +1151,12 @@ def _reward(round: bytes32, validator: address, amount: uint256) -> uint256:
     extcall BOND.reward(validator, amount)
     log Rewarded(round=round, validator=validator, amount=amount)
     return amount
+
+
+@internal
+def _release_pledge(test_set: bytes32, pledge: uint256):
+    self.set_of[test_set].pledge = 0
+    self.obligations -= pledge
 
 
 @internal

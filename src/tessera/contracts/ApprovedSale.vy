@@ -9,8 +9,8 @@
 @dev One contract for all such sales; each is an ordinary Offering of the Launchpad, whose publisher is this contract. No
      other contract knows of it: that an offering has this publisher is what "requires an approval" means.
      Twin: `tessera.spec.approved_sale`.
-@custom:security Money leaves to the issuer before the end only up to a fifth of what the approving bonds are worth, since
-     that much can be lost by whoever approved wrongly. A buyer who returns shares gets the same part of what is left as
+@custom:security Money leaves to the issuer before the end only up to a fifth of what its approvers have at stake of their
+     own, for three sales at once at most, and once for a model: that much they lose if they approved wrongly. A buyer who returns shares gets the same part of what is left as
      those shares are of all that were sold: the price, less what went to the issuer early. Nobody brings back more
      than it bought here: else the issuer, who has other shares and gets these, would be first and take it all.
      A sale opens no pool, so that all proceeds are here. An approval that never ends is no approval: a round ends by
@@ -143,8 +143,9 @@ PRICES: immutable(IPrices)
 escrow_of: public(HashMap[address, Escrow])
 # Raw shares that a buyer brought back, by offering.
 returned_by: public(HashMap[address, HashMap[address, uint256]])
-# What is for sale on a round, base units at the asked prices; and what was released early of all its sales.
+# What is for sale on a round, base units at the asked prices.
 offered: public(HashMap[bytes32, uint256])
+# What was released early of all sales of a model, in whichever round: its approvers are punished for it once.
 released_early: public(HashMap[bytes32, uint256])
 # Base units of the currency that lie here for somebody.
 obligations: public(uint256)
@@ -210,8 +211,8 @@ def collect(offering: address) -> uint256:
 @external
 def release(offering: address, receiver: address = msg.sender) -> uint256:
     """
-    @notice Pay the issuer what it may have: all once the approval is final; before, a fifth of what the approving bonds of
-            a listed round are worth, over all its sales together.
+    @notice Pay the issuer what it may have: all once the approval is final; before, a fifth of what approvers of
+            a listed round staked themselves, over all sales of this model together.
     """
     self._collect(offering)
     escrow: Escrow = self.escrow_of[offering]
@@ -223,9 +224,9 @@ def release(offering: address, receiver: address = msg.sender) -> uint256:
         most: uint256 = 0
         if PRICES.address != empty(address):
             most = staticcall PRICES.value_of(row.approving) // EARLY_PART
-        before: uint256 = self.released_early[escrow.round]
+        before: uint256 = self.released_early[row.model]
         amount = min(amount, most - min(most, before))
-        self.released_early[escrow.round] = before + amount
+        self.released_early[row.model] = before + amount
     self.escrow_of[offering].held -= amount
     self.escrow_of[offering].released += amount
     log Released(offering=offering, receiver=receiver, amount=amount)

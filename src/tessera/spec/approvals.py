@@ -52,6 +52,8 @@ _LAST_GAINS: Final = 30
 _COMMITTED_BY, _REVEALED_BY, _TRUTH_BY, _CONTESTED_BY, _RESOLVED_IN = 6, 8, 80, 168, 72
 _RECOUNTED_IN, _MAX_ATTEMPTS = 84, 3
 _EXECUTOR_BPS: Final = 1_000
+_OWN_PART: Final = 5
+_SALES_AT_ONCE: Final = 3
 _MASK_96: Final = 2**96 - 1
 
 
@@ -85,11 +87,14 @@ class Opinion(NamedTuple):
         None where nothing was revealed.
     score
         Millionths.
+    backs
+        What the validator staked itself, base units; 0 where no sale may rely on it.
     """
 
     bond: int
     approves: bool | None
     score: int = 0
+    backs: int = 0
 
 
 class Decision(NamedTuple):
@@ -104,7 +109,7 @@ class Decision(NamedTuple):
     weight, in_favour
         Capped weights: of all who committed, and of those who approve.
     approving
-        Sum of the approvers' bonds, uncapped.
+        Sum of what approvers staked themselves: what a part of a sale's proceeds is lent on.
     listed
         Whether five or more approve, with two thirds of the weight.
     """
@@ -214,7 +219,7 @@ def decide(opinions: Sequence[Opinion]) -> Decision:
         median_score(seen),
         weight,
         in_favour,
-        sum(each.bond for each in opinions if each.approves),
+        sum(each.backs for each in opinions if each.approves),
         len(pros) >= _MIN_VALIDATORS and in_favour * 3 >= weight * 2,
     )
 
@@ -275,6 +280,7 @@ class RoundModel:
     tau: int
     prior: int
     budget: int
+    cap: int = 0
     state: State = State.OPEN
     decision: Decision | None = None
     opinions: dict[Address, Opinion] = field(default_factory=dict)
@@ -307,6 +313,7 @@ class ApprovalsModel:
         self.rounds: dict[bytes, RoundModel] = {}
         self.taken: defaultdict[tuple[bytes, Address], int] = defaultdict(int)
         self.removed: set[Address] = set()
+        self.backed: defaultdict[Address, list[bytes]] = defaultdict(list)
         self.gains: defaultdict[tuple[Address, Address], Gains] = defaultdict(Gains)
         self.obligations = 0
 
@@ -373,9 +380,30 @@ class ApprovalsModel:
         self.obligations += round_.budget
 
     def commit(
-        self, name: bytes, validator: Address, commitment: bytes, bond: int, now: int
-    ) -> None:
-        """Take part with a bond: the whole, or five times the own stake where that is less."""
+        self,
+        name: bytes,
+        validator: Address,
+        commitment: bytes,
+        bonded: int,
+        now: int,
+        *,
+        own: int,
+        bears: int,
+    ) -> Address | None:
+        """Take part with a bond: the whole, or five times the own stake where that is less.
+
+        Parameters
+        ----------
+        bonded, own
+            Base units of all its stake, and of what it staked itself.
+        bears
+            Base units of the currency that the bond bears a sale of: fifty times its worth.
+
+        Returns
+        -------
+        Address or None
+            Who lost its seat to the larger bond.
+        """
         round_ = self.rounds[name]
         row = self.sets[round_.test_set]
         open_ = row.begun and now < row.begun + _COMMITTED_BY * self.hour
@@ -385,13 +413,36 @@ class ApprovalsModel:
         free = validator not in self.removed and not self.taken[round_.model, validator]
         self._assert(free, "removed")
         self._assert(validator != row.committer, "the committer does not judge its own")
-        self._assert(len(round_.opinions) < _MAX_VALIDATORS, "the round is full")
-        bond = min(bond, _MASK_96)
-        self._assert(bond >= self.least_bond, "bond too low")
-        self._assert(row.covered + bond <= row.pledge, "the pledge covers no more bonds")
-        row.covered += bond
-        round_.opinions[validator] = Opinion(bond, None)
+        bond = min(bonded, _OWN_PART * own, _MASK_96)
+        self._assert(bond >= self.least_bond and bears >= round_.cap, "bond too low")
+        last = None
+        if len(round_.opinions) == _MAX_VALIDATORS:
+            last = min(round_.opinions, key=lambda each: round_.opinions[each].bond)
+            self._assert(round_.opinions[last].bond < bond, "the round is full")
+        freed = 0 if last is None else round_.opinions[last].bond
+        covered = row.covered + bond - freed
+        self._assert(covered <= row.pledge, "the pledge covers no more bonds")
+        row.covered = covered
+        backs = min(own, bond) if round_.cap and self._backs(validator, name) else 0
+        opinion = Opinion(bond, None, backs=backs)
+        if last is None:
+            round_.opinions[validator] = opinion
+        else:
+            # In the same place, so that of equal bonds the first one is the smallest.
+            seats = round_.opinions.items()
+            round_.opinions = dict((validator, opinion) if k == last else (k, v) for k, v in seats)
+            del round_.commitments[last]
         round_.commitments[validator] = commitment
+        return last
+
+    def _backs(self, validator: Address, name: bytes) -> bool:
+        """Let a validator's own stake be behind one more round for a sale, if it may."""
+        behind = self.backed[validator]
+        behind[:] = [each for each in behind if self.rounds[each].state < State.GOOD]
+        if len(behind) == _SALES_AT_ONCE:
+            return False
+        behind.append(name)
+        return True
 
     def reveal(
         self,
@@ -413,7 +464,7 @@ class ApprovalsModel:
         before = round_.opinions.get(validator, Opinion(0, None))
         fits = before.approves is None and round_.commitments.get(validator) == commitment
         self._assert(fits, "not what was committed")
-        round_.opinions[validator] = Opinion(before.bond, approves, score)
+        round_.opinions[validator] = before._replace(approves=approves, score=score)
 
     def close(self, name: bytes, now: int) -> Decision:
         """Decide, and return what the contract must be told and finds."""

@@ -60,7 +60,8 @@ class ApprovalPromises(RuleBasedStateMachine):
         test_set, begun = it.test_set, it.row_of_set("begun")
         pledge, until = it.row_of_set("pledge"), it.row_of_set("until")
         self.model.commit_set(test_set, key_of(it.committer), ITEMS, pledge, until)
-        model = RoundModel(test_set, it.row_of_round("model"), key_of(issuer), TAU, PRIOR, BUDGET)
+        terms = (TAU, PRIOR, BUDGET, it.row_of_round("cap"))
+        model = RoundModel(test_set, it.row_of_round("model"), key_of(issuer), *terms)
         self.model.open_round(it.round, model, until - 1)
         self.model.draw(test_set, until)
         self.model.begin(test_set, begun, seeded=True)
@@ -73,11 +74,11 @@ class ApprovalPromises(RuleBasedStateMachine):
         self.rewarded = self.bought = self.early = self.paid_back = 0
         self.share("approve", it.sale, 2**256 - 1, by=issuer.address)
         now = world.now
-        terms = (
+        sold = (
             it.sale.address, PRICE, 900 * ONE_SHARE, 0, 900 * ONE_SHARE, now, now + 90 * DAY,
             bytes(32), (0, 0, 0),
         )  # fmt: skip
-        address = it.sale("open", it.round, terms, by=issuer.address)
+        address = it.sale("open", it.round, sold, by=issuer.address)
         self.offering = Contract(world.engine, compiled("Offering"), address)
         world.fund(BUYER, 10**10, spender=self.offering)
         self.share("approve", it.sale, 2**256 - 1, by=BUYER.address)
@@ -107,9 +108,13 @@ class ApprovalPromises(RuleBasedStateMachine):
     def commit(self, seat: int, approve: bool, score: int) -> None:
         it, who = self.it, self.it.validators[seat]
         commitment = it.commitment(who, approve, score, keccak(text="report"))
+        # Nobody delegates here.
         bond, now = it.bonded(who), it.world.now
+        bears = 50 * it.price("value_of", bond)
         done = self._both(
-            lambda: self.model.commit(it.round, key_of(who), commitment, bond, now),
+            lambda: self.model.commit(
+                it.round, key_of(who), commitment, bond, now, own=bond, bears=bears
+            ),
             lambda: it.approvals("commit", it.round, commitment, by=who.address),
         )
         if done:

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import binom
 
 from tessera.spec.approvals import penalty_bps
 from tessera.spec.bad_counts import WHOLE, bad_count
@@ -47,7 +47,7 @@ def verdicts() -> list[Row]:
     largest = bad_count(ITEMS, TAU - GUARD)
 
     def called_bad(accuracy: float, items: int = ITEMS) -> float:
-        return float(binom.cdf(bad_count(items, TAU - GUARD), items, accuracy))
+        return float(scipy.stats.binom.cdf(bad_count(items, TAU - GUARD), items, accuracy))
 
     at_tau, at_guard = called_bad(0.80), called_bad(0.78)
     return [
@@ -72,7 +72,7 @@ def _found_from(items: int) -> float:
     low, high = 0.5, 0.8
     for _ in range(40):
         middle = (low + high) / 2
-        if binom.cdf(largest, items, middle) > 0.9:
+        if scipy.stats.binom.cdf(largest, items, middle) > 0.9:
             low = middle
         else:
             high = middle
@@ -90,8 +90,8 @@ def honest_validators(rng: np.random.Generator) -> list[Row]:
     spare = (TAU + GUARD) * ASSIGNED // WHOLE
 
     def caught(least: int, accuracy: float) -> float:
-        approves = binom.sf(least - 1, ASSIGNED, accuracy)
-        return float(approves * binom.cdf(largest, ITEMS, accuracy))
+        approves = scipy.stats.binom.sf(least - 1, ASSIGNED, accuracy)
+        return float(approves * scipy.stats.binom.cdf(largest, ITEMS, accuracy))
 
     def worst(least: int) -> tuple[float, float]:
         return max((caught(least, at), at) for at in np.arange(0.70, 0.80, 0.001))

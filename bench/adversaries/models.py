@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import fisher_exact
+import scipy
 
 from bench.adversaries.epochs import Floats, Scores, Seen, World, run, weights_of
 from bench.adversaries.rows import Row
@@ -63,7 +63,8 @@ def _found(
 ) -> float:
     right = rng.binomial(calls, (shown, ordinary), (draws, 2))
     alarms = [
-        fisher_exact([[a, calls - a], [b, calls - b]], alternative="greater").pvalue < _ALARM
+        scipy.stats.fisher_exact([[a, calls - a], [b, calls - b]], alternative="greater").pvalue
+        < _ALARM
         for a, b in right
     ]
     return float(np.mean(alarms))

@@ -61,8 +61,9 @@ def explore(url: str, examples: int, only: Callable[[str], bool], *, paying: boo
             return body
         kept = {name: value for name, value in body.items() if name not in UNFOLLOWED}
         if context.operation.path.endswith(COMPLETIONS_PATH):
-            # A given text is all that is answered there.
-            kept = {**{n: body[n] for n in ("prompt", "logprobs") if n in body}, "echo": True}
+            # A given text is all that is answered there, and how probable it is.
+            kept = {name: body[name] for name in ("prompt", "logprobs") if body.get(name)}
+            kept = {"logprobs": 0, **kept, "echo": True}
         if isinstance(kept.get("rows"), list):
             # That all rows are of one width is nothing that a schema can say.
             kept["rows"] = kept["rows"][:1]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -43,12 +44,28 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
         yield " ".join(path), group
 
 
+@cache
+def trees(file: str) -> dict[tuple[str, int], ast.AST]:
+    """Return a file's functions, by name and by the line on which Python says that each begins."""
+    found = {}
+    for node in ast.walk(ast.parse(Path(file).read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
+            found[node.name, first] = node
+    return found
+
+
+def tree_of(function: FunctionType) -> ast.AST:
+    code = inspect.unwrap(function).__code__
+    return trees(code.co_filename)[code.co_name, code.co_firstlineno]
+
+
 def signs(function: FunctionType, seen: set[FunctionType]) -> bool:
     """Return whether a function, or one of the command line that it calls, signs anything."""
     if function in seen:
         return False
     seen.add(function)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    tree = tree_of(function)
     known = dict(function.__globals__)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tessera.cli"):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -36,7 +37,15 @@ from tessera.validation.parts import has_all, name_of
 if TYPE_CHECKING:
     from tessera.app.world import World
 
-__all__ = ["EpochDesk", "EpochStatus", "OpenQuestion", "Stage", "Verdict", "epoch_desk"]
+__all__ = [
+    "EpochDesk",
+    "EpochStatus",
+    "OpenQuestion",
+    "Stage",
+    "Verdict",
+    "epoch_desk",
+    "open_desk",
+]
 
 Stage = Literal["running", "waiting", "empty", "postable", "late", "posted", "final", "skipped"]
 """Inputs not closed; an epoch before it not settled; nothing to compute; to be posted; to be posted
@@ -469,6 +478,13 @@ class EpochDesk:
                 next_step="answer from the data folder that it was posted from",
             ) from error
         return shown
+
+
+@asynccontextmanager
+async def open_desk(world: World, mirrors: Sequence[str] = ()) -> AsyncIterator[EpochDesk]:
+    """Open a desk, with connections of its own to whoever serves rows and results."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        yield epoch_desk(world, http, mirrors=mirrors)
 
 
 def epoch_desk(world: World, http: httpx.AsyncClient, *, mirrors: Sequence[str] = ()) -> EpochDesk:

@@ -239,6 +239,17 @@ class Sender:
         flight = await self.submit(call, gas=gas, confirmations=confirmations)
         return await flight.receipt()
 
+    async def estimate(self, call: Call[Any]) -> int:
+        """Return the limit of gas that a call would be sent with now.
+
+        Raises
+        ------
+        TransactionReverted, AccountUnfunded, RpcUnavailable, WrongChain, RpcRefused
+            As for `send`.
+        """
+        payload = Payload(call.contract, call.function, call.to, call.value, call.data, 0)
+        return (await self._estimated(payload)).gas
+
     async def submit(
         self,
         call: Call[Any],

@@ -59,6 +59,7 @@ class Subnet:
     reader: ChainReader
     number: int
     validators: list[Sender]
+    owner: Sender
     people: dict[str, Sender]
     folder: Path
     url: str
@@ -76,18 +77,31 @@ class Subnet:
         self.chain.node.rpc("evm_setNextBlockTimestamp", now + seconds)
         self.chain.node.mine()
 
-    async def score(self, epoch: int) -> None:
-        """Let all validators commit and reveal, and serve their rows; then inputs are closed."""
-        scores, rows = self.chain.deployment.scores, self.folder / "sealed"
-        await self.turn_to(epoch, 0.5)
+    async def commit(self) -> None:
         for uid, who in enumerate(self.validators):
-            await commit(who, scores, rows, subnet=self.number, uid=uid, weights=SCORES[uid])
-        await self.turn_to(epoch, 2.1)
+            await commit(
+                who,
+                self.chain.deployment.scores,
+                self.folder / "sealed",
+                subnet=self.number,
+                uid=uid,
+                weights=SCORES[uid],
+            )
+
+    async def reveal(self, epoch: int) -> None:
+        scores, rows = self.chain.deployment.scores, self.folder / "sealed"
         for who in self.validators:
             place = Place(CHAIN_ID, scores.address, self.number, epoch, who.address)
             name = f"{epoch}-{who.address}.json"
             (self.folder / "served" / name).write_bytes(write_row(kept(rows, place)))
             await reveal(who, scores, rows, place, f"{self.url}/served/{name}")
+
+    async def score(self, epoch: int) -> None:
+        """Let all validators commit and reveal, and serve their rows; then inputs are closed."""
+        await self.turn_to(epoch, 0.5)
+        await self.commit()
+        await self.turn_to(epoch, 2.1)
+        await self.reveal(epoch)
         await self.turn_to(epoch, 5)
 
     @asynccontextmanager
@@ -148,7 +162,7 @@ async def subnet_at(
         chain.deployment.save(folder / "deployment.json")
         url = stack.enter_context(served(folder))
         validators = [senders[f"validator {uid}"] for uid in range(3)]
-        yield Subnet(chain, reader, number, validators, senders, folder, url)
+        yield Subnet(chain, reader, number, validators, senders["publisher"], senders, folder, url)
 
 
 def names() -> list[str]:

@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.integration.chain_client.bare_node import BareNode
-from tests.integration.client.conftest import World, built
-from tests.integration.validation.subnet_rig import (
-    HOUR,
-    TSR,
-    Subnet,
-    names,
-    opened_subnet,
-    subnet_at,
-)
+from tests.integration.validation.subnet_rig import HOUR, TSR, Subnet
 
 from tessera.bindings.epochs import Result
 from tessera.errors import Conflict, InputError, NotFound, TransactionReverted
 from tessera.spec.epochs import PostedEpoch
 from tessera.spec.epochs.results import assembled
 from tessera.validation.parts import name_of, read_parts, write_parts
-
-SECRETS = {name: secrets.token_bytes(32) for name in names()}
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, int]]:
-    """A chain of its own: its clock is set forward."""
-    home = tmp_path_factory.mktemp("chain")
-    node = BareNode.start(home)
-
-    async def begin() -> tuple[World, int]:
-        chain = await built(node, home)
-        return chain, await opened_subnet(chain, SECRETS)
-
-    try:
-        yield asyncio.run(begin())
-    finally:
-        node.end()
-
-
-@pytest.fixture
-async def subnet(opened: tuple[World, int], tmp_path: Path) -> AsyncIterator[Subnet]:
-    chain, number = opened
-    before = chain.node.rpc("evm_snapshot")
-    async with subnet_at(chain, SECRETS, number, tmp_path) as made:
-        yield made
-    chain.node.rpc("evm_revert", before)
 
 
 def restated(posted: PostedEpoch, uid: int) -> PostedEpoch:

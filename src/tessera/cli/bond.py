@@ -81,9 +81,16 @@ def _register_views(bond: typer.Typer) -> None:
     ) -> None:
         """Show what stands behind somebody, who may slash it, and your part of it."""
         from tessera.app.bonding import find_stakes, read_pool, read_stake
+        from tessera.errors import InputError
 
         async with session.world() as world:
-            who = world.address(validator or session.actor("validator"))
+            name = validator or session.actor("validator")
+            if validator is None and name not in world.wallet.names():
+                raise InputError(
+                    "pool", found="none named", wanted="a validator's",
+                    next_step="name one: tessera bond info VALIDATOR; or be one: --as KEY",
+                )  # fmt: skip
+            who = world.address(name)
             pool = await read_pool(world, who)
             stakes = await find_stakes(world, who)
             if (name := session.actor("delegator")) in world.wallet.names():

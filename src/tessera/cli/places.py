@@ -162,7 +162,9 @@ def _register_coming(subnet: typer.Typer) -> None:
             session.say(
                 told,
                 f"place     {done.uid} of subnet {number}, from epoch {done.counts_from} on",
-                f"next      tessera {'subnet info' if model else 'validate'} {number}",
+                f"next      tessera subnet info {number}"
+                if model
+                else "next      tessera validate --help",
             )
 
     @command(subnet, "leave")

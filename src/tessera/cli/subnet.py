@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tessera.cli import places
+from tessera.cli import places, subnet_tokens
 from tessera.cli.amounts import (
     parse_duration,
     parse_percent,
@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
     _register_making(subnet)
     places.register(subnet)
     _register_owning(subnet)
+    subnet_tokens.register(subnet)
     _register_earned(subnet)
 
 
@@ -149,15 +150,20 @@ def _rules_lines(world: World, rules: Rules) -> list[str]:
     return [
         (
             f"rules     {yuma}, an epoch of {shown_duration(rules.tempo)}, "
-            f"kappa {shown_percent(rules.kappa * BPS // _WHOLE)}, "
-            f"bonds' penalty {shown_percent(rules.bonds_penalty * BPS // _WHOLE)}, "
-            f"average {shown_percent(rules.bonds_moving_average * BPS // _MILLION)}"
+            f"kappa {_share(rules.kappa, _WHOLE)}, "
+            f"bonds' penalty {_share(rules.bonds_penalty, _WHOLE)}, "
+            f"average {_share(rules.bonds_moving_average, _MILLION)}"
         ),
         (
             f"          a validator's bond is {world.network.shown(rules.threshold)} or more; "
             f"newcomers are immune for {shown_duration(rules.immunity)}"
         ),
     ]
+
+
+def _share(part: int, whole: int) -> str:
+    # Rounded to the nearest hundredth, as 32,767 of 65,535 is what people call a half.
+    return shown_percent((part * BPS + whole // 2) // whole)
 
 
 def _json(view: SubnetView) -> dict[str, object]:
@@ -221,7 +227,7 @@ def _register_making(subnet: typer.Typer) -> None:
         *,
         tempo: Annotated[str | None, typer.Option(help="Of an epoch, such as 24h.")] = None,
         kappa: Annotated[
-            str | None, typer.Option(help="Percent of the stake behind a weight, 50 to 89.99.")
+            str | None, typer.Option(help="Percent of the stake behind a weight, 50 to 90.")
         ] = None,
         bonds_penalty: Annotated[
             str | None, typer.Option(help="Percent that weights above the consensus cost.")

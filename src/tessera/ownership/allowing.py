@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tessera.bindings import Access, Share, TestDollar
 from tessera.bindings.network_token import NetworkToken
+from tessera.bindings.subnet_token import SubnetToken
 from tessera.chain.sender import Sender
 from tessera.errors import InputError
 from tessera.units import (
@@ -39,7 +40,7 @@ async def check_money(sender: Sender, currency: TestDollar, needed: int) -> None
 
 async def allow(
     sender: Sender,
-    token: Access | NetworkToken | Share | TestDollar,
+    token: Access | NetworkToken | Share | SubnetToken | TestDollar,
     spender: str,
     amount: int,
 ) -> None:

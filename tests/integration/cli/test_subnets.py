@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -134,44 +136,74 @@ def land(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
         thread.join()
 
 
+# --- The guide ------------------------------------------------------------------------------------
+
+
+def test_the_guide_tells_what_happens(land: Land) -> None:
+    """Its commands are run in order, with the time that it says in between, and print what it
+    says. It is the first here: its subnet is the chain's first one."""
+    page = (Path(__file__).parents[3] / "docs/guides/subnets.md").read_text(encoding="utf-8")
+    needs = {"publisher": 300, "validator": 2_000, "delegator": 500, "operator": 1_000}
+    people = {name: land.person(name, tsr) for name, tsr in needs.items()}
+    land.publish("publisher", "sentiment", people["operator"])
+    ran = 0
+    for hours, text in re.findall(
+        r"^<!-- (\d+) hours later -->|^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+    ):
+        if hours:
+            land.skip(int(hours))
+        for told in text.split("$ tessera ")[1:]:
+            first, *expected = told.splitlines()
+            done = land(*shlex.split(first))
+            assert done.code == 0, done.err
+            shown = re.sub(r"0x[0-9a-fA-F]{40,64}", "0x…", done.out)
+            shown = re.sub(r"[0-9]{4}-[0-9 :-]+ UTC", "…", shown)
+            assert shown.splitlines() == expected
+            ran += 1
+    assert ran == 15
+
+
 # --- Bonds ----------------------------------------------------------------------------------------
 
 
 def test_a_bond_is_staked_delegated_and_taken_back(land: Land) -> None:
-    validator = land.person("validator", 3_000)
-    delegator = land.person("delegator", 1_000)
+    validator = land.person("staker", 3_000)
+    delegator = land.person("saver", 1_000)
+    me, behind = ("--as", "staker"), ("--behind", "staker", "--as", "saver")
     # Before the first stake it is at once; from then on a slasher waits for the notice.
-    warned = land("bond", "stake", "100", "--dry-run")
+    warned = land("bond", "stake", "100", *me, "--dry-run")
     assert "tessera bond enlist scores" in warned.err
-    assert land.ok("bond", "enlist", "scores")["slasher"] == land.world.deployment.scores.address
-    first = land.ok("bond", "stake", "2000", "--dry-run")
+    assert (
+        land.ok("bond", "enlist", "scores", *me)["slasher"] == land.world.deployment.scores.address
+    )
+    first = land.ok("bond", "stake", "2000", *me, "--dry-run")
     assert [each["change"] for each in first["effects"]] == [str(-2_000 * TSR), str(2_000 * TSR)]
-    assert land("bond", "stake", "2000").code == 2
-    land.ok("bond", "stake", "2000")
-    land.ok("bond", "take", "10")
-    land.ok("bond", "stake", "500", "--behind", "validator")
+    assert land("bond", "stake", "2000", *me).code == 2
+    land.ok("bond", "stake", "2000", *me)
+    land.ok("bond", "take", "10", *me)
+    land.ok("bond", "stake", "500", *behind)
     assert (land.held(validator), land.held(delegator)) == (1_000 * TSR, 500 * TSR)
-    pool = land.ok("bond", "info", "validator")
+    pool = land.ok("bond", "info", "staker", "--as", "saver")
     assert (pool["bonded"], pool["own"]) == (str(2_500 * TSR), str(2_000 * TSR))
     assert {each["worth"] for each in pool["stakes"]} == {str(2_000 * TSR), str(500 * TSR)}
     assert pool["slashers"][0]["has_power"]
-    told = land("bond", "info", "validator").out
+    told = land("bond", "info", "staker", "--as", "saver").out
     assert "500.00 TSR behind" in told
     assert "slasher" in told
-    later = land.ok("bond", "enlist", "conduct", "--dry-run")
+    later = land.ok("bond", "enlist", "conduct", *me, "--dry-run")
     assert later["effective_from"] > time.time() + 700 * HOUR
 
-    leaving = land.ok("bond", "unstake", "200", "--behind", "validator")
+    leaving = land.ok("bond", "unstake", "200", *behind)
     assert leaving["amount"] == str(200 * TSR)
-    early = land("bond", "withdraw", "--behind", "validator")
+    early = land("bond", "withdraw", *behind)
     assert "wait until the time that unstake returned" in early.err
-    land.ok("bond", "restake", "--behind", "validator")
-    land.ok("bond", "unstake", "--behind", "validator")
+    land.ok("bond", "restake", *behind)
+    land.ok("bond", "unstake", *behind)
     land.skip(336)
-    paid = land.ok("bond", "withdraw", "--behind", "validator", "--to", "validator", "--yes")
+    paid = land.ok("bond", "withdraw", *behind, "--to", "staker", "--yes")
     assert paid["amount"] == str(500 * TSR)
     assert land.held(validator) == 1_500 * TSR
-    assert land.ok("bond", "list")["pools"][0]["bonded"] == str(2_000 * TSR)
+    assert str(2_000 * TSR) in {each["bonded"] for each in land.ok("bond", "list")["pools"]}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +225,7 @@ def test_a_bond_is_staked_delegated_and_taken_back(land: Land) -> None:
 )
 def test_what_cannot_be_done_is_said(land: Land, given: tuple[str, ...], said: str) -> None:
     if "validator" not in land.world.wallet.names():
-        land.person("validator", 3_000)
+        land.person("validator", 2_000)
     refused = land(*given, "--json")
     assert refused.code != 0
     assert said in refused.json["message"]
@@ -208,8 +240,9 @@ def test_a_subnet_from_its_making_to_its_end(land: Land, tmp_path: Path) -> None
     me = ("--as", "owner")
     rules = ("--models", "2", "--validators", "1", "--threshold", "100", "--kappa", "60")
     dry = land.ok("subnet", "create", *rules, *me, "--dry-run")
-    assert [each["change"] for each in dry["effects"]] == [str(-100 * TSR), str(100 * TSR)]
-    number = land.ok("subnet", "create", *rules, *me)["subnet"]
+    assert [each["change"] for each in dry["effects"]] == [f"-{dry['lock']}", dry["lock"]]
+    made = land.ok("subnet", "create", *rules, *me)
+    number, lock = made["subnet"], int(made["lock"])
     shown = land.ok("subnet", "info", number)
     assert (shown["rules"]["kappa"], shown["rules"]["threshold"]) == (39_321, str(100 * TSR))
     assert (shown["epoch"], shown["last_final"], shown["pool"]) == (0, None, None)
@@ -220,6 +253,15 @@ def test_a_subnet_from_its_making_to_its_end(land: Land, tmp_path: Path) -> None
     assert int(counted["amount"]) > 0
     twice = land("subnet", "bootstrap", number, *me)
     assert "wait for the next period" in twice.err
+    holder, mine = land.person("holder", 20), ("--as", "holder")
+    bought = land.ok("subnet", "buy", number, "20", *mine)
+    assert int(bought["gets"]) >= int(bought["least"])
+    half = str(int(bought["gets"]) // (2 * TSR))
+    quoted = land.ok("subnet", "sell", number, half, *mine, "--dry-run")
+    assert quoted["effects"][0]["change"] == str(-int(half) * TSR)
+    sold = int(land.ok("subnet", "sell", number, half, *mine)["gets"])
+    assert 0 < sold < 20 * TSR
+    assert "'open'" in land("subnet", "redeem", number, *mine, "--yes").err
     (tmp_path / "moods").mkdir()
     (tmp_path / "moods" / "benchmark.toml").write_text(
         'name = "moods"\ntitle = "Moods"\nkind = "classification"\nchance = 0.5\n'
@@ -276,15 +318,18 @@ def test_a_subnet_from_its_making_to_its_end(land: Land, tmp_path: Path) -> None
     before = land.held(owner)
     planned = land.ok("subnet", "dissolve", number, "--as", "keeper", "--dry-run")["effects"]
     gains = [each["change"] for each in planned if int(each["change"]) > 0]
-    assert gains == [str(100 * TSR), str(50 * TSR)]
+    assert gains == [str(lock), str(50 * TSR)]
+    assert planned[-1]["change"] == str(sold - 20 * TSR)
     ended = land.ok("subnet", "dissolve", number, "--as", "keeper")
-    assert (ended["to_owner"], ended["to_keeper"]) == (str(100 * TSR), "0")
-    # Nobody holds its token, so what opened the pool is the commons'.
-    assert (ended["to_commons"], ended["to_holders"]) == (str(50 * TSR), "0")
+    assert (ended["to_owner"], ended["to_keeper"]) == (str(lock), "0")
+    # What opened the pool is the commons'; what its token's holder paid in is the holder's again.
+    assert (ended["to_commons"], ended["to_holders"]) == (str(50 * TSR), str(20 * TSR - sold))
     assert len(ended["transactions"]) == 2
-    assert land.held(owner) == before + 100 * TSR
+    assert land.held(owner) == before + lock
     assert land.ok("subnet", "list")["subnets"][number - 1]["state"] == "dissolved"
     assert "found 'dissolved'" in land("subnet", "dissolve", number, "--as", "keeper").err
+    assert land.ok("subnet", "redeem", number, *mine)["gets"] == str(20 * TSR - sold)
+    assert land.held(holder) == 20 * TSR
     assert land.ok("subnet", "withdraw", *me)["tokens"] == "0"
 
 
@@ -303,11 +348,11 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
     """An operator signs what it charged on two channels, and settles only one of them: of the other
     it is accused. It loses a tenth of its bond, of which a fifth is the accuser's; the deposit
     of the accusation that was settled in time is the operator's."""
-    address = land.person("operator", 1_000)
+    address, mine = land.person("careless", 1_000), ("--as", "careless")
     land.person("consumer", 10)
-    land.ok("bond", "enlist", "conduct", "--as", "operator")
-    land.ok("bond", "stake", "1000", "--as", "operator")
-    asset = land.publish("operator", "charged", address)
+    land.ok("bond", "enlist", "conduct", *mine)
+    land.ok("bond", "stake", "1000", *mine)
+    asset = land.publish("careless", "charged", address)
 
     async def pay(world: World) -> int:
         await world.give(world.address("consumer"), Units(10**7))
@@ -321,14 +366,14 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
         digest = voucher_digest(channels_domain(world.deployment), channel, [line])
         signature = AccountSigner(world.account("consumer")).sign(digest)
         signed = SignedVoucher(Voucher(channel, (line,)), signature)
-        chain = OperatorOnChain(world.reader, world.sender("operator"), world.deployment)
+        chain = OperatorOnChain(world.reader, world.sender("careless"), world.deployment)
         await chain.settle(*encode_batch([(signed, {line.key: charged})]))
 
     files = []
     channels = [land.do(pay), land.do(pay)]
     for place, channel in enumerate(channels):
         receipt = Receipt(channel, asset, 1, 1, 10_000, bytes(32), bytes(32), 3, 1, 1)
-        signed = _signed(land.world, "operator", receipt)
+        signed = _signed(land.world, "careless", receipt)
         domain = channels_domain(land.world.deployment)
         files.append(tmp_path / f"{place}.json")
         files[-1].write_bytes(receipt_json(signed, domain, address_of(address)))
@@ -339,7 +384,7 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
     cases = [land.ok("bond", "accuse", file)["case"] for file in files]
     again = land("bond", "accuse", files[0], "--yes")
     assert (again.code, cases[0] in again.err) == (4, True)
-    frozen = land("bond", "info", "operator").out
+    frozen = land("bond", "info", "careless").out
     assert "frozen until" in frozen
     early = land("bond", "convict", cases[0])
     assert "wait until the window of the case is over" in early.err
@@ -347,10 +392,10 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
     land.do(lambda world: settle(world, channels[1], 10_000))
     settled = land("bond", "accuse", files[1], "--yes")
     assert "nothing is owed" in settled.err
-    states = {each["case"]: each["state"] for each in land.ok("bond", "cases", "operator")["cases"]}
+    states = {each["case"]: each["state"] for each in land.ok("bond", "cases", "careless")["cases"]}
     assert states == {cases[0]: "open", cases[1]: "settled: to be acquitted"}
-    land.ok("bond", "acquit", cases[1], "--as", "operator")
-    assert land.ok("bond", "deposits", "--as", "operator")["amount"] == str(TSR)
+    land.ok("bond", "acquit", cases[1], *mine)
+    assert land.ok("bond", "deposits", *mine)["amount"] == str(TSR)
 
     land.skip(72)
     shown = land.ok("bond", "convict", cases[0], "--dry-run")
@@ -360,7 +405,7 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
     assert land.ok("bond", "deposits")["amount"] == str(TSR)
     assert land.ok("bond", "deposits")["amount"] == "0"
     assert land.held(land.world.address("consumer")) == (10 - 1 + 20) * TSR
-    assert land.ok("bond", "info", "operator")["bonded"] == str(900 * TSR)
+    assert land.ok("bond", "info", "careless")["bonded"] == str(900 * TSR)
     (line,) = (each for each in land.ok("bond", "watch", files[0])["lines"])
     assert line["convicted"]
     assert "convicted already" in land("bond", "accuse", files[0], "--yes").err

@@ -7,7 +7,7 @@ newcomer waits for the lowest place, while anybody may show a lower one and earn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tessera.app.spending import spend
@@ -15,6 +15,7 @@ from tessera.app.subnets import SubnetView, read_subnet
 from tessera.app.world import World
 from tessera.bindings.calls import Call
 from tessera.bindings.subnets import (
+    Burned,
     PlaceCorrected,
     PlaceNamed,
     PlaceTaken,
@@ -107,6 +108,8 @@ class Joined:
     ----------
     uid
         The place.
+    burn, deposit
+        What was paid, which may be less than was planned: a place's price falls with time.
     counts_from
         From which epoch on; 0 where it is waited for.
     admitted_from
@@ -116,6 +119,8 @@ class Joined:
     """
 
     uid: int
+    burn: int
+    deposit: int
     counts_from: int
     admitted_from: UnixSeconds
     transactions: tuple[str, ...]
@@ -404,12 +409,7 @@ async def join_model(
     joined = await _join(world, sender, seat, call)
     # The first time only remembers what was paid before, so it must not wait for a keeper.
     begun = await sender.send(world.deployment.emission.collect_demand(asset))
-    return Joined(
-        uid=joined.uid,
-        counts_from=joined.counts_from,
-        admitted_from=joined.admitted_from,
-        transactions=(*joined.transactions, begun.tx_hash),
-    )
+    return replace(joined, transactions=(*joined.transactions, begun.tx_hash))
 
 
 async def join_validator(
@@ -440,6 +440,8 @@ async def _join(world: World, sender: Sender, seat: Seat, call: Call[None]) -> J
     named = receipt.all_of(PlaceNamed, address=subnets.address)
     return Joined(
         uid=seat.uid,
+        burn=receipt.one_of(Burned, address=subnets.address).amount,
+        deposit=named[0].deposit if named else 0,
         counts_from=taken[0].since if taken else 0,
         admitted_from=UnixSeconds(named[0].admitted_from if named else 0),
         transactions=(receipt.tx_hash,),

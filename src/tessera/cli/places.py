@@ -149,6 +149,7 @@ def _register_coming(subnet: typer.Typer) -> None:
                 )
             else:
                 done = await places.join_validator(world, sender, number, uid=seat.uid, most=most)
+            told |= {"burn": str(done.burn), "deposit": str(done.deposit)}
             told |= {"counts_from": done.counts_from, "admitted_from": done.admitted_from}
             told["transactions"] = list(done.transactions)
             if done.admitted_from:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tessera.cli.places import Number
 from tessera.cli.session import Session, command
 
-__all__ = ["register"]
+if TYPE_CHECKING:
+    from tessera.app import World
+    from tessera.validation.leaderboard import Row
 
-_SHOWN_OWNER = 24
-_DECIMALS = 18
+__all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,52 +22,86 @@ def register(app: typer.Typer) -> None:
     @command(app)
     async def leaderboard(
         session: Session,
-        epochs: Annotated[Path, typer.Argument(help="Results of epochs, as a JSON list.")],
+        number: Number,
         *,
         role: Annotated[str, typer.Option(help="Only model, or only validator.")] = "",
+        mirror: Annotated[
+            list[str] | None,
+            typer.Option(help="URL of a folder in which somebody serves results; may be repeated."),
+        ] = None,
     ) -> None:
-        """Show rank, trust, consensus, incentive, dividends, APY, stake and changes."""
+        """Show rank, trust, consensus, incentive, dividends, APY, stake and changes.
+
+        Results are read where their posters serve them, or computed again from the validators'
+        rows, and held against the chain. What cannot be read is unknown, and the reason is shown.
+        """
+        import httpx
+
+        from tessera.app.epochs import epoch_desk
+        from tessera.app.standings import read_table
         from tessera.errors import NotFound
-        from tessera.units import format_amount
-        from tessera.validation.leaderboard import Role, read_epochs
-        from tessera.validation.leaderboard import leaderboard as ranked
+        from tessera.validation.leaderboard import Role
 
         if role and role not in set(Role):
             raise NotFound.among("role", role, set(Role))
-        lines = await asyncio.to_thread(read_epochs, epochs)
-        rows = [row for row in ranked(lines) if not role or row.role == role]
-        if session.as_json:
-            last = lines[-1].epoch if lines else None
-            session.say({"epoch": last, "rows": [row.as_json() for row in rows]})
-            return
-        table = session.table(
-            "role", "rank>", "uid>", "owner", "trust>", "consensus>", "incentive>", "dividends>",
-            "APY>", "stake>", "7 d>", "30 d>",
-        )  # fmt: skip
-        for row in rows:
-            stake = "" if row.stake is None else format_amount(
-                row.stake, decimals=_DECIMALS, grouped=True
+        async with session.world() as world, httpx.AsyncClient(trust_env=False, timeout=_S) as http:
+            found = await read_table(world, epoch_desk(world, http, mirrors=mirror or ()), number)
+            await world.directory.refresh()
+            rows = [row for row in found.rows if not role or row.role == role]
+            if session.as_json:
+                session.say(
+                    {
+                        "subnet": found.subnet,
+                        "epoch": found.epoch,
+                        "ended_at": found.ended_at,
+                        "rows": [{**row.as_json(), "name": _name(world, row)} for row in rows],
+                        "unread": [{"epoch": each.epoch, "why": each.why} for each in found.unread],
+                    }
+                )
+                return
+            table = session.table(
+                "role", "rank>", "uid>", "name!", "trust>", "consensus>", "incentive>",
+                "dividends>", "APY>", "stake>", "7 d>", "30 d>",
             )  # fmt: skip
-            table.add_row(
-                str(row.role),
-                str(row.rank),
-                str(row.uid),
-                row.owner[:_SHOWN_OWNER],
-                _share(row.trust),
-                _share(row.consensus),
-                _share(row.incentive),
-                _share(row.dividends),
-                "" if row.apy is None else f"{row.apy:.2%}",
-                stake,
-                _change(row.change_7d),
-                _change(row.change_30d),
-            )
-        session.out.print(table)
+            for row in rows:
+                table.add_row(
+                    str(row.role),
+                    _cell(row, "rank", "{}"),
+                    str(row.uid),
+                    _name(world, row),
+                    *(_cell(row, name, "{:.4f}") for name in _SHARES),
+                    _cell(row, "apy", "{:.2%}"),
+                    "" if row.stake is None else world.network.shown(row.stake),
+                    *(_cell(row, name, "{:+.4f}", "new") for name in ("change_7d", "change_30d")),
+                )
+            session.out.print(table if rows else f"nobody is in subnet {number}")
+            if found.epoch is None:
+                session.out.print("no epoch is final yet: nobody is ranked")
+            else:
+                session.out.print(f"by epoch {found.epoch}, the latest that is final")
+            for each in found.unread:
+                session.out.print(f"unknown for the result of epoch {each.epoch}: {each.why}")
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+_DIGITS = 4
+_S = 10.0
+_SHARES = ("trust", "consensus", "incentive", "dividends")
 
 
-def _change(value: float | None) -> str:
-    return "new" if value is None else f"{value:+.4f}"
+def _cell(row: Row, name: str, shape: str, missing: str = "") -> str:
+    if name in row.unknown:
+        return "unknown"
+    value = getattr(row, name)
+    if value is None:
+        return missing
+    # What rounds to nothing has no sign.
+    return shape.format(round(value, _DIGITS) + 0)
+
+
+def _name(world: World, row: Row) -> str:
+    from tessera.validation.leaderboard import Role
+
+    if row.role is Role.VALIDATOR:
+        return world.named(row.owner)
+    record = world.directory.get(int(row.owner))
+    return record.slug if record is not None else row.owner

@@ -1,8 +1,10 @@
-"""Who stands where in a subnet, from the results of its epochs and nothing else.
+"""Who stands where in a subnet, from the results of its epochs and what they paid.
 
 A share is of its side's reward in one epoch, models and validators apart, so the shares of a side
 add up to 1. A change is the difference of two shares, in parts of the whole: +0.05 after 0.10 is
-0.15. What somebody earned says nothing about what he will.
+0.15. What somebody earned says nothing about what it will.
+
+What cannot be read is unknown, and so is all that follows from it; nothing is filled in.
 """
 
 from __future__ import annotations
@@ -10,17 +12,25 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import msgspec
+from tessera.errors import InputError
+from tessera.spec.epochs import PostedEpoch
 
-from tessera.errors import InputError, NotFound
-from tessera.units import BPS
-
-__all__ = ["EpochLine", "Role", "Row", "Standing", "leaderboard", "read_epochs"]
+__all__ = [
+    "MONTH_S",
+    "WEEK_S",
+    "EpochLine",
+    "Occupant",
+    "Payment",
+    "Role",
+    "Row",
+    "Standing",
+    "leaderboard",
+    "read_standings",
+]
 
 DAY_S: Final = 86_400
 YEAR_S: Final = 365 * DAY_S
@@ -28,51 +38,72 @@ WEEK_S: Final = 7 * DAY_S
 MONTH_S: Final = 30 * DAY_S
 
 _ONE: Final = 1 << 32
-_Raw = Annotated[int, msgspec.Meta(ge=0, le=_ONE)]
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_HALF: Final = 128
+_LOWER: Final = (1 << _HALF) - 1
 
 
 class Role(enum.StrEnum):
-    """What a uid is in its subnet."""
+    """What a place in a subnet is."""
 
     MODEL = "model"
     VALIDATOR = "validator"
 
 
-class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One uid in one epoch.
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Who has a place.
 
     Attributes
     ----------
     uid
-        In the subnet; given to somebody else after its owner left.
+        The place; given to somebody else after its owner left.
     owner
-        Who has it: the asset of a model, the account of a validator.
-    role
-        Model or validator.
-    share
-        Incentive of a model, dividends of a validator; raw, of 2^32.
-    consensus, trust
-        Raw. A model has a consensus, a validator a trust.
-    stake, paid
-        Base units of the network token: bonded on a validator, and what the epoch brought.
-    take_bps
-        Part of it that a validator keeps before its delegators.
+        The asset of a model, the account of a validator.
+    since
+        The first epoch that it has the place in.
     """
 
-    uid: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-    owner: str
     role: Role
-    share: _Raw
-    consensus: _Raw = 0
-    trust: _Raw = 0
-    stake: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,78}$")] = "0"
-    paid: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,78}$")] = "0"
-    take_bps: Annotated[int, msgspec.Meta(ge=0, le=BPS)] = 0
+    uid: int
+    owner: str
+    since: int
 
 
-class EpochLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The result of one epoch.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One place in the result of one epoch; 0 to 1.
+
+    Attributes
+    ----------
+    share
+        Incentive of a model, dividends of a validator.
+    support
+        Consensus of a model, trust of a validator.
+    """
+
+    share: float
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What an epoch brought a validator's pool; raw network tokens.
+
+    Attributes
+    ----------
+    stake
+        What its row counted with; 0 where it revealed none.
+    delegated
+        What came for all who staked with it, its take taken off; None where that cannot be read.
+    """
+
+    stake: int
+    delegated: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLine:
+    """One epoch that is settled.
 
     Attributes
     ----------
@@ -80,19 +111,29 @@ class EpochLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Its number.
     ended_at, seconds
         Unix time of its end, and how long it was.
-    uids
-        Everybody registered then.
+    standings
+        By role and uid; who is not there has none of its side's reward. None where the result is
+        not read: it is not needed, or `why` says what is missing. Empty for a skipped epoch.
+    payments
+        By validator's account.
+    final
+        Whether it has a result; a skipped one pays nobody.
+    why
+        Why its result cannot be read.
     """
 
-    epoch: _Count
-    ended_at: _Count
-    seconds: Annotated[int, msgspec.Meta(ge=1)]
-    uids: tuple[Standing, ...]
+    epoch: int
+    ended_at: int
+    seconds: int
+    standings: Mapping[tuple[Role, int], Standing] | None
+    payments: Mapping[str, Payment]
+    final: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table.
+    """One line of the table; what is unknown is None.
 
     Attributes
     ----------
@@ -101,14 +142,16 @@ class Row:
     consensus, incentive
         Of a model, 0 to 1.
     trust, dividends, stake, apy
-        Of a validator; `apy` is what a delegator's stake would grow in a year if each epoch paid as
-        those of the last 30 days did, its take taken off and all left in; None where there is less
-        than a day to go by.
+        Of a validator; `stake` is bonded now, and `apy` is what a delegator's stake would grow in
+        a year if each epoch paid as those of the last 30 days did, its take taken off and all left
+        in; None where there is less than a day to go by.
     change_7d, change_30d
-        Of the share; None where this owner was not there then.
+        Of the share; None where this owner was not there then, or nothing was final.
+    unknown
+        Which of these are None because a result cannot be read.
     """
 
-    rank: int
+    rank: int | None
     uid: int
     owner: str
     role: Role
@@ -120,6 +163,7 @@ class Row:
     stake: int | None
     change_7d: float | None
     change_30d: float | None
+    unknown: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -136,120 +180,184 @@ class Row:
             "stake": None if self.stake is None else str(self.stake),
             "change_7d": self.change_7d,
             "change_30d": self.change_30d,
+            "unknown": list(self.unknown),
         }
 
 
-def leaderboard(epochs: Sequence[EpochLine]) -> list[Row]:
-    """Rank everybody by the latest epoch.
+def read_standings(
+    posted: PostedEpoch, validators: Mapping[int, int]
+) -> dict[tuple[Role, int], Standing]:
+    """Return what a result says of each place.
 
     Parameters
     ----------
-    epochs
-        Ascending; some may be missing, as an epoch that nobody posted pays nobody.
-
-    Returns
-    -------
-    list
-        Models first, then validators, each by rank; empty without epochs.
+    posted
+        With all parts.
+    validators
+        The uids of those who revealed, by row.
 
     Raises
     ------
     InputError
-        They are not ascending, or a uid comes twice in one.
+        A part is missing.
     """
-    _check(epochs)
-    if not epochs:
-        return []
-    latest = epochs[-1]
-    week = _at(epochs, latest.ended_at - WEEK_S)
-    month = _at(epochs, latest.ended_at - MONTH_S)
+    found: dict[tuple[Role, int], Standing] = {}
+    ranks, dividends = posted.header.incentive, posted.header.dividends & _LOWER
+    for uid, column in enumerate(posted.columns):
+        if column is None:
+            raise _missing(f"column {uid}")
+        found[Role.MODEL, uid] = Standing(_part(column.rank, ranks), column.consensus / _ONE)
+    for number, row in enumerate(posted.rows):
+        if row is None:
+            raise _missing(f"row {number}")
+        if number in validators:
+            _, counted = row
+            share = _part(counted & _LOWER, dividends)
+            standing = Standing(share, (counted >> _HALF) / _ONE)
+            found[Role.VALIDATOR, validators[number]] = standing
+    return found
+
+
+def leaderboard(
+    epochs: Sequence[EpochLine], occupants: Sequence[Occupant], stakes: Mapping[str, int]
+) -> list[Row]:
+    """Rank everybody by the latest final epoch.
+
+    Parameters
+    ----------
+    epochs
+        Settled ones, ascending; some may be missing.
+    occupants
+        Of the latest final epoch.
+    stakes
+        Bonded now, raw network tokens, by validator's account.
+
+    Returns
+    -------
+    list
+        Models first, then validators, each by rank, or by uid where ranks are unknown.
+
+    Raises
+    ------
+    InputError
+        The epochs are not ascending, or a place comes twice.
+    """
+    _check(epochs, occupants)
+    finals = [epoch for epoch in epochs if epoch.final]
+    latest = finals[-1] if finals else None
+    week, month = _before(finals, WEEK_S), _before(finals, MONTH_S)
     rows: list[Row] = []
     for role in Role:
         those = sorted(
-            (each for each in latest.uids if each.role is role),
-            key=lambda each: (-each.share, each.uid),
+            (each for each in occupants if each.role is role),
+            key=lambda each: (-(_of(latest, each) or _NOTHING).share, each.uid),
         )
         for rank, each in enumerate(those, 1):
-            model = role is Role.MODEL
+            standing, model = _of(latest, each), role is Role.MODEL
+            share = standing.share if standing else None
+            support = standing.support if standing else None
+            apy = None if model else _apy(epochs, each)
+            changes = _change(each, share, week), _change(each, share, month)
+            known = {
+                "rank": standing is not None or latest is None,
+                "apy": apy is not _UNREAD,
+                "change_7d": changes[0] is not _UNREAD,
+                "change_30d": changes[1] is not _UNREAD,
+            }
+            for name in _MODELS if model else _VALIDATORS:
+                known[name] = known["rank"]
             rows.append(
                 Row(
-                    rank=rank,
+                    rank=rank if standing else None,
                     uid=each.uid,
                     owner=each.owner,
                     role=role,
-                    trust=None if model else each.trust / _ONE,
-                    consensus=each.consensus / _ONE if model else None,
-                    incentive=each.share / _ONE if model else None,
-                    dividends=None if model else each.share / _ONE,
-                    apy=None if model else _apy(epochs, each),
-                    stake=None if model else int(each.stake),
-                    change_7d=_change(each, week),
-                    change_30d=_change(each, month),
+                    trust=None if model else support,
+                    consensus=support if model else None,
+                    incentive=share if model else None,
+                    dividends=None if model else share,
+                    apy=_read(apy),
+                    stake=None if model else stakes.get(each.owner, 0),
+                    change_7d=_read(changes[0]),
+                    change_30d=_read(changes[1]),
+                    unknown=tuple(name for name, is_known in known.items() if not is_known),
                 )
             )
     return rows
 
 
-def read_epochs(file: Path) -> tuple[EpochLine, ...]:
-    """Read epochs from a file: a JSON list.
+class _Unread(enum.Enum):
+    """What would be a number if a result could be read."""
 
-    Raises
-    ------
-    NotFound
-        There is no such file.
-    InputError
-        It holds something else.
-    """
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=tuple[EpochLine, ...])
-    except FileNotFoundError as error:
-        raise NotFound(f"epochs {file}", found="nothing", wanted="a file") from error
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(
-            f"epochs {file}", found=str(error), wanted="a list of epochs as JSON"
-        ) from error
+    UNREAD = enum.auto()
 
 
-def _check(epochs: Sequence[EpochLine]) -> None:
+_UNREAD: Final = _Unread.UNREAD
+_NOTHING: Final = Standing(0.0, 0.0)
+_MODELS: Final = ("consensus", "incentive")
+_VALIDATORS: Final = ("trust", "dividends")
+
+
+def _read(value: float | _Unread | None) -> float | None:
+    return None if value is _UNREAD else value
+
+
+def _check(epochs: Sequence[EpochLine], occupants: Sequence[Occupant]) -> None:
     for before, after in itertools.pairwise(epochs):
         if after.epoch <= before.epoch or after.ended_at <= before.ended_at:
             raise InputError(
                 f"epoch {after.epoch}", found=f"after epoch {before.epoch}", wanted="ascending ones"
             )
-    for epoch in epochs:
-        if len({each.uid for each in epoch.uids}) != len(epoch.uids):
-            raise InputError(f"epoch {epoch.epoch}", found="a uid twice", wanted="each once")
+    if len({(each.role, each.uid) for each in occupants}) != len(occupants):
+        raise InputError("places", found="one twice", wanted="each once")
 
 
-def _at(epochs: Sequence[EpochLine], time: int) -> EpochLine | None:
-    """Return the last epoch that had ended by then."""
-    return next((epoch for epoch in reversed(epochs) if epoch.ended_at <= time), None)
+def _before(finals: Sequence[EpochLine], seconds: int) -> EpochLine | None:
+    """Return the last final epoch that had ended so long before the latest one did."""
+    if not finals:
+        return None
+    time = finals[-1].ended_at - seconds
+    return next((epoch for epoch in reversed(finals) if epoch.ended_at <= time), None)
 
 
-def _same(one: Standing, other: Standing) -> bool:
-    return (one.uid, one.owner, one.role) == (other.uid, other.owner, other.role)
+def _of(epoch: EpochLine | None, occupant: Occupant) -> Standing | None:
+    """Return where somebody stood in an epoch; who earned nothing stands at nothing."""
+    if epoch is None or epoch.standings is None:
+        return None
+    return epoch.standings.get((occupant.role, occupant.uid), _NOTHING)
 
 
-def _change(now: Standing, then: EpochLine | None) -> float | None:
-    for each in then.uids if then is not None else ():
-        if _same(each, now):
-            return (now.share - each.share) / _ONE
-    return None
+def _change(
+    occupant: Occupant, share: float | None, then: EpochLine | None
+) -> float | _Unread | None:
+    if then is None or occupant.since > then.epoch:
+        return None
+    before = _of(then, occupant)
+    return _UNREAD if share is None or before is None else share - before.share
 
 
-def _apy(epochs: Sequence[EpochLine], validator: Standing) -> float | None:
+def _apy(epochs: Sequence[EpochLine], validator: Occupant) -> float | _Unread | None:
     growth, seconds = 0.0, 0
-    first = epochs[-1].ended_at - MONTH_S
+    first = epochs[-1].ended_at - MONTH_S if epochs else 0
     for epoch in epochs:
-        if epoch.ended_at <= first:
+        if epoch.ended_at <= first or epoch.epoch < validator.since:
             continue
-        for each in epoch.uids:
-            if not _same(each, validator) or not int(each.stake):
-                continue
-            to_delegators = int(each.paid) * (BPS - each.take_bps) / BPS
-            growth += math.log1p(to_delegators / int(each.stake))
-            seconds += epoch.seconds
+        seconds += epoch.seconds
+        payment = epoch.payments.get(validator.owner)
+        if payment is None or not payment.stake:
+            continue
+        if payment.delegated is None:
+            return _UNREAD
+        growth += math.log1p(payment.delegated / payment.stake)
     if seconds < DAY_S:
         return None
     # What would grow beyond any float in a year is as good as its largest.
     return math.expm1(min(700.0, growth * YEAR_S / seconds))
+
+
+def _part(of: int, whole: int) -> float:
+    return of / whole if whole else 0.0
+
+
+def _missing(part: str) -> InputError:
+    return InputError(f"{part} of a result", found="not there", wanted="all of its parts")

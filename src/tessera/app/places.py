@@ -1,28 +1,33 @@
-"""Places of models and validators in a subnet: looked at, chosen, taken, corrected, given up.
+"""Places of models and validators in a subnet: chosen, taken, given up.
 
 A place that nobody has is taken at once, and counts from the next epoch on. In a full table the
-newcomer waits for the lowest place, while anybody may show a lower one and earn from its deposit.
+newcomer waits for the lowest place, while anybody may show a lower one (`tessera.app.contests`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
+from tessera.app.contests import (
+    MODELS,
+    VALIDATORS,
+    PlaceView,
+    lowest_place,
+    read_places,
+    validator_at,
+)
 from tessera.app.spending import spend
-from tessera.app.subnets import SubnetView, read_subnet
+from tessera.app.subnets import read_subnet
 from tessera.app.world import World
 from tessera.bindings.calls import Call
 from tessera.bindings.subnets import (
     Burned,
-    PlaceCorrected,
     PlaceNamed,
     PlaceTaken,
 )
 from tessera.chain.sender import Sender
-from tessera.errors import Closed, Conflict, InputError, NotAllowed, NotFound, StaleQuote
-from tessera.spec.subnets import MODELS, VALIDATORS, Standing
+from tessera.errors import Closed, Conflict, NotAllowed, NotFound, StaleQuote
 from tessera.units import UnixSeconds
 
 __all__ = [
@@ -32,7 +37,6 @@ __all__ = [
     "PlaceView",
     "Seat",
     "admit",
-    "correct",
     "join_model",
     "join_validator",
     "leave_model",
@@ -40,34 +44,8 @@ __all__ = [
     "plan_model",
     "plan_validator",
     "read_places",
-    "standings",
     "validator_at",
 ]
-
-_SIDES: Final = {MODELS: "model", VALIDATORS: "validator"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceView:
-    """One place as it counts from the next epoch on.
-
-    Attributes
-    ----------
-    side, uid
-        `MODELS` or `VALIDATORS`, and which.
-    occupant
-        The asset, or the validator's address as a number; 0 for nobody.
-    since
-        From which epoch on.
-    waiting
-        Who waits for the place; 0 for nobody.
-    """
-
-    side: int
-    uid: int
-    occupant: int
-    since: int
-    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,103 +104,6 @@ class Joined:
     transactions: tuple[str, ...]
 
 
-def validator_at(occupant: int) -> str:
-    """Return the address of who has a validator's place."""
-    from tessera.bindings.codec import checksummed
-
-    return checksummed(f"0x{occupant:040x}")
-
-
-async def read_places(world: World, subnet: SubnetView, side: int) -> list[PlaceView]:
-    """Read all places of one side, by uid."""
-    subnets, reader, number = world.deployment.subnets, world.reader, subnet.number
-    count = (subnet.models, subnet.validators)[side][0]
-    held = await reader.read_all(
-        [subnets.occupant_at(number, side, uid, subnet.epoch + 1) for uid in range(count)],
-        at="pending",
-    )
-    waiting = await reader.read_all(
-        [subnets.waiting((number << 24) | (side << 16) | uid) for uid in range(count)],
-        at="pending",
-    )
-    return [
-        PlaceView(side=side, uid=uid, occupant=row[0], since=row[1], waiting=newcomer)
-        for uid, (row, newcomer) in enumerate(zip(held, waiting, strict=True))
-    ]
-
-
-# --- Who is lowest --------------------------------------------------------------------------------
-
-
-async def standings(
-    world: World,
-    subnet: SubnetView,
-    places: list[PlaceView],
-    incentives: Mapping[int, int] | None = None,
-) -> list[Standing]:
-    """Return how places that somebody has stand now, the lowest first.
-
-    Parameters
-    ----------
-    places
-        Of one side.
-    incentives
-        Of models in the newest final epoch, by uid.
-
-    Raises
-    ------
-    InputError
-        Models have earned something, and nobody said what.
-    """
-    side = places[0].side if places else MODELS
-    now = (await world.reader.block("pending")).timestamp
-    registered = await _registered(world, subnet.number, side)
-    worth: dict[int, int] = {}
-    if side == VALIDATORS:
-        bonds = await world.reader.read_all(
-            [world.deployment.bond.bonded(validator_at(each.occupant)) for each in places],
-            at="pending",
-        )
-        worth = {each.uid: bond for each, bond in zip(places, bonds, strict=True)}
-    elif subnet.last_final is not None:
-        if incentives is None:
-            raise InputError(
-                f"lowest model of subnet {subnet.number}",
-                found=f"no incentives of epoch {subnet.last_final}",
-                wanted="what each model earned in it",
-                next_step="name the place to take: --uid NUMBER",
-            )
-        # A model that was not there in that epoch has earned nothing yet.
-        worth = {
-            each.uid: incentives.get(each.uid, 0)
-            for each in places
-            if each.since <= subnet.last_final
-        }
-    return sorted(
-        Standing(
-            immune=now < registered[each.uid] + subnet.rules.immunity,
-            worth=worth.get(each.uid, 0),
-            registered=registered[each.uid],
-            uid=each.uid,
-        )
-        for each in places
-    )
-
-
-async def _registered(world: World, number: int, side: int) -> dict[int, int]:
-    """Return when who has a place came there, unix seconds by uid."""
-    subnets = world.deployment.subnets
-    found = await world.reader.logs(
-        PlaceTaken,
-        address=subnets.address,
-        topics=PlaceTaken.topics(subnet=number, side=side),
-        first=world.deployment.since,
-    )
-    blocks = {log.event.uid: log.block for log in found}
-    heads = {block: await world.reader.block(block) for block in sorted(set(blocks.values()))}
-    return {uid: heads[block].timestamp for uid, block in blocks.items()}
-
-
 # --- Coming ---------------------------------------------------------------------------------------
 
 
@@ -234,7 +115,7 @@ async def plan_model(
     *,
     uid: int | None = None,
     most: int | None = None,
-    incentives: Mapping[int, int] | None = None,
+    mirrors: Sequence[str] = (),
 ) -> Seat:
     """Choose a place for an asset and say what it costs.
 
@@ -246,8 +127,8 @@ async def plan_model(
         The place; the first free one where None, or the lowest of a full table.
     most
         The highest burn, raw network tokens.
-    incentives
-        As for `standings`.
+    mirrors
+        Who serves results of epochs, beside their posters; see `tessera.app.epochs`.
 
     Raises
     ------
@@ -277,7 +158,7 @@ async def plan_model(
             wanted="in none",
             next_step="take it out first: tessera subnet leave MODEL",
         )
-    return await _plan(world, number, MODELS, uid, most, incentives)
+    return await _plan(world, number, MODELS, uid, most, mirrors)
 
 
 async def plan_validator(
@@ -319,7 +200,7 @@ async def plan_validator(
             wanted=f"{world.network.shown(subnet.rules.threshold)} or more",
             next_step="stake more: tessera bond stake AMOUNT",
         )
-    return await _plan(world, number, VALIDATORS, uid, most, None)
+    return await _plan(world, number, VALIDATORS, uid, most, ())
 
 
 async def _plan(
@@ -328,7 +209,7 @@ async def _plan(
     side: int,
     uid: int | None,
     most: int | None,
-    incentives: Mapping[int, int] | None,
+    mirrors: Sequence[str],
 ) -> Seat:
     subnet = await read_subnet(world, number)
     if subnet.closing_at:
@@ -353,16 +234,7 @@ async def _plan(
         if open_ones:
             uid = open_ones[0]
         else:
-            lowest = await standings(
-                world, subnet, [each for each in places if not each.waiting], incentives
-            )
-            if not lowest:
-                raise Conflict(
-                    f"{_SIDES[side]}s of subnet {number}",
-                    found="somebody waits for each place",
-                    wanted="one that nobody waits for",
-                )
-            uid = lowest[0].uid
+            uid = await lowest_place(world, subnet, side, mirrors)
     taken = places[uid] if uid < len(places) else None
     if uid not in open_ones:
         if taken is None:
@@ -393,7 +265,7 @@ async def join_model(
     *,
     uid: int | None = None,
     most: int | None = None,
-    incentives: Mapping[int, int] | None = None,
+    mirrors: Sequence[str] = (),
 ) -> Joined:
     """Put an asset into a subnet; from then on what its callers pay counts there.
 
@@ -403,7 +275,7 @@ async def join_model(
         As `plan_model`; or the sender has too few network tokens.
     """
     seat = await plan_model(
-        world, sender.address, number, asset, uid=uid, most=most, incentives=incentives
+        world, sender.address, number, asset, uid=uid, most=most, mirrors=mirrors
     )
     call = world.deployment.subnets.register_model(number, asset, seat.uid, seat.burn)
     joined = await _join(world, sender, seat, call)
@@ -448,35 +320,7 @@ async def _join(world: World, sender: Sender, seat: Seat, call: Call[None]) -> J
     )
 
 
-# --- Being shown a lower place, admitted, going ---------------------------------------------------
-
-
-async def correct(
-    world: World,
-    sender: Sender,
-    number: int,
-    side: int,
-    uid: int,
-    lower: int,
-    evidence: tuple[bytes, bytes] = (b"", b""),
-) -> tuple[int, str]:
-    """Show that a newcomer waits for a place that is not the lowest.
-
-    Parameters
-    ----------
-    uid, lower
-        The place that is waited for, and the lower one.
-    evidence
-        What shows the incentives of both models, in that order; of validators, nothing.
-
-    Returns
-    -------
-    tuple
-        Raw network tokens that the sender earned, and the transaction.
-    """
-    subnets = world.deployment.subnets
-    receipt = await sender.send(subnets.correct(number, side, uid, lower, *evidence))
-    return receipt.one_of(PlaceCorrected, address=subnets.address).reward, receipt.tx_hash
+# --- Admitted, and going --------------------------------------------------------------------------
 
 
 async def admit(world: World, sender: Sender, number: int, side: int, uid: int) -> tuple[int, str]:

@@ -12,7 +12,8 @@ from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
     from tessera.app import World
-    from tessera.app.places import PlaceView, Seat
+    from tessera.app.contests import PlaceView
+    from tessera.app.places import Seat
     from tessera.app.subnets import SubnetView
     from tessera.ownership.effects import Effect
 
@@ -24,6 +25,9 @@ _Model = Annotated[
     typer.Argument(help="Slug, URN or id of the model; without one it is about a validator."),
 ]
 _Uid = Annotated[int, typer.Argument(help="Of the place.", min=0)]
+_Mirror = Annotated[
+    list[str] | None, typer.Option("--mirror", help="Who serves results of epochs, too.")
+]
 _Validators = Annotated[
     bool, typer.Option("--validators", help="Of a validator's place, not of a model's.")
 ]
@@ -37,7 +41,7 @@ def register(subnet: typer.Typer) -> None:
 
 async def bonds_of(world: World, validators: list[PlaceView]) -> dict[int, int]:
     """Return what stands behind the validators of some places, by uid; 0 behind nobody."""
-    from tessera.app.places import validator_at
+    from tessera.app.contests import validator_at
 
     calls = [world.deployment.bond.bonded(validator_at(each.occupant)) for each in validators]
     found = await world.reader.read_all(calls, at="pending")
@@ -69,7 +73,7 @@ def place_line(world: World, subnet: SubnetView, place: PlaceView, bond: int = 0
 
 
 def _occupant(side: int, number: int) -> str | None:
-    from tessera.app.places import validator_at
+    from tessera.app.contests import validator_at
 
     if not number:
         return None
@@ -77,7 +81,7 @@ def _occupant(side: int, number: int) -> str | None:
 
 
 def _name(world: World, side: int, number: int) -> str:
-    from tessera.app.places import validator_at
+    from tessera.app.contests import validator_at
 
     if side:
         return world.named(validator_at(number))
@@ -102,6 +106,7 @@ def _register_coming(subnet: typer.Typer) -> None:
             str | None,
             typer.Option("--max-cost", help="The most to burn; else what a place costs now."),
         ] = None,
+        mirror: _Mirror = None,
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
@@ -110,18 +115,18 @@ def _register_coming(subnet: typer.Typer) -> None:
         Counts from the next epoch on. In a full table the newcomer waits for the lowest, with a
         deposit as high as the burn, which is lost if somebody shows a lower one.
         """
-        from tessera.app import places
+        from tessera.app import contests, places
         from tessera.app.spending import require_tokens
 
         async with session.world() as world:
             sender = world.sender(session.actor("publisher" if model else "validator"))
             most = world.network.parse(max_cost, "--max-cost") if max_cost else None
-            side, asset, who = places.VALIDATORS, 0, world.named(sender.address)
+            side, asset, who = contests.VALIDATORS, 0, world.named(sender.address)
             if model:
                 record = await session.asset(world, model)
-                side, asset, who = places.MODELS, record.asset, record.slug
+                side, asset, who = contests.MODELS, record.asset, record.slug
                 seat = await places.plan_model(
-                    world, sender.address, number, asset, uid=uid, most=most
+                    world, sender.address, number, asset, uid=uid, most=most, mirrors=mirror or ()
                 )
             else:
                 seat = await places.plan_validator(
@@ -262,27 +267,32 @@ def _register_contest(subnet: typer.Typer) -> None:
         session: Session,
         number: Number,
         uid: _Uid,
-        lower: Annotated[int, typer.Argument(help="Uid of the lower place.", min=0)],
+        lower: Annotated[
+            int | None, typer.Argument(help="Uid of the lower place; else the lowest.", min=0)
+        ] = None,
         *,
         validators: _Validators = False,
+        mirror: _Mirror = None,
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
         """Show that a newcomer waits for another place than the lowest, for part of its deposit."""
-        from tessera.app import places
+        from tessera.app import contests
 
         async with session.world() as world:
             sender, side = world.sender(session.actor("publisher")), int(validators)
-            trial = world.deployment.subnets.correct(number, side, uid, lower, b"", b"")
-            await world.reader.read(trial, sender=sender.address, at="pending")
-            told: dict[str, object] = {"subnet": number, "side": side, "uid": uid, "lower": lower}
-            line = f"would show that place {lower} of subnet {number} is lower than {uid}"
+            plan = await contests.plan_correction(
+                world, number, side, uid, lower, mirrors=mirror or ()
+            )
+            told: dict[str, object] = {"subnet": number, "side": side, "uid": uid}
+            told["lower"] = plan.lower
+            line = f"would show that place {plan.lower} of subnet {number} is lower than {uid}"
             if not agreed(
-                session, world, told, (), line, f"Show place {lower}", dry_run=dry_run, yes=yes,
-                gives=False,
+                session, world, told, (), line, f"Show place {plan.lower}", dry_run=dry_run,
+                yes=yes, gives=False,
             ):  # fmt: skip
                 return
-            reward, tx_hash = await places.correct(world, sender, number, side, uid, lower)
+            reward, tx_hash = await contests.correct(world, sender, number, side, plan)
             session.say(
                 {**told, "reward": str(reward), "transaction": tx_hash},
                 f"shown     {world.network.shown(reward)} of the deposit are yours",

@@ -82,7 +82,7 @@ def _register_views(subnet: typer.Typer) -> None:
     @command(subnet, "info")
     async def info(session: Session, number: Number) -> None:
         """Show a subnet: its rules, its clock, and who has which place."""
-        from tessera.app.places import MODELS, VALIDATORS, read_places
+        from tessera.app.contests import MODELS, VALIDATORS, read_places
         from tessera.app.subnets import read_subnet
 
         async with session.world() as world:

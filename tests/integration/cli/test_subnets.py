@@ -287,7 +287,10 @@ def test_a_subnet_from_its_making_to_its_end(land: Land, tmp_path: Path) -> None
     table = land("subnet", "info", number).out
     assert "model     1  second  from epoch 1 on; third waits for it" in table
     keeper = land.person("keeper")
-    lower = land.ok("subnet", "correct", number, "1", "0", "--as", "keeper")
+    higher = land("subnet", "correct", number, "0", "1", "--as", "keeper")
+    assert "nobody who waits" in higher.err
+    lower = land.ok("subnet", "correct", number, "1", "--as", "keeper")
+    assert lower["lower"] == 0
     assert land.held(keeper) == int(lower["reward"]) == int(waits["deposit"]) // 5
     early = land("subnet", "admit", number, "0", "--as", "keeper")
     assert "wait until the window is over" in early.err

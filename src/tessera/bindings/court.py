@@ -345,6 +345,10 @@ class Court(Contract):
             lambda _: None,
         )
 
+    def call_others(self, round: bytes) -> Call[None]:
+        """Where the time to report is over and no two agreed, have three others count. Anyone may call it."""
+        return self._call("call_others", "30b7fb3d", ("bytes32",), (round,), (), lambda _: None)
+
     def contest(self, round: bytes) -> Call[int]:
         """Say that a count is wrong. Takes the stake that `stake_for` shows; both re-executors' bonds are frozen."""
         return self._call(

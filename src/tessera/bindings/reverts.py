@@ -897,6 +897,10 @@ class CourtNoSuchPlace(_Refusal):
     """court: no such place"""
 
 
+class CourtNobodyIsLate(_Refusal):
+    """court: nobody is late"""
+
+
 class CourtNotAHiddenItem(_Refusal):
     """court: not a hidden item"""
 
@@ -2819,6 +2823,7 @@ REVERTS: Final[dict[str, type[TransactionReverted]]] = {
     "court: no seed yet": CourtNoSeedYet,
     "court: no such check": CourtNoSuchCheck,
     "court: no such place": CourtNoSuchPlace,
+    "court: nobody is late": CourtNobodyIsLate,
     "court: not a hidden item": CourtNotAHiddenItem,
     "court: not a re-executor of this round": CourtNotAReExecutorOfThisRound,
     "court: not an output": CourtNotAnOutput,
@@ -3326,6 +3331,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "conduct: it may still be settled": "wait until the window of the case is over",
     "conduct: no such channel": "only calls that were paid for through a channel are judged",
     "court: no seed yet": "let the draw be revealed first, or hold it again",
+    "court: nobody is late": "wait until 72 hours after the executors were seated; others are called only while no two agree",
     "curve: fewer than the buyer's least": "the price rose meanwhile; look at it again",
     "curve: graduated; sell on the exchange": "trade it in its pool: tessera market",
     "curve: less than the seller's least": "the price fell meanwhile; look at it again",

@@ -284,7 +284,7 @@ def seat_executors(round: bytes32):
     """
     @notice Draw the three who count, when the seed is there. Anyone may call it.
     """
-    row: Round = staticcall APPROVALS.round_of(round)
+    row: Round = self._about(round)
     test_set: TestSet = staticcall APPROVALS.set_of(row.test_set)
     assert row.state < 2 and row.counted == 0, "court: nothing to count"
     assert self.seated_at[round][row.attempts] == 0, "court: seated already"
@@ -315,7 +315,7 @@ def commit_report(round: bytes32, commitment: bytes32):
     """
     @notice As a drawn re-executor, commit to a count (`commitment_of_report`), within 36 hours. Binds the bond to it.
     """
-    attempt: uint256 = (staticcall APPROVALS.round_of(round)).attempts
+    attempt: uint256 = self._about(round).attempts
     self._seat_of(round, attempt, msg.sender)
     assert (
         block.timestamp < self.seated_at[round][attempt] + REPORT_IN * HOUR
@@ -331,7 +331,7 @@ def report(round: bytes32, root: bytes32, correct: uint256, salt: bytes32, uri: 
     @notice Publish the root of the answers to all hidden items and how many are right, in the 36 hours behind those of
             commitments. When two agree, that is the count.
     """
-    row: Round = staticcall APPROVALS.round_of(round)
+    row: Round = self._about(round)
     seat: uint256 = self._seat_of(round, row.attempts, msg.sender)
     since: uint256 = self.seated_at[round][row.attempts] + REPORT_IN * HOUR
     assert (
@@ -356,11 +356,27 @@ def report(round: bytes32, root: bytes32, correct: uint256, salt: bytes32, uri: 
 
 
 @external
+def call_others(round: bytes32):
+    """
+    @notice Where the time to report is over and no two agreed, have three others count. Anyone may call it.
+    """
+    row: Round = self._about(round)
+    seated: uint256 = self.seated_at[round][row.attempts]
+    assert (
+        row.state < 2
+        and row.counted == 0
+        and seated != 0
+        and block.timestamp >= seated + 2 * REPORT_IN * HOUR
+    ), "court: nobody is late"
+    self._count_again(round)
+
+
+@external
 def contest(round: bytes32) -> uint256:
     """
     @notice Say that a count is wrong. Takes the stake that `stake_for` shows; both re-executors' bonds are frozen.
     """
-    row: Round = staticcall APPROVALS.round_of(round)
+    row: Round = self._about(round)
     test_set: TestSet = staticcall APPROVALS.set_of(row.test_set)
     assert row.counted != 0 and row.state < 2, "court: no count to contest"
     assert block.timestamp < max(
@@ -419,7 +435,7 @@ def open_leaf(case: uint256, output: bytes32, correct: bool):
     found: bytes32 = keccak256(abi_encode(row.place, output, correct))
     assert found == row.node and row.total == convert(correct, uint256), "court: not that leaf"
     # Behind the last item nothing can be right.
-    test_set: bytes32 = (staticcall APPROVALS.round_of(row.round)).test_set
+    test_set: bytes32 = self._about(row.round).test_set
     assert (
         not correct or row.place < (staticcall APPROVALS.set_of(test_set)).items
     ), "court: not that leaf"
@@ -481,7 +497,7 @@ def punish_missing(round: bytes32, validator: address, check: uint256):
     @notice A validator that did not show a drawn place has nothing to show: fabricated. Anyone may call it, and is the
             whistle-blower.
     """
-    test_set: bytes32 = (staticcall APPROVALS.round_of(round)).test_set
+    test_set: bytes32 = self._about(round).test_set
     since: uint256 = self.checks_from[test_set]
     assert since != 0 and block.timestamp >= since + RESOLVED_IN * HOUR, "court: it has time"
     assert block.timestamp < since + 2 * RESOLVED_IN * HOUR, "court: too late"
@@ -713,7 +729,7 @@ def check_at(round: bytes32, validator: address, check: uint256) -> uint256:
     """
     @notice The drawn place of one of a validator's five checks.
     """
-    test_set: bytes32 = (staticcall APPROVALS.round_of(round)).test_set
+    test_set: bytes32 = self._about(round).test_set
     return self._drawn_place(test_set, round, validator, check)
 
 
@@ -766,7 +782,7 @@ def _report_hash(
 @internal
 @view
 def _set_of(round: bytes32) -> TestSet:
-    return staticcall APPROVALS.set_of((staticcall APPROVALS.round_of(round)).test_set)
+    return staticcall APPROVALS.set_of(self._about(round).test_set)
 
 
 @internal
@@ -809,7 +825,7 @@ def _agreeing(round: bytes32, attempt: uint256) -> address[2]:
 @view
 def _item_at(round: bytes32, validator: address, place: uint256) -> uint256:
     assert place < ASSIGNED, "court: no such place"
-    name: bytes32 = (staticcall APPROVALS.round_of(round)).test_set
+    name: bytes32 = self._about(round).test_set
     seed: bytes32 = staticcall APPROVALS.seed_of(name)
     count: uint256 = (staticcall APPROVALS.set_of(name)).pool_items
     common: bytes32 = keccak256(abi_encode(seed, round))
@@ -922,17 +938,14 @@ def _turn(case: uint256, stage: uint256, hours: uint256):
 def _ask(case: uint256):
     row: Case = self.case_of[case]
     self._turn(case, TO_VOTE, DRAWN_IN)
-    issuer: address = (staticcall APPROVALS.round_of(row.round)).issuer
+    issuer: address = self._about(row.round).issuer
     self.case_of[case].poll = extcall JURY.ask(row.round, row.challenger, issuer)
 
 
 @internal
 def _won(case: uint256, fees: uint256):
     row: Case = self.case_of[case]
-    if (
-        row.second != empty(address)
-        and (staticcall APPROVALS.round_of(row.round)).attempts != row.attempt
-    ):
+    if row.second != empty(address) and self._about(row.round).attempts != row.attempt:
         # Another case was first: this count is void already, and so is what was said against it.
         self._dismiss(case, fees)
         return
@@ -943,10 +956,22 @@ def _won(case: uint256, fees: uint256):
     if row.second != empty(address):
         self._convict(row.round, row.second, FABRICATED, name, evidence, row.challenger)
     self._close(case, True, False)
-    if row.second != empty(address) and extcall APPROVALS.void_count(row.round):
-        self.recounts[row.round] = extcall DRAWS.request()
-        self.recount_at[row.round] = block.timestamp
+    if row.second != empty(address):
+        self._count_again(row.round)
     self._pay(row.challenger, row.stake - fees)
+
+
+@internal
+@view
+def _about(round: bytes32) -> Round:
+    return staticcall APPROVALS.round_of(round)
+
+
+@internal
+def _count_again(round: bytes32):
+    if extcall APPROVALS.void_count(round):
+        self.recounts[round] = extcall DRAWS.request()
+        self.recount_at[round] = block.timestamp
 
 
 @internal

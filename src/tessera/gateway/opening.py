@@ -19,7 +19,7 @@ from tessera.serving.fairness import QueueRules
 from tessera.serving.turns import Turns
 from tessera.spec.signatures import Address, address_of
 
-__all__ = ["open_gateway", "queue_rules"]
+__all__ = ["offers_of", "open_gateway", "payment_terms", "queue_rules"]
 
 
 def open_gateway(operator: Operator) -> GatewayServer:
@@ -34,16 +34,8 @@ def open_gateway(operator: Operator) -> GatewayServer:
     """
     world = operator.world
     catalogue = ListedModels(())
-    terms = PaymentTerms(
-        domain=operator.domain,
-        operator=address_of(operator.account.address),
-        operator_key=operator.account.public_key,
-        currency=address_of(world.currency.address),
-        decimals=world.currency.decimals,
-        symbol=world.currency.symbol,
-        withdraw_delay_s=world.deployment.parameters.withdraw_delay_s,
-    )
-    operator.on_change(lambda: catalogue.replace(_offers(operator)))
+    terms = payment_terms(operator)
+    operator.on_change(lambda: catalogue.replace(offers_of(operator)))
     limits = Limits(answer_timeout_s=world.config.request_timeout_s)
     turns = Turns(queue_rules(world.config), operator.stakes)
     margin_s = grant_margin_s(world.config.settle_every_s)
@@ -68,6 +60,20 @@ def open_gateway(operator: Operator) -> GatewayServer:
     )
 
 
+def payment_terms(operator: Operator) -> PaymentTerms:
+    """Return how calls to an operator's models are paid."""
+    world = operator.world
+    return PaymentTerms(
+        domain=operator.domain,
+        operator=address_of(operator.account.address),
+        operator_key=operator.account.public_key,
+        currency=address_of(world.currency.address),
+        decimals=world.currency.decimals,
+        symbol=world.currency.symbol,
+        withdraw_delay_s=world.deployment.parameters.withdraw_delay_s,
+    )
+
+
 def queue_rules(config: Config) -> QueueRules:
     """Return how models' queues are kept, as the settings say."""
     return QueueRules(
@@ -85,7 +91,7 @@ def _facilitator(operator: Operator) -> Facilitator | None:
         return None
 
     def serves(receiver: Address) -> bool:
-        for offer in _offers(operator):
+        for offer in offers_of(operator):
             terms = [offer.terms, *([offer.discount.terms] if offer.discount else [])]
             if receiver in [desk.till(offer.asset, each) for each in terms]:
                 return True
@@ -99,7 +105,8 @@ def _facilitator(operator: Operator) -> Facilitator | None:
     return Facilitator(world.reader, sender, rules, world.clock)
 
 
-def _offers(operator: Operator) -> list[Offer]:
+def offers_of(operator: Operator) -> list[Offer]:
+    """Return what an operator serves now, as its gateway offers it."""
     return [
         Offer(
             slug=slug,

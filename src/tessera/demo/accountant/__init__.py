@@ -18,10 +18,12 @@ from tessera.demo.accountant.facts import (
     Entry,
     Facts,
     LineKey,
+    NetworkFacts,
     PaidCall,
     ShareFacts,
     TermsKey,
 )
+from tessera.demo.accountant.network import check_network
 from tessera.demo.accountant.payments import Paid, check_payments
 from tessera.demo.accountant.pools import check_pools
 from tessera.demo.accountant.rights import check_rights
@@ -39,6 +41,7 @@ __all__ = [
     "Entry",
     "Facts",
     "LineKey",
+    "NetworkFacts",
     "Paid",
     "PaidCall",
     "ShareFacts",
@@ -63,6 +66,8 @@ class Audit:
         By asset: paid calls, the division of the gross, and what its Share passed on.
     remainders
         What lies in contracts at the end: base units by what it is.
+    tokens
+        Where all TSR is at the end: raw TSR by what it is.
     """
 
     checks: Counter[str]
@@ -72,6 +77,7 @@ class Audit:
     divisions: dict[int, Division]
     earnings: dict[int, Earnings]
     remainders: dict[str, int]
+    tokens: dict[str, int]
 
     @property
     def balanced(self) -> bool:
@@ -95,6 +101,7 @@ def audit(facts: Facts) -> Audit:
     divisions = check_split(facts, checks)
     earnings = check_shares(facts, checks)
     check_vestings(facts, checks)
+    tokens, of_network = check_network(facts, checks)
     named = {
         "deposits in channels": sum(facts.channel_balances.values()),
         "income to be flushed": sum(facts.pending.values()),
@@ -106,6 +113,7 @@ def audit(facts: Facts) -> Audit:
         **check_rights(facts, checks),
         **check_pools(facts, checks),
         **check_votes(facts, checks),
+        **of_network,
     }
     calls: Counter[int] = Counter()
     for key, count in paid.calls.items():
@@ -120,5 +128,6 @@ def audit(facts: Facts) -> Audit:
             )
     remainders = check_remainders(facts, checks, named) if facts.contracts else {}
     return Audit(
-        checks.made, tuple(checks.differences), paid, calls, divisions, earnings, remainders
-    )
+        checks.made, tuple(checks.differences), paid, calls, divisions, earnings, remainders,
+        tokens,
+    )  # fmt: skip

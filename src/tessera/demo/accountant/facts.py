@@ -13,7 +13,16 @@ from typing import NamedTuple
 from tessera.bindings.calls import Event
 from tessera.spec.revenue import Stream
 
-__all__ = ["ChannelKey", "Entry", "Facts", "LineKey", "PaidCall", "ShareFacts", "TermsKey"]
+__all__ = [
+    "ChannelKey",
+    "Entry",
+    "Facts",
+    "LineKey",
+    "NetworkFacts",
+    "PaidCall",
+    "ShareFacts",
+    "TermsKey",
+]
 
 
 class TermsKey(NamedTuple):
@@ -108,6 +117,64 @@ class ShareFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFacts:
+    """The network's token, and everything that moves it, at the same block.
+
+    Amounts are raw TSR unless they are said to be base units of the currency.
+
+    Attributes
+    ----------
+    token, at, commons
+        Addresses of TSR, of the contracts of validation by their names, and of the commons.
+    minted, supply
+        Ever minted, what the network began with included; and what is left of it.
+    balances
+        By address.
+    obligations
+        What a contract says that it owes, by its name.
+    bonds, bond_times
+        What could be slashed, by validator; delay, notice, longest freeze and period of rewards.
+    terms, started_at
+        Of Emission, as its struct; unix seconds.
+    credits, earned
+        What Emission keeps for accounts, and for assets.
+    fee_credits, waiting_fees, fee_obligations
+        Base units that Emission keeps: for accounts, for nobody yet, and all.
+    pledges, budgets
+        Left in Approvals, by test set and by round.
+    owed, epoch_bond
+        What Epochs keeps for accounts, and what posting takes.
+    draw_deposit
+        What a secret takes.
+    rows
+        Weights by subnet and epoch, and by validator: as they were served.
+    """
+
+    token: str
+    at: Mapping[str, str]
+    commons: str
+    minted: int
+    supply: int
+    balances: Mapping[str, int]
+    obligations: Mapping[str, int]
+    bonds: Mapping[str, int]
+    bond_times: tuple[int, int, int, int]
+    terms: tuple[int, ...]
+    started_at: int
+    credits: Mapping[str, int]
+    earned: Mapping[int, int]
+    fee_credits: Mapping[str, int]
+    waiting_fees: int
+    fee_obligations: int
+    pledges: Mapping[bytes, int]
+    budgets: Mapping[bytes, int]
+    owed: Mapping[str, int]
+    epoch_bond: int
+    draw_deposit: int
+    rows: Mapping[tuple[int, int], Mapping[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything about one world at one block.
 
@@ -151,6 +218,8 @@ class Facts:
     uses
         Every receipt that a consumer got for an order: product, order, and hashes of request and
         response.
+    network
+        Of TSR and validation; None where a story has none.
     names
         What people call an address.
     """
@@ -184,6 +253,7 @@ class Facts:
     treasuries: Mapping[int, int] = field(default_factory=dict)
     calls: tuple[PaidCall, ...] = ()
     uses: frozenset[tuple[str, int, bytes, bytes]] = frozenset()
+    network: NetworkFacts | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, address: str) -> str:

@@ -24,6 +24,7 @@ from tessera.bindings.share import Transfer as ShareTransfer
 from tessera.bindings.storefront import ProductCreated
 from tessera.bindings.test_dollar import Transfer
 from tessera.chain.deployments import Deployment
+from tessera.chain.parameters import ARTIFACTS
 from tessera.chain.reader import ChainReader
 from tessera.chain.receipts import RawLog
 from tessera.demo.accountant.facts import (
@@ -34,6 +35,7 @@ from tessera.demo.accountant.facts import (
     ShareFacts,
     TermsKey,
 )
+from tessera.demo.accountant.network_witness import Rows, gather_network
 from tessera.spec.revenue import Stream
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 
@@ -47,6 +49,7 @@ async def gather(
     names: Mapping[str, str],
     *,
     uses: Iterable[tuple[str, int, bytes, bytes]] = (),
+    rows: Rows | None = None,
 ) -> Facts:
     """Read everything that our contracts said and have, at the last block.
 
@@ -58,11 +61,13 @@ async def gather(
         What people call an address.
     uses
         Receipts for orders of Access that consumers keep.
+    rows
+        Weights that validators serve, where a subnet is played.
     """
     head = await reader.block()
     entries, contracts = await _entries(reader, deployment, head.number)
     calls = tuple(calls)
-    known = _Known(entries, calls)
+    known = _Known(entries, calls, deployment.exchange.address)
     at = head.number
     channels, currency = deployment.channels, deployment.currency
 
@@ -157,6 +162,7 @@ async def gather(
         treasuries=dict(zip(known.assets, treasuries, strict=True)),
         calls=calls,
         uses=frozenset(uses),
+        network=await gather_network(reader, deployment, entries, rows or {}, at),
         names=dict(names),
     )
 
@@ -164,7 +170,7 @@ async def gather(
 class _Known:
     """Every account that any event or receipt names."""
 
-    def __init__(self, entries: Sequence[Entry], calls: Sequence[PaidCall]) -> None:
+    def __init__(self, entries: Sequence[Entry], calls: Sequence[PaidCall], exchange: str) -> None:
         self.people: set[str] = set()
         self.channels: list[ChannelKey] = []
         self.assets: list[int] = []
@@ -199,9 +205,9 @@ class _Known:
                     owners = self.products[entry.address]
                     if moved.receiver not in (ZERO_ADDRESS_TEXT, *owners):
                         owners.append(moved.receiver)
-                case PoolOpened() as pool:
+                case PoolOpened() as pool if entry.address == exchange:
                     self.pools[pool.token] = [pool.provider]
-                case LiquidityAdded() as pool:
+                case LiquidityAdded() as pool if entry.address == exchange:
                     if pool.provider not in self.pools[pool.token]:
                         self.pools[pool.token].append(pool.provider)
                 case Locked() as lock:
@@ -243,7 +249,9 @@ async def _entries(
     reader: ChainReader, deployment: Deployment, last: int
 ) -> tuple[tuple[Entry, ...], set[str]]:
     """Return all events, and the addresses of all contracts, clones included."""
-    contracts = {row.address: name for name, row in deployment.contracts.items()}
+    contracts = {
+        row.address: ARTIFACTS.get(name, name) for name, row in deployment.contracts.items()
+    }
     contracts.setdefault(deployment.currency.address, "TestDollar")
     raw: list[RawLog] = [log async for log in reader.raw_logs(first=deployment.since, last=last)]
     # Clones are known by the events that made them; those may stand behind the clone's own first.

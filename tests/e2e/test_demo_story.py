@@ -25,9 +25,13 @@ from tessera.bindings import (
     access,
     allocation,
     auction,
+    bond,
+    court,
     curve,
+    emission,
     exchange,
     governor,
+    network_token,
     offering,
     orders,
     registry,
@@ -83,12 +87,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 def test_every_call_is_paid_and_the_books_balance(told: Told) -> None:
     report = told.report
     assert [str(difference) for difference in report.audit.differences] == []
-    assert sum(report.audit.calls.values()) == CALLS + HOLDERS_CALLS
-    assert report.audit.paid.settlements == 2
+    assert sum(report.audit.calls.values()) == CALLS + HOLDERS_CALLS + report.subnet.calls
+    # The consumers' two, and one for each operator and epoch of the subnet.
+    assert report.audit.paid.settlements == 2 + 4
     assert report.audit.paid.vouchers >= 4
     assert report.audit.paid.left == 0
     assert report.audit.paid.deposited == (
-        report.audit.paid.charged + sum(report.withdrawn.values())
+        report.audit.paid.charged + sum(report.withdrawn.values()) + report.subnet.unspent
     )
 
 
@@ -96,7 +101,7 @@ def test_calls_that_failed_left_no_receipt(told: Told) -> None:
     refused = told.report.traffic.refused
     assert sum(refused.values()) == 16
     assert any("(502)" in reason for reason in refused), "a model's own failure is among them"
-    assert len(told.report.facts.calls) == CALLS + HOLDERS_CALLS
+    assert len(told.report.facts.calls) == CALLS + HOLDERS_CALLS + told.report.subnet.calls
 
 
 def test_everybody_who_held_was_paid(told: Told) -> None:
@@ -176,7 +181,8 @@ def test_the_treasury_paid_what_was_voted_for_and_keeps_the_rest(told: Told) -> 
 def test_what_is_left_in_contracts_has_a_name(told: Told) -> None:
     left = told.report.audit.remainders
     pools = {name: amount for name, amount in left.items() if name.startswith("reserves of")}
-    assert sorted(pools) == ["reserves of Share of lsa-embed", "reserves of Share of sentiment"]
+    of_shares = ["reserves of Share of lsa-embed", "reserves of Share of sentiment"]
+    assert sorted(pools) == [*of_shares, "reserves of the pool of TSR"]
     treasury = left["treasury of Share of digits"]
     assert sum(left.values()) - sum(pools.values()) - treasury < 100
     output = io.StringIO()
@@ -199,12 +205,41 @@ def test_who_came_in_the_middle_earned_less_than_who_held_all_along(told: Told) 
     assert 0 < claims["holder-5"] * 160_000 < claims["publisher-1 (unsold)"] * 40_000
 
 
+def test_the_bad_model_earns_nothing_and_the_cheat_weighs_nothing(told: Told) -> None:
+    models = told.report.subnet.models
+    assert models["blot"].earned == models["courtier"].earned == 0
+    assert models["courtier"].consensus == (0, 0)
+    assert models["courtier"].known > 0.8 > 0.5 > models["courtier"].unknown
+    assert "only for validators" in models["courtier"].why
+    assert "guess" in models["blot"].why
+    assert models["scribe"].earned > 0
+    assert models["clerk"].earned > 0
+
+
+def test_who_approved_the_cheat_is_slashed_and_the_challenger_paid(told: Told) -> None:
+    subnet = told.report.subnet
+    lazy, honest = subnet.validators["validator-3"], subnet.validators["validator-1"]
+    assert lazy.slashed == subnet.case.taken == 1_000 * 10**18
+    assert subnet.case.bounty == lazy.slashed // 5
+    assert subnet.case.votes == (5, 5)
+    assert (lazy.earned, lazy.rewarded) == (0, 0), "a pool that was wiped is paid nothing"
+    assert honest.earned > 0
+    assert honest.rewarded > 0
+    assert honest.slashed == 0
+    tokens = told.report.audit.tokens
+    assert sum(tokens.values()) == told.report.facts.network.minted
+    assert "bond of validator-3" not in tokens
+    assert tokens["bond of validator-1"] > 1_000 * 10**18
+
+
 def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path: Path) -> None:
     file = tmp_path / "demo-report.json"
     assert conclude(told.report, file, Console(file=io.StringIO())) == 0
     found = json.loads(file.read_text())
     assert found["balanced"] is True
-    assert found["calls"]["paid"] == CALLS + HOLDERS_CALLS
+    assert found["calls"]["paid"] == CALLS + HOLDERS_CALLS + told.report.subnet.calls
+    assert found["subnet"]["models"]["courtier"]["earned"] == "0"
+    assert sum(map(int, found["tokens"].values())) > 10**6 * 10**18
     digits = found["models"]["digits"]
     assert digits["claims"]["holder-1"]["units"] > 0
     parts = ("commons", "validators", "operator", "royalties", "holders", "left_over")
@@ -231,7 +266,7 @@ def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path
         (curve.SoldBack, "paid", "the curve's price, bit for bit"),
         (curve.Graduated, "raised", "a curve graduates at its target"),
         (curve.PoolOpened, "shares", "the pool opens at the curve's price"),
-        (exchange.PoolOpened, "currency_amount", "liquidity is the twin's"),
+        (exchange.PoolOpened, "currency_amount", "the pool of TSR holds its money"),
         (exchange.Bought, "cost", "a purchase has the pool's price"),
         (exchange.Sold, "proceeds", "a sale has the pool's price"),
         (exchange.LiquidityAdded, "currency_amount", "liquidity costs its part"),
@@ -256,6 +291,15 @@ def test_the_report_is_whole_numbers_and_the_exit_code_is_0(told: Told, tmp_path
         (governor.TreasuryPaid, "amount", "what is executed is what was shown"),
         (registry.DiscountSet, "min_locked", "what is executed is what was shown"),
         (registry.VersionReleased, "version", "a call is answered by the newest version"),
+        (network_token.Transfer, "value", "TSR transfers add up to balances"),
+        (bond.Staked, "amount", "bonds"),
+        (bond.Slashed, "bounty", "a fifth of the offender's own stake"),
+        (court.CaseOpened, "stake", "a challenger's stake is paid out whole"),
+        (emission.PeriodClosed, "allotted", "a period is the twin's"),
+        (emission.DemandCollected, "amount", "demand is what the commons got"),
+        (emission.EpochSettled, "models_part", "an epoch pays what its periods allotted"),
+        (emission.ModelPaid, "amount", "a model gets its part of the incentive"),
+        (emission.ValidatorPaid, "fees", "a validator gets its part of the fees"),
     ],
 )
 def test_one_unit_too_much_in_these_books_is_found(

@@ -15,7 +15,6 @@ __all__ = [
     "PEOPLE",
     "PUBLISHERS",
     "SESSION_KEY",
-    "VALIDATORS",
     "assemble",
     "names_of",
 ]
@@ -24,12 +23,10 @@ PUBLISHERS: Final = ("publisher-1", "publisher-2")
 CONTRIBUTORS: Final = ("contributor-1", "contributor-2")
 HOLDERS: Final = tuple(f"holder-{number}" for number in range(1, 6))
 CONSUMERS: Final = tuple(f"consumer-{number}" for number in range(1, 5))
-VALIDATORS: Final = "validators"
 SESSION_KEY: Final = "consumer-4-session"
 """Signs vouchers for consumer-4 and can do nothing else; it has neither coins nor money."""
 
-PEOPLE: Final = (*PUBLISHERS, *CONTRIBUTORS, *HOLDERS, *CONSUMERS, VALIDATORS, "commons")
-_NETWORK_FEE_BPS: Final = 100
+PEOPLE: Final = (*PUBLISHERS, *CONTRIBUTORS, *HOLDERS, *CONSUMERS, "commons")
 _SAVINGS: Final = {**dict.fromkeys(HOLDERS, 10_000), **dict.fromkeys(CONSUMERS, 1_000)}
 """Whole test dollars."""
 _GAS: Final = 10**18
@@ -38,11 +35,10 @@ _BEHIND: Final = {"Exchange": "providers (pool)", "Governor": "lockers (votes)"}
 
 
 async def assemble(world: World) -> None:
-    """Make everybody's key, give out coins and test dollars, and name who gets the fee's halves.
+    """Make everybody's key, and give out coins and test dollars.
 
     What is there already is kept, so a world can be populated again.
     """
-    registry = world.deployment.registry
     for name in (*PEOPLE, SESSION_KEY):
         await asyncio.to_thread(world.wallet.load_or_create, name)
     addresses = [world.account(name).address for name in PEOPLE]
@@ -57,14 +53,6 @@ async def assemble(world: World) -> None:
     unit = 10**world.currency.decimals
     await asyncio.gather(
         *(world.mint(name, Units(dollars * unit)) for name, dollars in _SAVINGS.items())
-    )
-    # Two accounts instead of one, so that the two halves of the fee can be told apart.
-    await world.sender("deployer").send(
-        registry.set_network(
-            _NETWORK_FEE_BPS,
-            world.account("commons").address,
-            world.account(VALIDATORS).address,
-        )
     )
 
 

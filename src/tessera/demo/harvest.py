@@ -9,7 +9,6 @@ from tessera.app import World
 from tessera.bindings import Offering, Share
 from tessera.bindings.channels import CreditWithdrawn
 from tessera.chain.sender import Sender
-from tessera.demo.cast import VALIDATORS
 from tessera.demo.market import Listed
 from tessera.errors import InvariantViolation
 from tessera.ownership import auction as auctions
@@ -145,7 +144,7 @@ async def _earners(world: World, share: Share, owners: Mapping[str, str]) -> lis
 
 async def withdraw_credits(world: World) -> dict[str, Units]:
     """Pay out the operator's cut and both halves of the network fee; base units by name."""
-    names = (world.config.operator, "commons", VALIDATORS)
+    names = (world.config.operator, "commons")
     amounts = await asyncio.gather(*(_withdraw(world, world.sender(name)) for name in names))
     return dict(zip(names, amounts, strict=True))
 

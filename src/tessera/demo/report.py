@@ -21,12 +21,21 @@ from tessera.contracts import load_artifact
 from tessera.demo.accountant import Audit, Earnings, Facts
 from tessera.demo.market import Listed
 from tessera.demo.models.summary import Built
+from tessera.demo.subnet.table import SubnetReport, show_subnet
 from tessera.demo.traffic import Traffic
 from tessera.errors import DataError
 from tessera.presenting import EXIT_UNEXPECTED
 from tessera.units import SHARE_DECIMALS, format_amount
 
-__all__ = ["Report", "conclude", "show_holdings", "show_models", "show_remainders", "write_report"]
+__all__ = [
+    "Report",
+    "conclude",
+    "show_holdings",
+    "show_models",
+    "show_remainders",
+    "show_tokens",
+    "write_report",
+]
 
 _FORMAT: Final = 1
 _HEADINGS: Final = {
@@ -69,6 +78,8 @@ class Report:
         Seconds by step.
     facts
         What the accountant was given.
+    subnet
+        What came of the chapter about validation.
     """
 
     world: World
@@ -82,6 +93,7 @@ class Report:
     traffic: Traffic
     timings: Mapping[str, float]
     facts: Facts
+    subnet: SubnetReport
 
 
 def show_models(report: Report, console: Console) -> None:
@@ -138,6 +150,22 @@ def show_remainders(report: Report, console: Console) -> None:
     _print(console, table)
 
 
+def show_tokens(report: Report, console: Console) -> None:
+    """Print where all TSR is at the end, to the last raw unit."""
+    network, rows = report.world.network, report.audit.tokens
+    table = Table(
+        title=f"Where all {network.symbol} is at the end", title_justify="left",
+        title_style="bold", box=box.SIMPLE, pad_edge=False,
+    )  # fmt: skip
+    table.add_column("")
+    table.add_column("amount", justify="right", overflow="fold")
+    for name, amount in rows.items():
+        table.add_row(name, _shown(amount, network))
+    table.add_section()
+    table.add_row("at the beginning, and minted", _shown(sum(rows.values()), network))
+    _print(console, table)
+
+
 def write_report(report: Report, file: Path) -> None:
     """Write everything as JSON, whole or not at all.
 
@@ -182,6 +210,8 @@ def conclude(told: Report, file: Path, console: Console) -> int:
     show_holdings(told, console)
     show_models(told, console)
     show_remainders(told, console)
+    show_subnet(told.subnet, console, told.world.currency)
+    show_tokens(told, console)
     _show_verdict(told, console)
     took = told.timings["all of it"]
     console.print(
@@ -273,6 +303,9 @@ def _document(report: Report) -> dict[str, Any]:
         "settlements": {"transactions": paid.settlements, "vouchers": paid.vouchers,
                         "settled": money(paid.settled)},
         "credits": all_money(report.paid_out),
+        "subnet": {**report.subnet.as_json(), "cost": money(report.subnet.cost),
+                   "unspent": money(report.subnet.unspent)},
+        "tokens": {name: str(amount) for name, amount in audit.tokens.items()},
         "refunds": all_money(report.refunds),
         "models": models,
         "timings_s": dict(report.timings),

@@ -10,6 +10,7 @@ from typing import Final
 
 from tessera.app import Operator, World, open_world, operate
 from tessera.config import Config
+from tessera.demo.clock import StoryClock
 from tessera.demo.telling import Narrator
 from tessera.gateway.opening import open_gateway
 
@@ -69,7 +70,9 @@ async def set_stage(config: Config, narrator: Narrator) -> AsyncIterator[Stage]:
     """Start a chain, deploy, and open the gateway; all of it ends with the context."""
     async with AsyncExitStack() as stack:
         with narrator.step("start a chain and deploy the contracts") as step:
-            world = await stack.enter_async_context(open_world(config, announce=step.announce))
+            world = await stack.enter_async_context(
+                open_world(config, announce=step.announce, clock=StoryClock())
+            )
             height = await world.reader.block_number()
             step.note = f"chain {world.reader.chain_id} at block {height}"
         with narrator.step("open the operator's books and gateway") as step:

@@ -14,6 +14,7 @@ from tessera.demo import harvest
 from tessera.demo.accountant import Audit, audit
 from tessera.demo.accountant.witness import gather
 from tessera.demo.cast import CONSUMERS, HOLDERS, assemble, names_of
+from tessera.demo.clock import skip_to
 from tessera.demo.market import (
     PLANS,
     Listed,
@@ -27,6 +28,7 @@ from tessera.demo.models import RELEASES, Built
 from tessera.demo.report import Report
 from tessera.demo.shop import Shop
 from tessera.demo.stage import Stage
+from tessera.demo.subnet.chapter import SubnetStory
 from tessera.demo.telling import Narrator, whole
 from tessera.demo.trading import Trading
 from tessera.demo.traffic import MOST_SLOW_CHATS, Consumers, Inputs
@@ -161,19 +163,21 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
     async with (
         Consumers(world, stage.url, stage.operator.account.address) as consumers,
         Shop(stage, market, populated.inputs) as shop,
+        SubnetStory(stage) as subnet,
     ):
         trading = Trading(world, market)
         votes = Votes(stage, market["digits"], populated.folders["digits-2"])
         acts = _Acts(consumers, shop, trading, votes)
         await _trade(stage, narrator, populated, acts, script)
+        await subnet.play(narrator)
         narrator.chapter("Everybody takes what is theirs")
         with narrator.step("consumers ask for their unspent money"):
             available_at = await consumers.request_withdrawals()
         with narrator.step("wait until the stream and the delays are over") as step:
             failing = await harvest.failed_sales_end(world, market)
             ends = await harvest.stream_ends(world, market)
-            await harvest.wait_until(world, max(available_at, ends, failing, shop.refundable_at))
-            step.note = f"revenue streams over {world.config.revenue_period_s} s"
+            await skip_to(world, max(available_at, ends, failing, shop.refundable_at))
+            step.note = "the chain's clock is moved on once more"
         refunds: Counter[str] = Counter()
         for listed in market.values():
             if listed.plan.fails:
@@ -193,7 +197,7 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
             step.note = _amounts(world, await votes.unlock())
         with narrator.step("providers take the revenue of their pools, and one leaves") as step:
             step.note = await trading.leave()
-        with narrator.step("the operator and both halves of the network fee are paid out") as step:
+        with narrator.step("the operator and the commons are paid out") as step:
             paid_out = await harvest.withdraw_credits(world)
             step.note = _amounts(world, paid_out)
         with narrator.step("consumers get their unspent money back") as step:
@@ -201,13 +205,14 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
             step.note = world.currency.shown(sum(withdrawn.values()))
         narrator.chapter("The accountant")
         with narrator.step("write the books again from events, balances and receipts") as step:
-            populated.names |= shop.names() | trading.names()
+            populated.names = subnet.names() | populated.names | shop.names() | trading.names()
             facts = await gather(
                 world.reader,
                 world.deployment,
-                consumers.receipts(),
+                [*consumers.receipts(), *subnet.receipts()],
                 populated.names,
                 uses=shop.uses(),
+                rows=subnet.rows(),
             )
             found = audit(facts)
             step.note = (
@@ -227,6 +232,7 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         traffic=consumers.traffic,
         timings=narrator.timings,
         facts=facts,
+        subnet=subnet.report(),
     )
 
 

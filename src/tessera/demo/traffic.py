@@ -21,13 +21,13 @@ from tessera.demo.market import Listed
 from tessera.errors import InvariantViolation, ServingError
 from tessera.payments.onchain import ConsumerOnChain, channels_domain
 from tessera.spec.channels import Grant
-from tessera.spec.signatures import address_of
+from tessera.spec.signatures import Domain, address_of
 from tessera.units import Units
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["MOST_SLOW_CHATS", "Consumers", "Inputs", "Traffic"]
+__all__ = ["MOST_SLOW_CHATS", "Consumers", "Inputs", "Traffic", "paid_calls"]
 
 _AT_ONCE: Final = 8
 _DEPOSIT_DOLLARS: Final = 5
@@ -83,6 +83,22 @@ class Traffic:
     refused: Counter[str] = field(default_factory=Counter)
     streamed: int = 0
     sample: str = ""
+
+
+def paid_calls(client: Client, operator: str, domain: Domain) -> list[PaidCall]:
+    """Return the receipts that a client keeps, as the accountant reads them."""
+    return [
+        PaidCall(
+            signed.id(domain),
+            LineKey(operator, signed.receipt.channel, signed.receipt.asset, signed.receipt.terms),
+            signed.receipt.charged,
+            signed.cost,
+            signed.receipt.time,
+            signed.receipt.units,
+            signed.receipt.version,
+        )
+        for signed in client.receipts
+    ]
 
 
 class Consumers:
@@ -228,22 +244,9 @@ class Consumers:
         """Return every receipt that a consumer kept, as the accountant reads them."""
         domain = channels_domain(self._world.deployment)
         return [
-            PaidCall(
-                signed.id(domain),
-                LineKey(
-                    self._operator,
-                    signed.receipt.channel,
-                    signed.receipt.asset,
-                    signed.receipt.terms,
-                ),
-                signed.receipt.charged,
-                signed.cost,
-                signed.receipt.time,
-                signed.receipt.units,
-                signed.receipt.version,
-            )
+            call
             for client in self._clients.values()
-            for signed in client.receipts
+            for call in paid_calls(client, self._operator, domain)
         ]
 
     async def request_withdrawals(self) -> int:

@@ -86,9 +86,9 @@ def _main(parent: str, slug: str, folder: str) -> None:
 
     # Before anything is loaded, which takes a second.
     die_with_parent(int(parent))
-    from tessera.demo.models import BUILDERS, RELEASES
+    from tessera.demo.models import BUILDERS, FAMILIES, RELEASES
 
-    built = (BUILDERS | RELEASES)[slug](Path(folder), appended=sys.stdin.read())
+    built = (BUILDERS | RELEASES | FAMILIES)[slug](Path(folder), appended=sys.stdin.read())
     fields = {name: getattr(built, name) for name in Built.__dataclass_fields__}
     json.dump({**fields, "folder": str(built.folder), "task": str(built.task)}, sys.stdout)
 

@@ -40,9 +40,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
     """scikit-learn's digits, those that the demo's model has not seen."""
-    from tessera.demo.models.digits import _pictures
+    from tessera.demo.models.digits import pictures
 
-    _, held_out, _, wanted = _pictures()
+    _, held_out, _, wanted = pictures()
     items = [
         {"input": picture.tolist(), "label": int(digit)}
         for picture, digit in zip(held_out, wanted, strict=True)

@@ -18,7 +18,7 @@ from tessera.assets.manifest import Task
 from tessera.demo.models.graphs import write_graph
 from tessera.demo.models.summary import Built, Description, write_bundle
 
-__all__ = ["build", "score_parts"]
+__all__ = ["build", "data_hash", "pictures", "score_parts", "trained", "write_classifier"]
 
 _SEED = 7
 _PIXELS = 64
@@ -82,28 +82,21 @@ def build(
         `value` is the accuracy of the ONNX graph on pictures that it was not trained on.
     """
     import onnxruntime as ort
-    from skl2onnx.common.data_types import FloatTensorType
 
     begun = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    training, held_out, wanted, held_out_wanted = _pictures()
-    model = _trained(training, wanted, _SEED, neurons)
+    training, held_out, wanted, held_out_wanted = pictures()
+    model = trained(training, wanted, _SEED, neurons)
     network = model[-1]
     graph = folder / "digits.onnx"
-    write_graph(
-        model,
-        graph,
-        inputs=[("pixels", FloatTensorType([None, _PIXELS]))],
-        outputs={"label": "digit", "probabilities": "probabilities"},
-        options={id(model): {"zipmap": False}},
-    )
+    write_classifier(model, graph)
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     (answers,) = session.run(["digit"], {"pixels": held_out.astype(np.float32)})
     return write_bundle(
         folder,
         replace(DESCRIPTION, version=version),
         value=float(np.mean(answers == held_out_wanted)),
-        data_sha256=_data_hash(),
+        data_sha256=data_hash(),
         training={
             "seed": _SEED,
             "neurons": neurons,
@@ -138,7 +131,7 @@ def score_parts(parts: Sequence[str], seed: int) -> float:
     ValueError
         A part is none.
     """
-    training, held_out, wanted, held_out_wanted = _pictures()
+    training, held_out, wanted, held_out_wanted = pictures()
     chosen: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for part in parts:
@@ -154,13 +147,13 @@ def score_parts(parts: Sequence[str], seed: int) -> float:
     if len(np.unique(known)) == 1:
         # There is nothing to tell apart.
         return float(np.mean(held_out_wanted == known[0]))
-    model = _trained(np.concatenate(chosen), known, seed)
+    model = trained(np.concatenate(chosen), known, seed)
     return float(np.mean(model.predict(held_out) == held_out_wanted))
 
 
 @functools.cache
-def _pictures() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures to train on and held out, then the digits of both."""
+def pictures() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pictures to train on and held out, then the digits of both."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -171,14 +164,16 @@ def _pictures() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return training, held_out, wanted, held_out_wanted
 
 
-def _data_hash() -> bytes:
+def data_hash() -> bytes:
+    """Hash all pictures and the digits that they show."""
     from sklearn.datasets import load_digits
 
     pictures, digits = load_digits(return_X_y=True)
     return hashlib.sha256(pictures.tobytes() + digits.tobytes()).digest()
 
 
-def _trained(pictures: np.ndarray, digits: np.ndarray, seed: int, neurons: int = _NEURONS) -> Any:
+def trained(pictures: np.ndarray, digits: np.ndarray, seed: int, neurons: int = _NEURONS) -> Any:
+    """Fit a network to pictures, on one thread."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
@@ -193,3 +188,16 @@ def _trained(pictures: np.ndarray, digits: np.ndarray, seed: int, neurons: int =
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(pictures, digits)
     return model
+
+
+def write_classifier(model: Any, path: Path) -> None:
+    """Write a fitted network as a graph that says the digit and the probabilities of all ten."""
+    from skl2onnx.common.data_types import FloatTensorType
+
+    write_graph(
+        model,
+        path,
+        inputs=[("pixels", FloatTensorType([None, _PIXELS]))],
+        outputs={"label": "digit", "probabilities": "probabilities"},
+        options={id(model): {"zipmap": False}},
+    )

@@ -6,6 +6,7 @@ once while nobody has staked, and from then on with notice.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from tessera.bindings.bond import (
     Enlisted,
     Left,
     Restaked,
+    Slashed,
     Staked,
     TakeSet,
     Unstaked,
@@ -29,6 +31,7 @@ from tessera.units import UnixSeconds
 __all__ = [
     "Leaving",
     "PoolView",
+    "SlashView",
     "SlasherView",
     "StakeView",
     "Staking",
@@ -36,6 +39,7 @@ __all__ = [
     "check_stake",
     "enlist",
     "find_pools",
+    "find_slashes",
     "find_stakes",
     "leave",
     "plan_unstake",
@@ -149,6 +153,30 @@ class StakeView:
     ready_at: UnixSeconds
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlashView:
+    """A loss of a pool.
+
+    Attributes
+    ----------
+    at
+        Unix seconds.
+    slasher, case
+        Which contract took it, and what for.
+    taken
+        Raw network tokens, of all stake in proportion.
+    whistle_blower, bounty
+        Who got how much of it; the rest went to the commons.
+    """
+
+    at: UnixSeconds
+    slasher: str
+    case: bytes
+    taken: int
+    whistle_blower: str
+    bounty: int
+
+
 @dataclass(frozen=True, slots=True)
 class Staking:
     """What went to stake: shares of the pool for raw network tokens."""
@@ -226,7 +254,7 @@ async def find_pools(world: World) -> list[PoolView]:
         Staked, address=world.deployment.bond.address, first=world.deployment.since
     )
     validators = dict.fromkeys(log.event.validator for log in found)
-    pools = [await read_pool(world, validator) for validator in validators]
+    pools = await asyncio.gather(*(read_pool(world, validator) for validator in validators))
     return sorted(pools, key=lambda pool: pool.bonded, reverse=True)
 
 
@@ -256,8 +284,30 @@ async def find_stakes(world: World, account: str) -> list[StakeView]:
     )
     # A validator also has what rewards gave it, but only beside what it staked itself.
     validators = dict.fromkeys(log.event.validator for log in found)
-    stakes = [await read_stake(world, validator, account) for validator in validators]
+    stakes = await asyncio.gather(*(read_stake(world, each, account) for each in validators))
     return [each for each in stakes if each.shares or each.leaving]
+
+
+async def find_slashes(world: World, validator: str) -> list[SlashView]:
+    """Read what a validator's pool lost so far, the latest first."""
+    found = await world.reader.logs(
+        Slashed,
+        address=world.deployment.bond.address,
+        topics=Slashed.topics(validator=validator),
+        first=world.deployment.since,
+    )
+    heads = await asyncio.gather(*(world.reader.block(log.block) for log in found))
+    return [
+        SlashView(
+            at=UnixSeconds(head.timestamp),
+            slasher=log.event.slasher,
+            case=log.event.case,
+            taken=log.event.taken,
+            whistle_blower=log.event.whistle_blower,
+            bounty=log.event.bounty,
+        )
+        for log, head in zip(reversed(found), reversed(heads), strict=True)
+    ]
 
 
 # --- Stake ----------------------------------------------------------------------------------------

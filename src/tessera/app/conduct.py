@@ -7,6 +7,7 @@ over.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -271,7 +272,8 @@ async def _cases(world: World, topics: Topics) -> list[CaseView]:
     accused = await world.reader.logs(Accused, address=conduct.address, topics=topics, first=since)
     convicted = await world.reader.logs(Convicted, address=conduct.address, first=since)
     taken = {log.event.case: log.event.taken for log in convicted}
-    return [await _case(world, log.event, taken.get(log.event.case)) for log in accused]
+    cases = (_case(world, log.event, taken.get(log.event.case)) for log in accused)
+    return await asyncio.gather(*cases)
 
 
 async def _case(world: World, event: Accused, taken: int | None) -> CaseView:

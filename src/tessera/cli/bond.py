@@ -18,7 +18,7 @@ from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
     from tessera.app import World
-    from tessera.app.bonding import PoolView, SlasherView, StakeView
+    from tessera.app.bonding import PoolView, SlasherView, SlashView, StakeView
 
 __all__ = ["register"]
 
@@ -80,7 +80,7 @@ def _register_views(bond: typer.Typer) -> None:
         ] = None,
     ) -> None:
         """Show what stands behind somebody, who may slash it, and your part of it."""
-        from tessera.app.bonding import find_stakes, read_pool, read_stake
+        from tessera.app.bonding import find_slashes, find_stakes, read_pool, read_stake
         from tessera.errors import InputError
 
         async with session.world() as world:
@@ -93,6 +93,7 @@ def _register_views(bond: typer.Typer) -> None:
             who = world.address(name)
             pool = await read_pool(world, who)
             stakes = await find_stakes(world, who)
+            slashes = await find_slashes(world, who)
             if (name := session.actor("delegator")) in world.wallet.names():
                 mine = await read_stake(world, who, world.address(name))
                 stakes += [mine] if mine.account != who and (mine.shares or mine.leaving) else []
@@ -102,11 +103,13 @@ def _register_views(bond: typer.Typer) -> None:
                 {
                     **_pool_json(pool),
                     "stakes": [_stake_json(each) for each in stakes],
+                    "slashes": [_slash_json(each) for each in slashes],
                     "delay_s": delay,
                     "notice_s": notice,
                     "max_freeze_s": max_freeze,
                 },
                 *_pool_lines(world, pool),
+                *(_slash_line(world, each) for each in slashes),
                 *(_stake_line(world, each) for each in stakes),
                 f"delay     {shown_duration(delay)} until what is taken back is paid out; a new "
                 f"slasher or a higher take waits {shown_duration(notice)}",
@@ -161,6 +164,22 @@ def _stake_line(world: World, stake: StakeView) -> str:
         ready = shown_time(stake.ready_at)
         line += f"; takes {world.network.shown(stake.leaving)} back, ready at {ready}"
     return line
+
+
+def _slash_line(world: World, slash: SlashView) -> str:
+    by = world.named(slash.slasher)
+    return f"slashed   {world.network.shown(slash.taken)} at {shown_time(slash.at)} by {by}"
+
+
+def _slash_json(slash: SlashView) -> dict[str, object]:
+    return {
+        "at": slash.at,
+        "slasher": slash.slasher,
+        "case": f"0x{slash.case.hex()}",
+        "taken": str(slash.taken),
+        "whistle_blower": slash.whistle_blower,
+        "bounty": str(slash.bounty),
+    }
 
 
 def _pool_json(pool: PoolView) -> dict[str, object]:

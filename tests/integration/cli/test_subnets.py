@@ -408,7 +408,12 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
     assert land.ok("bond", "deposits")["amount"] == str(TSR)
     assert land.ok("bond", "deposits")["amount"] == "0"
     assert land.held(land.world.address("consumer")) == (10 - 1 + 20) * TSR
-    assert land.ok("bond", "info", "careless")["bonded"] == str(900 * TSR)
+    lost = land.ok("bond", "info", "careless")
+    assert lost["bonded"] == str(900 * TSR)
+    assert [(each["taken"], each["bounty"]) for each in lost["slashes"]] == [
+        (str(100 * TSR), str(20 * TSR))
+    ]
+    assert "slashed   100.00 TSR" in land("bond", "info", "careless").out
     (line,) = (each for each in land.ok("bond", "watch", files[0])["lines"])
     assert line["convicted"]
     assert "convicted already" in land("bond", "accuse", files[0], "--yes").err

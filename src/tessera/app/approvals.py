@@ -35,7 +35,7 @@ from tessera.spec.approvals import (
 from tessera.spec.bad_counts import bad_count
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT, address_of
 from tessera.validation import sealed
-from tessera.validation.agenda import Step, steps
+from tessera.validation.agenda import Stage, Step, steps
 from tessera.validation.approving import approval_of, environment_of
 from tessera.validation.endpoints import Endpoint
 from tessera.validation.hidden import HiddenSet, check_pool
@@ -53,6 +53,7 @@ __all__ = [
     "execute",
     "hidden_kept",
     "open_round",
+    "places_due",
     "possible",
     "reveal",
     "reveal_truth",
@@ -367,19 +368,26 @@ async def show(
     court = world.deployment.court
     found = await statement_kept(world, round_, sender.address)
     if places is None:
-        now = await situation(world, round_)
-        mine = [each for each in now.validators if each.address == sender.address]
-        wanted = {place for each in mine for place in each.checks if place not in each.shown}
-        wanted |= {
-            each.case.place for each in now.cases
-            if each.case.accused == sender.address and not each.case.node.strip(b"\0")
-            and not any(each.shown)
-        }  # fmt: skip
-        places = sorted(wanted)
+        places = await places_due(world, round_, sender.address)
     for place in places:
         item, output, proof = found.shown(place)
         await sender.send(court.show(round_, sender.address, place, item, output, proof))
     return list(places)
+
+
+async def places_due(world: World, round_: bytes, validator: str) -> list[int]:
+    """Return the places of a validator that must be shown, and were not yet."""
+    now = await situation(world, round_)
+    mine = [each for each in now.validators if each.address == validator]
+    wanted = {place for each in mine for place in each.checks if place not in each.shown}
+    wanted |= {
+        each.case.place
+        for each in now.cases
+        if each.case.stage == Stage.TO_SHOW
+        and each.case.accused == validator
+        and each.shown == _NONE
+    }
+    return sorted(wanted)
 
 
 # --- What anybody may ---------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tessera.app.judging import (
 )
 from tessera.app.spending import spend
 from tessera.app.world import World
+from tessera.bindings.approvals import Revealed as ReportRevealed
 from tessera.bindings.court import Case, CaseOpened
 from tessera.bindings.draws import Revealed
 from tessera.chain.sender import Sender
@@ -54,7 +55,9 @@ __all__ = [
     "demand",
     "differences",
     "enlist",
+    "jurors",
     "leave",
+    "report_uri",
     "rerun_place",
     "revealed_approval",
     "take_part",
@@ -100,6 +103,28 @@ async def revealed_approval(
             next_step="accuse any place: what it cannot show counts as made up",
         )  # fmt: skip
     return said
+
+
+async def report_uri(world: World, round_: bytes, validator: str) -> str:
+    """Return where a validator said that its report is.
+
+    Raises
+    ------
+    NotFound
+        It revealed nothing in that round.
+    """
+    logs = await world.reader.logs(
+        ReportRevealed,
+        address=world.deployment.approvals.address,
+        topics=ReportRevealed.topics(round=round_, validator=validator),
+        first=world.deployment.since,
+    )
+    if not logs:
+        raise NotFound(
+            f"report of {world.named(validator)}", found="nothing revealed",
+            wanted=f"a reveal in round 0x{round_.hex()}",
+        )  # fmt: skip
+    return logs[-1].event.uri
 
 
 async def rerun_place(
@@ -200,7 +225,7 @@ async def case_of(world: World, number: int) -> Case:
 async def enlist(world: World, sender: Sender) -> bool:
     """Offer to run items again and to count; whether it was sent, or the key is listed already."""
     jury = world.deployment.jury
-    if await _listed(world, sender.address):
+    if sender.address in await jurors(world):
         return False
     await sender.send(jury.enlist())
     return True
@@ -208,17 +233,18 @@ async def enlist(world: World, sender: Sender) -> bool:
 
 async def leave(world: World, sender: Sender) -> bool:
     """Leave the list of jurors; False where the key is not on it."""
-    if not await _listed(world, sender.address):
+    if sender.address not in await jurors(world):
         return False
     await sender.send(world.deployment.jury.evict(sender.address))
     return True
 
 
-async def _listed(world: World, address: str) -> bool:
+async def jurors(world: World) -> list[str]:
+    """Return who offers to run items again and to count."""
     jury = world.deployment.jury
     slots = await world.reader.read(jury.slots())
     found = await world.reader.read_all([jury.juror_at(slot) for slot in range(slots)])
-    return address in found
+    return [who for who in found if who != ZERO_ADDRESS_TEXT]
 
 
 async def choice_for(

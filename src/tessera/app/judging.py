@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tessera.app.world import World
-from tessera.bindings.approvals import Round, TestSet
+from tessera.bindings.approvals import Round, RoundOpened, SetCommitted, TestSet
 from tessera.errors import Conflict, NotFinal, NotFound
 from tessera.spec.approvals import model_name
 from tessera.spec.court import ASSIGNED
@@ -22,6 +22,8 @@ __all__ = [
     "check_pool_of",
     "check_round_task",
     "courts_of",
+    "find_rounds",
+    "find_sets",
     "folder_of",
     "round_of",
     "set_of",
@@ -138,3 +140,23 @@ async def assignment(world: World, round_: bytes, validator: str) -> Draw:
             next_step=f"tessera approval info 0x{round_.hex()}",
         )  # fmt: skip
     return Draw(seed, round_, address_of(validator), ASSIGNED)
+
+
+async def find_sets(world: World) -> list[tuple[bytes, TestSet]]:
+    """Return all test sets, the oldest first, as they are now."""
+    there = world.deployment.approvals
+    logs = await world.reader.logs(
+        SetCommitted, address=there.address, first=world.deployment.since
+    )
+    names = [log.event.test_set for log in logs]
+    rows = await world.reader.read_all([there.set_of(name) for name in names])
+    return list(zip(names, rows, strict=True))
+
+
+async def find_rounds(world: World) -> list[tuple[bytes, Round]]:
+    """Return all rounds, the oldest first, as they are now."""
+    there = world.deployment.approvals
+    logs = await world.reader.logs(RoundOpened, address=there.address, first=world.deployment.since)
+    names = [log.event.round for log in logs]
+    rows = await world.reader.read_all([there.round_of(name) for name in names])
+    return list(zip(names, rows, strict=True))

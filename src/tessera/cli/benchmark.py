@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tessera.validation.running import Finished
     from tessera.validation.task import Benchmark
 
-__all__ = ["register"]
+__all__ = ["Wish", "register", "run_free", "run_paid"]
 
 _HASH_DIGITS = 64
 
@@ -121,16 +121,16 @@ def register(app: typer.Typer) -> None:
         A run that ends early goes on where it was when it is started again.
         """
         config = session.config(allow_python_runners=allow_python_runners or None)
-        wish = _Wish(task, model, items, seed, round_, validator, out, at_once)
+        wish = Wish(task, model, items, seed, round_, validator, out, at_once)
         if own is None and not url:
-            await _run_paid(session, config, wish, budget, keep, dry_run=dry_run, yes=yes)
+            await run_paid(session, config, wish, budget, keep, dry_run=dry_run, yes=yes)
         else:
-            await _run_free(session, config, wish, url, own, key_env, dry_run=dry_run)
+            await run_free(session, config, wish, url, own, key_env, dry_run=dry_run)
 
     register_reports(benchmark)
 
 
-class _Wish(NamedTuple):
+class Wish(NamedTuple):
     """What is to be run."""
 
     benchmark: str
@@ -148,10 +148,10 @@ class _Wish(NamedTuple):
         return self.out.with_name(self.out.name + ".run")
 
 
-async def _run_free(
+async def run_free(
     session: Session,
     config: Config,
-    wish: _Wish,
+    wish: Wish,
     url: str,
     own: Path | None,
     key_env: str,
@@ -177,10 +177,10 @@ async def _run_free(
         await _written(session, task, model, finished, draw, wish, {"url": url or None})
 
 
-async def _run_paid(
+async def run_paid(
     session: Session,
     config: Config,
-    wish: _Wish,
+    wish: Wish,
     budget: str,
     keep: Path | None,
     *,
@@ -249,7 +249,7 @@ async def _asked(
     task: Benchmark,
     numbers: tuple[int, ...],
     endpoint: Endpoint,
-    wish: _Wish,
+    wish: Wish,
     about: str,
     budget: int | None,
 ) -> Finished:
@@ -273,7 +273,7 @@ async def _written(
     model: Any,
     finished: Finished,
     draw: Draw | None,
-    wish: _Wish,
+    wish: Wish,
     made: Mapping[str, object],
     world: World | None = None,
 ) -> None:
@@ -336,7 +336,7 @@ def _numbers(task: Benchmark, draw: Draw | None) -> tuple[int, ...]:
     return items_to_ask(task, draw)
 
 
-def _draw(wish: _Wish, validator: bytes, model: bytes) -> Draw | None:
+def _draw(wish: Wish, validator: bytes, model: bytes) -> Draw | None:
     from tessera.errors import InputError
     from tessera.validation.draw import Draw
 

@@ -9,6 +9,7 @@ import typer
 from tessera.cli import (
     access,
     accounts,
+    approval,
     assets,
     attribution,
     audit,
@@ -20,6 +21,7 @@ from tessera.cli import (
     facilitating,
     govern,
     inspecting,
+    jury,
     keys,
     leaderboard,
     orders,
@@ -91,6 +93,8 @@ receipts.register(app)
 audit.register(app)
 benchmark.register(app)
 validate.register(app)
+approval.register(app)
+jury.register(app)
 subnet.register(app)
 bond.register(app)
 leaderboard.register(app)

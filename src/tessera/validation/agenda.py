@@ -99,7 +99,7 @@ def _of_set(s: Situation) -> Iterator[Due]:
         return
     if not row.begun:
         if s.now < row.until:
-            command = f"tessera approval open {name} ASSET --benchmark POOL --tau 0.8"
+            command = f"tessera approval open {name} ASSET --benchmark POOL --tau 0.8 --prior 0.7"
             yield Due("issuer", "submit a version", 0, row.until, command)
         return
     hour = s.hour
@@ -175,7 +175,7 @@ def _of_count(s: Situation, row: Round) -> Iterator[Due]:
     if row.counted:
         yield Due(
             "challenger", "contest the count", 0, final_from(s),
-            f"tessera approval contest {name}",
+            f"tessera approval contest {name} --mine ANSWERS",
         )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "check_against",
     "check_report",
     "draw_of",
+    "parse_report",
     "read_report",
     "write_report",
 ]
@@ -241,16 +242,31 @@ def read_report(file: Path) -> Report:
         It is no report.
     """
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"report {file}", found="nothing", wanted="a file") from error
+    except OSError as error:
+        raise InputError(f"report {file}", found=error.strerror, wanted="a file") from error
+    return parse_report(data, str(file))
+
+
+def parse_report(data: bytes, where: str) -> Report:
+    """Read a report that came from somewhere; nothing of it is believed yet.
+
+    Raises
+    ------
+    InputError
+        It is no report.
+    """
+    try:
+        found = msgspec.json.decode(data, type=dict[str, Any])
         if found.get("format") != FORMAT:
             raise ValueError(f"format {found.get('format')!r}")
         report: Report = msgspec.to_builtins(msgspec.convert(found, _ReportWire))
         # Whatever has no form in which it could be hashed is none either.
         canonical(report)
-    except FileNotFoundError as error:
-        raise NotFound(f"report {file}", found="nothing", wanted="a file") from error
-    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise InputError(f"report {file}", found=str(error), wanted=f"a {FORMAT}") from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InputError(f"report {where}", found=str(error), wanted=f"a {FORMAT}") from error
     return report
 
 

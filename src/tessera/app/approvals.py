@@ -453,6 +453,7 @@ def _call(world: World, found: Situation, step: Step, sender: str) -> Any:
         "punish_approval": lambda: approvals.punish_approval(round_, *about),
         "punish_missing": lambda: court.punish_missing(round_, *about),
         "seat_executors": lambda: court.seat_executors(round_),
+        "call_others": lambda: court.call_others(round_),
         "seat": lambda: jury.seat(*about),
         "answer": lambda: court.answer(*about),
         "resolve": lambda: court.resolve(*about),

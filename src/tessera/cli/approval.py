@@ -11,6 +11,7 @@ import typer
 from tessera.cli.amounts import counted, parse_duration, shown_time
 from tessera.cli.approved import register_sale
 from tessera.cli.approving import register_judging
+from tessera.cli.convicting import register_proofs
 from tessera.cli.effects import DryRun, Yes, agreed, payment
 from tessera.cli.judging import (
     Pool,
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     _register_committer(approval)
     _register_issuer(approval)
     register_judging(approval)
+    register_proofs(approval)
     register_sale(approval)
 
 
@@ -107,14 +109,14 @@ def _register_looking(approval: typer.Typer) -> None:
         """Show where a round is, and what is due: by whom, until when, by which command."""
         from tessera.app.approvals import possible
         from tessera.app.judging import situation
-        from tessera.spec.signatures import ZERO_ADDRESS_TEXT
         from tessera.validation.agenda import agenda
 
         async with session.world() as world:
             found = await situation(world, round_id(name))
             due = agenda(found)
-            # Somebody: whose address it is says nothing about what is possible.
-            ready = [step.name for step in await possible(world, found, ZERO_ADDRESS_TEXT)]
+            # As somebody would: whose address it is changes nothing.
+            somebody = found.test_set.committer
+            ready = [step.name for step in await possible(world, found, somebody)]
             lines = _told(world, found)
             if ready:
                 lines += [

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tessera.validation.approving import Approval
     from tessera.validation.task import Benchmark
 
-__all__ = ["register_judging"]
+__all__ = ["Validator", "register_judging", "revealed"]
 
 _MILLION = 1_000_000
 _ITEMS = 200
@@ -254,7 +254,7 @@ def _register_challenger(approval: typer.Typer) -> None:
         copy = Copy(own, url, model, key_env, allow_python_runners)
         async with session.world() as world, opened(session, copy) as (endpoint, _):
             who = world.address(validator)
-            said = await _revealed(world, name, who, task, report)
+            said = await revealed(world, name, who, task, report)
             places = sorted(secrets.SystemRandom().sample(range(_ITEMS), sample))
             with session.progress("running again", counted=True) as progress:
                 found = await court.differences(
@@ -480,9 +480,7 @@ def _register_contest(approval: typer.Typer) -> None:
             session.say({**told, "done": done}, f"done       {done}")
 
 
-async def _revealed(
-    world: World, round_: bytes, who: str, task: Benchmark, source: str
-) -> Approval:
+async def revealed(world: World, round_: bytes, who: str, task: Benchmark, source: str) -> Approval:
     """Fetch what a validator serves, and hold it against what it revealed."""
     from tessera.app import court
     from tessera.validation.report import parse_report

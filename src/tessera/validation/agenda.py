@@ -260,8 +260,11 @@ def _steps_of_round(s: Situation, row: Round) -> Iterator[Step]:
         for each in s.validators:
             if not each.revealed and each.taken < each.bond // 100:
                 yield Step("punish_silence", (each.address,))
-    if told and not row.counted and row.state < State.GOOD and s.seats is None:
-        yield Step("seat_executors")
+    if told and not row.counted and row.state < State.GOOD:
+        if s.seats is None:
+            yield Step("seat_executors")
+        elif s.now >= s.seats.since + 2 * REPORT_IN * hour:
+            yield Step("call_others")
     since, late = s.checks_from + RESOLVED_IN * hour, s.checks_from + 2 * RESOLVED_IN * hour
     if s.checks_from and since <= s.now < late:
         for each in s.validators:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tessera.bindings.approvals import Approvals, Round, TestSet
+from tessera.bindings.approvals import Approvals, CountVoided, Round, TestSet
 from tessera.bindings.bond import Bond
 from tessera.bindings.court import Case, CaseOpened, Court, Demand, Demanded, ExecutorsSeated
 from tessera.bindings.court import Reported as CountReported
 from tessera.bindings.draws import Committed as SecretCommitted
-from tessera.bindings.draws import Draw, Draws
+from tessera.bindings.draws import Draw, Draws, Requested
 from tessera.bindings.jury import Jury, Poll
 from tessera.chain.reader import ChainReader
 from tessera.errors import NotFound
@@ -165,6 +165,8 @@ async def read_situation(reader: ChainReader, courts: Courts, name: bytes, now: 
     holds = await reader.read(approvals.holds(set_name))
     if about != _NONE:
         holds += await reader.read(approvals.holds(name))
+    if about != _NONE and row.attempts:
+        waiting += await _recount_draw(reader, courts, name, row)
     found = Situation(
         set_name,
         test_set,
@@ -190,6 +192,23 @@ async def read_situation(reader: ChainReader, courts: Courts, name: bytes, now: 
         validators=await _validators(reader, courts, name, row, seeds[1]),
         seats=await _seats(reader, courts, name, row),
     )
+
+
+async def _recount_draw(reader: ChainReader, courts: Courts, name: bytes, row: Round) -> list[int]:
+    """Return the draw of those who count once more, while it has no number.
+
+    No view names it: it was asked for when the count before was voided, in that transaction.
+    """
+    there, draws = courts.approvals.address, courts.draws
+    topics = CountVoided.topics(round=name)
+    voided = await reader.logs(CountVoided, address=there, topics=topics, first=courts.since)
+    if len(voided) < row.attempts:
+        return []
+    last = voided[row.attempts - 1]
+    logs = await reader.logs(Requested, address=draws.address, first=last.block, last=last.block)
+    found = [log.event.draw for log in logs if log.tx_hash == last.tx_hash]
+    seeds = await reader.read_all([draws.seed_of(number) for number in found])
+    return [number for number, seed in zip(found, seeds, strict=True) if seed == _NONE]
 
 
 async def _draw(reader: ChainReader, courts: Courts, number: int) -> tuple[Draw, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from tessera.app.court import (
     take_part,
     vote,
 )
+from tessera.app.judging import assignment
 from tessera.app.world import World, open_world
 from tessera.bindings import Offering
 from tessera.bindings.registry import (
@@ -49,11 +50,15 @@ from tessera.config import Config
 from tessera.errors import Conflict, NotFound
 from tessera.ownership.offering import buy
 from tessera.ownership.share import ShareTerms, tokenize
+from tessera.spec.approvals import commitment_of
 from tessera.spec.court import Answer
+from tessera.spec.signatures import address_of
 from tessera.units import AssetId, Seconds, Shares, Units
 from tessera.validation.answers import Ask
+from tessera.validation.approving import approval_of
 from tessera.validation.hidden import count_hidden, read_truth, write_answers
-from tessera.validation.report import ModelName, write_report
+from tessera.validation.report import ModelName, build_report, write_report
+from tessera.validation.running import items_to_ask, run
 from tessera.validation.task import Benchmark
 
 HOUR = 3_600
@@ -62,6 +67,7 @@ BOND = 2_000 * TSR
 BUDGET = 100 * TSR
 HONEST = ("validator-1", "validator-2")
 LAZY = "validator-3"
+CHOOSY = "validator-4"
 JURORS = tuple(f"juror-{n}" for n in range(5))
 MODEL = ModelName("parity", content_root="0x" + "11" * 32)
 
@@ -176,6 +182,7 @@ async def story(tmp_path: Path, url: str) -> AsyncIterator[Story]:
             "challenger",
             *HONEST,
             LAZY,
+            CHOOSY,
             *JURORS,
         )
         for name in people:
@@ -185,7 +192,7 @@ async def story(tmp_path: Path, url: str) -> AsyncIterator[Story]:
         await asyncio.gather(
             *(world.endow(made.by(n).address, Units(20_000 * TSR)) for n in people)
         )
-        await asyncio.gather(*(bonded(made, n) for n in (*HONEST, LAZY, *JURORS)))
+        await asyncio.gather(*(bonded(made, n) for n in (*HONEST, LAZY, CHOOSY, *JURORS)))
         await asyncio.gather(*(enlist(world, made.by(n)) for n in JURORS))
         made.asset = await published(made)
         share = ShareTerms(
@@ -293,7 +300,29 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
         assert sealed.approve == (name == LAZY)
     with pytest.raises(NotFound, match="sealed"):
         await reveal(world, story.by("challenger"), round_, "https://x")
+    # One draws by a seed of its own, until the items flatter.
+    chosen = replace(await assignment(world, round_, story.by(CHOOSY).address), seed=b"\7" * 32)
+    done = await run(pool, items_to_ask(pool, chosen), endpoint, about="")
+    flattering = await build_report(pool, MODEL, done.measured, draw=chosen)
+    with pytest.raises(Conflict, match="seed"):
+        await commit(world, story.by(CHOOSY), round_, flattering, pool)
+    leaves = approval_of(flattering, pool, threshold=800_000)
+    there, choosy, salt = world.deployment.approvals, story.by(CHOOSY), b"\1" * 32
+    bound = commitment_of(
+        round_, address_of(choosy.address), approve=True, score=990_000, root=leaves.root,
+        salt=salt, chain_id=world.reader.chain_id, approvals=address_of(there.address),
+    )  # fmt: skip
+    await choosy.send(there.commit(round_, bound))
+
     await story.hours(6)
+    call = there.reveal(round_, approve=True, score=990_000, root=leaves.root, salt=salt, uri="")
+    await choosy.send(call)
+    write_report(tmp_path / "choosy.json", flattering)
+    chose = ("approval", "convict", shown, CHOOSY, "--report", tmp_path / "choosy.json")
+    assert len((await tessera(*chose, *benchmark_, "--dry-run"))["other_items"]) > 190
+    held = await story.held("challenger")
+    await tessera(*chose, *benchmark_)
+    assert (await story.bonded(CHOOSY), await story.held("challenger")) == (0, held + BOND // 5)
     reveal_ = ("approval", "reveal", shown, "--uri", "https://a", *mine)
     assert (await tessera(*reveal_, "--dry-run"))["dry_run"]
     assert [(await tessera(*reveal_))["approve"] for _ in range(2)] == [False, False]
@@ -301,6 +330,9 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
         await reveal(world, story.by(name), round_, f"https://{name}")
     await story.hours(2)
     assert await story.advanced(round_) == {"close"}
+
+    fine = ("approval", "convict", shown, HONEST[0], "--report", report, *benchmark_)
+    assert (await tessera(*fine))["other_items"] == []
 
     # Somebody runs items again.
     checked = ("approval", "check", shown, HONEST[0], "--report", report, *at)

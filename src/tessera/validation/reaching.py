@@ -16,7 +16,7 @@ from typing import Final
 
 import httpx
 
-from tessera.errors import InputError
+from tessera.errors import DataError
 
 __all__ = ["PrivateAddress", "open_http", "require_public"]
 
@@ -24,7 +24,7 @@ _TIMEOUT_S: Final = 10.0
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class PrivateAddress(InputError):
+class PrivateAddress(DataError):
     """What a stranger wrote leads into a private network."""
 
 
@@ -52,7 +52,7 @@ async def require_public(url: str) -> None:
     ------
     PrivateAddress
         One of its addresses is private.
-    InputError
+    DataError
         It is no URL of the web.
     httpx.ConnectError
         Nobody knows the name.
@@ -79,7 +79,7 @@ class _Guarded(httpx.AsyncBaseTransport):
 
 async def _public_address(url: httpx.URL) -> str:
     if url.scheme not in _PORTS or not url.host:
-        raise InputError("address", found=str(url)[:80], wanted="http:// or https://")
+        raise DataError("address", found=str(url)[:80], wanted="http:// or https://")
     port = url.port or _PORTS[url.scheme]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -94,7 +94,7 @@ async def _public_address(url: httpx.URL) -> str:
                 f"address {url.host}",
                 found=f"{address}, of a private network",
                 wanted="one of the internet",
-                next_step="if you mean to ask there: --private-addresses",
+                next_step="if you mean to ask there: TESSERA_PRIVATE_ADDRESSES=1",
             )
     return addresses[0]
 

@@ -7,10 +7,8 @@ starts again goes on with it. Everything here may be done twice; the second time
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +21,12 @@ from tessera.bindings.scores import Committed, Node, Revealed, Scores
 from tessera.bindings.subnets import Subnets
 from tessera.chain.reader import ChainReader
 from tessera.chain.sender import Sender
-from tessera.errors import Conflict, DataError, InputError, NotFound
+from tessera.errors import Conflict, DataError, InputError, NotFound, TransactionReverted
 from tessera.spec.scores import MAX_WEIGHT, Row, commitment_of, leaves_of
 from tessera.spec.signatures import address_of
 from tessera.spec.subnets import MAX_MODELS
-from tessera.storage.folders import sync_folder
+from tessera.storage.folders import write_private
+from tessera.validation.fetching import FETCH_ERRORS, fetched
 
 __all__ = [
     "Place",
@@ -37,6 +36,7 @@ __all__ = [
     "ask_for",
     "asked_for",
     "commit",
+    "committed",
     "kept",
     "look_at_rows",
     "read_row",
@@ -47,7 +47,6 @@ __all__ = [
 
 _FORMAT: Final = "tessera.row.v1"
 _SALT_BYTES: Final = 32
-_OK: Final = 200
 _FETCH_S: Final = 15.0
 _MOST_BYTES: Final = 32 * MAX_MODELS
 _Weight = Annotated[int, msgspec.Meta(ge=0, le=MAX_WEIGHT)]
@@ -209,17 +208,8 @@ def _write(folder: Path, sealed: Sealed) -> None:
         place.chain_id, place.scores, place.subnet, place.epoch, place.validator,
         sealed.columns, list(sealed.weights), sealed.salt.hex(),
     )  # fmt: skip
-    file = folder / place.name
-    temporary = file.with_suffix(".new")
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(msgspec.json.encode(wire))
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
-        sync_folder(folder)
+        write_private(folder / place.name, msgspec.json.encode(wire))
     except OSError as error:
         raise InputError(
             f"folder {folder}", found=error.strerror, wanted="one that can be written to"
@@ -276,6 +266,8 @@ async def commit(
     subnet: int,
     uid: int,
     weights: Iterable[tuple[int, int]],
+    epoch: int | None = None,
+    first: int = 0,
 ) -> Sealed:
     """Seal a row for the epoch that runs, and commit to it.
 
@@ -283,21 +275,37 @@ async def commit(
     ----------
     uid
         The sender's place among the subnet's validators.
+    epoch
+        For which the row was made; None for whichever runs.
+    first
+        Block from which on there can be a commit: where the deployment begins.
 
     Raises
     ------
     TransactionReverted
         The sender has not that place, too small a bond, or the time for commits is over.
     Conflict
-        Another row was sealed for this epoch.
+        Another row was sealed for this epoch, or another epoch runs.
     """
     reader = sender.reader
     subnets = Subnets(await reader.read(scores.subnets()))
-    epoch, _, _, _, columns = await reader.read(subnets.seated(subnet, uid, sender.address))
-    place = Place(reader.chain_id, scores.address, subnet, epoch, sender.address)
+    # Time alone may have begun another epoch since the last block.
+    seat = subnets.seated(subnet, uid, sender.address)
+    now, _, _, _, columns = await reader.read(seat, at="pending")
+    if epoch not in {None, now}:
+        raise Conflict(
+            f"subnet {subnet}", found=f"epoch {now}", wanted=f"epoch {epoch}, of which the row is"
+        )
+    place = Place(reader.chain_id, scores.address, subnet, now, sender.address)
     sealed = seal(folder, place, weights, columns)
-    if await _committed(reader, place) != sealed.commitment:
+    if await committed(reader, place, first=first) == sealed.commitment:
+        return sealed
+    try:
         await sender.send(scores.commit(subnet, uid, sealed.commitment))
+    except TransactionReverted:
+        # One that was sent before a kill may have been mined since we looked.
+        if await committed(reader, place, first=first) != sealed.commitment:
+            raise
     return sealed
 
 
@@ -322,9 +330,13 @@ async def reveal(sender: Sender, scores: Scores, folder: Path, place: Place, uri
     number = await reader.read(asked)
     if not number:
         row = sealed.row
-        await sender.send(
-            scores.reveal(place.subnet, place.epoch, row.root, row.sum, sealed.salt, uri)
-        )
+        call = scores.reveal(place.subnet, place.epoch, row.root, row.sum, sealed.salt, uri)
+        try:
+            await sender.send(call)
+        except TransactionReverted:
+            # One that was sent before a kill may have been mined since we looked.
+            if not await reader.read(asked):
+                raise
         number = await reader.read(asked)
     return number - 1
 
@@ -402,28 +414,54 @@ class Served:
 
 
 async def look_at_rows(
-    reader: ChainReader, http: httpx.AsyncClient, scores: Scores, subnet: int, epoch: int
+    reader: ChainReader,
+    http: httpx.AsyncClient,
+    scores: Scores,
+    subnet: int,
+    epoch: int,
+    *,
+    first: int = 0,
+    without: Collection[int] = (),
 ) -> list[Served]:
     """Fetch every revealed row from where its validator said, and hold it against the chain.
 
     An address that a stranger wrote is asked for once, without redirects, and read up to a bound;
     what it says leaves this function only as a row that hashes to what was revealed.
+
+    Parameters
+    ----------
+    http
+        From `tessera.validation.reaching`.
+    first
+        Block from which on there can be one: where the deployment begins.
+    without
+        Numbers of rows that need not be fetched again.
     """
     topics = Revealed.topics(subnet=subnet, epoch=epoch)
-    found = [
-        log.event for log in await reader.logs(Revealed, address=scores.address, topics=topics)
-    ]
+    logs = await reader.logs(Revealed, address=scores.address, topics=topics, first=first)
+    found = [log.event for log in logs if log.event.row not in without]
     _, _, columns, _, _ = await reader.read(scores.epoch_of(subnet, epoch))
     return [await _looked_at(http, event, columns) for event in found]
 
 
 async def ask_for(
-    sender: Sender, scores: Scores, subnet: int, epoch: int, missing: Iterable[Served]
+    sender: Sender,
+    scores: Scores,
+    subnet: int,
+    epoch: int,
+    missing: Iterable[Served],
+    *,
+    most: int | None = None,
 ) -> int:
     """Ask on the chain for all leaves of rows that are not served; return how many.
 
     Each costs the fee, which comes back if the leaf is never shown. Until then the row counts for
     nothing. A leaf that somebody else asked for already is left out.
+
+    Parameters
+    ----------
+    most
+        No more leaves than these are asked for; None for no bound.
 
     Raises
     ------
@@ -435,7 +473,7 @@ async def ask_for(
         for leaf in range(each.leaves):
             asked = scores.asked_of(subnet, epoch, each.number, leaf)
             by, _, _ = await sender.reader.read(asked)
-            if not int(by, 16):
+            if not int(by, 16) and count != most:
                 await sender.send(scores.ask(subnet, epoch, each.number, leaf))
                 count += 1
     return count
@@ -444,28 +482,21 @@ async def ask_for(
 async def _looked_at(http: httpx.AsyncClient, event: Revealed, columns: int) -> Served:
     row, why = None, ""
     try:
-        if not event.uri.startswith(("http://", "https://")):
-            raise DataError("address", found=event.uri[:80], wanted="http:// or https://")
-        data = await _fetched(http, event.uri)
+        data = await fetched(http, event.uri, most_bytes=_MOST_BYTES, within_s=_FETCH_S)
         row = read_row(data, columns, event.root, event.sum)
-    except (DataError, httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+    except FETCH_ERRORS as error:
         why = str(error) or type(error).__name__
     return Served(event.row, event.validator, event.uri, row, why, leaves_of(columns))
 
 
-async def _fetched(http: httpx.AsyncClient, uri: str) -> bytes:
-    data = bytearray()
-    async with asyncio.timeout(_FETCH_S), http.stream("GET", uri) as response:
-        if response.status_code != _OK:
-            raise DataError("row", found=f"status {response.status_code}", wanted="its data")
-        async for piece in response.aiter_bytes():
-            data += piece
-            if len(data) > _MOST_BYTES:
-                raise DataError("row", found="more", wanted=f"{_MOST_BYTES} bytes or fewer")
-    return bytes(data)
+async def committed(reader: ChainReader, place: Place, *, first: int = 0) -> bytes | None:
+    """Return what a validator committed to in an epoch; None for nothing.
 
-
-async def _committed(reader: ChainReader, place: Place) -> bytes | None:
+    Parameters
+    ----------
+    first
+        Block from which on there can be a commit.
+    """
     topics = Committed.topics(subnet=place.subnet, epoch=place.epoch, validator=place.validator)
-    found = await reader.logs(Committed, address=place.scores, topics=topics)
+    found = await reader.logs(Committed, address=place.scores, topics=topics, first=first)
     return found[-1].event.commitment if found else None

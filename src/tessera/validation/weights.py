@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tessera.validation.refusals import MalformedScores
 
-__all__ = ["MAX_UID", "MAX_WEIGHT", "merit", "row_of", "row_of_reports"]
+__all__ = ["MAX_UID", "MAX_WEIGHT", "merit", "merit_of", "row_of", "row_of_reports"]
 
 MAX_WEIGHT: Final = 65_535
 MAX_UID: Final = 65_535
@@ -90,7 +90,8 @@ def row_of_reports(reports: Mapping[int, Mapping[str, Any]]) -> tuple[tuple[int,
     Parameters
     ----------
     reports
-        By uid; checked before. A model that could not be asked has merit 0.
+        By uid; checked before. A model that could not be asked has merit 0, and so has one that
+        answers well only for validators.
 
     Raises
     ------
@@ -102,11 +103,21 @@ def row_of_reports(reports: Mapping[int, Mapping[str, Any]]) -> tuple[tuple[int,
         raise MalformedScores(
             "reports", found="two benchmarks, or two draws", wanted="all of one benchmark and draw"
         )
-    merits = {
-        uid: merit(report["core"]["score"] or 0.0, report["core"]["chance"])
-        for uid, report in reports.items()
-    }
-    return row_of(merits.items())
+    return row_of((uid, merit_of(report)) for uid, report in reports.items())
+
+
+def merit_of(report: Mapping[str, Any]) -> Fraction:
+    """Return a measured model's merit; 0 for one that answers well only for validators.
+
+    Parameters
+    ----------
+    report
+        Checked before. Whether its two payers were treated alike stands in its `run`, which a
+        validator has written for itself.
+    """
+    if (report.get("run", {}).get("favour") or {}).get("favoured"):
+        return Fraction(0)
+    return merit(report["core"]["score"] or 0.0, report["core"]["chance"])
 
 
 def _asked(core: Mapping[str, Any]) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tessera.errors import InputError
+from tessera.errors import DataError
 from tessera.validation.reaching import PrivateAddress, open_http, require_public
 
 PRIVATE = [
@@ -48,7 +48,7 @@ async def test_an_address_inside_is_not_asked(url: str) -> None:
 async def test_an_address_outside_is_public() -> None:
     await require_public("https://1.1.1.1/row.json")
     for url in ("ftp://1.1.1.1/", "file:///etc/passwd", "row.json"):
-        with pytest.raises(InputError, match="http://"):
+        with pytest.raises(DataError, match="http://"):
             await require_public(url)
 
 

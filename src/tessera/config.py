@@ -77,6 +77,10 @@ class Config:
     passphrase: str = _row(
         "", "opens the key files; empty: the file system alone protects them", secret=True
     )
+    private_addresses: bool = _row(
+        False,
+        "strangers' addresses may lead into private networks; on a development chain they may",
+    )
     operator: str = _row("operator", "name of the key that this machine serves and settles with")
     node_port: int = _row(
         8545, "loopback port of the embedded node; 0: any that is free", low=0, high=_MAX_PORT

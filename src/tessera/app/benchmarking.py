@@ -29,6 +29,7 @@ from tessera.validation.task import TASK_FILE, Benchmark, find_benchmarks, open_
 
 __all__ = [
     "benchmarks_of_chain",
+    "find_task",
     "folder_of",
     "model_served",
     "open_own",
@@ -86,6 +87,26 @@ def benchmarks_of_chain(world: World, wanted: str = "") -> dict[str, Path]:
         hashed = wanted in {"", record.slug}
         found[record.slug] = world.store.open_verified(root) if hashed else bundle.path
     return found
+
+
+def find_task(world: World, wanted: bytes, uri: str = "") -> Path:
+    """Return the folder of the benchmark with this id, among those installed and in the store.
+
+    Raises
+    ------
+    NotFound
+        There is none here.
+    """
+    known = {**benchmarks_of_chain(world), **find_benchmarks()}
+    for folder in known.values():
+        if open_benchmark(folder).id == wanted:
+            return folder
+    raise NotFound(
+        f"benchmark 0x{wanted.hex()}",
+        found="none of those that are installed or in the store",
+        wanted="what the subnet's owner names",
+        next_step=f"get it{f' from {uri}' if uri else ''}, and name its folder: --benchmark FOLDER",
+    )
 
 
 def open_task(folder: Path, config: Config) -> Benchmark:

@@ -12,28 +12,27 @@ from tessera.cli.amounts import counted
 from tessera.cli.effects import DryRun, Yes, confirmed
 from tessera.cli.reports import reports_by_uid
 from tessera.cli.session import Session, command
-from tessera.units import format_amount
+from tessera.cli.validating import OrSubnet, register_loop
 
 if TYPE_CHECKING:
     from tessera.app import World
-    from tessera.bindings.scores import Scores
     from tessera.validation.rounds import Place
 
 __all__ = ["register"]
 
-_DECIMALS = 18
-
 Subnet = Annotated[int, typer.Argument(help="Number of the subnet.")]
 Epoch = Annotated[int, typer.Argument(help="Number of the epoch.")]
-ScoresAt = Annotated[str, typer.Option("--scores", help="Address of the Scores contract.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     validate = typer.Typer(
-        help="Score the models of a subnet: commit, reveal, answer, watch.", no_args_is_help=True
+        cls=OrSubnet,
+        help="Measure a subnet's models, epoch after epoch.",
+        no_args_is_help=True,
     )
     app.add_typer(validate, name="validate")
+    register_loop(validate)
 
     @command(validate, "commit")
     async def commit(
@@ -43,7 +42,6 @@ def register(app: typer.Typer) -> None:
             list[str], typer.Argument(metavar="UID=REPORT...", help="One report per model.")
         ],
         *,
-        scores: ScoresAt,
         uid: Annotated[int, typer.Option(help="Your place among the validators.")],
         dry_run: DryRun = False,
         yes: Yes = False,
@@ -60,7 +58,7 @@ def register(app: typer.Typer) -> None:
         weighed = counted(sum(weight > 0 for _, weight in row), "model")
         lines = [f"would commit to a row for subnet {subnet} in which {weighed} weigh something"]
         async with session.world() as world:
-            contract = _scores(world, scores)
+            contract = world.deployment.scores
             if dry_run:
                 session.say({**told, "dry_run": True}, *lines)
                 return
@@ -72,6 +70,7 @@ def register(app: typer.Typer) -> None:
                 subnet=subnet,
                 uid=uid,
                 weights=row,
+                first=world.deployment.since,
             )
             epoch = sealed.place.epoch
             kept = _folder(world) / sealed.place.name
@@ -87,7 +86,6 @@ def register(app: typer.Typer) -> None:
         subnet: Subnet,
         epoch: Epoch,
         *,
-        scores: ScoresAt,
         uri: Annotated[str, typer.Option(help="Where the row's data will be served.")],
         out: Annotated[
             Path | None, typer.Option(help="Write that data here, to be served there.")
@@ -99,8 +97,8 @@ def register(app: typer.Typer) -> None:
         from tessera.validation import rounds
 
         async with session.world() as world:
-            contract = _scores(world, scores)
-            place = _place(session, world, contract, subnet, epoch)
+            contract = world.deployment.scores
+            place = _place(session, world, subnet, epoch)
             sealed = await asyncio.to_thread(rounds.kept, _folder(world), place)
             told = {"subnet": subnet, "epoch": epoch, "root": "0x" + sealed.row.root.hex()}
             lines = [f"would reveal the row of epoch {epoch} of subnet {subnet} to everybody"]
@@ -121,7 +119,6 @@ def register(app: typer.Typer) -> None:
         subnet: Subnet,
         epoch: Epoch,
         *,
-        scores: ScoresAt,
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
@@ -133,8 +130,8 @@ def register(app: typer.Typer) -> None:
         from tessera.validation import rounds
 
         async with session.world() as world:
-            contract = _scores(world, scores)
-            place = _place(session, world, contract, subnet, epoch)
+            contract = world.deployment.scores
+            place = _place(session, world, subnet, epoch)
             asked = await rounds.asked_for(world.reader, contract, _folder(world), place)
             told = {"subnet": subnet, "epoch": epoch, "leaves": asked}
             lines = [f"would show {counted(len(asked), 'leaf').replace('leafs', 'leaves')}"]
@@ -154,7 +151,6 @@ def register(app: typer.Typer) -> None:
         subnet: Subnet,
         epoch: Epoch,
         *,
-        scores: ScoresAt,
         ask: Annotated[
             bool, typer.Option("--ask", help="Ask on the chain for what is not served.")
         ] = False,
@@ -166,14 +162,17 @@ def register(app: typer.Typer) -> None:
         What is not served can be asked for on the chain until the epoch ends; the fee comes back
         if it is never shown.
         """
-        import httpx
-
+        from tessera.app.askers import may_reach_private
+        from tessera.app.spending import spend
         from tessera.validation import rounds
+        from tessera.validation.reaching import open_http
 
         async with session.world() as world:
-            contract = _scores(world, scores)
-            async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
-                rows = await rounds.look_at_rows(world.reader, http, contract, subnet, epoch)
+            contract, first = world.deployment.scores, world.deployment.since
+            async with open_http(private=may_reach_private(world)) as http:
+                rows = await rounds.look_at_rows(
+                    world.reader, http, contract, subnet, epoch, first=first
+                )
             missing = [each for each in rows if each.row is None]
             told: dict[str, Any] = {
                 "subnet": subnet,
@@ -199,18 +198,13 @@ def register(app: typer.Typer) -> None:
                 return
             fee = await world.reader.read(contract.data_fee())
             leaves = sum(each.leaves for each in missing)
-            cost = format_amount(fee * leaves, decimals=_DECIMALS)
-            question = f"Ask for {counted(len(missing), 'row')}, for up to {cost} TSR"
+            cost = world.network.shown(fee * leaves)
+            question = f"Ask for {counted(len(missing), 'row')}, for up to {cost}"
             confirmed(session, question, lines, yes=yes)
             sender = world.sender(session.actor("validator"))
+            await spend(world, sender, contract.address, fee * leaves, "asking for data")
             asked = await rounds.ask_for(sender, contract, subnet, epoch, missing)
             session.say({**told, "asked": asked}, *lines, f"asked      {asked}")
-
-
-def _scores(world: World, address: str) -> Scores:
-    from tessera.bindings.scores import Scores
-
-    return Scores(world.address(address))
 
 
 def _folder(world: World) -> Path:
@@ -218,11 +212,12 @@ def _folder(world: World) -> Path:
     return folder
 
 
-def _place(session: Session, world: World, scores: Scores, subnet: int, epoch: int) -> Place:
+def _place(session: Session, world: World, subnet: int, epoch: int) -> Place:
     from tessera.validation.rounds import Place
 
     validator = world.account(session.actor("validator")).address
-    return Place(world.reader.chain_id, scores.address, subnet, epoch, validator)
+    scores = world.deployment.scores.address
+    return Place(world.reader.chain_id, scores, subnet, epoch, validator)
 
 
 def _served(file: Path, data: bytes) -> None:

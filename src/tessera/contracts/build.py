@@ -72,10 +72,11 @@ def compile_contract(source: Path) -> dict[str, Any]:
                 f"{source.name} does not compile: {error}", next_step="mend the source"
             ) from error
     runtime = bytes.fromhex(outputs.pop("bytecode_runtime").removeprefix("0x"))
-    if len(runtime) > MAX_RUNTIME_BYTES:
+    deployed = len(runtime) + _immutables(outputs["layout"])
+    if deployed > MAX_RUNTIME_BYTES:
         raise InputError(
-            f"{source.name}: runtime code",
-            found=f"{len(runtime)} bytes",
+            f"{source.name}: runtime code and immutables",
+            found=f"{deployed} bytes",
             wanted=f"at most {MAX_RUNTIME_BYTES} (EIP-170)",
             next_step="move something to another contract",
         )
@@ -127,6 +128,20 @@ def build(
             else:
                 (artifacts / name).unlink()
     return changed
+
+
+def _immutables(layout: Mapping[str, Any]) -> int:
+    """Say how many bytes of immutables a deployment puts behind the runtime code."""
+    return max(_ends(layout.get("code_layout", {})), default=0)
+
+
+def _ends(layout: Mapping[str, Any]) -> Iterator[int]:
+    # A module's are in a mapping of their own, under its name.
+    for entry in layout.values():
+        if {"offset", "length"} <= entry.keys():
+            yield entry["offset"] + entry["length"]
+        else:
+            yield from _ends(entry)
 
 
 def _compiler() -> Any:

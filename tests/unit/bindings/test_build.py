@@ -57,13 +57,16 @@ def test_a_contract_without_a_documented_duty_is_refused(tmp_path: Path, duty: s
         compile_contract(source)
 
 
-def test_a_contract_that_no_chain_takes_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("texts", "words"), [(26, 1), (19, 256)])
+def test_a_contract_that_no_chain_takes_is_refused(tmp_path: Path, texts: int, words: int) -> None:
+    """Code that is too long, or becomes so by the immutables that a deployment puts behind it."""
     source = tmp_path / "Large.vy"
-    texts = "\n\n".join(
+    functions = "\n\n".join(
         f'@external\n@pure\ndef f{n}() -> String[900]:\n    return "{chr(97 + n) * 900}"'
-        for n in range(26)
+        for n in range(texts)
     )
-    source.write_text(HEADER + texts + "\n")
+    kept = f"KEPT: immutable(uint256[{words}])\n\n\n@deploy\ndef __init__():\n    KEPT = empty("
+    source.write_text(f"{HEADER}{kept}uint256[{words}])\n\n\n{functions}\n")
     with pytest.raises(InputError, match=r"Large\.vy: runtime code.*24576"):
         compile_contract(source)
 

@@ -18,11 +18,11 @@ from tessera.cli.judging import (
     TestSet,
     due_json,
     due_lines,
+    id_of,
     parse_accuracy,
     pool_of,
     write_served,
 )
-from tessera.cli.measuring import round_id
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def _register_looking(approval: typer.Typer) -> None:
 
         async with session.world() as world:
             sets, rounds = await find_sets(world), await find_rounds(world)
+            await world.directory.refresh()
         told = {
             "sets": [
                 {
@@ -95,10 +96,12 @@ def _register_looking(approval: typer.Typer) -> None:
             cells = (str(row.items), shown_time(row.until), str(row.open_rounds))
             table.add_row("0x" + name.hex(), who, *cells)
         session.out.print(table)
-        table = session.table("round!", "asset", "version>", "state", "listed", "validators>")
+        table = session.table("round!", "model", "version>", "state", "listed", "validators>")
         for name, each in rounds:
             cells = (str(each.version), _STATES[each.state], "yes" if each.listed else "no")
-            table.add_row("0x" + name.hex(), str(each.asset), *cells, str(each.validators))
+            table.add_row(
+                "0x" + name.hex(), _model(world, each.asset), *cells, str(each.validators)
+            )
         session.out.print(table)
 
     @command(approval, "info")
@@ -112,11 +115,12 @@ def _register_looking(approval: typer.Typer) -> None:
         from tessera.validation.agenda import agenda
 
         async with session.world() as world:
-            found = await situation(world, round_id(name))
+            found = await situation(world, await id_of(world, name))
             due = agenda(found)
             # As somebody would: whose address it is changes nothing.
             somebody = found.test_set.committer
             ready = [step.name for step in await possible(world, found, somebody)]
+            await world.directory.refresh()
             lines = _told(world, found)
             if ready:
                 lines += [
@@ -147,7 +151,7 @@ def _register_looking(approval: typer.Typer) -> None:
 
         async with session.world() as world:
             sender = world.sender(session.actor("keeper"))
-            found = await situation(world, round_id(name))
+            found = await situation(world, await id_of(world, name))
             ready = [
                 step
                 for step in await approvals.possible(world, found, sender.address)
@@ -163,7 +167,8 @@ def _register_looking(approval: typer.Typer) -> None:
             question = f"Send {counted(len(ready), 'step')}"
             if not agreed(session, world, told, (), line, question, dry_run=dry_run, yes=yes):
                 return
-            sent = await approvals.advance(world, sender, round_id(name), only=only or ())
+            about = found.name or found.set_name
+            sent = await approvals.advance(world, sender, about, only=only or ())
             told["steps"] = [step.name for step in sent]
             session.say(
                 told,
@@ -244,8 +249,8 @@ def _register_committer(approval: typer.Typer) -> None:
         from tessera.app import approvals
         from tessera.validation.hidden import write_truth
 
-        name = round_id(test_set)
         async with session.world() as world:
+            name = await id_of(world, test_set)
             hidden = await approvals.hidden_kept(world, name)
             told: dict[str, Any] = {"set": "0x" + name.hex(), "items": len(hidden.items)}
             line = f"would tell everybody {len(hidden.items)} hidden items, at {uri}"
@@ -272,8 +277,8 @@ def _register_committer(approval: typer.Typer) -> None:
         from tessera.app import approvals
         from tessera.app.judging import situation
 
-        name = round_id(test_set)
         async with session.world() as world:
+            name = await id_of(world, test_set)
             wanted = sorted((await situation(world, name)).demands)
             told: dict[str, Any] = {"set": "0x" + name.hex(), "items": wanted}
             line = f"would show hidden items {', '.join(map(str, wanted)) or 'none'}"
@@ -311,8 +316,9 @@ def _register_issuer(approval: typer.Typer) -> None:
         """Submit a version of an asset of yours to a test set, before its submissions end."""
         from tessera.app import approvals
 
-        name, task = round_id(test_set), await pool_of(session, benchmark)
+        task = await pool_of(session, benchmark)
         async with session.world() as world:
+            name = await id_of(world, test_set)
             record = await session.asset(world, asset)
             number = version or record.latest.version
             sender = world.sender(session.actor("publisher"))
@@ -349,6 +355,11 @@ def _register_issuer(approval: typer.Typer) -> None:
 # --- Presenting ---------------------------------------------------------------------------------
 
 
+def _model(world: World, asset: int) -> str:
+    record = world.directory.get(asset)
+    return record.slug if record is not None else f"asset {asset}"
+
+
 def _told(world: World, found: Situation) -> list[str]:
     test_set, row = found.test_set, found.row
     committer, pledge = world.named(test_set.committer), world.network.shown(test_set.pledge)
@@ -361,7 +372,7 @@ def _told(world: World, found: Situation) -> list[str]:
     state = _STATES[row.state] + (", listed" if row.listed else "")
     lines += [
         f"round      0x{found.name.hex()}: {state}",
-        f"model      asset {row.asset}, version {row.version}, of {world.named(row.issuer)}",
+        f"model      {_model(world, row.asset)}@{row.version}, of {world.named(row.issuer)}",
         f"required   {row.tau / _MILLION:g}; the public expects {row.prior / _MILLION:g}",
     ]
     if row.counted:
@@ -374,6 +385,11 @@ def _told(world: World, found: Situation) -> list[str]:
         lost = f", lost {world.network.shown(each.taken)}" if each.taken else ""
         bond = world.network.shown(each.bond)
         lines.append(f"validator  {world.named(each.address)}: {bond}, {said}{lost}")
+    for over in found.ended:
+        lines.append(
+            f"case       {over.number}: {over.outcome}; {world.named(over.case.challenger)} "
+            f"against {world.named(over.case.accused)}, place {over.case.place}"
+        )
     for case in found.cases:
         row_ = case.case
         lines.append(
@@ -422,6 +438,16 @@ def _json(found: Situation) -> dict[str, Any]:
             for each in found.validators
         ],
         "executors": list(found.seats.executors) if found.seats else [],
+        "ended": [
+            {
+                "case": over.number,
+                "outcome": over.outcome,
+                "accused": over.case.accused,
+                "challenger": over.case.challenger,
+                "place": over.case.place,
+            }
+            for over in found.ended
+        ],
         "cases": [
             {
                 "case": each.number,

@@ -8,8 +8,7 @@ import typer
 
 from tessera.cli.amounts import parse_duration, parse_shares, share_count, shown_time
 from tessera.cli.effects import DryRun, Yes, agreed, payment
-from tessera.cli.judging import Round
-from tessera.cli.measuring import round_id
+from tessera.cli.judging import Round, id_of
 from tessera.cli.session import Session, command
 from tessera.units import SHARE_DECIMALS
 
@@ -49,8 +48,8 @@ def register_sale(approval: typer.Typer) -> None:
         from tessera.ownership.effects import Effect
         from tessera.units import UnixSeconds
 
-        name = round_id(round_)
         async with session.world() as world:
+            name = await id_of(world, round_)
             row = await round_of(world, name)
             share = await world.share(row.asset)
             sender = world.sender(session.actor("publisher"))

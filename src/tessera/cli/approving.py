@@ -23,13 +23,13 @@ from tessera.cli.judging import (
     TestSet,
     Url,
     answers_of,
+    id_of,
     opened,
     pool_of,
     read_source,
     truth_of,
     write_served,
 )
-from tessera.cli.measuring import round_id
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def _register_validator(approval: typer.Typer) -> None:
         """
         from tessera.app.judging import assignment, check_round_task
 
-        name = round_id(round_)
         task = await pool_of(session, benchmark, code=allow_python_runners)
         async with session.world() as world:
+            name = await id_of(world, round_)
             await check_round_task(world, name, task)
             who = world.address(validator)
             draw = await assignment(world, name, who)
@@ -119,10 +119,10 @@ def _register_validator(approval: typer.Typer) -> None:
         from tessera.validation.approving import approval_of
         from tessera.validation.report import check_against, read_report
 
-        name = round_id(round_)
         found = await asyncio.to_thread(read_report, report)
         task = await pool_of(session, benchmark, code=allow_python_runners)
         async with session.world() as world:
+            name = await id_of(world, round_)
             row = await check_round_task(world, name, task)
             await check_against(found, task, round_=name)
             said = approval_of(found, task, threshold=row.tau)
@@ -165,8 +165,8 @@ def _register_validator(approval: typer.Typer) -> None:
         """Show what was committed, in hours 6 to 8 of the round; silence costs a hundredth."""
         from tessera.app import approvals
 
-        name = round_id(round_)
         async with session.world() as world:
+            name = await id_of(world, round_)
             sender = world.sender(session.actor("validator"))
             said = await approvals.statement_kept(world, name, sender.address)
             word = "approves" if said.approve else "rejects"
@@ -206,8 +206,8 @@ def _register_validator(approval: typer.Typer) -> None:
         """
         from tessera.app import approvals
 
-        name = round_id(round_)
         async with session.world() as world:
+            name = await id_of(world, round_)
             sender = world.sender(session.actor("validator"))
             wanted = place or await approvals.places_due(world, name, sender.address)
             told: dict[str, Any] = {"round": "0x" + name.hex(), "places": wanted}
@@ -249,10 +249,10 @@ def _register_challenger(approval: typer.Typer) -> None:
         from tessera.app import court
         from tessera.errors import ModelDiffers
 
-        name = round_id(round_)
         task = await pool_of(session, benchmark, code=allow_python_runners)
         copy = Copy(own, url, model, key_env, allow_python_runners)
         async with session.world() as world, opened(session, copy) as (endpoint, _):
+            name = await id_of(world, round_)
             who = world.address(validator)
             said = await revealed(world, name, who, task, report)
             places = sorted(secrets.SystemRandom().sample(range(_ITEMS), sample))
@@ -304,10 +304,10 @@ def _register_challenger(approval: typer.Typer) -> None:
         """
         from tessera.app import court
 
-        name = round_id(round_)
         task = await pool_of(session, benchmark, code=allow_python_runners)
         copy = Copy(own, url, model, key_env, allow_python_runners)
         async with session.world() as world, opened(session, copy) as (endpoint, _):
+            name = await id_of(world, round_)
             who, there = world.address(validator), world.deployment.court
             output = await court.rerun_place(world, name, who, place, task, endpoint)
             stake = await world.reader.read(there.stake_for(name, who))
@@ -348,8 +348,8 @@ def _register_challenger(approval: typer.Typer) -> None:
         """
         from tessera.app import court
 
-        name = round_id(test_set)
         async with session.world() as world:
+            name = await id_of(world, test_set)
             there = world.deployment.court
             sender = world.sender(session.actor("challenger"))
             cost = await world.reader.read(there.COST())
@@ -389,10 +389,10 @@ def _register_contest(approval: typer.Typer) -> None:
         from tessera.spec.court import AnswerTree
         from tessera.validation.hidden import count_hidden, write_answers
 
-        name = round_id(round_)
         task = await pool_of(session, benchmark, code=allow_python_runners)
         copy = Copy(own, url, model, key_env, allow_python_runners)
         async with session.world() as world, opened(session, copy) as (endpoint, _):
+            name = await id_of(world, round_)
             row = await check_round_task(world, name, task)
             hidden = await truth_of(world, row.test_set, task, truth)
             journal = out.with_name(out.name + ".run")
@@ -426,9 +426,9 @@ def _register_contest(approval: typer.Typer) -> None:
         """Say that a count is wrong: it is narrowed to one item, which five jurors run."""
         from tessera.app import contesting
 
-        name = round_id(round_)
         tree = await answers_of(mine)
         async with session.world() as world:
+            name = await id_of(world, round_)
             sender, there = world.sender(session.actor("challenger")), world.deployment.court
             stake = await contesting.contest_stake(world, name)
             told: dict[str, Any] = {"round": "0x" + name.hex(), "correct": tree.correct}
@@ -486,6 +486,6 @@ async def revealed(world: World, round_: bytes, who: str, task: Benchmark, sourc
     from tessera.validation.report import parse_report
 
     where = source or await court.report_uri(world, round_, who)
-    data = await read_source(where, _MOST_REPORT_BYTES)
+    data = await read_source(world, where, _MOST_REPORT_BYTES)
     report = await asyncio.to_thread(parse_report, data, where)
     return await court.revealed_approval(world, round_, who, report, task)

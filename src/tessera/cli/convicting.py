@@ -9,8 +9,7 @@ import typer
 from tessera.cli.amounts import counted
 from tessera.cli.approving import Validator, revealed
 from tessera.cli.effects import DryRun, Yes, agreed
-from tessera.cli.judging import Code, Pool, Round, pool_of
-from tessera.cli.measuring import round_id
+from tessera.cli.judging import Code, Pool, Round, id_of, pool_of
 from tessera.cli.session import Session, command
 
 __all__ = ["register_proofs"]
@@ -40,9 +39,9 @@ def register_proofs(approval: typer.Typer) -> None:
         """
         from tessera.app import convicting
 
-        name = round_id(round_)
         task = await pool_of(session, benchmark, code=allow_python_runners)
         async with session.world() as world:
+            name = await id_of(world, round_)
             who = world.address(validator)
             said = await revealed(world, name, who, task, report)
             other = await convicting.other_items(world, name, who, said, task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import string
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tessera.cli.amounts import shown_duration, shown_time
-from tessera.cli.measuring import benchmarks_here, endpoint_of
+from tessera.cli.measuring import benchmarks_here, endpoint_of, round_id
 from tessera.cli.reports import Code
 from tessera.cli.session import Session
 from tessera.units import parse_amount
@@ -37,6 +38,7 @@ __all__ = [
     "answers_of",
     "due_json",
     "due_lines",
+    "id_of",
     "opened",
     "parse_accuracy",
     "pool_of",
@@ -46,10 +48,15 @@ __all__ = [
 ]
 
 _MILLIONTHS = 6
+_FEW, _ALL = 6, 64
 _WITHIN_S = 60.0
 
-Round = Annotated[str, typer.Argument(metavar="ROUND", help="Id of the round of approvals.")]
-TestSet = Annotated[str, typer.Argument(metavar="SET", help="Id of the test set.")]
+Round = Annotated[
+    str, typer.Argument(metavar="ROUND", help="Id of the round, or its first digits.")
+]
+TestSet = Annotated[
+    str, typer.Argument(metavar="SET", help="Id of the test set, or its first digits.")
+]
 Pool = Annotated[str, typer.Option("--benchmark", help="The round's public pool: a benchmark.")]
 Own = Annotated[Path | None, typer.Option(help="Folder of your copy of the model's bundle.")]
 Url = Annotated[str, typer.Option(help="An OpenAI-compatible server that has the model.")]
@@ -70,6 +77,32 @@ class Copy(NamedTuple):
     def named(self) -> bool:
         """Whether one was named at all."""
         return self.own is not None or bool(self.url)
+
+
+async def id_of(world: World, text: str) -> bytes:
+    """Read the id of a round or a test set: all of it, or its first digits where they are enough.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    NotFound
+        No id begins so, or several do.
+    """
+    from tessera.app.judging import find_rounds, find_sets
+    from tessera.errors import NotFound
+
+    digits = text.removeprefix("0x").lower()
+    if not (_FEW <= len(digits) < _ALL and set(digits) <= set(string.hexdigits)):
+        return round_id(text)
+    known = [name.hex() for name, _ in [*await find_sets(world), *await find_rounds(world)]]
+    found = [name for name in known if name.startswith(digits)]
+    if len(found) != 1:
+        raise NotFound(
+            f"id {text}", found=f"{len(found)} that begin so", wanted="one round or test set",
+            next_step="tessera approval list",
+        )  # fmt: skip
+    return bytes.fromhex(found[0])
 
 
 async def pool_of(session: Session, name: str, *, code: bool = False) -> Benchmark:
@@ -104,7 +137,7 @@ async def opened(session: Session, copy: Copy) -> AsyncIterator[tuple[Endpoint, 
         yield found
 
 
-async def read_source(source: str, most_bytes: int) -> bytes:
+async def read_source(world: World, source: str, most_bytes: int) -> bytes:
     """Read a file, or fetch what a stranger serves, up to a bound.
 
     Raises
@@ -117,7 +150,7 @@ async def read_source(source: str, most_bytes: int) -> bytes:
     from tessera.errors import InputError, NotFound
 
     if source.startswith(("http://", "https://")):
-        return await _fetched(source, most_bytes)
+        return await _fetched(world, source, most_bytes)
     try:
         return await asyncio.to_thread(Path(source).read_bytes)
     except FileNotFoundError as error:
@@ -126,13 +159,13 @@ async def read_source(source: str, most_bytes: int) -> bytes:
         raise InputError(source, found=error.strerror, wanted="a file") from error
 
 
-async def _fetched(uri: str, most_bytes: int) -> bytes:
-    import httpx
-
+async def _fetched(world: World, uri: str, most_bytes: int) -> bytes:
     from tessera.errors import DataError
     from tessera.validation.fetching import FETCH_ERRORS, fetched
+    from tessera.validation.reaching import open_http
 
-    async with httpx.AsyncClient(trust_env=False) as http:
+    # On a development chain everybody is in one network.
+    async with open_http(private=world.deployment.has_faucet) as http:
         try:
             return await fetched(http, uri, most_bytes=most_bytes, within_s=_WITHIN_S)
         except FETCH_ERRORS as error:
@@ -148,7 +181,7 @@ async def truth_of(world: World, test_set: bytes, task: Benchmark, source: str) 
     from tessera.validation.hidden import MAX_ITEM_BYTES, read_truth
 
     row = await set_of(world, test_set)
-    data = await read_source(source, row.items * 2 * MAX_ITEM_BYTES)
+    data = await read_source(world, source, row.items * 2 * MAX_ITEM_BYTES)
     return await asyncio.to_thread(read_truth, data, row.root, row.items, task)
 
 
@@ -203,10 +236,16 @@ def due_lines(world: World, due: Sequence[Due], now: int) -> list[str]:
         elif each.until is None:
             when = "now"
         else:
-            when = f"until {shown_time(each.until)}, {shown_duration(each.until - now)}"
+            when = f"until {shown_time(each.until)}, {shown_duration(_coarse(each.until - now))}"
         role = f"{each.who} " if each.account else ""
         lines += [f"  {role}{who}: {each.what}; {when}", f"      {each.command}"]
     return lines
+
+
+def _coarse(seconds: int) -> int:
+    """Leave out what nobody waits for: minutes of days, seconds of hours."""
+    size = 3_600 if seconds >= 2 * 86_400 else 60 if seconds >= 2 * 3_600 else 1
+    return seconds - seconds % size
 
 
 def write_served(file: Path, data: bytes) -> None:

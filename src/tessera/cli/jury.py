@@ -20,12 +20,12 @@ from tessera.cli.judging import (
     Url,
     due_json,
     due_lines,
+    id_of,
     opened,
     pool_of,
     truth_of,
     write_served,
 )
-from tessera.cli.measuring import round_id
 from tessera.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -184,9 +184,9 @@ def _register_counts(jury: typer.Typer) -> None:
         from tessera.app.judging import check_round_task, folder_of
         from tessera.validation.hidden import count_hidden, write_answers
 
-        name = round_id(round_)
         copy = Copy(own, url, model, key_env, allow_python_runners)
         async with session.world() as world:
+            name = await id_of(world, round_)
             sender, answers = world.sender(session.actor("juror")), None
             told: dict[str, Any] = {"round": "0x" + name.hex(), "executor": sender.address}
             if copy.named:

@@ -8,7 +8,15 @@ from typing import Final
 
 from tessera.bindings.approvals import Approvals, CountVoided, Round, TestSet
 from tessera.bindings.bond import Bond
-from tessera.bindings.court import Case, CaseOpened, Court, Demand, Demanded, ExecutorsSeated
+from tessera.bindings.court import (
+    Case,
+    CaseClosed,
+    CaseOpened,
+    Court,
+    Demand,
+    Demanded,
+    ExecutorsSeated,
+)
 from tessera.bindings.court import Reported as CountReported
 from tessera.bindings.draws import Committed as SecretCommitted
 from tessera.bindings.draws import Draw, Draws, Requested
@@ -18,7 +26,7 @@ from tessera.errors import NotFound
 from tessera.spec.court import checked_places
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT, address_of
 
-__all__ = ["Courts", "OpenCase", "Seats", "Situation", "Standing", "read_situation"]
+__all__ = ["Courts", "EndedCase", "OpenCase", "Seats", "Situation", "Standing", "read_situation"]
 
 _NONE: Final = bytes(32)
 _OVER: Final = 7
@@ -74,6 +82,23 @@ class OpenCase:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedCase:
+    """A dispute that is over: upheld, dismissed without harm, or else lost by who began it."""
+
+    number: int
+    case: Case
+    upheld: bool
+    dismissed: bool
+
+    @property
+    def outcome(self) -> str:
+        """In a word."""
+        if self.upheld:
+            return "upheld"
+        return "dismissed" if self.dismissed else "lost"
+
+
+@dataclass(frozen=True, slots=True)
 class Seats:
     """The re-executors of the attempt that runs; who of them committed, and who reported."""
 
@@ -115,6 +140,7 @@ class Situation:
     seats: Seats | None = None
     checks_from: int = 0
     cases: tuple[OpenCase, ...] = ()
+    ended: tuple[EndedCase, ...] = ()
     demands: Mapping[int, Demand] = field(default_factory=dict)
     held: bool = False
 
@@ -153,7 +179,10 @@ async def read_situation(reader: ChainReader, courts: Courts, name: bytes, now: 
         if number and seed == _NONE
     ]
     about = _NONE if row.test_set == _NONE else name
-    cases = await _cases(reader, courts, about)
+    cases: tuple[OpenCase, ...] = ()
+    ended: tuple[EndedCase, ...] = ()
+    if about != _NONE:
+        cases, ended = await _cases(reader, courts, name)
     waiting += [
         each.poll.draw
         for each in cases
@@ -189,6 +218,7 @@ async def read_situation(reader: ChainReader, courts: Courts, name: bytes, now: 
         name=name,
         row=row,
         cases=cases,
+        ended=ended,
         validators=await _validators(reader, courts, name, row, seeds[1]),
         seats=await _seats(reader, courts, name, row),
     )
@@ -226,25 +256,28 @@ async def _draw(reader: ChainReader, courts: Courts, number: int) -> tuple[Draw,
     return row, tuple(who for who, hash_ in zip(senders, closed, strict=True) if hash_ != _NONE)
 
 
-async def _cases(reader: ChainReader, courts: Courts, name: bytes) -> tuple[OpenCase, ...]:
-    if name == _NONE:
-        return ()
-    court = courts.court
-    logs = await reader.logs(
-        CaseOpened, address=court.address, topics=CaseOpened.topics(round=name), first=courts.since
-    )
-    found = []
-    for log in logs:
-        number = log.event.case
-        case = await reader.read(court.case_of(number))
+async def _cases(
+    reader: ChainReader, courts: Courts, name: bytes
+) -> tuple[tuple[OpenCase, ...], tuple[EndedCase, ...]]:
+    """Return the disputes of a round that are open, and those that are over."""
+    court, since = courts.court, courts.since
+    topics = CaseOpened.topics(round=name)
+    logs = await reader.logs(CaseOpened, address=court.address, topics=topics, first=since)
+    numbers = [log.event.case for log in logs]
+    rows = await reader.read_all([court.case_of(number) for number in numbers])
+    found, over = [], []
+    for number, case in zip(numbers, rows, strict=True):
         if case.stage == _OVER:
+            ends = CaseClosed.topics(case=number)
+            (end,) = await reader.logs(CaseClosed, address=court.address, topics=ends, first=since)
+            over.append(EndedCase(number, case, end.event.upheld, end.event.dismissed))
             continue
         poll = None
         if case.poll:
             poll = await reader.read(courts.jury.poll_of(case.poll))
         shown = await reader.read(court.shown(case.round, case.accused, case.place))
         found.append(OpenCase(number, case, poll, shown))
-    return tuple(found)
+    return tuple(found), tuple(over)
 
 
 async def _demands(reader: ChainReader, courts: Courts, set_name: bytes) -> dict[int, Demand]:

@@ -135,6 +135,9 @@ class Story:
         return {step.name for step in await advance(self.world, self.by("drawer"), about)}
 
 
+SERVED: dict[str, bytes] = {}
+
+
 class Model(BaseHTTPRequestHandler):
     """A server that has the model."""
 
@@ -148,6 +151,13 @@ class Model(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        found = SERVED.get(self.path)
+        self.send_response(404 if found is None else 200)
+        self.send_header("content-length", str(len(found or b"")))
+        self.end_headers()
+        self.wfile.write(found or b"")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
         """Say nothing."""
@@ -327,7 +337,8 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     assert (await tessera(*reveal_, "--dry-run"))["dry_run"]
     assert [(await tessera(*reveal_))["approve"] for _ in range(2)] == [False, False]
     for name in (HONEST[1], LAZY):
-        await reveal(world, story.by(name), round_, f"https://{name}")
+        SERVED[f"/{name}.json"] = as_json(reports[name])
+        await reveal(world, story.by(name), round_, f"{story.url}/{name}.json")
     await story.hours(2)
     assert await story.advanced(round_) == {"close"}
 
@@ -340,9 +351,10 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     said = await revealed_approval(world, round_, lazy, reports[LAZY], pool)
     found = await differences(world, round_, lazy, said, pool, endpoint, range(40))
     assert 5 < len(found) < 35, "where the model is wrong, the report is right"
-    write_report(tmp_path / "lazy.json", reports[LAZY])
-    checked = ("approval", "check", shown, LAZY, "--report", tmp_path / "lazy.json", *at)
-    assert (await story.program(*checked)).code == 7
+    assert (await story.program("approval", "check", shown[:14], LAZY, *at)).code == 7
+    SERVED.clear()
+    gone = await story.program("approval", "check", shown, LAZY, *at)
+    assert (gone.code, "status 404" in gone.err) == (6, True)
     with pytest.raises(Conflict, match="as was revealed"):
         await revealed_approval(world, round_, second, reports[LAZY], pool)
     before = await story.held("challenger")
@@ -434,6 +446,7 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     assert {"finish", "grade"} <= await story.advanced(round_)
     over = await tessera("approval", "info", shown)
     assert (over["state"], over["counted"]) == ("bad", answered["correct"])
+    assert [each["outcome"] for each in over["ended"]] == ["upheld", "dismissed"]
 
     # There is no approval: the buyer brings its shares back, for what it paid.
     back = await tessera("approval", "refund", offering, 50, "--as", "holder")

@@ -110,9 +110,13 @@ async def due_convictions(desk: EpochDesk, subnet: int, back: int) -> list[Due]:
 
 async def due_collection(desk: EpochDesk, payee: str) -> list[Due]:
     """Return what an account is owed by Epochs: bonds, fees, parts of bonds of liars."""
-    owed = await desk.world.reader.read(desk.epochs.owed_of(payee))
-    about = f"{desk.world.network.shown(owed)} for {desk.world.named(payee)}"
-    return [Due("collect", about, desk.epochs.collect(payee))] if owed else []
+    world = desk.world
+    back = await desk.take_backs(payee)
+    found = [Due("take_back", f"fee of {world.named(payee)}", call) for call in back]
+    owed = await world.reader.read(desk.epochs.owed_of(payee))
+    owed += len(back) * (await desk.terms()).fee
+    about = f"{world.network.shown(owed)} for {world.named(payee)}"
+    return [*found, Due("collect", about, desk.epochs.collect(payee))] if owed else []
 
 
 # --- Emission -------------------------------------------------------------------------------------

@@ -10,16 +10,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from tessera.app.epoch_views import EpochStatus, OpenQuestion, Stage, Verdict
 from tessera.app.spending import spend
 from tessera.bindings.calls import Call
 from tessera.bindings.epochs import Asked, Post, Result, Terms
 from tessera.chain.sender import Sender
-from tessera.errors import Conflict, InputError, NotFound
+from tessera.errors import Conflict, InputError, NotFound, TransactionReverted
 from tessera.spec.epochs import (
     Challenge,
     EpochInputs,
@@ -47,80 +47,9 @@ __all__ = [
     "open_desk",
 ]
 
-Stage = Literal["running", "waiting", "empty", "postable", "late", "posted", "final", "skipped"]
-"""Inputs not closed; an epoch before it not settled; nothing to compute; to be posted; to be posted
-or skipped; on trial; final; skipped."""
-
 _NOBODY: Final = "0x" + "00" * 20
 _NOTHING: Final = bytes(32)
 _FINAL, _SKIPPED = 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class OpenQuestion:
-    """A part of a live result that somebody asked for, and until when it must be shown."""
-
-    part: int
-    requester: str
-    due: int
-
-
-@dataclass(frozen=True, slots=True)
-class EpochStatus:
-    """How far an epoch of a subnet is.
-
-    Attributes
-    ----------
-    rows, columns
-        Validators that revealed a row, and models.
-    closes_at
-        From when on its inputs are fixed, Unix seconds.
-    late_at
-        From when on anybody may skip it, if nobody posted; 0 where that depends on epochs before.
-    poster
-        Of the live or final result; empty for none.
-    ends_at
-        When a live result can be final; 0 for none.
-    digest
-        Of the live or final result.
-    questions
-        Open ones.
-    voided
-        How many results of it were proved false, or kept back.
-    """
-
-    subnet: int
-    epoch: int
-    stage: Stage
-    now: int
-    rows: int
-    columns: int
-    closes_at: int
-    late_at: int = 0
-    poster: str = ""
-    ends_at: int = 0
-    digest: bytes = b""
-    questions: tuple[OpenQuestion, ...] = ()
-    voided: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check of a live result came to.
-
-    Attributes
-    ----------
-    true
-        It is what its inputs lead to.
-    fault
-        What proves it false; None where that is not known yet, or it is true.
-    questions
-        What to ask for, to find out where it is false.
-    """
-
-    true: bool
-    fault: Challenge | None = None
-    questions: tuple[Challenge, ...] = ()
 
 
 class EpochDesk:
@@ -400,11 +329,36 @@ class EpochDesk:
             await sender.send(self.epochs.skip(subnet, epoch))
 
     async def collect(self, sender: Sender) -> int:
-        """Take what the sender is owed: bonds, fees, challengers' parts; return base units."""
+        """Take what the sender is owed: bonds, fees, challengers' parts; return base units.
+
+        What its questions cost comes back first, where they were about results that are void.
+        """
+        for call in await self.take_backs(sender.address):
+            await sender.send(call)
         owed = await self.read.reader.read(self.epochs.owed_of(sender.address))
         if owed:
             await sender.send(self.epochs.collect(sender.address))
         return owed
+
+    async def take_backs(self, requester: str) -> list[Call[None]]:
+        """Return what gives fees back of questions about results that were voided since."""
+        reader, epochs = self.read.reader, self.epochs
+        logs = await reader.logs(
+            Asked,
+            address=epochs.address,
+            topics=Asked.topics(requester=requester),
+            first=self.read.since,
+        )
+        asked = sorted({(each.event.subnet, each.event.epoch, each.event.part) for each in logs})
+        found = []
+        for subnet, epoch, part in asked:
+            for attempt in range(await reader.read(epochs.attempts(subnet, epoch))):
+                call = epochs.take_back(subnet, epoch, attempt, part)
+                with contextlib.suppress(TransactionReverted):
+                    # Answered then, or asked about another attempt, or given back: no view tells.
+                    await reader.read(call, at="pending", sender=requester)
+                    found.append(call)
+        return found
 
     # --- Inside -----------------------------------------------------------------------------------
 

@@ -18,10 +18,12 @@ from tessera.cli import (
     calling,
     channels,
     disclosure,
+    epoch,
     facilitating,
     govern,
     inspecting,
     jury,
+    keeping,
     keys,
     leaderboard,
     orders,
@@ -95,6 +97,8 @@ benchmark.register(app)
 validate.register(app)
 approval.register(app)
 jury.register(app)
+epoch.register(app)
+keeping.register(app)
 subnet.register(app)
 bond.register(app)
 leaderboard.register(app)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.integration.cli.conftest import Outcome, Program
+from tests.integration.validation.conftest import SECRETS
 from tests.integration.validation.subnet_rig import HOUR, TSR, Subnet
 
 from tessera.bindings.epochs import Result
@@ -168,8 +172,86 @@ async def test_a_false_result_that_is_kept_back_is_asked_for(
         await lied(subnet, replace(false, header=replace(false.header, sums=1)))
         assert await desk.challenge(challenger, number, 1) == ["challenge_stakes"]
         await lied(subnet, restated(true, 0))
-        assert await desk.challenge(challenger, number, 1) != []
+        fees = len(await desk.challenge(challenger, number, 1)) * TSR
+        assert fees
         await subnet.wait(HOUR + 10)
         assert (await desk.challenge(challenger, number, 1))[0].startswith("accuse")
         assert (await desk.status(number, 1)).voided == 3
-        assert await desk.collect(challenger) >= 60 * TSR
+        assert await desk.collect(challenger) == 60 * TSR + fees
+
+
+async def test_the_commands_see_an_epoch_through(subnet: Subnet, tmp_path: Path) -> None:
+    """A poster's own data folder, and a chain that somebody else runs."""
+    program = Program(tmp_path / "data")
+    chain = ("--rpc-url", subnet.chain.node.url, "--deployment", tmp_path / "deployment.json")
+    number = subnet.number
+
+    async def tessera(*arguments: object, code: int = 0) -> dict[str, Any]:
+        # In a thread of its own, as it brings a loop of its own.
+        done = await asyncio.to_thread(program, *arguments, *chain, "--json")
+        assert done.code == code, done.err
+        return done.json
+
+    key = tmp_path / "key"
+    key.write_text(SECRETS["poster"].hex())
+    await tessera("account", "import", "poster", "--file", key)
+    await subnet.score(1)
+    assert (await tessera("epoch", "info", number))["stage"] == "empty"
+    mine = ("--as", "poster")
+    dry = await tessera("epoch", "skip", number, "--dry-run", *mine)
+    assert (dry["epoch"], dry["dry_run"]) == (0, True)
+    await tessera("epoch", "skip", number, *mine)
+    early = await tessera("epoch", "finalize", number, *mine, code=5)
+    assert early["code"] == "epochs_no_live_result"
+    dry = await tessera("epoch", "post", number, "--dry-run")
+    assert [effect["change"] for effect in dry["effects"]] == [str(-100 * TSR), str(100 * TSR)]
+    posted = await tessera("epoch", "post", number)
+    assert posted["digest"] == dry["digest"]
+    assert Path(posted["parts"]).parent == tmp_path / "data" / "served"
+    told = await tessera("epoch", "info", number)
+    assert (told["stage"], told["digest"], told["ends_at"]) == (
+        "posted", posted["digest"], posted["ends_at"],
+    )  # fmt: skip
+    assert (await tessera("epoch", "check", number))["true"] is True
+    assert (await tessera("epoch", "challenge", number, *mine))["true"] is True
+    at, asker = subnet.chain.deployment, subnet.people["challenger"]
+    await asker.send(at.network_token.approve(at.epochs.address, TSR))
+    await asker.send(at.epochs.ask(number, 1, 2))
+    assert (await tessera("epoch", "answer", number, "--dry-run"))["parts"] == [2]
+    assert (await tessera("epoch", "answer", number))["shown"] == [2]
+    assert (await tessera("epoch", "answer", number))["parts"] == []
+    await subnet.wait(14 * HOUR)
+    done = await tessera("keep", "--once", "--dry-run", *mine)
+    assert ("finalize", "due") in {(each["what"], each["state"]) for each in done["chores"]}
+    await tessera("epoch", "finalize", number, *mine)
+    assert (await tessera("epoch", "collect"))["amount"] == str(101 * TSR)
+    done = await tessera("keep", "--once", "--gas", 10**7, *mine)
+    assert {each["state"] for each in done["chores"]} <= {"done"}
+    assert (await tessera("keep", "--once", *mine))["chores"] == []
+    missing = await tessera("epoch", "check", number, 9, code=2)
+    assert missing["code"] == "not_found"
+
+
+async def test_a_command_says_what_is_false(subnet: Subnet, tmp_path: Path) -> None:
+    program = Program(tmp_path / "data")
+    chain = ("--rpc-url", subnet.chain.node.url, "--deployment", tmp_path / "deployment.json")
+    key = tmp_path / "key"
+    key.write_text(SECRETS["challenger"].hex())
+    await subnet.score(1)
+    await settle_empty(subnet, tmp_path, 0)
+    async with subnet.desk(tmp_path) as desk:
+        false = restated(await desk.built(subnet.number, 1), 0)
+        await lied(subnet, false)
+        await desk.read.keep(false)
+
+    def tessera(*arguments: object) -> Outcome:
+        return program(*arguments, *chain)
+
+    await asyncio.to_thread(tessera, "account", "import", "challenger", "--file", key)
+    check = await asyncio.to_thread(tessera, "epoch", "check", subnet.number)
+    assert check.code == 1
+    assert "false, and can be proved so (challenge_column)" in check.out
+    done = await asyncio.to_thread(tessera, "epoch", "challenge", subnet.number)
+    assert done.code == 0, done.err
+    assert "sent      challenge_column" in done.out
+    assert "void      the result is" in done.out

@@ -352,7 +352,8 @@ class EpochDesk:
         asked = sorted({(each.event.subnet, each.event.epoch, each.event.part) for each in logs})
         found = []
         for subnet, epoch, part in asked:
-            for attempt in range(await reader.read(epochs.attempts(subnet, epoch))):
+            voided = await reader.read(epochs.attempts(subnet, epoch))
+            for attempt in range(voided):
                 call = epochs.take_back(subnet, epoch, attempt, part)
                 with contextlib.suppress(TransactionReverted):
                     # Answered then, or asked about another attempt, or given back: no view tells.

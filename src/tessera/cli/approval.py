@@ -40,7 +40,7 @@ Uri = Annotated[str, typer.Option(help="Where everybody will find it.")]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     approval = typer.Typer(
-        help="Approve models with a bond behind it; a hidden test judges later.",
+        help="Approve models with a bond; a hidden test judges.",
         no_args_is_help=True,
     )
     app.add_typer(approval, name="approval")

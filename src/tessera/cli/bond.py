@@ -36,7 +36,7 @@ _Slasher = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     bond = typer.Typer(
-        help="Stake, delegate, take back; whom a bond answers to; accuse operators.",
+        help="Stake, delegate, take back; accuse operators.",
         no_args_is_help=True,
     )
     app.add_typer(bond, name="bond")

@@ -42,7 +42,7 @@ _STAGES = {
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     epoch = typer.Typer(
-        help="Results of subnets' epochs: post, check, challenge, answer, finalize.",
+        help="Post, check and challenge results of epochs.",
         no_args_is_help=True,
     )
     app.add_typer(epoch, name="epoch")

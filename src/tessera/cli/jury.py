@@ -43,7 +43,7 @@ Truth = Annotated[str, typer.Option(help="File or address of the hidden items.")
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     jury = typer.Typer(
-        help="Judge rounds of approvals: run items again, vote, count, draw.",
+        help="Judge approvals: run items again, vote, count, draw.",
         no_args_is_help=True,
     )
     app.add_typer(jury, name="jury")

@@ -40,7 +40,7 @@ _Cost = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     subnet = typer.Typer(
-        help="Make and run a subnet; put models in, take a validator's place.",
+        help="Make and run a subnet; take a place in one.",
         no_args_is_help=True,
     )
     app.add_typer(subnet, name="subnet")

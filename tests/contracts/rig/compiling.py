@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ def compiled(name: str) -> Compiled:
     artifact = ARTIFACTS / f"{name}.json"
     if artifact.exists():
         outputs = json.loads(artifact.read_text())
-        if outputs["integrity"] == _integrity(source):
+        if outputs["integrity"] == _known_integrity(source):
             return _read(name, outputs)
     return compiled_file(source)
 
@@ -50,21 +53,41 @@ def mock(name: str) -> Compiled:
 @cache
 def compiled_file(source: Path) -> Compiled:
     """Compile a file; modules are looked for beside it and in site-packages (snekmate)."""
-    import vyper
+    key = _hashed(source, *sorted(source.parent.glob("modules/*.vy*")))
+    return _read(source.stem, _kept(f"{source.stem}-{key}.json", lambda: _compile(source)))
 
-    key = hashlib.sha256(vyper.__version__.encode())
-    for part in (source, *sorted(source.parent.glob("modules/*.vy*"))):
+
+def _known_integrity(source: Path) -> str:
+    """Hash a source and all that it imports, once for all processes that find it so."""
+    key = _hashed(source, *_contracts())
+    found: str = _kept(f"{source.stem}-{key}.integrity", lambda: _integrity(source))
+    return found
+
+
+@cache
+def _contracts() -> tuple[Path, ...]:
+    return tuple(sorted(CONTRACTS.rglob("*.vy*")))
+
+
+def _hashed(*parts: Path) -> str:
+    """Hash what is read by a compiler of this version; the compiler itself need not be loaded."""
+    key = hashlib.sha256(version("vyper").encode())
+    for part in parts:
         key.update(part.read_bytes())
-    kept = _KEPT / f"{source.stem}-{key.hexdigest()[:32]}.json"
+    return key.hexdigest()[:32]
+
+
+def _kept(name: str, make: Callable[[], Any]) -> Any:
+    """Return what an earlier process kept under this name, or make and keep it."""
+    kept = _KEPT / name
     if kept.exists():
-        outputs = json.loads(kept.read_text())
-    else:
-        outputs = _compile(source)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(f".{id(outputs)}.part")
-        unfinished.write_text(json.dumps(outputs))
-        unfinished.replace(kept)
-    return _read(source.stem, outputs)
+        return json.loads(kept.read_text())
+    made = make()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_suffix(f".{os.getpid()}.part")
+    unfinished.write_text(json.dumps(made))
+    unfinished.replace(kept)
+    return made
 
 
 def _read(name: str, outputs: dict[str, Any]) -> Compiled:

@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 import pytest
-from eth_abi import decode, encode
 from eth_utils import keccak
 
+from rig.abi import decode, encode
 from rig.compiling import Compiled
 from rig.engines import Engine, Log, Reverted
 

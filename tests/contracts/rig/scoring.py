@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from eth_abi import encode
-
+from rig.abi import encode
 from rig.compiling import compiled, mock
 from rig.contract import Contract, deployed
 from rig.people import Person, key_of, person

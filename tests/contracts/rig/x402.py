@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from eth_abi import encode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
+from rig.abi import encode
 from rig.compiling import Compiled, compiled, mock
 from rig.contract import Contract, deployed
 from rig.engines import CHAIN_ID, Engine, new_engine

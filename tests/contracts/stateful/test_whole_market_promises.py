@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from fractions import Fraction
 from typing import Any
 
-from eth_abi import encode
 from eth_utils import keccak
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from rig.abi import encode
 from rig.compiling import compiled
 from rig.contract import NOBODY, Contract, deployed
 from rig.effort import times

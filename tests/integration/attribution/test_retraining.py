@@ -11,6 +11,7 @@ import pytest
 
 from tessera.app.attributing import (
     REPORT_NAME,
+    Attribution,
     Settings,
     attribute,
     read_game,
@@ -54,6 +55,14 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def left_out(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Attribution:
+    """What each part is worth to the demo's classifier by leaving it out."""
+    settings = Settings(method=Method.LEAVE_ONE_OUT)
+    journals = tmp_path_factory.mktemp("journals")
+    return asyncio.run(attribute(read_game(example), settings, journals=journals))
+
+
 def toy(folder: Path, program: str = PROGRAM) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "training.py").write_text(program)
@@ -91,14 +100,11 @@ async def test_the_demos_classifier_is_retrained_and_its_values_add_up(
 
 
 async def test_the_leaves_are_what_publishing_would_put_on_the_chain(
-    example: Path, tmp_path: Path
+    example: Path, left_out: Attribution
 ) -> None:
     from tessera.assets.attribution.leaves import leaves_of
 
-    done = await attribute(
-        read_game(example), Settings(method=Method.LEAVE_ONE_OUT), journals=tmp_path
-    )
-    write_attribution(done, decimals=6)
+    write_attribution(left_out, decimals=6)
     accounts = {name: f"0x{number:040x}" for number, name in enumerate(SLICE, 1)}
     found = leaves_of(example, accounts, decimals=6)
     assert sum(leaf.contribution.weight for leaf in found.leaves) == 10_000
@@ -174,12 +180,7 @@ async def test_a_program_that_hangs_is_given_up(tmp_path: Path) -> None:
             await attribute(game, Settings(), journals=tmp_path / "j")
 
 
-async def test_weights_beside_other_contributors_must_fill_the_whole(
-    example: Path, tmp_path: Path
-) -> None:
-    done = await attribute(
-        read_game(example), Settings(method=Method.LEAVE_ONE_OUT), journals=tmp_path
-    )
-    part = replace(done, game=replace(done.game, weight=6_000))
+async def test_weights_beside_other_contributors_must_fill_the_whole(left_out: Attribution) -> None:
+    part = replace(left_out, game=replace(left_out.game, weight=6_000))
     with pytest.raises(Conflict, match="10000 together"):
         write_attribution(part, decimals=6)

@@ -176,6 +176,20 @@ class ApprovalPromises(RuleBasedStateMachine):
         return bool(told) and free and self.it.world.now < told + 48 * HOUR
 
     @precondition(lambda self: self._can_count())
+    @rule()
+    def count_in_vain(self) -> None:
+        """Three are drawn and say nothing; others are called, and the approvers' stake waits."""
+        it = self.it
+        if it.court("executors_of", it.round, 0, 0) != "0x" + "00" * 20:
+            return
+        it.seat_executors()
+        it.hours(72)
+        it.court("call_others", it.round, by=KEEPER.address)
+        self.model.void_count(it.round, it.world.now)
+        assert it.row_of_round("attempts") == self.round.attempts == 1
+        assert it.row_of_round("deadline") == self.round.deadline
+
+    @precondition(lambda self: self._can_count())
     @rule(correct=st.sampled_from([60, 64, 65, 90]))
     def count(self, correct: int) -> None:
         it = self.it

@@ -25,6 +25,9 @@ from tessera.serving.runner import (
     Message,
     PredictRequest,
     Runner,
+    Scorer,
+    ScoreRequest,
+    Units,
 )
 
 PEOPLE = """
@@ -167,6 +170,21 @@ async def test_text_streams_and_obeys_seed_temperature_stop_and_limit(runner: Ru
     assert (await runner.chat(narrow)).text == (
         await runner.chat(msgspec.structs.replace(narrow, seed=1))
     ).text
+
+
+@serving("pydoc-lm")
+async def test_a_given_text_is_cut_into_tokens_of_which_each_is_as_probable_as_it_says(
+    runner: Runner,
+) -> None:
+    text = "Return the número of items ☃."
+    found = await runner.score_text(ScoreRequest(text))
+    assert isinstance(runner, Scorer)
+    alone = await runner.log_probabilities((Message("user", ""),), text)
+    assert found.logs == alone
+    assert found.units == Units(input=len(found.tokens))
+    whole = [token for token in found.tokens if not token.startswith("bytes:")]
+    assert set("".join(whole)) <= set(text)
+    assert len(whole) < len(found.tokens), "no token of it is a whole snowman"
 
 
 @serving("pydoc-lm")

@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tessera.spec.consensus.fixed import from_u16
+from tessera.spec.consensus.vote import Vote
 from tessera.spec.epochs.inputs import Rules
 
 __all__ = ["U40", "WORD", "Ranked", "column_words", "old_bonds", "ranked", "stake_words"]
@@ -170,23 +172,15 @@ def old_bonds(
 def _consensus(weights: Matrix, active: Matrix, voices: Matrix, rules: Rules) -> Matrix:
     """Give the smallest score with more than `total - kappa` of stake at or below it."""
     voting = np.nonzero(active)[0]
-    if not len(voting):
-        return np.zeros(weights.shape[1], dtype=np.uint64)
-    scores, voices = weights[voting], voices[voting]
-    order = np.argsort(scores, axis=0, kind="stable")
-    at_most = np.cumsum(voices[order], axis=0, dtype=np.uint64)
-    kappa = (rules.kappa * ONE) // U16
-    enough = at_most + np.uint64(kappa) > np.uint64(voices.sum())
-    # Where no score has enough, the largest.
-    places = np.where(enough.any(axis=0), enough.argmax(axis=0), len(voting) - 1)
-    chosen = np.take_along_axis(order, places[None, :], axis=0)
-    found: Matrix = np.take_along_axis(scores, chosen, axis=0)[0]
-    return found
+    stakes = voices[voting].astype(np.int64)
+    minority = int(stakes.sum()) - from_u16(rules.kappa)
+    vote = Vote(lines=voting, stakes=stakes, silent=0, minority=minority)
+    return vote.consensus(weights.T.astype(np.int64)).astype(np.uint64)
 
 
 def _between(given: Matrix, clipped: Matrix, rules: Rules) -> Matrix:
     """W + mul(penalty, Wc - W): the product of something negative rounds down."""
-    penalty = (rules.bonds_penalty * ONE) // U16
+    penalty = from_u16(rules.bonds_penalty)
     cut = given - clipped
     down = _times(cut, np.uint64(penalty))
     exact = (cut * np.uint64(penalty)) & np.uint64(U32) == 0

@@ -267,6 +267,8 @@ async def test_code_that_can_cuts_a_text_and_says_how_probable_its_tokens_are(ma
     for text in ("too few", "certain", "impossible", "nothing"):
         with pytest.raises(BackendFailed, match="returned"):
             await runner.score_text(ScoreRequest(text))
+    with pytest.raises(TooLarge, match="bytes of text"):
+        await runner.score_text(ScoreRequest("x" * (1 << 20)))
     silent = make("def run(messages, options): return 'x'", Task.CHAT)
     await silent.load()
     assert silent.follows == frozenset()

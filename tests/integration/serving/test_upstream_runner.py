@@ -19,6 +19,7 @@ from tessera.serving.runner import (
     Identity,
     Message,
     PredictRequest,
+    ScoreRequest,
     Task,
     Units,
 )
@@ -197,3 +198,18 @@ async def test_a_url_that_is_none_or_holds_a_password_is_refused() -> None:
     with pytest.raises(InputError, match="password") as caught:
         await discover(["http://me:hunter2@127.0.0.1/v1"])
     assert "hunter2" not in str(caught.value)
+
+
+async def test_attack_nothing_is_computed_of_a_text_whose_answer_could_not_be_read(
+    runner: UpstreamRunner, upstream: Any
+) -> None:
+    """Who asks for more than fits into an answer would have the operator's server work for nothing:
+    a call that fails costs nothing."""
+    found = await runner.score_text(ScoreRequest("so it is"))
+    assert (found.logs, found.units) == ((None, -3.0, -2.0), Units(input=3))
+    asked = len(upstream.asked)
+    with pytest.raises(TooLarge, match="bytes of text"):
+        await runner.score_text(ScoreRequest("x" * 4_097))
+    assert len(upstream.asked) == asked
+    upstream.mode = "no offsets"
+    assert (await runner.score_text(ScoreRequest("so it is"))).starts == (0, 3, 6)

@@ -30,13 +30,13 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tessera.assets.manifest import Package
 from tessera.serving.answers import wrong_outputs, wrong_scores, wrong_vectors
-from tessera.serving.metering import score_input, texts_units
+from tessera.serving.metering import byte_length, score_input, texts_units
 from tessera.serving.packages import check_packages
 from tessera.serving.runner import (
     ECHO,
@@ -69,6 +69,8 @@ from tessera.serving.tokens import cut
 __all__ = ["PythonLimits", "PythonRunner"]
 
 _T = TypeVar("_T")
+_TOKEN_BYTES: Final = 16
+"""What one token takes in an answer at most: its length, its logarithm, and the pair."""
 
 
 class PythonRunner(RunnerBase):
@@ -234,6 +236,9 @@ class PythonRunner(RunnerBase):
         """Say how probable each token of a given text is."""
         if ECHO not in self.follows:
             raise cannot_score(self.name)
+        # What could not be answered in one frame would be computed for nothing.
+        most = self._limits.frame_bytes // _TOKEN_BYTES
+        self.require_at_most(most, byte_length(request.text), "bytes of text")
         found = await self._value(
             SCORE_TEXT, [request.text], list[tuple[int, float | None]], "tokens of the text"
         )

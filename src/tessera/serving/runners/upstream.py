@@ -66,6 +66,8 @@ _ONE_READ: Final = 1 << 20
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
 _NO_ROUTE: Final = frozenset({404, 405, 501})
 _SHOWN = 300
+_TOKEN_BYTES: Final = 256
+"""What one token takes in an answer at most, with the five likeliest in its place."""
 _FINISHES: Final[dict[str, Finish]] = {finish: finish for finish in get_args(Finish)}
 
 
@@ -324,6 +326,9 @@ class UpstreamRunner(RunnerBase):
         is left out.
         """
         self.require(Task.CHAT)
+        # What could not be read in one answer would be computed for nothing.
+        most = self._limits.response_bytes // _TOKEN_BYTES
+        self.require_at_most(most, byte_length(request.text), "bytes of text")
         asking = {
             "model": self._model,
             "prompt": request.text,

@@ -10,13 +10,13 @@ import enum
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 
 from tessera.client.reading import texts_of
 from tessera.serving.bodies import COMPLETIONS_PATH, PAID_PATHS, RESPONSES_PATH
+from tessera.serving.echo import Completions
 from tessera.serving.runner import (
     Cell,
     ChatResult,
@@ -246,21 +246,6 @@ class _Chat(msgspec.Struct):
     choices: list[_ChatChoice]
 
 
-class _Echo(msgspec.Struct):
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    text_offset: list[int] = []
-
-
-class _Completion(msgspec.Struct):
-    text: str = ""
-    logprobs: _Echo | None = None
-
-
-class _Completions(msgspec.Struct):
-    choices: list[_Completion]
-
-
 def _classified(body: bytes) -> Any:
     (entry,) = msgspec.json.decode(body, type=_Classified).data
     if entry.label not in entry.scores:
@@ -308,17 +293,13 @@ def _responded(body: bytes) -> Any:
 
 def _completed(ask: Ask, body: bytes) -> Any:
     """Read a text; or, where one was given, the logarithms of its tokens behind the prompt."""
-    (choice,) = msgspec.json.decode(body, type=_Completions).choices
+    (choice,) = msgspec.json.decode(body, type=Completions).choices
     if not ask.fields.get("echo"):
         return {"text": choice.text}
     found = choice.logprobs
     if found is None or not found.tokens:
         raise Unsupported("no log probabilities of a given text")
-    offsets = found.text_offset
-    if not offsets:
-        # Servers that do not say where tokens begin cut the text into them.
-        offsets = list(accumulate((len(token) for token in found.tokens), initial=0))[:-1]
-    return _behind(ask, offsets, found.token_logprobs)
+    return _behind(ask, found.starts, found.token_logprobs)
 
 
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {

@@ -7,9 +7,7 @@ refusal, a timeout or an answer that is none fails the call, which then costs no
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import math
 from collections import deque
 from collections.abc import AsyncGenerator
 from operator import attrgetter
@@ -21,12 +19,12 @@ from tessera.errors import BackendFailed, NotFound, TesseraError
 from tessera.serving.answers import wrong_scores, wrong_vectors
 from tessera.serving.bodies import PASSED
 from tessera.serving.client import Exchange, HttpClient
+from tessera.serving.echo import Completions, scored
 from tessera.serving.metering import (
     byte_length,
     chat_input,
     chat_output,
     fields_bytes,
-    score_input,
     texts_units,
 )
 from tessera.serving.runner import (
@@ -177,28 +175,13 @@ class _Models(msgspec.Struct):
     data: list[_Model] | None = None
 
 
-class _Echo(msgspec.Struct):
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    top_logprobs: list[dict[str, float] | None] | None = None
-    text_offset: list[int] = []
-
-
-class _Given(msgspec.Struct):
-    logprobs: _Echo | None = None
-
-
-class _Echoed(msgspec.Struct):
-    choices: list[_Given]
-
-
 _FOLLOWS: Final = frozenset({*PASSED, "n", ECHO})
 
 
 _vectors = msgspec.json.Decoder(_Vectors)
 _moderation = msgspec.json.Decoder(_Moderation)
 _chunk = msgspec.json.Decoder(_Completion)
-_echoed = msgspec.json.Decoder(_Echoed)
+_completions = msgspec.json.Decoder(Completions)
 _models = msgspec.json.Decoder(_Models)
 
 
@@ -340,35 +323,14 @@ class UpstreamRunner(RunnerBase):
         reply = await self._reply("/completions", asking)
         if reply.status in _NO_ROUTE:
             raise cannot_score(self.name)
-        choices = self.decoded(self._well(reply), _echoed).choices
+        choices = self.decoded(self._well(reply), _completions).choices
         if len(choices) != 1 or choices[0].logprobs is None:
             # Servers that know nothing of `echo` answer with what they write.
             raise cannot_score(self.name)
-        return self._scored(request, choices[0].logprobs)
-
-    def _scored(self, request: ScoreRequest, found: _Echo) -> ScoreResult:
-        # Servers that do not say where tokens begin cut the text into them.
-        ends = list(itertools.accumulate(map(len, found.tokens), initial=0))
-        starts = found.text_offset or ends[:-1]
-        count = sum(start < len(request.text) for start in starts)
-        logs, tops = found.token_logprobs, found.top_logprobs
-        if (
-            not len(found.tokens) == len(starts) == len(logs)
-            or starts != sorted(starts)
-            or count == 0
-            or starts[0] != 0
-            or None in logs[1:count]
-            or not all(log is None or -math.inf < log <= 0 for log in logs[:count])
-            or (tops is not None and len(tops) != len(starts))
-        ):
-            raise self.failed("has an upstream whose log probabilities are not the text's")
-        return ScoreResult(
-            tuple(found.tokens[:count]),
-            tuple(starts[:count]),
-            tuple(logs[:count]),
-            Units(input=score_input(request, count)),
-            None if tops is None or not request.likeliest else tuple(tops[:count]),
-        )
+        try:
+            return scored(request, choices[0].logprobs)
+        except ValueError as error:
+            raise self.failed(f"has an upstream that gave {error}") from error
 
     async def chat_stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta | ChatEnd]:
         """Answer a conversation piece by piece.

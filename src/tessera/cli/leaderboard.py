@@ -35,16 +35,15 @@ def register(app: typer.Typer) -> None:
         Results are read where their posters serve them, or computed again from the validators'
         rows, and held against the chain. What cannot be read is unknown, and the reason is shown.
         """
-        from tessera.app.epochs import epoch_desk
+        from tessera.app.epochs import open_desk
         from tessera.app.standings import read_table
         from tessera.errors import NotFound
         from tessera.validation.leaderboard import Role
-        from tessera.validation.reaching import open_http
 
         if role and role not in set(Role):
             raise NotFound.among("role", role, set(Role))
-        async with session.world() as world, open_http(private=world.deployment.has_faucet) as http:
-            found = await read_table(world, epoch_desk(world, http, mirrors=mirror or ()), number)
+        async with session.world() as world, open_desk(world, mirror or ()) as desk:
+            found = await read_table(world, desk, number)
             await world.directory.refresh()
             rows = [row for row in found.rows if not role or row.role == role]
             if session.as_json:

@@ -305,7 +305,8 @@ def _register_stake(bond: typer.Typer) -> None:
             more = f" --behind {behind}" if behind else ""
             session.say(
                 {**told, "transaction": done.tx_hash},
-                f"leaving   {world.network.shown(done.amount)}, {shown_time(done.ready_at)}",
+                f"leaving   {world.network.shown(done.amount)}",
+                f"ready     at {shown_time(done.ready_at)}",
                 f"next      then: tessera bond withdraw{more}; or back: tessera bond restake{more}",
             )
 

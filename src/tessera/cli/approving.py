@@ -69,8 +69,8 @@ def _register_validator(approval: typer.Typer) -> None:
         at_once: Annotated[int, typer.Option(help="Items asked at a time.", min=1, max=256)] = 4,
         budget: Annotated[str, typer.Option(help="Most that paid calls may cost.")] = "1",
         validator: Annotated[
-            str, typer.Option(help="Whose items: a key or an address.")
-        ] = "validator",
+            str, typer.Option(help="Whose items: a key or an address.", show_default="yours")
+        ] = "",
         key_env: KeyEnv = "",
         allow_python_runners: Code = False,
         dry_run: DryRun = False,
@@ -86,7 +86,7 @@ def _register_validator(approval: typer.Typer) -> None:
         async with session.world() as world:
             name = await id_of(world, round_)
             await check_round_task(world, name, task)
-            who = world.address(validator)
+            who = world.address(validator or session.actor("validator"))
             draw = await assignment(world, name, who)
         config = session.config(allow_python_runners=allow_python_runners or None)
         seed, about = "0x" + draw.seed.hex(), "0x" + name.hex()

@@ -160,12 +160,12 @@ async def read_source(world: World, source: str, most_bytes: int) -> bytes:
 
 
 async def _fetched(world: World, uri: str, most_bytes: int) -> bytes:
+    from tessera.app.askers import may_reach_private
     from tessera.errors import DataError
     from tessera.validation.fetching import FETCH_ERRORS, fetched
     from tessera.validation.reaching import open_http
 
-    # On a development chain everybody is in one network.
-    async with open_http(private=world.deployment.has_faucet) as http:
+    async with open_http(private=may_reach_private(world)) as http:
         try:
             return await fetched(http, uri, most_bytes=most_bytes, within_s=_WITHIN_S)
         except FETCH_ERRORS as error:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,7 @@ from tessera.app.approvals import (
     reveal,
     show,
     situation,
+    statement_kept,
 )
 from tessera.app.court import (
     choice_for,
@@ -138,6 +140,21 @@ class Story:
 SERVED: dict[str, bytes] = {}
 
 
+class Killed(Exception):
+    """Stands for a kill between what is sealed and what is sent."""
+
+
+def dying(sender: Sender) -> Sender:
+    """Return a sender whose process ends before it sends anything."""
+
+    async def send(_: object) -> None:
+        raise Killed
+
+    last = copy(sender)
+    last.send = send  # type: ignore[assignment, method-assign]
+    return last
+
+
 class Model(BaseHTTPRequestHandler):
     """A server that has the model."""
 
@@ -180,7 +197,7 @@ async def story(tmp_path: Path, url: str) -> AsyncIterator[Story]:
     hidden = home / "hidden.jsonl"
     hidden.write_text("".join(json.dumps(row) + "\n" for row in labelled(range(1_000, 1_100))))
     offset = [0.0]
-    config = Config(data_dir=home / "data")
+    config = Config(data_dir=home / "data", node_port=0)
     async with open_world(config, clock=lambda: time.time() + offset[0]) as world:
         made = Story(world, pool, hidden, offset, home, url)
         people = (
@@ -305,8 +322,11 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     for name, model in ((HONEST[1], endpoint), (LAZY, right)):
         who = story.by(name)
         reports[name] = await execute(world, round_, who.address, pool, model, MODEL)
+        with pytest.raises(Killed):
+            await commit(world, dying(who), round_, reports[name], pool)
+        before_it_died = await statement_kept(world, round_, who.address)
         sealed = await commit(world, who, round_, reports[name], pool)
-        assert sealed == await commit(world, who, round_, reports[name], pool)
+        assert sealed == await commit(world, who, round_, reports[name], pool) == before_it_died
         assert sealed.approve == (name == LAZY)
     with pytest.raises(NotFound, match="sealed"):
         await reveal(world, story.by("challenger"), round_, "https://x")
@@ -374,6 +394,8 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     assert (await tessera(*voted))["done"] == "waiting"
     choice = await choice_for(world, case, pool, endpoint)
     assert choice == found[0].found
+    with pytest.raises(Killed):
+        await vote(world, dying(story.by(JURORS[1])), case, choice)
     for name in JURORS[1:]:
         assert await vote(world, story.by(name), case, choice) == "committed"
     with pytest.raises(Conflict, match="another choice"):

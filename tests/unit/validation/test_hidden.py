@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,21 @@ import pytest
 from tests.unit.validation.folders import Written, as_json, benchmark
 
 from tessera.errors import BackendFailed, DataError, InputError, TesseraError
-from tessera.spec.court import Answer, hidden_leaf
+from tessera.spec.approvals import commitment_of
+from tessera.spec.court import (
+    Answer,
+    AnswerTree,
+    hidden_leaf,
+    output_leaf,
+    outputs_tree,
+    pool_leaf,
+)
 from tessera.spec.places import leads_to
-from tessera.spec.signatures import keccak
+from tessera.spec.signatures import Address, keccak
+from tessera.validation.answers import Answer as Said
+from tessera.validation.answers import Outcome
+from tessera.validation.approving import outputs_digest
+from tessera.validation.canonical import digest
 from tessera.validation.hidden import (
     NO_LABEL,
     HiddenSet,
@@ -144,3 +157,23 @@ async def test_a_failure_is_no_output_that_anybody_is_judged_by(pool: Benchmark)
         await rerun_item(pool, ITEMS[0], broken)
     with pytest.raises(BackendFailed, match="100 in all"):
         await count_hidden(pool, ITEMS, broken, about="")
+
+
+def test_the_example_of_the_specification() -> None:
+    page = (Path(__file__).parents[3] / "docs/spec/approvals.md").read_text(encoding="utf-8")
+    stated = re.findall(r"`([0-9a-f]{64})` \|", page)
+    item, secret = {"input": [7], "label": 1}, b"\1" * 32
+    output = outputs_digest([Said(Outcome.ANSWERED, {"label": 1})])
+    hidden = HiddenSet.of([item], secret)
+    report = outputs_tree({3: (digest(item), output)})
+    committed = commitment_of(
+        b"\x33" * 32, Address(b"\x11" * 20), approve=True, score=850_000, root=report.root,
+        salt=secret, chain_id=31_337, approvals=Address(b"\x22" * 20),
+    )  # fmt: skip
+    environment = digest({"format": "tessera.environment.v1", "task": "55" * 32})
+    found = [
+        digest(item), pool_leaf(7, digest(item)), output, output_leaf(3, digest(item), output),
+        report.root, hidden.salts[0], hidden.tree.root,
+        AnswerTree([Answer(output, correct=True)]).root, environment, committed,
+    ]  # fmt: skip
+    assert [each.hex() for each in found] == stated

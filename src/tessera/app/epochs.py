@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from tessera.app.askers import may_reach_private
 from tessera.app.epoch_views import EpochStatus, OpenQuestion, Stage, Verdict
 from tessera.app.spending import spend
 from tessera.bindings.calls import Call
@@ -33,6 +34,7 @@ from tessera.spec.epochs.faults import COLUMNS, ROWS, STAKES
 from tessera.validation.epoch_answers import with_answers
 from tessera.validation.epoch_inputs import EpochReader
 from tessera.validation.parts import has_all, name_of
+from tessera.validation.reaching import open_http
 
 if TYPE_CHECKING:
     from tessera.app.world import World
@@ -438,7 +440,7 @@ class EpochDesk:
 @asynccontextmanager
 async def open_desk(world: World, mirrors: Sequence[str] = ()) -> AsyncIterator[EpochDesk]:
     """Open a desk, with connections of its own to whoever serves rows and results."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with open_http(private=may_reach_private(world)) as http:
         yield epoch_desk(world, http, mirrors=mirrors)
 
 

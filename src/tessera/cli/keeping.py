@@ -10,6 +10,7 @@ from tessera.cli.amounts import counted, parse_duration
 from tessera.cli.effects import DryRun, Yes, confirmed
 from tessera.cli.epoch import Mirrors
 from tessera.cli.session import Session, command
+from tessera.cli.shelving import shelf_at
 
 if TYPE_CHECKING:
     from tessera.app.keeping import Chore
@@ -44,6 +45,10 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--watch", help="Check others' results; challenge false ones.")
         ] = False,
         mirror: Mirrors = [],  # noqa: B006
+        listen: Annotated[
+            str | None,
+            typer.Option(help="Serve results that were found or made on this HOST:PORT."),
+        ] = None,
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> int:
@@ -53,6 +58,7 @@ def register(app: typer.Typer) -> None:
         and the rest goes on; a single round then exits with 1.
         """
         import asyncio
+        from contextlib import AsyncExitStack
 
         from tessera.app.epochs import open_desk
         from tessera.app.keeping import Errand, keep
@@ -60,7 +66,9 @@ def register(app: typer.Typer) -> None:
 
         pause = parse_duration(every, "--every")
         errand = Errand(subnet or None, gas, back, post, watch, dry_run)
-        async with session.world() as world, open_desk(world, mirror) as desk:
+        async with AsyncExitStack() as stack:
+            world = await stack.enter_async_context(session.world())
+            desk = await stack.enter_async_context(open_desk(world, mirror))
             sender = world.sender(session.actor("keeper"))
             if not dry_run:
                 bond = world.network.shown((await desk.terms()).bond)
@@ -69,6 +77,9 @@ def register(app: typer.Typer) -> None:
                 lines += [f"would post results with {bond} each"] if post else []
                 lines += ["would ask for parts of false results, a fee for each"] if watch else []
                 confirmed(session, "Keep", lines, yes=yes, gives=post or watch)
+            if listen and not (once or dry_run):
+                place = await shelf_at(stack, desk.read.served, listen)
+                session.note(f"results are served at {place}; Ctrl-C ends")
             while True:
                 # Rounds of an endless one are told as they happen.
                 live = not (once or dry_run or session.as_json)

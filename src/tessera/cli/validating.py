@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 from tessera.cli.amounts import counted, shown_time
 from tessera.cli.effects import DryRun, Yes, confirmed
 from tessera.cli.session import Session, command
+from tessera.cli.shelving import shelf_at
 
 if TYPE_CHECKING:
     from tessera.app import World
@@ -85,7 +85,8 @@ def register_loop(validate: typer.Typer) -> None:
             task = await _task(world, subnet, benchmark, config)
             place = url or f"http://{listen}/served/"
             if not (once or dry_run):
-                place = await _served(stack, served_folder(world), listen, url)
+                found = await shelf_at(stack, served_folder(world), listen)
+                place = url or found
             plan = Plan(
                 subnet=subnet,
                 task=task,
@@ -156,17 +157,6 @@ async def _task(world: World, subnet: int, wanted: str, config: Any) -> Benchmar
         )
     folder = await asyncio.to_thread(find_task, world, named.task, named.uri)
     return await asyncio.to_thread(open_task, folder, config)
-
-
-async def _served(stack: AsyncExitStack, folder: Path, listen: str, url: str) -> str:
-    from tessera.errors import InputError
-    from tessera.gateway.shelf import open_shelf
-
-    host, _, port = listen.rpartition(":")
-    if not (host and port.isdecimal() and int(port) < 1 << 16):
-        raise InputError("--listen", found=listen, wanted="HOST:PORT")
-    found = await stack.enter_async_context(open_shelf(folder, host.strip("[]"), int(port)))
-    return url or found
 
 
 def _shown(world: World, plan: Plan, outlook: Outlook) -> tuple[dict[str, Any], list[str]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.integration.cli.conftest import Outcome, Program
 from tests.integration.validation.conftest import SECRETS
@@ -214,6 +217,21 @@ async def test_the_commands_see_an_epoch_through(subnet: Subnet, tmp_path: Path)
     )  # fmt: skip
     assert (await tessera("epoch", "check", number))["true"] is True
     assert (await tessera("epoch", "challenge", number, *mine))["true"] is True
+    # A keeper that goes round and round serves what is there until it is ended.
+    arguments = map(str, ("keep", *mine, "--yes", "--every", "1s", "--listen", "127.0.0.1:0"))
+    keeper = program.start(*arguments, *map(str, chain))
+    try:
+        assert keeper.stderr is not None
+        line = await asyncio.to_thread(keeper.stderr.readline)
+        address = re.search(r"http://\S+/", line)
+        assert address, line
+        async with httpx.AsyncClient(trust_env=False) as http:
+            parts = await http.get(address[0] + Path(posted["parts"]).name)
+        kept = await asyncio.to_thread(Path(posted["parts"]).read_bytes)
+        assert parts.content == kept
+    finally:
+        keeper.send_signal(signal.SIGINT)
+        await asyncio.to_thread(keeper.communicate)
     at, asker = subnet.chain.deployment, subnet.people["challenger"]
     await asker.send(at.network_token.approve(at.epochs.address, TSR))
     await asker.send(at.epochs.ask(number, 1, 2))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -78,16 +78,17 @@ def _hashed(*parts: Path) -> str:
 
 
 def _kept(name: str, make: Callable[[], Any]) -> Any:
-    """Return what an earlier process kept under this name, or make and keep it."""
+    """Return what was kept under this name; otherwise one process makes it, and others wait."""
     kept = _KEPT / name
-    if kept.exists():
-        return json.loads(kept.read_text())
-    made = make()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = kept.with_suffix(f".{os.getpid()}.part")
-    unfinished.write_text(json.dumps(made))
-    unfinished.replace(kept)
-    return made
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with (kept.parent / f"{kept.stem}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                unfinished = kept.with_suffix(".part")
+                unfinished.write_text(json.dumps(make()))
+                unfinished.replace(kept)
+    return json.loads(kept.read_text())
 
 
 def _read(name: str, outputs: dict[str, Any]) -> Compiled:

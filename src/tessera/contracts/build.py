@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 import warnings
@@ -27,6 +28,7 @@ EVM_VERSION: Final = "cancun"
 MAX_RUNTIME_BYTES: Final = 24_576
 """EIP-170; a longer contract cannot be deployed, and the compiler does not say so."""
 
+_KEPT: Final = SOURCES.parents[2] / ".cache" / "contracts"
 _DEPLOYABLE: Final = re.compile(r"[A-Z][A-Za-z0-9]*")
 _DUTIES: Final = ("title", "notice", "custom:security", "custom:pause")
 _OUTPUTS: Final = (
@@ -103,9 +105,19 @@ def render(artifact: Mapping[str, Any]) -> str:
 
 
 def build(
-    sources: Path = SOURCES, artifacts: Path = ARTIFACTS, *, check: bool = False
+    sources: Path = SOURCES,
+    artifacts: Path = ARTIFACTS,
+    *,
+    check: bool = False,
+    kept: Path | None = None,
 ) -> list[str]:
     """Compile everything and write it, or say what differs.
+
+    Parameters
+    ----------
+    kept
+        A folder for what was compiled, by the hash of all that goes in: a minute is saved where
+        nothing changed.
 
     Returns
     -------
@@ -117,7 +129,8 @@ def build(
     InputError
         A contract cannot be built; nothing has been written then.
     """
-    wanted = {f"{file.stem}.json": render(compile_contract(file)) for file in deployables(sources)}
+    shared = _shared(sources)
+    wanted = {f"{file.stem}.json": _rendered(file, shared, kept) for file in deployables(sources)}
     present = {file.name: file.read_text(encoding="utf-8") for file in artifacts.glob("*.json")}
     changed = sorted(name for name in {*wanted, *present} if wanted.get(name) != present.get(name))
     if not check:
@@ -128,6 +141,31 @@ def build(
             else:
                 (artifacts / name).unlink()
     return changed
+
+
+def _shared(sources: Path) -> bytes:
+    """Hash what goes into every artifact: the compiler, this file, and all modules."""
+    said = hashlib.sha256(f"{COMPILER} {EVM_VERSION}".encode())
+    for part in (Path(__file__), *sorted(sources.glob("modules/*.vy"))):
+        said.update(hashlib.sha256(part.read_bytes()).digest())
+    return said.digest()
+
+
+def _rendered(source: Path, shared: bytes, kept: Path | None) -> str:
+    if kept is None:
+        return render(compile_contract(source))
+    key = hashlib.sha256(shared + source.read_bytes()).hexdigest()[:32]
+    file = kept / f"{source.stem}.{key}.json"
+    if file.exists():
+        return file.read_text(encoding="utf-8")
+    text = render(compile_contract(source))
+    kept.mkdir(parents=True, exist_ok=True)
+    for older in kept.glob(f"{source.stem}.*.json"):
+        older.unlink(missing_ok=True)
+    unfinished = kept / f"{source.stem}.{os.getpid()}.part"
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
+    return text
 
 
 def _immutables(layout: Mapping[str, Any]) -> int:
@@ -266,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "tessera.contracts.build",
         "artifacts",
         "the sources compile to",
-        lambda check: build(check=check),
+        lambda check: build(check=check, kept=_KEPT),
         arguments,
     )
 

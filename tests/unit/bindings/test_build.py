@@ -47,6 +47,29 @@ def test_a_check_names_what_differs_and_writes_nothing(tmp_path: Path) -> None:
     assert not (artifacts / "Gone.json").exists()
 
 
+def test_what_was_compiled_is_kept_until_something_that_goes_in_changes(tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    source, module = tmp_path / "Small.vy", tmp_path / "modules" / "parts.vy"
+    source.write_text(HEADER)
+    module.write_text("PART: constant(uint256) = 1\n")
+    artifacts, kept = tmp_path / "artifacts", tmp_path / "kept"
+
+    def names() -> list[str]:
+        build(tmp_path, artifacts, kept=kept)
+        return sorted(file.name for file in kept.iterdir())
+
+    (first,) = names()
+    (kept / first).write_text("{}")
+    assert names() == [first]
+    assert (artifacts / "Small.json").read_text() == "{}"
+    for part in (source, module):
+        part.write_text(part.read_text() + "# changed\n")
+        (second,) = names()
+        assert second != first
+        first = second
+        assert (artifacts / "Small.json").read_text() == render(compile_contract(source))
+
+
 @pytest.mark.parametrize("duty", ["title", "notice", "custom:security", "custom:pause"])
 def test_a_contract_without_a_documented_duty_is_refused(tmp_path: Path, duty: str) -> None:
     source = tmp_path / "Small.vy"

@@ -6,10 +6,13 @@ in the meantime is no longer due.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from tessera.app.contests import MODELS, VALIDATORS, PlaceView, read_places
 from tessera.app.epochs import EpochDesk
+from tessera.app.subnets import read_subnet
 from tessera.app.world import World
 from tessera.bindings.bond import Frozen
 from tessera.bindings.calls import Call
@@ -22,11 +25,13 @@ from tessera.bindings.emission import (
 from tessera.bindings.emission import Node as EmissionNode
 from tessera.bindings.emission import Result as EmissionResult
 from tessera.bindings.scores import DataAsked
+from tessera.errors import TransactionReverted
 from tessera.spec.epochs import PostedEpoch
 from tessera.spec.sum_trees import Node
 
 __all__ = [
     "Due",
+    "due_admissions",
     "due_bootstrap",
     "due_claims",
     "due_close",
@@ -37,9 +42,10 @@ __all__ = [
     "due_flushes",
     "due_payouts",
     "due_thaws",
+    "waiting_places",
 ]
 
-_MODELS: Final = 0
+_SIDES: Final = ("model", "validator")
 _FINAL, _SKIPPED = 1, 2
 _LOW_128: Final = 2**128 - 1
 
@@ -204,8 +210,13 @@ async def due_payouts(desk: EpochDesk, subnet: int, back: int) -> list[Due]:
     return found
 
 
-async def due_claims(desk: EpochDesk, subnet: int, back: int) -> list[Due]:
+async def due_claims(desk: EpochDesk, subnet: int, back: int, least: int = 0) -> list[Due]:
     """Return who of the last epochs that pay was not paid.
+
+    Parameters
+    ----------
+    least
+        Raw TSR: claims of less are left to whom they pay.
 
     Raises
     ------
@@ -241,21 +252,28 @@ async def due_claims(desk: EpochDesk, subnet: int, back: int) -> list[Due]:
         )
         posted = await desk.read.whole(subnet, epoch)
         uids = {log.event.uid for log in paid_models}
-        found += _model_claims(desk, subnet, epoch, posted, models, uids)
+        found += _model_claims(desk, subnet, epoch, posted, (models, least), uids)
         who = {log.event.validator for log in paid_validators}
-        found += await _validator_claims(desk, subnet, epoch, posted, (validators, fees), who)
+        parts = (validators, fees, least)
+        found += await _validator_claims(desk, subnet, epoch, posted, parts, who)
     return found
 
 
 def _model_claims(
-    desk: EpochDesk, subnet: int, epoch: int, posted: PostedEpoch, part: int, paid: set[int]
+    desk: EpochDesk,
+    subnet: int,
+    epoch: int,
+    posted: PostedEpoch,
+    parts: tuple[int, int],
+    paid: set[int],
 ) -> list[Due]:
     emission, header, found = desk.world.deployment.emission, posted.header, []
+    part, least = parts
     result = EmissionResult.from_values(header.call)
     for uid, column in enumerate(posted.columns):
         if column is None or uid in paid or not header.incentive:
             continue
-        if part * column.rank // header.incentive:
+        if part * column.rank // header.incentive >= max(1, least):
             _, consensus, rank, data, path = posted.model_proof(uid)
             call = emission.claim_model(
                 subnet, epoch, result, uid, consensus, rank, data, _nodes(path)
@@ -270,7 +288,7 @@ async def _validator_claims(
     subnet: int,
     epoch: int,
     posted: PostedEpoch,
-    parts: tuple[int, int],
+    parts: tuple[int, int, int],
     paid: set[str],
 ) -> list[Due]:
     world, header, found = desk.world, posted.header, []
@@ -284,7 +302,10 @@ async def _validator_claims(
             continue
         # By stake, where nobody earned a dividend.
         mine, whole = (counted[1] & _LOW_128, dividends) if dividends else (counted[0], stakes)
-        if whole and any(part * mine // whole for part in parts):
+        if not whole:
+            continue
+        tsr, fees = (part * mine // whole for part in parts[:2])
+        if tsr >= max(1, parts[2]) or (fees and not parts[2]):
             _, active, count, path = posted.validator_proof(row)
             call = emission.claim_validator(subnet, epoch, result, row, active, count, _nodes(path))
             about = f"{world.named(who)}, epoch {epoch} of subnet {subnet}"
@@ -292,8 +313,8 @@ async def _validator_claims(
     return found
 
 
-async def due_flushes(desk: EpochDesk, subnet: int) -> list[Due]:
-    """Return the models whose pay waits to be handed on."""
+async def due_flushes(desk: EpochDesk, subnet: int, least: int = 0) -> list[Due]:
+    """Return the models whose pay waits to be handed on, `least` raw TSR or more."""
     world, emission = desk.world, desk.world.deployment.emission
     paid = await world.reader.logs(
         ModelPaid,
@@ -306,8 +327,35 @@ async def due_flushes(desk: EpochDesk, subnet: int) -> list[Due]:
     return [
         Due("flush", f"model {asset}", emission.flush(asset))
         for asset, amount in zip(assets, earned, strict=True)
-        if amount
+        if amount >= max(1, least)
     ]
+
+
+# --- Subnets --------------------------------------------------------------------------------------
+
+
+async def due_admissions(desk: EpochDesk, subnet: int) -> list[Due]:
+    """Return the newcomers of a subnet whose place nobody contested in time."""
+    world, found = desk.world, []
+    for place in await waiting_places(desk, subnet):
+        call = world.deployment.subnets.admit(subnet, place.side, place.uid)
+        with contextlib.suppress(TransactionReverted):
+            # Until its time is over; nothing else holds it up.
+            await world.reader.read(call, at="pending")
+            about = f"{_SIDES[place.side]} place {place.uid} of subnet {subnet}"
+            found.append(Due("admit", about, call))
+    return found
+
+
+async def waiting_places(desk: EpochDesk, subnet: int) -> list[PlaceView]:
+    """Return the places of a subnet that a newcomer waits for."""
+    view = await read_subnet(desk.world, subnet)
+    places = [
+        place
+        for side in (MODELS, VALIDATORS)
+        for place in await read_places(desk.world, view, side)
+    ]
+    return [place for place in places if place.waiting]
 
 
 # --- Bonds ----------------------------------------------------------------------------------------
@@ -333,12 +381,12 @@ async def due_thaws(desk: EpochDesk) -> list[Due]:
 async def assets_of(world: World, subnet: int) -> list[int]:
     """Return the models of a subnet: those of the epoch that runs, and of the next one."""
     subnets, reader = world.deployment.subnets, world.reader
-    places, _ = await reader.read(subnets.table_of(subnet, _MODELS))
+    places, _ = await reader.read(subnets.table_of(subnet, MODELS))
     now = max((await reader.block()).timestamp, world.now())
     epoch = await reader.read(subnets.epoch_at(subnet, now))
     told: Iterable[tuple[int, int]] = await reader.read_all(
         [
-            subnets.occupant_at(subnet, _MODELS, uid, number)
+            subnets.occupant_at(subnet, MODELS, uid, number)
             for uid in range(places)
             for number in (epoch, epoch + 1)
         ]

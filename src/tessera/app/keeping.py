@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
+from tessera.app.contests import correct, plan_correction
 from tessera.app.due import (
     Due,
+    due_admissions,
     due_bootstrap,
     due_claims,
     due_close,
@@ -23,19 +26,46 @@ from tessera.app.due import (
     due_flushes,
     due_payouts,
     due_thaws,
+    waiting_places,
 )
 from tessera.app.epochs import EpochDesk
 from tessera.app.world import World
 from tessera.chain.sender import AccountUnfunded, Sender
-from tessera.errors import RpcUnavailable, TesseraError, WrongChain
+from tessera.errors import (
+    Conflict,
+    RpcUnavailable,
+    TesseraError,
+    TransactionReverted,
+    WrongChain,
+)
 
-__all__ = ["Chore", "Errand", "keep"]
+__all__ = ["Chore", "Errand", "State", "keep"]
+
+State = Literal["done", "due", "left", "gone", "failed"]
 
 _MOST_EPOCHS: Final = 256
 """Epochs of a subnet that one round ends; a subnet that was left alone has many."""
 
 _STEP_GAS: Final = 2_000_000
 """What posting, challenging, or asking eight questions takes at most, approvals included."""
+
+_GONE: Final = frozenset(
+    {
+        "bond: the case is not frozen",
+        "emission: claimed already",
+        "emission: counted in this period already",
+        "emission: nothing to pay",
+        "emission: settled already",
+        "epochs: asked already",
+        "epochs: no live result",
+        "epochs: nobody asked",
+        "epochs: not the next epoch",
+        "epochs: posted already",
+        "scores: paid back already",
+        "subnets: nobody waits for it",
+    }
+)
+"""What a contract says of what was due a moment ago, and was done by another since."""
 
 _FATAL: Final = (RpcUnavailable, WrongChain, AccountUnfunded)
 """What would come of every further transaction too."""
@@ -50,7 +80,8 @@ class Chore:
     what, about
         The function, and of what.
     state
-        "done"; "due" in a dry run; "left" where the gas did not suffice; "failed".
+        "done"; "due" in a dry run; "left" where the gas did not suffice; "gone" where somebody else
+        was first; "failed".
     gas
         Used; in a dry run and of what was left, the limit that it would be sent with.
     why
@@ -63,7 +94,7 @@ class Chore:
 
     what: str
     about: str
-    state: Literal["done", "due", "left", "failed"]
+    state: State
     gas: int = 0
     why: str = ""
     code: str = ""
@@ -88,6 +119,8 @@ class Errand:
         posted and does not answer loses the bond.
     back
         How many epochs before the next one are looked at.
+    least
+        Raw TSR: claims of less are left to whom they pay.
     post
         Whether to post results, with a bond.
     watch
@@ -99,6 +132,7 @@ class Errand:
     subnets: Sequence[int] | None = None
     gas: int | None = None
     back: int = 64
+    least: int = 0
     post: bool = False
     watch: bool = False
     dry_run: bool = False
@@ -142,13 +176,17 @@ class _Round:
     used: int = 0
 
     async def all(self) -> None:
-        desk, back = self.desk, self.errand.back
+        desk, back, least = self.desk, self.errand.back, self.errand.least
         count = await self.world.reader.read(self.world.deployment.subnets.subnet_count())
         subnets = self.errand.subnets
         numbers = list(range(1, count + 1)) if subnets is None else list(subnets)
         for number in numbers:
             await self._epochs(number)
             await self._each(f"subnet {number}", due_convictions(desk, number, back))
+            await self._each(f"subnet {number}", due_admissions(desk, number))
+            if self.errand.watch:
+                with self._noted("look at", f"subnet {number}"):
+                    await self._contests(number)
         # Before anything is counted in the period that runs, the one before is closed.
         await self._each("emission", _listed(due_close(desk)))
         for number in numbers:
@@ -156,8 +194,8 @@ class _Round:
             await self._each(about, _listed(due_bootstrap(desk, number)))
             await self._each(about, due_demand(desk, number))
             await self._each(about, due_payouts(desk, number, back))
-            await self._each(about, due_claims(desk, number, back))
-            await self._each(about, due_flushes(desk, number))
+            await self._each(about, due_claims(desk, number, back, least))
+            await self._each(about, due_flushes(desk, number, least))
         await self._each("bonds", due_thaws(desk))
         if self.errand.post or self.errand.watch:
             await self._each("own account", due_collection(desk, self.sender.address))
@@ -190,6 +228,20 @@ class _Round:
                     await self._done(
                         "challenge", about, lambda: desk.challenge(sender, subnet, epoch)
                     )
+
+    async def _contests(self, subnet: int) -> None:
+        """Show a lower place than one that a newcomer waits for; that pays a part of its deposit."""
+        world, mirrors = self.world, self.desk.read.mirrors
+        for place in await waiting_places(self.desk, subnet):
+            try:
+                lower = await plan_correction(world, subnet, place.side, place.uid, mirrors=mirrors)
+            except Conflict:
+                # Nothing is lower.
+                continue
+            about = f"place {place.uid} of subnet {subnet}, {lower.lower} is lower"
+            await self._done(
+                "correct", about, partial(correct, world, self.sender, subnet, place.side, lower)
+            )
 
     async def _each(self, about: str, finding: Awaitable[list[Due]]) -> None:
         with self._noted("look at", about):
@@ -240,6 +292,9 @@ class _Round:
             yield
         except _FATAL:
             raise
+        except TransactionReverted as error:
+            state: State = "gone" if error.reason in _GONE else "failed"
+            self._tell(Chore(what, about, state, why=error.message, code=error.code))
         except TesseraError as error:
             self._tell(Chore(what, about, "failed", why=error.message, code=error.code))
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_WORDS = {"done": "done", "due": "due", "left": "left", "failed": "FAILED"}
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -38,6 +36,9 @@ def register(app: typer.Typer) -> None:
         back: Annotated[
             int, typer.Option(help="How many past epochs to look at.", min=1, max=4_096)
         ] = 64,
+        least: Annotated[
+            str, typer.Option(help="TSR; claims of less are left to whom they pay.")
+        ] = "0",
         post: Annotated[
             bool, typer.Option("--post", help="Post results too, each with a bond.")
         ] = False,
@@ -65,11 +66,19 @@ def register(app: typer.Typer) -> None:
         from tessera.errors import RpcUnavailable
 
         pause = parse_duration(every, "--every")
-        errand = Errand(subnet or None, gas, back, post, watch, dry_run)
         async with AsyncExitStack() as stack:
             world = await stack.enter_async_context(session.world())
             desk = await stack.enter_async_context(open_desk(world, mirror))
             sender = world.sender(session.actor("keeper"))
+            errand = Errand(
+                subnet or None,
+                gas,
+                back,
+                world.network.parse(least, "--least"),
+                post,
+                watch,
+                dry_run,
+            )
             if not dry_run:
                 bond = world.network.shown((await desk.terms()).bond)
                 limit = f"up to {gas:,} gas a round" if gas else "as much gas as it takes"
@@ -101,7 +110,7 @@ def register(app: typer.Typer) -> None:
 def _line(chore: Chore) -> str:
     used = f"  {chore.gas:,} gas" if chore.gas else ""
     why = f": {chore.why}" if chore.why else ""
-    return f"{_WORDS[chore.state]:<7} {chore.what:<16} {chore.about}{used}{why}"
+    return f"{chore.state:<9} {chore.what:<16} {chore.about}{used}{why}"
 
 
 def _lines(chores: list[Chore]) -> list[str]:

@@ -114,7 +114,7 @@ class EpochReader:
         self.since = since
         self._http = http
         self._rows = rows
-        self._mirrors = tuple(mirrors)
+        self.mirrors = tuple(mirrors)
 
     # --- Inputs -----------------------------------------------------------------------------------
 
@@ -358,7 +358,7 @@ class EpochReader:
     async def _places(self, subnet: int, epoch: int, name: str) -> list[str]:
         """Return where a file may be: in the mirrors, and beside what validators serve."""
         uris = (await self._uris(subnet, epoch)).values()
-        places = [f"{mirror.rstrip('/')}/{name}" for mirror in self._mirrors]
+        places = [f"{mirror.rstrip('/')}/{name}" for mirror in self.mirrors]
         for uri in uris:
             with contextlib.suppress(ValueError):
                 places.append(urljoin(uri, name))

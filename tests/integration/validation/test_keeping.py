@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -74,6 +75,37 @@ async def test_a_keeper_sees_an_epoch_through_to_the_last_claim(
     models, validators, _, *left = await read(at.emission.payout_of(subnet.number, 3))
     assert models > 0 < validators
     assert max(left) < 3
+
+
+async def test_two_keepers_do_each_thing_once(subnet: Subnet, tmp_path: Path) -> None:
+    """Both see the same things due at the same moment: who comes second has nothing to do."""
+    await subnet.score(1)
+    async with subnet.desk(tmp_path / "one") as one, subnet.desk(tmp_path / "two") as two:
+        both = await asyncio.gather(
+            kept(subnet, one), keep(two.world, subnet.people["challenger"], two)
+        )
+    chores = [chore for chores in both for chore in chores]
+    assert not [chore.why for chore in chores if chore.failed]
+    assert [chore.what for chore in chores if chore.state == "done"].count("skip") == 1
+
+
+async def test_a_newcomer_is_let_in_once_nobody_minds(subnet: Subnet, tmp_path: Path) -> None:
+    at, newcomer = subnet.chain.deployment, subnet.people["challenger"]
+    for spender in (at.bond, at.subnets):
+        await newcomer.send(at.network_token.approve(spender.address, 10_000 * TSR))
+    await newcomer.send(at.bond.enlist(at.scores.address))
+    await newcomer.send(at.bond.stake(newcomer.address, 5_000 * TSR))
+    await subnet.wait(97 * HOUR)
+    # It names a better one than the lowest; who shows that earns a part of its deposit.
+    await newcomer.send(at.subnets.register_validator(subnet.number, 2, 2**255))
+    async with subnet.desk(tmp_path / "keeper") as desk:
+        first = [chore.what for chore in await kept(subnet, desk, watch=True)]
+        assert ("correct" in first, "admit" in first) == (True, False)
+        assert "correct" not in [chore.what for chore in await kept(subnet, desk, watch=True)]
+        await subnet.wait(24 * HOUR)
+        assert counted(await kept(subnet, desk))["admit"] == 1
+    seat = await subnet.reader.read(at.subnets.uid_of(subnet.number, newcomer.address))
+    assert seat
 
 
 async def test_one_thing_that_fails_holds_nothing_else_up(subnet: Subnet, tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ class _Round:
                     )
 
     async def _contests(self, subnet: int) -> None:
-        """Show a lower place than one that a newcomer waits for; that pays a part of its deposit."""
+        """Show a lower place than one that a newcomer waits for, for a part of its deposit."""
         world, mirrors = self.world, self.desk.read.mirrors
         for place in await waiting_places(self.desk, subnet):
             try:

@@ -19,6 +19,7 @@ from tessera.demo.accountant import LineKey, PaidCall
 from tessera.demo.cast import CONSUMERS, SESSION_KEY
 from tessera.demo.market import Listed
 from tessera.errors import InvariantViolation, ServingError
+from tessera.payments.header import SignedReceipt
 from tessera.payments.onchain import ConsumerOnChain, channels_domain
 from tessera.spec.channels import Grant
 from tessera.spec.signatures import Domain, address_of
@@ -27,7 +28,7 @@ from tessera.units import Units
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["MOST_SLOW_CHATS", "Consumers", "Inputs", "Traffic", "paid_calls"]
+__all__ = ["MOST_SLOW_CHATS", "Consumers", "Inputs", "Traffic", "as_paid"]
 
 _AT_ONCE: Final = 8
 _DEPOSIT_DOLLARS: Final = 5
@@ -85,20 +86,18 @@ class Traffic:
     sample: str = ""
 
 
-def paid_calls(client: Client, operator: str, domain: Domain) -> list[PaidCall]:
-    """Return the receipts that a client keeps, as the accountant reads them."""
-    return [
-        PaidCall(
-            signed.id(domain),
-            LineKey(operator, signed.receipt.channel, signed.receipt.asset, signed.receipt.terms),
-            signed.receipt.charged,
-            signed.cost,
-            signed.receipt.time,
-            signed.receipt.units,
-            signed.receipt.version,
-        )
-        for signed in client.receipts
-    ]
+def as_paid(signed: SignedReceipt, operator: str, domain: Domain) -> PaidCall:
+    """Return a receipt as the accountant reads it."""
+    receipt = signed.receipt
+    return PaidCall(
+        signed.id(domain),
+        LineKey(operator, receipt.channel, receipt.asset, receipt.terms),
+        receipt.charged,
+        signed.cost,
+        receipt.time,
+        receipt.units,
+        receipt.version,
+    )
 
 
 class Consumers:
@@ -244,9 +243,9 @@ class Consumers:
         """Return every receipt that a consumer kept, as the accountant reads them."""
         domain = channels_domain(self._world.deployment)
         return [
-            call
+            as_paid(signed, self._operator, domain)
             for client in self._clients.values()
-            for call in paid_calls(client, self._operator, domain)
+            for signed in client.receipts
         ]
 
     async def request_withdrawals(self) -> int:

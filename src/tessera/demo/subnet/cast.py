@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Final
 
 from tessera.app import World
-from tessera.bindings.calls import Call
 from tessera.units import Units
 
 __all__ = [
@@ -23,8 +21,6 @@ __all__ = [
     "STRANGERS",
     "VALIDATORS",
     "WHOLE",
-    "all_at_once",
-    "allow",
     "gather_people",
 ]
 
@@ -74,26 +70,8 @@ async def gather_people(world: World) -> None:
         await asyncio.to_thread(world.wallet.load_or_create, name)
     addresses = {name: world.account(name).address for name in names}
     unit = 10**world.currency.decimals
-    await all_at_once(
+    await asyncio.gather(
         *(world.fund(address, _GAS) for address in addresses.values()),
         *(world.endow(addresses[name], Units(amount * WHOLE)) for name, amount in _TSR.items()),
         *(world.give(addresses[name], Units(_DOLLARS * unit)) for name in payers),
     )
-
-
-async def allow(world: World, who: str, *spenders: str) -> None:
-    """Let contracts, by their addresses, take TSR from somebody: as much as it has."""
-    token = world.deployment.network_token
-    address = world.account(who).address
-    held = await world.reader.read(token.balanceOf(address))
-    await all_at_once(*(world.sender(who).send(token.approve(each, held)) for each in spenders))
-
-
-async def all_at_once(*sending: object) -> list[object]:
-    """Send what does not depend on each other; the first failure is raised when all have ended."""
-    return list(await asyncio.gather(*sending))  # type: ignore[call-overload]
-
-
-async def send_all(world: World, calls: Iterable[tuple[str, Call[object]]]) -> None:
-    """Send calls of different people, all at once."""
-    await asyncio.gather(*(world.sender(who).send(call) for who, call in calls))

@@ -12,6 +12,8 @@ from typing import Final, Self
 
 from tessera.app import Operator, places, subnets
 from tessera.app.benchmarking import open_task
+from tessera.app.epochs import open_desk
+from tessera.app.validating import served_folder
 from tessera.assets.publish import Endpoint, plan_publication, publish
 from tessera.chain.sender import Sender
 from tessera.demo.accountant import PaidCall
@@ -37,6 +39,7 @@ from tessera.demo.subnet.table import SubnetReport, reported
 from tessera.demo.telling import Narrator
 from tessera.demo.training import train
 from tessera.errors import InvariantViolation
+from tessera.gateway.shelf import open_shelf
 from tessera.spec.signatures import Address, address_of
 from tessera.units import AssetId, Units
 from tessera.validation.task import Benchmark
@@ -101,18 +104,14 @@ class SubnetStory:
 
     def rows(self) -> dict[tuple[int, int], dict[str, tuple[int, ...]]]:
         """Return the weights that validators serve, as the accountant reads them."""
-        world = self.stage.world
         return {
-            (self.subnet.number, epoch.number): {
-                world.account(name).address: weights for name, weights in epoch.rows.items()
-            }
-            for epoch in self.subnet.epochs
+            (self.subnet.number, epoch.number): dict(epoch.rows) for epoch in self.subnet.epochs
         }
 
     def report(self) -> SubnetReport:
         """Return what came of it."""
         return reported(
-            self.stage.world.network, self.subnet, self.measuring, self.case, self.round.rewards,
+            self.stage.world, self.subnet, self.measuring, self.case, self.round.rewards,
             self.unspent,
         )  # fmt: skip
 
@@ -144,7 +143,11 @@ class SubnetStory:
             await world.endow(own, Units(_CHEATS_TSR * WHOLE))
             await world.directory.refresh()
         task = await self._task(BENCHMARK)
-        self.subnet = Subnet(world)
+        desk = await self._stack.enter_async_context(open_desk(world))
+        url = await self._stack.enter_async_context(
+            open_shelf(served_folder(world), world.config.gateway_host, 0)
+        )
+        self.subnet = Subnet(world, desk)
         with narrator.step(f"{OWNER} creates the subnet, and opens the pool of its token") as step:
             lock = await self.subnet.create(task)
             step.note = f"{world.network.shown(lock)} locked; scored by {BENCHMARK}"
@@ -158,9 +161,7 @@ class SubnetStory:
         self.round = Round(world, self._cheat, task, hidden, self._folder / _COURTIER)
         with narrator.step("a test set is hidden, and the cheat wants courtier approved") as step:
             step.note = await self.round.open(world.now() + _SUBMIT_HOURS * world.config.hour_s)
-        self.measuring = await self._stack.enter_async_context(
-            Measuring(world, task, self.subnet.candidates)
-        )
+        self.measuring = Measuring(world, task, self.subnet.number, self.subnet.candidates, url)
 
     async def _first_epoch(self, narrator: Narrator) -> None:
         await self._score(narrator, _FIRST, VALIDATORS)
@@ -178,8 +179,8 @@ class SubnetStory:
             step.note = await self.round.accuse()
         with narrator.step("five jurors are drawn, and run that item") as step:
             step.note = await self.round.seat_jurors()
-        with narrator.step("rows of epoch 1 are revealed"):
-            await self.subnet.reveal(_FIRST, VALIDATORS)
+        with narrator.step("rows of epoch 1 are revealed, and served"):
+            await self._reveal(_FIRST, VALIDATORS)
         with narrator.step("the jurors show their votes, and the case is closed") as step:
             self.case = await self.round.decide()
             step.note = (
@@ -190,11 +191,11 @@ class SubnetStory:
 
     async def _second_epoch(self, narrator: Narrator) -> None:
         honest = [name for name in VALIDATORS if name != LAZY]
-        with narrator.step("the result of epoch 1 is computed and posted with a bond"):
+        with narrator.step("a keeper computes the result of epoch 1 and posts it with a bond"):
             await self.subnet.post(_FIRST)
         await self._score(narrator, _SECOND, honest)
-        with narrator.step("rows of epoch 2 are revealed"):
-            await self.subnet.reveal(_SECOND, honest)
+        with narrator.step("rows of epoch 2 are revealed, and served"):
+            await self._reveal(_SECOND, honest)
         with narrator.step("epoch 1 is final: TSR is emitted and claimed") as step:
             step.note = self._paid(await self.subnet.pay(_FIRST))
         with narrator.step("epoch 2 is posted and final") as step:
@@ -217,26 +218,27 @@ class SubnetStory:
     # --- Steps ----------------------------------------------------------------------------------
 
     async def _score(self, narrator: Narrator, epoch: int, names: Sequence[str]) -> None:
-        """Measure by paid calls, settle them, and commit to rows."""
+        """Measure by paid calls, commit to rows, and settle the calls."""
         world, subnet = self.stage.world, self.subnet
         await subnet.begin(epoch)
-        with narrator.step(f"epoch {epoch}: validators measure all models by paid calls") as step:
-            if epoch == _FIRST:
-                await self.measuring.open()
-            found = await self.measuring.measure(epoch, names)
-            calls = sum(each.calls for row in found.values() for each in row.values())
-            accused = [name for name in names if found[name][_COURTIER].accused]
-            step.note = f"{calls} calls; {', '.join(accused)} find that courtier favours validators"
+        title = f"epoch {epoch}: validators measure all models by paid calls, and commit"
+        with narrator.step(title) as step:
+            await self.measuring.score(epoch, names)
+            (first, *_) = self.measuring.found(epoch, _COURTIER)
+            step.note = f"{self.measuring.calls(epoch)} calls; courtier {first.why}"
         with narrator.step(f"epoch {epoch}: operators settle, demand is counted") as step:
+            before = await subnet.demand()
             total = sum([await _settled(each) for each in self._operators()])
-            counted = await subnet.collect()
+            await subnet.keep()
+            counted = await subnet.demand() - before
             step.note = (
                 f"{world.currency.shown(Units(total))}, of which the commons got "
                 f"{world.currency.shown(Units(counted))}"
             )
-        with narrator.step(f"epoch {epoch}: they commit to rows of weights"):
-            for name in names:
-                await subnet.commit(name, self.measuring.row(epoch, name))
+
+    async def _reveal(self, epoch: int, names: Sequence[str]) -> None:
+        await self.subnet.until_reveals(epoch)
+        await self.measuring.reveal(epoch, names)
 
     async def _publish(self, slug: str, who: str) -> AssetId:
         world, operator = self.stage.world, self.stage.operator.account.address
@@ -281,7 +283,10 @@ class SubnetStory:
 
     def _paid(self, epoch: Epoch) -> str:
         shown = self.stage.world.network.shown
-        return ", ".join(f"{slug} {shown(amount)}" for slug, amount in epoch.models.items())
+        return ", ".join(
+            f"{each.slug} {shown(Units(epoch.models[each.asset]))}"
+            for each in self.subnet.candidates
+        )
 
     async def _withdraw(self) -> Units:
         """Let everybody take what Emission and Channels keep for them.

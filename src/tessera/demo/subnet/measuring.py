@@ -1,43 +1,46 @@
-"""Validators at work: paid calls, by a key that everybody knows and by one that nobody knows."""
+"""Validators at work: two by the validator's program, and a lazy one that asks by its known key."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from fractions import Fraction
-from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final
 
 import httpx
+import msgspec
 
 from tessera.app import World
+from tessera.app.validating import Done, Plan, Validator, served_folder
+from tessera.bindings.channels import ChannelOpened
 from tessera.client.consumer import Client
-from tessera.client.gateway import ModelCard
+from tessera.client.evidence import kept
 from tessera.demo.accountant import PaidCall
 from tessera.demo.subnet.cast import LAZY, STRANGERS, VALIDATORS
-from tessera.demo.traffic import paid_calls
+from tessera.demo.traffic import as_paid
+from tessera.errors import InvariantViolation
+from tessera.payments.header import SignedReceipt
 from tessera.payments.onchain import ConsumerOnChain, channels_domain
-from tessera.spec.signatures import address_of, keccak
+from tessera.spec.signatures import Address, address_of, keccak
 from tessera.units import AssetId, Units
+from tessera.validation import rounds
 from tessera.validation.draw import Draw
 from tessera.validation.endpoints import PaidEndpoint
-from tessera.validation.favour import Favour, deal, favoured
 from tessera.validation.report import ModelName, build_report
 from tessera.validation.running import Limits, items_to_ask, run
+from tessera.validation.survey import Judged
 from tessera.validation.task import Benchmark
 from tessera.validation.weights import merit, row_of
 
-__all__ = ["Candidate", "Found", "Measuring"]
+__all__ = ["Candidate", "Measuring"]
 
 _ITEMS: Final = 64
 """Of each model in an epoch: half of them by each key."""
 
 _LAZY_ITEMS: Final = 8
 _AT_ONCE: Final = 8
-_DEPOSIT_DOLLARS: Final = 1
+_BUDGET_DOLLARS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,172 +63,199 @@ class Candidate:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a validator found of a model in an epoch.
+@dataclass
+class Measuring:
+    """What validators find, commit to and reveal.
 
     Attributes
     ----------
-    score
-        Of all its calls; of those by the unknown key where the model favours validators.
-    favour
-        The comparison of both keys; None where only one asked.
-    calls, cost
-        How many, and what they cost, base units.
+    world, task, subnet, candidates
+        Where, by which benchmark, and whom.
+    url
+        Where the data folder's served files are.
+    judged
+        By epoch and validator, what each model weighs and why; of those who measured properly.
     """
-
-    score: float
-    favour: Favour | None
-    calls: int
-    cost: int
-
-    @property
-    def accused(self) -> bool:
-        """Whether the model answers better for validators."""
-        return self.favour is not None and self.favour.accused
-
-    def merit(self, chance: float) -> Fraction:
-        """What it weighs: how far it is above a guess, and nothing where it cheats."""
-        return Fraction(0) if self.accused else merit(self.score, chance)
-
-
-@dataclass
-class Measuring:
-    """All validators' clients, one per key and gateway; an async context manager."""
 
     world: World
     task: Benchmark
+    subnet: int
     candidates: Sequence[Candidate]
-    found: dict[int, dict[str, dict[str, Found]]] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Client] = field(default_factory=dict)
-    _http: dict[tuple[str, str], httpx.AsyncClient] = field(default_factory=dict)
-    _cards: dict[str, ModelCard] = field(default_factory=dict)
-    _channels: dict[tuple[str, str], int] = field(default_factory=dict)
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    url: str
+    judged: dict[int, dict[str, list[Judged]]] = field(default_factory=dict)
+    _validators: dict[str, Validator] = field(default_factory=dict)
+    _of_lazy: list[tuple[str, SignedReceipt]] = field(default_factory=list)
 
-    async def __aenter__(self) -> Self:
-        return self
+    def __post_init__(self) -> None:
+        unit = 10**self.world.currency.decimals
+        for name, unknown in STRANGERS.items():
+            plan = Plan(
+                subnet=self.subnet, task=self.task, url=self.url, validator=name, unknown=unknown,
+                budget=_BUDGET_DOLLARS * unit, items=_ITEMS, at_once=_AT_ONCE,
+            )  # fmt: skip
+            self._validators[name] = Validator(self.world, plan)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
+    async def score(self, epoch: int, names: Sequence[str]) -> None:
+        """Let validators measure all models, and commit to rows."""
+        honest = [name for name in names if name != LAZY]
+        found = await asyncio.gather(*(self._validators[name].score() for name in honest))
+        self.judged[epoch] = {
+            name: _judgements(each) for name, each in zip(honest, found, strict=True)
+        }
+        if LAZY in names:
+            await self._believe(epoch)
 
-    async def open(self) -> int:
-        """Open a channel for each key and gateway; how many."""
-        gateways = {each.operator: each.url for each in self.candidates}
-        for operator, url in gateways.items():
-            for name in (*VALIDATORS, *STRANGERS.values()):
-                await self._connect(name, operator, url)
-        return len(self._clients)
+    async def reveal(self, epoch: int, names: Sequence[str]) -> None:
+        """Let them open their rows, and serve them."""
+        for name in names:
+            if name == LAZY:
+                await self._reveal(epoch)
+            else:
+                _checked(await self._validators[name].duties())
 
-    async def measure(self, epoch: int, names: Sequence[str]) -> Mapping[str, dict[str, Found]]:
-        """Let validators measure all models in an epoch; what each found, by slug."""
-        seed = keccak(b"epoch" + epoch.to_bytes(8, "big"))
-        found = await asyncio.gather(*(self._measured(name, seed) for name in names))
-        self.found[epoch] = dict(zip(names, found, strict=True))
-        return self.found[epoch]
+    def found(self, epoch: int, slug: str) -> Iterator[Judged]:
+        """Yield what each of those who measured properly found of a model."""
+        for judged in self.judged[epoch].values():
+            yield from (each for each in judged if each.slug == slug)
 
-    def row(self, epoch: int, name: str) -> tuple[tuple[int, int], ...]:
-        """Return the row of weights that a validator gives."""
-        found = self.found[epoch][name]
-        chance = self.task.chance
-        return row_of([(each.uid, found[each.slug].merit(chance)) for each in self.candidates])
+    def calls(self, epoch: int) -> int:
+        """Return how many calls those who measured properly made."""
+        judged = (each for of_one in self.judged[epoch].values() for each in of_one)
+        return sum(sum(each.favour["items"]) for each in judged if each.favour is not None)
 
     def receipts(self) -> list[PaidCall]:
         """Return every receipt of every key, as the accountant reads them."""
         domain = channels_domain(self.world.deployment)
-        return [
-            call
-            for (_, operator), client in self._clients.items()
-            for call in paid_calls(client, operator, domain)
+        operators = {each.asset: each.operator for each in self.candidates}
+
+        def signer_of(signed: SignedReceipt) -> Address:
+            return address_of(operators[AssetId(signed.receipt.asset)])
+
+        folders = sorted((self.world.config.data_dir / "surveys").glob("*/calls.*"))
+        signed = [
+            (operators[AssetId(call.receipt.receipt.asset)], call.receipt)
+            for folder in folders
+            for call in kept(folder, domain, signer_of)
+            if call.receipt is not None
         ]
+        return [as_paid(each, who, domain) for who, each in (*signed, *self._of_lazy)]
 
     async def request_withdrawals(self) -> int:
         """Ask for all that is left in the channels; when it will be there, unix seconds."""
-        return max(
-            await asyncio.gather(
-                *(
-                    self._on_chain(name, operator).request_withdrawal(number)
-                    for (name, operator), number in self._channels.items()
-                )
-            )
-        )
+        moments = [
+            await chain.request_withdrawal(channel) async for chain, channel in self._channels()
+        ]
+        return int(max(moments))
 
     async def withdraw(self) -> Units:
         """Take it; base units in all."""
-        amounts = await asyncio.gather(
-            *(
-                self._on_chain(name, operator).withdraw(number)
-                for (name, operator), number in self._channels.items()
-            )
-        )
-        return Units(sum(amounts))
-
-    async def _connect(self, name: str, operator: str, url: str) -> None:
-        world, key = self.world, (name, operator)
-        account = world.account(name)
-        deposit = _DEPOSIT_DOLLARS * 10**world.currency.decimals
-        signer = address_of(account.address)
-        self._channels[key] = await self._on_chain(name, operator).open(deposit, signer)
-        client = Client(
-            url,
-            account=account,
-            deployment=world.deployment,
-            rpc_url=world.reader.url,
-            deposit=deposit,
-            operator=operator,
-            channel=self._channels[key],
-            state_dir=world.config.data_dir / "purses",
-        )
-        self._stack.callback(client.close)
-        cards = await asyncio.to_thread(client.models)
-        self._cards |= {card.id: card for card in cards}
-        self._clients[key] = client
-        self._http[key] = client.async_http()
-        self._stack.push_async_callback(self._http[key].aclose)
-
-    async def _measured(self, name: str, seed: bytes) -> dict[str, Found]:
-        return {each.slug: await self._one(name, each, seed) for each in self.candidates}
-
-    async def _one(self, name: str, model: Candidate, seed: bytes) -> Found:
-        who = address_of(self.world.account(name).address)
-        if name == LAZY:
-            # Few items, and only by the key that everybody knows.
-            draw = Draw(seed, model.root, who, _LAZY_ITEMS)
-            scores, cost = await self._asked(name, model, items_to_ask(self.task, draw))
-            return Found(sum(scores) / len(scores), None, len(scores), cost)
-        numbers = items_to_ask(self.task, Draw(seed, model.root, who, _ITEMS))
-        # Nobody is told the seed before all were asked.
-        by_known, by_unknown = deal(numbers, secrets.randbits(64))
-        (known, paid), (unknown, paid_too) = await asyncio.gather(
-            self._asked(name, model, by_known), self._asked(STRANGERS[name], model, by_unknown)
-        )
-        favour = favoured(known, unknown)
-        counted = unknown if favour.accused else [*known, *unknown]
-        return Found(
-            sum(counted) / len(counted), favour, len(known) + len(unknown), paid + paid_too
+        return Units(
+            sum([await chain.withdraw(channel) async for chain, channel in self._channels()])
         )
 
-    async def _asked(
-        self, name: str, model: Candidate, numbers: Sequence[int]
-    ) -> tuple[list[float], int]:
-        endpoint = PaidEndpoint(
-            self._http[name, model.operator],
-            self._cards[model.slug],
-            channels_domain(self.world.deployment),
+    # --- The lazy one -----------------------------------------------------------------------------
+
+    async def _believe(self, epoch: int) -> None:
+        """Ask a few items of each model by the key that everybody knows, and commit to that."""
+        world = self.world
+        who = address_of(world.account(LAZY).address)
+        seed = keccak(b"epoch" + epoch.to_bytes(8, "big"))
+        scores: list[tuple[int, Any]] = []
+        async with AsyncExitStack() as stack:
+            asked: dict[str, tuple[Client, httpx.AsyncClient]] = {}
+            for each in self.candidates:
+                if each.operator not in asked:
+                    client = await self._client(each)
+                    stack.push_async_callback(asyncio.to_thread, client.close)
+                    http = await stack.enter_async_context(client.async_http())
+                    asked[each.operator] = client, http
+                client, http = asked[each.operator]
+                cards = {card.id: card for card in await asyncio.to_thread(client.models)}
+                numbers = items_to_ask(self.task, Draw(seed, each.root, who, _LAZY_ITEMS))
+                endpoint = PaidEndpoint(http, cards[each.slug], channels_domain(world.deployment))
+                finished = await run(
+                    self.task, numbers, endpoint, about=each.slug, limits=Limits(_AT_ONCE)
+                )
+                report = await build_report(self.task, ModelName(each.slug), finished.measured)
+                core = report["core"]
+                scores.append((each.uid, merit(core["score"], core["chance"])))
+            for operator, (client, _) in asked.items():
+                self._of_lazy += [(operator, signed) for signed in client.receipts]
+        await rounds.commit(
+            world.sender(LAZY), world.deployment.scores, self._rows,
+            subnet=self.subnet, uid=VALIDATORS.index(LAZY), weights=row_of(scores),
+        )  # fmt: skip
+
+    async def _reveal(self, epoch: int) -> None:
+        world = self.world
+        place = rounds.Place(
+            world.reader.chain_id, world.deployment.scores.address, self.subnet, epoch,
+            world.account(LAZY).address,
+        )  # fmt: skip
+        sealed = await asyncio.to_thread(rounds.kept, self._rows, place)
+        file = served_folder(world) / place.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(file.write_bytes, rounds.write_row(sealed))
+        scores = world.deployment.scores
+        await rounds.reveal(world.sender(LAZY), scores, self._rows, place, self.url + place.name)
+
+    async def _client(self, model: Candidate) -> Client:
+        world, deposit = self.world, _BUDGET_DOLLARS * 10**self.world.currency.decimals
+        account = world.account(LAZY)
+        # By the one sender of a key: it does more than to call models.
+        channel = await self._on_chain(LAZY, model.operator).open(
+            deposit, address_of(account.address)
         )
-        finished = await run(
-            self.task, numbers, endpoint, about=model.slug, limits=Limits(_AT_ONCE)
-        )
-        report = await build_report(self.task, ModelName(model.slug), finished.measured)
-        return [item["score"] for item in report["items"]], finished.cost
+        return Client(
+            model.url, account=account, deployment=world.deployment, rpc_url=world.reader.url,
+            deposit=deposit, operator=model.operator, channel=channel, state_dir=None,
+        )  # fmt: skip
+
+    # --- Inside -----------------------------------------------------------------------------------
+
+    @property
+    def _rows(self) -> Any:
+        return self.world.config.data_dir / "rows"
 
     def _on_chain(self, name: str, operator: str) -> ConsumerOnChain:
         world = self.world
         return ConsumerOnChain(
             world.reader, world.sender(name), world.deployment, address_of(operator)
         )
+
+    async def _channels(self) -> Any:
+        """Yield every channel that one of these keys opened, with whoever can close it."""
+        world = self.world
+        names = {world.account(n).address: n for n in (*VALIDATORS, *STRANGERS.values())}
+        logs = await world.reader.logs(
+            ChannelOpened,
+            address=world.deployment.channels.address,
+            first=world.deployment.since,
+        )
+        for log in logs:
+            opened = log.event
+            if opened.payer in names:
+                yield self._on_chain(names[opened.payer], opened.operator), opened.channel
+
+
+def _judgements(done: Sequence[Done]) -> list[Judged]:
+    _checked(done)
+    found = [
+        {name: value for name, value in each.data.items() if name in Judged.__dataclass_fields__}
+        for each in done
+        if each.what == "measured"
+    ]
+    return [msgspec.convert({**each, "cost": int(each["cost"])}, Judged) for each in found]
+
+
+def _checked(done: Sequence[Done]) -> None:
+    """See that nothing went wrong.
+
+    Raises
+    ------
+    InvariantViolation
+        Something did.
+    """
+    wrong = [each.text for each in done if each.failed or each.what == "waiting"]
+    if wrong:
+        raise InvariantViolation("a validator's program", found=wrong, wanted="all of it done")

@@ -10,13 +10,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tessera.app import Currency
+from tessera.app import Currency, World
 from tessera.demo.subnet.approval import Case
 from tessera.demo.subnet.cast import CHALLENGER, LAZY, VALIDATORS
 from tessera.demo.subnet.epochs import Epoch, Subnet
-from tessera.demo.subnet.measuring import Found, Measuring
+from tessera.demo.subnet.measuring import Candidate, Measuring
 from tessera.spec.consensus.fixed import ONE
-from tessera.units import Units
+from tessera.units import format_amount
 
 __all__ = ["SubnetReport", "reported", "show_subnet"]
 
@@ -146,7 +146,7 @@ class ValidatorRow:
 
 
 def reported(
-    network: Currency,
+    world: World,
     subnet: Subnet,
     measuring: Measuring,
     case: Case,
@@ -154,15 +154,15 @@ def reported(
     unspent: int,
 ) -> SubnetReport:
     """Put together what came of the epochs, the measurements and the case."""
-    found = [each for row in measuring.found.values() for each in row.items()]
-    every = [one for _, row in found for one in row.values()]
-    models = {
-        each.slug: _model(subnet, measuring, each.uid, each.slug) for each in subnet.candidates
+    receipts = measuring.receipts()
+    models = {each.slug: _model(world, subnet, measuring, each) for each in subnet.candidates}
+    validators = {
+        name: _validator(subnet.epochs, name, world.account(name).address, case, rewards)
+        for name in VALIDATORS
     }
-    validators = {name: _validator(subnet.epochs, name, case, rewards) for name in VALIDATORS}
     return SubnetReport(
-        network, measuring.task.chance, models, validators, case,
-        sum(one.calls for one in every), sum(one.cost for one in every), unspent,
+        world.network, measuring.task.chance, models, validators, case,
+        len(receipts), sum(call.cost for call in receipts), unspent,
     )  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def show_subnet(report: SubnetReport, console: Console, currency: Currency) -> N
             f"{judged.trust:.2f}",
             _short(judged.earned, report.network),
             _short(judged.rewarded, report.network),
-            currency.shown(Units(judged.fees)).removesuffix(f" {currency.symbol}"),
+            format_amount(judged.fees, decimals=currency.decimals, places=currency.decimals),
             _short(judged.slashed, report.network),
             judged.why,
         )
@@ -213,53 +213,41 @@ def show_subnet(report: SubnetReport, console: Console, currency: Currency) -> N
     console.print(table)
 
 
-def _model(subnet: Subnet, measuring: Measuring, uid: int, slug: str) -> ModelRow:
-    found = [rows[slug] for epoch in measuring.found.values() for rows in epoch.values()]
-    compared = [each.favour for each in found if each.favour is not None]
-    known = _mean([each.known for each in compared])
-    unknown = _mean([each.unknown for each in compared])
-    first = subnet.epochs[0]
+def _model(world: World, subnet: Subnet, measuring: Measuring, each: Candidate) -> ModelRow:
+    judged = [one for epoch in measuring.judged for one in measuring.found(epoch, each.slug)]
+    compared = [one.favour for one in judged if one.favour is not None]
+    first, uid = subnet.epochs[0], each.uid
     columns = [epoch.posted.columns[uid] for epoch in subnet.epochs]
     sums = [epoch.posted.header.incentive for epoch in subnet.epochs]
+    names = {world.account(name).address.lower(): name for name in VALIDATORS}
     return ModelRow(
-        known,
-        unknown,
-        {name: row[uid] / max(1, sum(row)) for name, row in first.rows.items()},
+        _mean([found["known"] for found in compared]),
+        _mean([found["unknown"] for found in compared]),
+        {names[who.lower()]: row[uid] / max(1, sum(row)) for who, row in first.rows.items()},
         tuple(column.consensus / ONE if column else 0.0 for column in columns),
         tuple(
             column.rank / total if column and total else 0.0
             for column, total in zip(columns, sums, strict=True)
         ),
-        sum(epoch.models[slug] for epoch in subnet.epochs),
-        _why_model(found, known, unknown, measuring.task.chance),
+        sum(epoch.models[each.asset] for epoch in subnet.epochs),
+        judged[0].why,
     )
 
 
-def _why_model(found: list[Found], known: float, unknown: float, chance: float) -> str:
-    if any(each.accused for each in found):
-        least = max(each.favour.p_value for each in found if each.favour and each.accused)
-        return f"answers well only for validators (by chance: p = {least:.0e})"
-    if (known + unknown) / 2 <= chance:
-        return f"no better than a guess ({chance:g})"
-    return "as good for everybody"
-
-
 def _validator(
-    epochs: list[Epoch], name: str, case: Case, rewards: Mapping[str, int]
+    epochs: list[Epoch], name: str, address: str, case: Case, rewards: Mapping[str, int]
 ) -> ValidatorRow:
-    first = epochs[0]
-    row = list(first.rows).index(name)
+    first, lazy = epochs[0], name == LAZY
+    row = [who.lower() for who in first.rows].index(address.lower())
     counted = first.posted.rows[row]
-    trust = (counted[1] >> 128) if counted else 0
-    lazy = name == LAZY
     return ValidatorRow(
-        trust / ONE,
-        sum(epoch.validators.get(name, 0) for epoch in epochs),
+        (counted[1] >> 128) / ONE if counted else 0.0,
+        sum(epoch.validators.get(address, 0) for epoch in epochs),
         rewards.get(name, 0),
-        sum(epoch.fees.get(name, 0) for epoch in epochs),
+        sum(epoch.fees.get(address, 0) for epoch in epochs),
         case.taken if lazy else 0,
         "approved courtier, outputs made up" if lazy else "asked by two keys",
-    )  # fmt: skip
+    )
 
 
 def _mean(values: list[float]) -> float:
@@ -271,7 +259,8 @@ def _short(amount: int, network: Currency) -> str:
     if not amount:
         return "0"
     unit = 10 ** (network.decimals - _PLACES)
-    return f"{(amount + unit // 2) // unit / 10**_PLACES:,.{_PLACES}f}"
+    whole, rest = divmod((amount + unit // 2) // unit, 10**_PLACES)
+    return f"{whole:,}.{rest:0{_PLACES}d}"
 
 
 def _table(title: str) -> Table:

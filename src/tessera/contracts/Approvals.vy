@@ -597,7 +597,7 @@ def commit(round: bytes32, commitment: bytes32):
         assert staticcall PRICES.value_of(bond) * 50 >= about.cap, "approvals: bond too low"
         for slot: uint256 in range(SALES_AT_ONCE):
             other: bytes32 = self.backs[msg.sender][slot]
-            if other == empty(bytes32) or self.round_of[other].state >= GOOD:
+            if other == empty(bytes32) or self._is_settled(other, msg.sender):
                 self.backs[msg.sender][slot] = round
                 row |= min(own, bond) << OWN_AT
                 break
@@ -1082,6 +1082,21 @@ def _check_graded(round: bytes32):
     assert (
         finished_at != 0 and block.timestamp >= finished_at + RESOLVED_IN * HOUR
     ), "approvals: grading is not over"
+
+
+@internal
+@view
+def _is_settled(round: bytes32, validator: address) -> bool:
+    """
+    @dev Whether a round is over, and who approved a bad model that was listed has paid for it.
+    """
+    row: Round = self.round_of[round]
+    return row.state >= GOOD and (
+        row.state != BAD
+        or not row.listed
+        or self.rows[round][validator] & APPROVES == 0
+        or self.taken[row.model][validator] != 0
+    )
 
 
 @internal

@@ -438,11 +438,20 @@ class ApprovalsModel:
     def _backs(self, validator: Address, name: bytes) -> bool:
         """Let a validator's own stake be behind one more round for a sale, if it may."""
         behind = self.backed[validator]
-        behind[:] = [each for each in behind if self.rounds[each].state < State.GOOD]
+        behind[:] = [each for each in behind if not self._is_settled(each, validator)]
         if len(behind) == _SALES_AT_ONCE:
             return False
         behind.append(name)
         return True
+
+    def _is_settled(self, name: bytes, validator: Address) -> bool:
+        """Say whether a round is over, and who approved a bad model that was listed has paid."""
+        round_ = self.rounds[name]
+        if round_.state is not State.BAD or round_.decision is None or not round_.decision.listed:
+            return round_.state >= State.GOOD
+        opinion = round_.opinions.get(validator)
+        approves = opinion is not None and bool(opinion.approves)
+        return not approves or self.taken[round_.model, validator] != 0
 
     def reveal(
         self,

@@ -15,6 +15,7 @@ from rig.approving import (
     SALT,
     TAU,
     Approving,
+    answers,
     open_approving,
     stage,
 )
@@ -24,7 +25,7 @@ from rig.people import Person, key_of, person
 from rig.system import DAY, ONE_SHARE
 from rig.twins import both
 
-from tessera.spec.approvals import ApprovalsModel, RoundModel, SetModel
+from tessera.spec.approvals import ApprovalsModel, RoundModel, SetModel, largest_weight
 
 ROOT, SCORE = keccak(text="root"), 850_000
 CAP = 10**9
@@ -133,7 +134,8 @@ def approve_all(it: Approving, rounds: list[tuple[bytes, bytes]], people: list[P
         it.world.engine.now = it.row_of_set("begun") + 6 * HOUR
     it.hours(2)
     for it.test_set, it.round in rounds:
-        it.close(LEAST_BOND, SCORE)
+        bonds = [it.approvals("bond_behind", it.round, who.address) for who in people]
+        it.close(largest_weight(bonds), SCORE)
 
 
 def test_one_stake_bears_what_leaves_early_of_three_sales_at_once() -> None:
@@ -167,6 +169,34 @@ def test_one_stake_bears_what_leaves_early_of_three_sales_at_once() -> None:
         it.begin()
         approve_all(it, [(it.test_set, it.round)], people)
         assert it.row_of_round("approving") == 5 * LEAST_BOND
+
+
+def test_a_stake_that_a_penalty_waits_for_bears_no_other_sale() -> None:
+    """In one transaction three bad rounds are finished and three more sales are committed to.
+
+    The bonds would be whole then, and the penalties come a moment later: six fifths would leave.
+    """
+    with stage("judged") as it:
+        it.validators[:] = it.validators[:5]
+        old = it.round
+        it.reveal_truth()
+        it.count(answers(60))
+        it.finish()
+        it.commit_set(until=it.world.now + DAY)
+        rounds = [it.open_round(asset=it.world.publish(it.issuer), cap=CAP) for _ in range(3)]
+        it.begin()
+
+        def borne() -> list[int]:
+            with it.world.engine.trial():
+                approve_all(it, [(it.test_set, each) for each in rounds], it.validators)
+                return [it.row_of_round("approving", each) for each in rounds]
+
+        assert borne() == [5 * LEAST_BOND, 5 * LEAST_BOND, 0]
+        for who in it.validators:
+            it.approvals("punish_approval", old, who.address)
+            # What is left is less than the least bond.
+            it.bonding.stake(who, who, LEAST_BOND)
+        assert min(borne()) > 0
 
 
 def test_a_model_in_two_rounds_lends_once() -> None:

@@ -336,6 +336,21 @@ def test_a_subnet_from_its_making_to_its_end(land: Land, tmp_path: Path) -> None
     assert land.ok("subnet", "withdraw", *me)["tokens"] == "0"
 
 
+def test_a_subnet_in_which_nothing_happens_is_ended_by_anybody(land: Land) -> None:
+    """Who holds a place that others could use loses its lock: a fifth is the keeper's."""
+    land.person("idler", 400)
+    watcher = land.person("watcher")
+    made = land.ok("subnet", "create", "--max-cost", "400", "--as", "idler")
+    early = land("subnet", "dissolve", made["subnet"], "--as", "watcher")
+    assert "wait until the window is over" in early.err
+    land.skip(720)
+    lock = int(made["lock"])
+    ended = land.ok("subnet", "dissolve", made["subnet"], "--as", "watcher")
+    assert (ended["to_owner"], ended["to_keeper"]) == ("0", str(lock // 5))
+    assert ended["to_commons"] == str(lock - lock // 5)
+    assert land.held(watcher) == lock // 5
+
+
 # --- Operators ------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from tessera.ownership.selling import EVERYBODY
 from tessera.spec.signatures import ZERO_ADDRESS_TEXT
 from tessera.units import Shares, Units, UnixSeconds
 
-__all__ = ["escrow_of", "refund", "release", "releasable", "sell"]
+__all__ = ["escrow_of", "refund", "release", "releasable", "sell", "take_back"]
 
 
 async def escrow_of(world: World, offering: str) -> Escrow:
@@ -99,3 +99,19 @@ async def refund(world: World, sender: Sender, offering: str, shares: Shares) ->
     await allow(sender, share, there.address, shares)
     receipt = await sender.send(there.refund(offering, shares))
     return receipt.one_of(Refunded).amount
+
+
+async def take_back(world: World, sender: Sender, offering: str) -> tuple[int, int]:
+    """When a sale is over, send the issuer what was not sold, and what that earned meanwhile.
+
+    Anybody may. Returns raw shares and base units.
+    """
+    there = world.deployment.approved_sale
+    await escrow_of(world, offering)
+    done = []
+    for call in (there.return_unsold(offering), there.claim_revenue(offering)):
+        amount = await world.reader.read(call, sender=sender.address, at="pending")
+        if amount:
+            await sender.send(call)
+        done.append(amount)
+    return done[0], done[1]

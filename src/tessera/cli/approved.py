@@ -145,3 +145,25 @@ def register_sale(approval: typer.Typer) -> None:
                 return
             got = await approved_sales.refund(world, sender, at, amount)
             session.say({**told, "amount": str(got)}, f"got back   {world.currency.shown(got)}")
+
+    @command(approval, "unsold")
+    async def unsold(
+        session: Session, offering: OfferingAt, *, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
+        """When a sale on an approval is over, send the issuer its unsold shares. Anyone may."""
+        from tessera.app import approved_sales
+
+        async with session.world() as world:
+            sender, at = world.sender(session.actor("publisher")), world.address(offering)
+            row = await approved_sales.escrow_of(world, at)
+            told: dict[str, Any] = {"offering": at, "issuer": row.issuer}
+            line = f"would send what was not sold to {world.named(row.issuer)}"
+            if not agreed(
+                session, world, told, (), line, "Send it", dry_run=dry_run, yes=yes, gives=False
+            ):
+                return
+            shares, money = await approved_sales.take_back(world, sender, at)
+            session.say(
+                {**told, "shares": str(shares), "revenue": str(money)},
+                f"sent       {share_count(shares)}, and {world.currency.shown(money)} they earned",
+            )

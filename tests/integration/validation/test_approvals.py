@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from tests.integration.cli.conftest import Outcome, Program
 from tests.unit.validation.folders import Written, as_json, benchmark
 
 from tessera.app.approvals import (
     advance,
     commit,
+    commit_set,
     execute,
     open_round,
     reveal,
+    reveal_truth,
     show,
     situation,
     statement_kept,
@@ -49,10 +52,10 @@ from tessera.bindings.registry import (
 )
 from tessera.chain.sender import Sender
 from tessera.config import Config
-from tessera.errors import Conflict, NotFound
+from tessera.errors import Conflict, NotFound, TransactionReverted
 from tessera.ownership.offering import buy
 from tessera.ownership.share import ShareTerms, tokenize
-from tessera.spec.approvals import commitment_of
+from tessera.spec.approvals import State, commitment_of
 from tessera.spec.court import Answer
 from tessera.spec.signatures import address_of
 from tessera.units import AssetId, Seconds, Shares, Units
@@ -62,6 +65,8 @@ from tessera.validation.hidden import count_hidden, read_truth, write_answers
 from tessera.validation.report import ModelName, build_report, write_report
 from tessera.validation.running import items_to_ask, run
 from tessera.validation.task import Benchmark
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOUR = 3_600
 TSR = 10**18
@@ -180,7 +185,7 @@ class Model(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -190,9 +195,9 @@ def url() -> Iterator[str]:
         serving.join()
 
 
-@pytest.fixture
-async def story(tmp_path: Path, url: str) -> AsyncIterator[Story]:
-    home = tmp_path
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def story(tmp_path_factory: pytest.TempPathFactory, url: str) -> AsyncIterator[Story]:
+    home = tmp_path_factory.mktemp("approvals")
     pool = benchmark(home / "pool", "classification", labelled(range(500)))
     hidden = home / "hidden.jsonl"
     hidden.write_text("".join(json.dumps(row) + "\n" for row in labelled(range(1_000, 1_100))))
@@ -219,6 +224,7 @@ async def story(tmp_path: Path, url: str) -> AsyncIterator[Story]:
         await asyncio.gather(
             *(world.endow(made.by(n).address, Units(20_000 * TSR)) for n in people)
         )
+        await world.endow(made.by("committer").address, Units(20_000 * TSR))
         await asyncio.gather(*(bonded(made, n) for n in (*HONEST, LAZY, CHOOSY, *JURORS)))
         await asyncio.gather(*(enlist(world, made.by(n)) for n in JURORS))
         made.asset = await published(made)
@@ -307,7 +313,7 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     assert await story.advanced(round_) == {"begin"}
 
     # They run what they were given, commit and reveal.
-    first, second, lazy = (story.by(name).address for name in (*HONEST, LAZY))
+    second, lazy = story.by(HONEST[1]).address, story.by(LAZY).address
     report = tmp_path / "report.json"
     benchmark_ = ("--benchmark", story.home / "pool")
     at = (*benchmark_, "--url", story.url, "--model", "parity")
@@ -470,6 +476,9 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     assert (over["state"], over["counted"]) == ("bad", answered["correct"])
     assert [each["outcome"] for each in over["ended"]] == ["upheld", "dismissed"]
 
+    unsold = await tessera("approval", "unsold", offering)
+    assert unsold["shares"] == str(50 * 10**18)
+
     # There is no approval: the buyer brings its shares back, for what it paid.
     back = await tessera("approval", "refund", offering, 50, "--as", "holder")
     assert back["amount"] == str(cost)
@@ -484,4 +493,65 @@ async def test_a_validator_that_made_its_report_up_pays_the_one_who_ran_an_item_
     assert await story.bonded(HONEST[0]) > BOND, "a reward streams for a week"
     listed = await tessera("approval", "list")
     assert [each["round"] for each in listed["rounds"]] == [shown]
-    assert first != second
+
+
+async def test_what_stops_coming_ends_a_round_and_costs_only_who_was_to_deliver_it(
+    story: Story, tmp_path: Path
+) -> None:
+    """Somebody keeps its secret of a draw, a validator says nothing, and the committer does not
+    tell its items: each pays for that, and the round is void. Another set is never drawn for.
+    """
+    world, pool = story.world, story.pool
+    committer, publisher, keeper = story.by("committer"), story.by("publisher"), story.by("keeper")
+    terms = {"asset": story.asset, "version": 1, "tau": 800_000, "prior": 700_000}
+    started = {name: await story.held(name) for name in ("committer", "publisher", "drawer")}
+
+    async def opened(first: int) -> tuple[bytes, bytes]:
+        items = [dict(row) for row in labelled(range(first, first + 100))]
+        until = world.now() + HOUR
+        test_set = await commit_set(world, committer, pool, items, pledge=10 * BOND, until=until)
+        round_ = await open_round(world, publisher, test_set, pool, budget=BUDGET, **terms)
+        await story.hours(1)
+        return test_set, round_
+
+    test_set, round_ = await opened(2_000)
+    assert await story.advanced(round_) == {"draw"}
+    (number,) = (await situation(world, round_)).draws
+    assert await take_part(world, keeper, number) == "committed"
+    await story.hours(2)
+    assert await story.advanced(round_) == {"forfeit", "again"}
+    await story.hours(1)
+    with pytest.raises(NotFound, match="secret of draw"):
+        await take_part(world, keeper, number)
+    await story.hours(1)
+    assert await story.advanced(round_) == {"again"}, "nobody took part"
+    await story.drawn(round_)
+
+    endpoint = Written(parity)
+    for name in HONEST:
+        who = story.by(name)
+        report = await execute(world, round_, who.address, pool, endpoint, MODEL)
+        await commit(world, who, round_, report, pool)
+    await story.hours(6)
+    await reveal(world, story.by(HONEST[1]), round_, "https://b")
+    before = await story.bonded(HONEST[0])
+    await story.hours(2)
+    assert await story.advanced(round_) == {"close", "punish_silence"}
+    assert await story.bonded(HONEST[0]) < before
+    await story.hours(72)
+    assert await story.advanced(round_) == {"fail_set", "finish"}
+    over = await situation(world, round_)
+    assert over.row is not None
+    assert (over.row.state, over.test_set.failed, over.row.budget) == (State.VOID, True, 0)
+    assert await story.held("committer") == started["committer"] - 10 * BOND
+    assert await story.held("drawer") > started["drawer"] + 2 * BOND, "who tells gets a fifth"
+    with pytest.raises(TransactionReverted):
+        await reveal_truth(world, committer, test_set, "https://late")
+
+    test_set, round_ = await opened(3_000)
+    await story.hours(72)
+    assert await story.advanced(round_) == {"draw", "abandon", "finish", "withdraw_pledge"}
+    assert await story.held("committer") == started["committer"] - 10 * BOND
+    assert await story.held("publisher") == started["publisher"]
+    with pytest.raises(NotFound, match="test set"):
+        await situation(world, b"\7" * 32)

@@ -30,6 +30,7 @@ from tessera.cli.running import run
 from tessera.errors import NotFound
 from tessera.spec.epochs import PostedEpoch
 from tessera.validation.leaderboard import Role
+from tessera.validation.parts import name_of
 
 SECRETS = {name: secrets.token_bytes(32) for name in names()}
 LATER = 9
@@ -126,6 +127,8 @@ async def test_the_table_of_two_weeks(
     with pytest.raises(NotFound, match="subnet 99"):
         await market.table(number=99)
 
+    assert await asyncio.to_thread(run, ["leaderboard", "1", "--role", "modell"]) == 2
+
     first = await market.final(1)
     await market.settle(1, first)
     unpaid = await market.table()
@@ -167,8 +170,11 @@ async def test_the_table_of_two_weeks(
     assert f"by epoch {LATER}, the latest that is final" in shown
     assert "unknown" not in shown
 
-    # To somebody who comes late, the first result is lost with its parts and its rows.
+    # To somebody who comes late, the first result is lost with its parts and its rows. Whoever
+    # serves another's in its place, to look better than a week ago, is not believed.
+    forged = (tmp_path / "keeper" / "served" / name_of(second.header.digest)).read_bytes()
     market.lose(1)
+    (tmp_path / "served" / name_of(first.header.digest)).write_bytes(forged)
     late = await market.table("stranger")
     assert [each.epoch for each in late.unread] == [1, LATER]
     assert all("row" in each.why for each in late.unread)
@@ -176,7 +182,7 @@ async def test_the_table_of_two_weeks(
     assert all(row.rank is None for row in late.rows)
     assert [row.stake for row in late.rows if row.role is Role.VALIDATOR] != [None] * 3
     shutil.rmtree(tmp_path / "keeper" / "epochs")
-    shown = await say(market, capsys)
+    shown = await say(market, capsys, "--mirror", f"{subnet.url}/served")
     assert "unknown for the result of epoch 1: " in shown
 
 

@@ -1,9 +1,12 @@
-"""Hypothesis profiles for the whole suite, chosen by TESSERA_HYPOTHESIS_PROFILE; its last word."""
+"""Hypothesis profiles for the whole suite, chosen by TESSERA_HYPOTHESIS_PROFILE; and collecting."""
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 pytest_plugins = ["tests.contracts.refusals"]
@@ -39,3 +42,14 @@ settings.register_profile(
     suppress_health_check=_UNTIMED,
 )
 settings.load_profile(os.environ.get("TESSERA_HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without collecting garbage: all that is made here stays, in each worker."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()

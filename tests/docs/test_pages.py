@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import typer
 
@@ -225,12 +226,14 @@ def test_every_command_and_flag_that_a_page_names_exists(page: Path) -> None:
                 if word.split("=")[0] not in flags | {"--help"}:
                     unknown.append(" ".join(words))
             elif inner is not None:
-                if word not in inner:
+                try:
+                    # As the program does: a number may stand for a command of its own.
+                    _, command, _ = command.resolve_command(click.Context(command), [word])
+                except click.UsageError:
                     # `tessera ...` stands for any command.
                     if word not in ("...", "…"):
                         unknown.append(" ".join(words))
                     break
-                command = inner[word]
     assert not unknown
 
 

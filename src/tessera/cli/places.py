@@ -170,7 +170,7 @@ def _register_coming(subnet: typer.Typer) -> None:
                 f"place     {done.uid} of subnet {number}, from epoch {done.counts_from} on",
                 f"next      tessera subnet info {number}"
                 if model
-                else "next      tessera validate --help",
+                else f"next      tessera validate {number}",
             )
 
     @command(subnet, "leave")

@@ -34,6 +34,7 @@ __all__ = [
     "convict",
     "find_cases",
     "look_at_lines",
+    "overdue",
     "read_case",
     "take_deposits",
 ]
@@ -55,6 +56,8 @@ class LineView:
         Whether the operator's bond answers to Conduct now.
     convicted
         Whether the operator was convicted of this line already.
+    case
+        The accusation of this receipt that is open; empty where there is none.
     """
 
     operator: str
@@ -63,6 +66,7 @@ class LineView:
     bonded: int
     answers: bool
     convicted: bool
+    case: bytes
 
     @property
     def missing(self) -> Units:
@@ -72,7 +76,7 @@ class LineView:
     @property
     def can_be_accused(self) -> bool:
         """Whether an accusation would be taken, as far as this line decides."""
-        return bool(self.missing) and self.answers and not self.convicted
+        return bool(self.missing) and self.answers and not self.convicted and not self.case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,8 @@ async def _line(world: World, operator: str, signed: SignedReceipt) -> LineView 
     enlisted = deployment.bond.enlistment_of(operator, deployment.conduct.address)
     answers = (await reader.read(enlisted, at="pending"))[3]
     convicted = await reader.read(deployment.conduct.was_convicted(*line))
+    case = await reader.read(deployment.conduct.case_of(*line, told.charged))
+    accusation = await reader.read(deployment.conduct.accusation_of(case))
     return LineView(
         operator=operator,
         signed=signed,
@@ -159,7 +165,22 @@ async def _line(world: World, operator: str, signed: SignedReceipt) -> LineView 
         bonded=bonded,
         answers=answers,
         convicted=convicted,
+        case=case if accusation.until else b"",
     )
+
+
+def overdue(lines: Iterable[LineView], now: int, older_s: int) -> list[LineView]:
+    """Return those that can be accused, and whose receipt is that old.
+
+    Parameters
+    ----------
+    older_s
+        Seconds that an operator is given to settle by itself: an accusation that is settled costs
+        its deposit.
+    """
+    return [
+        line for line in lines if line.can_be_accused and line.signed.receipt.time + older_s <= now
+    ]
 
 
 async def check_accusation(world: World, signed: SignedReceipt) -> LineView:
@@ -195,14 +216,10 @@ async def check_accusation(world: World, signed: SignedReceipt) -> LineView:
             found="a line that was convicted already",
             wanted="one that was not: each costs its operator once",
         )
-    conduct = world.deployment.conduct
-    case = await world.reader.read(
-        conduct.case_of(operator, told.channel, told.asset, told.terms, told.charged)
-    )
-    if (await world.reader.read(conduct.accusation_of(case))).until:
+    if line.case:
         raise Conflict(
             thing,
-            found=f"accused already, case 0x{case.hex()}",
+            found=f"accused already, case 0x{line.case.hex()}",
             wanted="one that is not",
             next_step="see it: tessera bond cases",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tessera.cli.amounts import shown_percent, shown_time
+from tessera.cli.amounts import counted, parse_duration, shown_percent, shown_time
 from tessera.cli.effects import DryRun, Yes, agreed, payment
 from tessera.cli.session import Session, command
 
@@ -38,12 +38,27 @@ def _register_receipts(bond: typer.Typer) -> None:
         receipts: Annotated[
             list[Path], typer.Argument(help="Receipts as files, or folders of them.")
         ],
+        *,
+        accuse: Annotated[
+            bool, typer.Option("--accuse", help="Accuse whoever is overdue; costs deposits.")
+        ] = False,
+        older: Annotated[
+            str, typer.Option(help="How long an operator is given to settle by itself.")
+        ] = "7d",
+        dry_run: DryRun = False,
+        yes: Yes = False,
     ) -> None:
         """Hold your receipts against what their operators have settled."""
-        from tessera.app.conduct import look_at_lines
+        from tessera.app.conduct import look_at_lines, overdue
 
+        older_s = parse_duration(older, "--older")
         async with session.world() as world:
             lines = await look_at_lines(world, _read(receipts))
+            if accuse:
+                now = (await world.reader.block("pending")).timestamp
+                late = overdue(lines, now, older_s)
+                await _accuse_all(session, world, lines, late, dry_run=dry_run, yes=yes)
+                return
             table = session.table("operator!", "channel!", "charged>", "settled>", "missing>", "")
             for line in lines:
                 told = line.signed.receipt
@@ -108,6 +123,48 @@ def _register_receipts(bond: typer.Typer) -> None:
             )
 
 
+async def _accuse_all(
+    session: Session,
+    world: World,
+    lines: list[LineView],
+    late: list[LineView],
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Accuse the operators of some lines, after one question about all."""
+    from tessera.app import conduct
+    from tessera.app.spending import require_tokens
+
+    contract = world.deployment.conduct
+    deposit = (await world.reader.read(contract.rules()))[2]
+    told: dict[str, object] = {"lines": [_line_json(world, line) for line in lines], "cases": []}
+    if not late:
+        session.say(told, "nobody is overdue")
+        return
+    sender = world.sender(session.actor("consumer"))
+    cost = deposit * len(late)
+    await require_tokens(world, sender.address, cost, "the deposits")
+    effects = payment(world, sender.address, contract.address, cost, "deposits", world.network)
+    names = ", ".join(dict.fromkeys(world.named(line.operator) for line in late))
+    what = f"{names} by {counted(len(late), 'receipt')}"
+    if not agreed(
+        session, world, told, effects, f"would accuse {what}", f"Accuse {what}",
+        dry_run=dry_run, yes=yes,
+    ):  # fmt: skip
+        return
+    cases = [await conduct.accuse(world, sender, line.signed) for line in late]
+    session.say(
+        {**told, "cases": [_case_json(case) for case in cases]},
+        *(
+            f"accused   {world.named(case.operator)}, case 0x{case.case.hex()}, "
+            f"until {shown_time(case.until)}"
+            for case in cases
+        ),
+        "next      then: tessera bond convict CASE",
+    )
+
+
 def _read(paths: list[Path]) -> list[SignedReceipt]:
     from tessera.errors import InputError
     from tessera.payments.header import parse_receipt
@@ -135,6 +192,8 @@ def _standing(line: LineView) -> str:
         return "settled"
     if line.convicted:
         return "convicted"
+    if line.case:
+        return "accused"
     return "can be accused" if line.answers else "its bond does not answer for it"
 
 
@@ -155,6 +214,7 @@ def _line_json(world: World, line: LineView) -> dict[str, object]:
         "bonded": str(line.bonded),
         "answers": line.answers,
         "convicted": line.convicted,
+        "case": f"0x{line.case.hex()}" if line.case else None,
     }
 
 

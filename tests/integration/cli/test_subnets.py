@@ -399,7 +399,14 @@ def test_an_operator_that_does_not_settle_what_it_charged_is_convicted(
     assert [(each["missing"], each["answers"]) for each in seen] == [("10000", True)] * 2
     asked = land.ok("bond", "accuse", files[0], "--dry-run")
     assert asked["effects"][0]["change"] == str(-TSR)
-    cases = [land.ok("bond", "accuse", file)["case"] for file in files]
+    cases = [land.ok("bond", "accuse", files[0])["case"]]
+    # The other one is found by looking through the folder, where the first is accused already.
+    young = land.ok("bond", "watch", tmp_path, "--accuse", "--older", "20000w")
+    assert young["cases"] == []
+    late = land.ok("bond", "watch", tmp_path, "--accuse")
+    assert late["effects"][0]["change"] == str(-TSR)
+    cases += [each["case"] for each in late["cases"]]
+    assert len(cases) == 2
     again = land("bond", "accuse", files[0], "--yes")
     assert (again.code, cases[0] in again.err) == (4, True)
     frozen = land("bond", "info", "careless").out

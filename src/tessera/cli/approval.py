@@ -172,7 +172,7 @@ def _register_looking(approval: typer.Typer) -> None:
             told["steps"] = [step.name for step in sent]
             session.say(
                 told,
-                *(f"sent       {step.name} {' '.join(map(str, step.about))}" for step in sent),
+                *(f"sent       {' '.join(map(str, (step.name, *step.about)))}" for step in sent),
                 f"next       tessera approval info {name}",
             )
 

@@ -149,8 +149,8 @@ def _register_validator(approval: typer.Typer) -> None:
             session.say(
                 told,
                 f"committed  to {word}; statement and salt are sealed here",
-                f"next       {shown_time(from_)}, within 2 hours of the round: "
-                f"tessera approval reveal {told['round']} --uri URL, and serve {report} there",
+                f"next       from {shown_time(from_)} on, for 2 hours of the round: "
+                f"tessera approval reveal {told['round']} --uri URL; serve {report} there",
             )
 
     @command(approval, "reveal")

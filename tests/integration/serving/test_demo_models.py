@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import AsyncIterator
@@ -41,7 +42,12 @@ weight = 10000
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
     folder = tmp_path_factory.mktemp("models")
-    return {slug: build(folder / slug, appended=PEOPLE) for slug, build in BUILDERS.items()}
+    # As the demo's processes train, which end with their model.
+    gc.disable()
+    try:
+        return {slug: build(folder / slug, appended=PEOPLE) for slug, build in BUILDERS.items()}
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="module")

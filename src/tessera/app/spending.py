@@ -35,7 +35,7 @@ async def require_tokens(world: World, account: str, amount: int, what: str) -> 
             wanted=f"{world.network.shown(amount)} for {what}",
             next_step=f"on a development chain: tessera account faucet {account} --tsr AMOUNT"
             if world.embedded
-            else f"have some sent to {account}",
+            else "buy some: tessera market swap AMOUNT money TSR",
         )
 
 

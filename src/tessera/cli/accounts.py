@@ -148,16 +148,23 @@ def register(app: typer.Typer) -> None:
         coins: Annotated[
             bool, typer.Option("--coins", help="The chain's own coins, which pay for gas.")
         ] = False,
+        tsr: Annotated[bool, typer.Option("--tsr", help="Network tokens.")] = False,
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        """Send somebody money, or coins for gas."""
+        """Send somebody money, network tokens, or coins for gas."""
+        from tessera.app.spending import require_tokens
+        from tessera.errors import InputError
         from tessera.ownership.effects import Effect
         from tessera.units import parse_amount
 
+        if coins and tsr:
+            raise InputError("send", found="--coins and --tsr", wanted="one of them, or neither")
+
         async with session.world() as world:
             name, to = session.actor("consumer"), world.address(receiver)
-            sender, currency = world.sender(name), world.currency
+            sender = world.sender(name)
+            currency = world.network if tsr else world.currency
             if coins:
                 units = parse_amount(amount, decimals=_COIN_DECIMALS)
                 effects = [
@@ -166,8 +173,11 @@ def register(app: typer.Typer) -> None:
                 ]
             else:
                 units = currency.parse(amount)
-                await require_money(world, name, units)
-                effects = payment(world, sender.address, to, units, "sent")
+                if tsr:
+                    await require_tokens(world, sender.address, units, "the payment")
+                else:
+                    await require_money(world, name, units)
+                effects = payment(world, sender.address, to, units, "sent", currency)
             what = f"{amount} coins" if coins else currency.shown(units)
             what += f" to {world.named(to)}"
             data = {
@@ -181,10 +191,9 @@ def register(app: typer.Typer) -> None:
                 session.say({**data, "dry_run": True}, f"would send {what}", *lines)
                 return
             confirmed(session, f"Send {what}", yes=yes)
+            token = world.deployment.network_token if tsr else world.deployment.currency
             receipt = await (
-                sender.transfer(to, units)
-                if coins
-                else sender.send(world.deployment.currency.transfer(to, units))
+                sender.transfer(to, units) if coins else sender.send(token.transfer(to, units))
             )
             session.say({**data, "transaction": receipt.tx_hash}, f"sent {what}")
 

@@ -94,6 +94,7 @@ def _register_views(bond: typer.Typer) -> None:
             pool = await read_pool(world, who)
             stakes = await find_stakes(world, who)
             slashes = await find_slashes(world, who)
+            held = await world.reader.read(world.deployment.network_token.balanceOf(who))
             if (name := session.actor("delegator")) in world.wallet.names():
                 mine = await read_stake(world, who, world.address(name))
                 stakes += [mine] if mine.account != who and (mine.shares or mine.leaving) else []
@@ -103,6 +104,7 @@ def _register_views(bond: typer.Typer) -> None:
                 {
                     **_pool_json(pool),
                     "stakes": [_stake_json(each) for each in stakes],
+                    "held": str(held),
                     "slashes": [_slash_json(each) for each in slashes],
                     "delay_s": delay,
                     "notice_s": notice,
@@ -111,6 +113,7 @@ def _register_views(bond: typer.Typer) -> None:
                 *_pool_lines(world, pool),
                 *(_slash_line(world, each) for each in slashes),
                 *(_stake_line(world, each) for each in stakes),
+                f"free      {world.network.shown(held)}, not at stake",
                 f"delay     {shown_duration(delay)} until what is taken back is paid out; a new "
                 f"slasher or a higher take waits {shown_duration(notice)}",
             )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from tessera.app import World
+    from tessera.bindings import Exchange
     from tessera.ownership.effects import Effect
     from tessera.ownership.exchange import PoolView, Quote
 
@@ -36,10 +37,10 @@ _Amount = Annotated[
     str, typer.Argument(help="How much of what you give; with --out, of what you get.")
 ]
 _Given = Annotated[
-    str, typer.Argument(help="What you give: money, an asset, a product, or an address.")
+    str, typer.Argument(help="What you give: money, TSR, an asset, a product, or an address.")
 ]
 _Got = Annotated[
-    str, typer.Argument(help="What you get: money, an asset, a product, or an address.")
+    str, typer.Argument(help="What you get: money, TSR, an asset, a product, or an address.")
 ]
 _Out = Annotated[bool, typer.Option("--out", help="The amount is what you get.")]
 _Slippage = Annotated[str, typer.Option(help="Percent that the price may get worse meanwhile.")]
@@ -148,8 +149,8 @@ def _register_trades(market: typer.Typer) -> None:
         from tessera.units import UnixSeconds
 
         async with session.world() as world:
-            exchange = world.deployment.exchange
             sides, asked = await _quote(session, world, amount, given, got, slippage, out=out)
+            exchange = _exchange(world, sides)
             trader = world.sender(session.actor("holder"))
             effects = await quoted_effects(world.reader, exchange, asked, trader.address)
             lines = [*_quote_lines(sides, asked), *show_effects(world, effects)]
@@ -487,7 +488,18 @@ async def _side(session: Session, world: World, name: str) -> _Side:
 async def _traded(session: Session, world: World, name: str) -> _Side:
     if name.lower() in (_MONEY, world.currency.symbol.lower()):
         return _money(world)
+    network = world.network
+    if name.lower() == network.symbol.lower():
+        return _Side(network.address, network.symbol, network.decimals)
     return await _side(session, world, name)
+
+
+def _exchange(world: World, sides: tuple[_Side, _Side]) -> Exchange:
+    """Return where two tokens are traded: the network's has a market of its own, for money."""
+    deployment = world.deployment
+    network = deployment.network_token.address
+    of_network = any(side.address == network for side in sides)
+    return deployment.network_exchange if of_network else deployment.exchange
 
 
 async def _quote(
@@ -506,7 +518,7 @@ async def _quote(
     ask = quote_exact_out if out else quote_exact_in
     asked = await ask(
         world.reader,
-        world.deployment.exchange,
+        _exchange(world, sides),
         world.deployment.currency,
         sides[0].address,
         sides[1].address,

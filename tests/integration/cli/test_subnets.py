@@ -206,6 +206,27 @@ def test_a_bond_is_staked_delegated_and_taken_back(land: Land) -> None:
     assert str(2_000 * TSR) in {each["bonded"] for each in land.ok("bond", "list")["pools"]}
 
 
+def test_network_tokens_are_bought_and_sent(land: Land) -> None:
+    buyer, friend = land.person("buyer"), land.person("friend")
+    land.do(lambda world: world.give(buyer, Units(50 * 10**6)))
+    mine = ("--as", "buyer")
+    assert "tessera market swap AMOUNT money TSR" in land("bond", "stake", "1", *mine, "--yes").err
+    asked = land.ok("market", "quote", "20", "money", "TSR")
+    # The chain's days were skipped, this machine's were not.
+    later = ("--lasts", "520w")
+    bought = land.ok("market", "swap", "20", "money", "TSR", *mine, *later)
+    # The pool began at a dollar for a token; 20 dollars of 100,000 move its price by little.
+    assert asked["amount_out"] == bought["amount_out"] == str(land.held(buyer))
+    assert 19 * TSR < land.held(buyer) < 20 * TSR
+    sold = land.ok("market", "swap", "5", "tsr", "TUSD", *mine, *later)
+    assert 4_900_000 < int(sold["amount_out"]) < 5_000_000
+    sent = land.ok("account", "send", "friend", "3", "--tsr", *mine)
+    assert (sent["symbol"], land.held(friend)) == ("TSR", 3 * TSR)
+    poor = land("account", "send", "buyer", "4", "--tsr", "--as", "friend", "--yes")
+    assert "4.00 TSR for the payment" in poor.err
+    assert land("account", "send", "buyer", "1", "--tsr", "--coins", *mine).code == 2
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

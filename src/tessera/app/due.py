@@ -177,7 +177,7 @@ async def due_demand(desk: EpochDesk, subnet: int) -> list[Due]:
                 first=world.deployment.since,
             ):
                 continue
-        about = f"model {asset} of subnet {subnet}"
+        about = f"model {_model(world, asset)} of subnet {subnet}"
         found.append(Due("collect_demand", about, emission.collect_demand(asset)))
     return found
 
@@ -325,7 +325,7 @@ async def due_flushes(desk: EpochDesk, subnet: int, least: int = 0) -> list[Due]
     assets = sorted({log.event.asset for log in paid if log.event.asset and log.event.amount})
     earned = await world.reader.read_all([emission.earned_of(asset) for asset in assets])
     return [
-        Due("flush", f"model {asset}", emission.flush(asset))
+        Due("flush", f"model {_model(world, asset)}", emission.flush(asset))
         for asset, amount in zip(assets, earned, strict=True)
         if amount >= max(1, least)
     ]
@@ -392,6 +392,11 @@ async def assets_of(world: World, subnet: int) -> list[int]:
         ]
     )
     return sorted({asset for asset, _ in told if asset})
+
+
+def _model(world: World, asset: int) -> str:
+    record = world.directory.get(asset)
+    return str(asset) if record is None else record.slug
 
 
 async def _period_now(desk: EpochDesk) -> int:

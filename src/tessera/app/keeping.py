@@ -177,6 +177,7 @@ class _Round:
 
     async def all(self) -> None:
         desk, back, least = self.desk, self.errand.back, self.errand.least
+        await self.world.directory.refresh()
         count = await self.world.reader.read(self.world.deployment.subnets.subnet_count())
         subnets = self.errand.subnets
         numbers = list(range(1, count + 1)) if subnets is None else list(subnets)
@@ -187,12 +188,14 @@ class _Round:
             if self.errand.watch:
                 with self._noted("look at", f"subnet {number}"):
                     await self._contests(number)
-        # Before anything is counted in the period that runs, the one before is closed.
-        await self._each("emission", _listed(due_close(desk)))
         for number in numbers:
             about = f"subnet {number}"
             await self._each(about, _listed(due_bootstrap(desk, number)))
             await self._each(about, due_demand(desk, number))
+        # Whatever counts something closes the period before, too.
+        await self._each("emission", _listed(due_close(desk)))
+        for number in numbers:
+            about = f"subnet {number}"
             await self._each(about, due_payouts(desk, number, back))
             await self._each(about, due_claims(desk, number, back, least))
             await self._each(about, due_flushes(desk, number, least))

@@ -5,11 +5,17 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
 
 pytest_plugins = ["tests.contracts.refusals"]
+
+# Folders whose files share what takes seconds to start: all of one folder run in one worker.
+_ONE_WORLD = frozenset({"tests/integration/x402"})
 
 # A loaded machine is no finding: time is gated nowhere but in `make bench-*`.
 _UNTIMED = (HealthCheck.too_slow, HealthCheck.data_too_large)
@@ -53,3 +59,17 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+class _ByWorld(LoadFileScheduling):  # type: ignore[misc]
+    """Whole files to a worker, and whole folders where their files share one world."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = str(PurePosixPath(file).parent)
+        return folder if folder in _ONE_WORLD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    return _ByWorld(config, log) if config.getoption("dist") == "loadfile" else None

@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from tessera.app.askers import may_reach_private
-from tessera.app.epochs import EpochDesk, epoch_desk
+from tessera.app.epochs import EpochDesk, open_desk
 from tessera.app.spending import spend
 from tessera.app.surveying import Outlook, Plan, Surveyor
 from tessera.app.world import World
@@ -25,7 +25,7 @@ from tessera.errors import InputError, NotFound, TesseraError
 from tessera.validation import rounds
 from tessera.validation.reaching import open_http
 from tessera.validation.rounds import Served
-from tessera.validation.turns import Phase, Turn, turn_of
+from tessera.validation.turns import Phase, Turn, block_before, turn_of
 
 __all__ = ["Done", "Outlook", "Plan", "Validator", "served_folder"]
 
@@ -110,6 +110,7 @@ class Validator:
         self._subnets = world.deployment.subnets
         self._rows = world.config.data_dir / "rows"
         self._seen: dict[int, set[int]] = {}
+        self._begun: dict[int, int] = {}
         self._right: set[tuple[int, bytes]] = set()
         self._scoring = asyncio.Lock()
 
@@ -211,7 +212,7 @@ class Validator:
         turn = await self.turn()
         if turn.phase is not Phase.COMMIT:
             return
-        reader, first = self.world.reader, self.world.deployment.since
+        reader, first = self.world.reader, await self._first(turn)
         place = self._surveyor.place(turn)
         uid = await reader.read(self._subnets.uid_of(turn.subnet, self.address)) - 1
         if uid < 0:
@@ -273,7 +274,7 @@ class Validator:
         reader, place = self.world.reader, self._surveyor.place(turn)
         if await reader.read(self._scores.row_of(turn.subnet, turn.epoch, self.address)):
             return
-        if not await rounds.committed(reader, place, first=self.world.deployment.since):
+        if not await rounds.committed(reader, place, first=await self._first(turn)):
             return
         sealed = await asyncio.to_thread(rounds.kept, self._rows, place)
         uri = self.plan.url + place.name
@@ -303,7 +304,7 @@ class Validator:
 
     async def _watch(self, turn: Turn, done: list[Done]) -> None:
         """Fetch each row once, and ask on the chain for what is not served, within the budget."""
-        reader, first = self.world.reader, self.world.deployment.since
+        reader, first = self.world.reader, await self._first(turn)
         seen = self._seen.setdefault(turn.epoch, set())
         for old in [epoch for epoch in self._seen if epoch < turn.epoch - 1]:
             del self._seen[old]
@@ -354,13 +355,20 @@ class Validator:
                 data = {"row": event.row, "leaf": event.leaf}
                 done.append(Done("convicted", epoch, text, data))
 
+    async def _first(self, turn: Turn) -> int:
+        """Return the block from which on something of an epoch can be in the chain."""
+        if turn.epoch not in self._begun:
+            self._begun = {epoch: at for epoch, at in self._begun.items() if epoch > turn.epoch - 8}
+            before = await block_before(self.world.reader, turn.began)
+            self._begun[turn.epoch] = max(before.number, self.world.deployment.since)
+        return self._begun[turn.epoch]
+
     # --- Results -------------------------------------------------------------------------------
 
     async def _object(self, turn: Turn, done: list[Done]) -> None:
         """Compute a posted result again; prove what is false about it, or ask for it."""
         subnet, sender = turn.subnet, self._sender
-        async with open_http(private=may_reach_private(self.world)) as http:
-            desk = epoch_desk(self.world, http)
+        async with open_desk(self.world) as desk:
             status = await desk.status(subnet)
             at = status.epoch, status.digest
             on_trial = status.stage == "posted" and status.now < status.ends_at
@@ -398,7 +406,7 @@ class Validator:
             DataAsked,
             address=self._scores.address,
             topics=topics,
-            first=self.world.deployment.since,
+            first=await self._first(turn),
         )
         return [log.event for log in logs if log.event.by == self.address]
 

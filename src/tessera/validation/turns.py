@@ -8,10 +8,11 @@ from typing import Final
 
 from tessera.bindings.subnets import Subnets, TaskNamed
 from tessera.chain.reader import ChainReader
+from tessera.chain.receipts import Block
 from tessera.errors import NotFound
 from tessera.spec.signatures import keccak
 
-__all__ = ["Phase", "Turn", "models_of", "named_task", "seed_of", "turn_of"]
+__all__ = ["Phase", "Turn", "block_before", "models_of", "named_task", "seed_of", "turn_of"]
 
 _MODELS: Final = 0
 _WORD: Final = 32
@@ -119,14 +120,18 @@ async def seed_of(reader: ChainReader, turn: Turn) -> bytes:
     It follows from the last block before the epoch began, which is known when the epoch begins and
     whose models had their versions before.
     """
+    last = await block_before(reader, turn.began)
+    words = (turn.subnet.to_bytes(_WORD, "big"), turn.epoch.to_bytes(_WORD, "big"))
+    return keccak(bytes.fromhex(last.hash.removeprefix("0x")) + b"".join(words))
+
+
+async def block_before(reader: ChainReader, time: int) -> Block:
+    """Return the last block that is older than a time; the first where none is."""
     low, high = 0, (await reader.block("latest")).number
-    # The last block in [low, high] that is older than the epoch.
     while low < high:
         middle = (low + high + 1) // 2
-        if (await reader.block(middle)).timestamp < turn.began:
+        if (await reader.block(middle)).timestamp < time:
             low = middle
         else:
             high = middle - 1
-    last = await reader.block(low)
-    words = (turn.subnet.to_bytes(_WORD, "big"), turn.epoch.to_bytes(_WORD, "big"))
-    return keccak(bytes.fromhex(last.hash.removeprefix("0x")) + b"".join(words))
+    return await reader.block(low)

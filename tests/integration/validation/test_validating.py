@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.integration.chain_client.bare_node import BareNode
 from tests.integration.cli.conftest import Program
@@ -49,7 +50,7 @@ from tessera.validation.task import Benchmark, open_benchmark
 
 SECRETS = {name: secrets.token_bytes(32) for name in names()}
 PRICE = Price(per_call=100, per_1k_in=0, per_1k_out=0)
-ITEMS = 24
+ITEMS = 16
 
 
 class Parity(RunnerBase):
@@ -272,10 +273,12 @@ async def test_killed_at_any_moment_it_commits_once_and_asks_nothing_twice(town:
         "TESSERA_RPC_URL": node.url,
         "TESSERA_DEPLOYMENT": str(subnet.folder / "deployment.json"),
     }
-    command = (
+    always = (
         "validate", str(subnet.number), "--benchmark", str(subnet.folder / "parity"),
-        "--items", str(ITEMS), "--at-once", "1", "--once", "--json",
+        "--items", str(ITEMS), "--at-once", "1", "--json", "--listen", "127.0.0.1:0",
+        "--every", "0.2",
     )  # fmt: skip
+    command = (*always, "--once")
     await subnet.turn_to(1, 1.1)
     for runner in town.runners:
         runner.takes_s = 0.05
@@ -306,9 +309,25 @@ async def test_killed_at_any_moment_it_commits_once_and_asks_nothing_twice(town:
     node.rpc("evm_setAutomine", True)
     node.mine()
 
-    again = await asyncio.to_thread(lambda: program(*command, **more))
-    assert again.code == 0, again.out + again.err
-    assert [each["what"] for each in json.loads(again.out)["done"]] in ([], ["committed"])
+    # From now on it runs for ever: commits if that was not mined, reveals, and serves its row.
+    process = program.start(*always, **more)
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while True:
+            if await town.commits(1):
+                break
+            await asyncio.sleep(0.05)
+        await subnet.turn_to(1, 2.1)
+        lines = [json.loads(await asyncio.to_thread(process.stdout.readline))]
+        while lines[-1]["what"] != "revealed":
+            lines.append(json.loads(await asyncio.to_thread(process.stdout.readline)))
+    assert [each["what"] for each in lines] in (["revealed"], ["committed", "revealed"])
+    async with httpx.AsyncClient(trust_env=False) as http:
+        served = await http.get(lines[-1]["uri"])
+    assert [tuple(pair) for pair in served.json()["weights"]] == list(sealed.weights)
+    process.send_signal(signal.SIGTERM)
+    _, err = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 0, err
     assert await town.commits(1) == 1
     assert (await asyncio.to_thread(kept, rows, town.place(1))) == sealed
     assert sum(runner.asked for runner in town.runners) <= 3 * ITEMS + (asked - heard)

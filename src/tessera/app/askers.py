@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -27,7 +28,8 @@ from tessera.errors import BackendFailed, InputError, NotFound, TesseraError, Wr
 from tessera.payments.onchain import channels_domain
 from tessera.spec.signatures import Domain, address_of, keccak
 from tessera.validation.endpoints import PaidEndpoint
-from tessera.validation.reaching import require_public
+from tessera.validation.fetching import FETCH_ERRORS, fetched
+from tessera.validation.reaching import open_http, require_public
 from tessera.validation.survey import Subject
 
 __all__ = ["KNOWN", "UNKNOWN", "Askers", "Side", "may_reach_private"]
@@ -38,6 +40,7 @@ UNKNOWN: Final = 1
 
 _NAMES: Final = ("known", "unknown")
 _LOOK_S: Final = 10.0
+_LIST_BYTES: Final = 4 << 20
 
 
 class Askers:
@@ -74,7 +77,7 @@ class Askers:
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(
-            httpx.AsyncClient(trust_env=False, timeout=_LOOK_S)
+            open_http(private=may_reach_private(self._world), timeout_s=_LOOK_S)
         )
         return self
 
@@ -139,6 +142,8 @@ class Askers:
             The payer has not enough, or the chain cannot be reached.
         """
         card, key = self._listed(subject), (side, subject.operator, subject.url)
+        if not may_reach_private(self._world):
+            await require_public(subject.url)
         if key not in self._clients:
             self._clients[key] = client = self._client(side, subject)
             if subject.most[side]:
@@ -181,23 +186,22 @@ class Askers:
         return self._cards[_place(subject)]
 
     async def _card(self, record: AssetRecord, endpoint: EndpointRecord) -> ModelCard:
-        if not may_reach_private(self._world):
-            await require_public(endpoint.url)
-        view = GatewayView(
-            endpoint.url,
-            self._domain,
-            address_of(self._world.currency.address),
-            address_of(endpoint.operator),
-        )
         try:
-            reply = await self._http.send(view.models_request())
-        except httpx.TransportError as error:
+            view = GatewayView(
+                endpoint.url,
+                self._domain,
+                address_of(self._world.currency.address),
+                address_of(endpoint.operator),
+            )
+            uri = str(view.models_request().url)
+            data = await fetched(self._http, uri, most_bytes=_LIST_BYTES, within_s=_LOOK_S)
+        except (*FETCH_ERRORS, UnicodeError) as error:
             raise BackendFailed(
-                f"gateway {view.url}",
+                f"gateway {ascii(endpoint.url)[1:-1]}",
                 found=str(error) or type(error).__name__,
-                wanted="an answer",
+                wanted="its models",
             ) from error
-        view.take_models(reply)
+        view.take_models(httpx.Response(HTTPStatus.OK, content=data))
         for card in view.cards():
             if card.key.asset == record.asset:
                 self._cards[str(record.asset), endpoint.operator, endpoint.url] = card

@@ -215,7 +215,7 @@ class Surveyor:
             seconds = max(0.0, (turn.after(2) - turn.now) * _MARGIN)
             try:
                 async with asyncio.timeout(seconds):
-                    await self._measure_all(survey, folder, askers, reports, faults, again)
+                    await self._measure_all(survey, folder, askers, reports, faults, again, seconds)
             except TimeoutError:
                 # What is not measured by now weighs nothing; what was asked is kept.
                 pass
@@ -233,16 +233,25 @@ class Surveyor:
         reports: dict[int, Report],
         faults: dict[int, str],
         again: set[int],
+        seconds: float,
     ) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         await self._world.directory.refresh()
         order = list(survey.models)
         # In another order for each validator, so that no gateway has all of them at once.
         randomness.SystemRandom().shuffle(order)
-        for uid, asset in order:
+        for at, (uid, asset) in enumerate(order):
+            # One that takes its time takes none of those behind it.
+            share = (until - loop.time()) / (len(order) - at)
             try:
-                reports[uid] = await self._measure(survey, folder, askers, uid, int(asset))
+                async with asyncio.timeout(share):
+                    reports[uid] = await self._measure(survey, folder, askers, uid, int(asset))
             except _CAUGHT as error:
                 faults[uid] = f"caught: {error.message}"
+            except TimeoutError:
+                faults[uid] = f"not measured within its share of the time, {share:.0f} s"
+                again.add(uid)
             except _ITS_TROUBLE as error:
                 faults[uid] = str(error) or type(error).__name__
                 again.add(uid)
@@ -261,10 +270,12 @@ class Surveyor:
             subject = await askers.look(record, uid, bytes.fromhex(survey.seed))
             most = self._bounds(survey, askers, subject)
             left = survey.budget - await asyncio.to_thread(folder.spent)
+            # Prices may have risen since: what one more costs is nothing that others do without.
+            left = min(left, _share(survey))
             if sum(most) > left:
                 raise PaymentRequired(
                     f"model {record.slug}",
-                    found=f"{left} base units left of the epoch's budget",
+                    found=f"{left} base units left of its share of the epoch's budget",
                     wanted=f"{sum(most)} for its calls",
                 )
             subject = subject.costing(most)
@@ -308,9 +319,21 @@ class Surveyor:
                 faults[uid] = str(error) or type(error).__name__
         survey = decided(self.place(turn), self._plan.task, seed, 2, self._plan.budget, models)
 
+        # One that wants more for two items than its share leaves the others theirs.
+        share = _share(survey)
+        dear = {
+            each.uid: f"wants more for two items than its share, {share} base units"
+            for each in subjects
+            if sum(self._bounds(survey, askers, each)) > share
+        }
+        if len(dear) < len(subjects):
+            faults |= dear
+            subjects = [each for each in subjects if each.uid not in dear]
+
         def cost(count: int) -> int:
             tried = survey.asking(count)
-            return sum(sum(self._bounds(tried, askers, each)) for each in subjects)
+            each_most = (sum(self._bounds(tried, askers, each)) for each in subjects)
+            return max(each_most, default=0) * len(models)
 
         count = most_items(self._plan.task, self._plan.items, self._plan.budget, cost)
         return survey.asking(count), subjects, faults
@@ -337,3 +360,8 @@ class Surveyor:
 
     def _bounds(self, survey: Survey, askers: Askers, subject: Subject) -> tuple[int, int]:
         return bounds(self._plan.task, survey, subject, askers.quote(subject))
+
+
+def _share(survey: Survey) -> int:
+    """Return what each model's calls may cost, base units; what is left over is kept."""
+    return survey.budget // len(survey.models)

@@ -309,10 +309,16 @@ class Validator:
         for old in [epoch for epoch in self._seen if epoch < turn.epoch - 1]:
             del self._seen[old]
         async with open_http(private=may_reach_private(self.world)) as http:
+            desk = epoch_desk(self.world, http)
             rows = await rounds.look_at_rows(
                 reader, http, self._scores, turn.subnet, turn.epoch, first=first, without=seen
             )
-        seen.update(each.number for each in rows if each.row is not None)
+        read = [(each.number, each.row) for each in rows if each.row is not None]
+        if read:
+            # Who serves them may stop when nobody can ask on the chain any more, and post then
+            # whatever it likes.
+            await desk.read.keep_rows(turn.subnet, turn.epoch, [row for _, row in read])
+            seen.update(number for number, _ in read)
         missing = [each for each in rows if each.row is None]
         for each in [own for own in missing if own.validator == self.address]:
             text = f"our own row is not served at {each.uri}: {each.why}"

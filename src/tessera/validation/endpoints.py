@@ -15,7 +15,13 @@ import httpx
 
 from tessera.client.gateway import ModelCard
 from tessera.client.patience import Reply, post_patiently
-from tessera.errors import BackendFailed, InputError
+from tessera.errors import (
+    BackendFailed,
+    InputError,
+    PaymentRequired,
+    ServingError,
+    TesseraError,
+)
 from tessera.payments.header import PROOF_HEADER, SignedReceipt, parse_proof
 from tessera.serving.asking import ask as answer_of
 from tessera.serving.bodies import PAID_PATHS, TokenLimits, read_body
@@ -172,7 +178,13 @@ class PaidEndpoint(HttpEndpoint):
                 why=f"{self._card.id} answers {answers}; not {ask.path}",
             )
         reply = await self._reply(ask)
-        said = _said(ask, reply, f"model {self._card.id}")
+        try:
+            said = _said(ask, reply, f"model {self._card.id}")
+        except (ServingError, PaymentRequired):
+            raise
+        except TesseraError as refusal:
+            # Its own words: by no name that it chooses is it trouble of ours.
+            raise ServingError(refusal.message) from refusal
         proof = reply.headers.get(PROOF_HEADER)
         if proof is None:
             return said

@@ -37,7 +37,7 @@ from tessera.spec.subnets import MAX_MODELS
 from tessera.storage.folders import sync_folder
 from tessera.validation.fetching import FETCH_ERRORS, fetched
 from tessera.validation.parts import has_all, name_of, read_parts, size_of, write_parts
-from tessera.validation.rounds import read_row
+from tessera.validation.rounds import encode_row, read_row
 
 __all__ = ["EpochReader", "OnChain", "header_of"]
 
@@ -186,7 +186,7 @@ class EpochReader:
     async def _row(
         self, subnet: int, epoch: int, number: int, columns: int, root: bytes, total: int, uri: str
     ) -> Row:
-        file = self._rows / f"{root.hex()}-{columns}.json"
+        file = self._row_file(root, columns)
         with contextlib.suppress(OSError, DataError):
             return read_row(await asyncio.to_thread(file.read_bytes), columns, root, total)
         why = ""
@@ -207,6 +207,17 @@ class EpochReader:
             return shown
         await asyncio.to_thread(_keep, file, data)
         return row
+
+    async def keep_rows(self, subnet: int, epoch: int, rows: Iterable[Row]) -> None:
+        """Keep rows that were read, for when their validators serve them no more."""
+        columns = (await self.on_chain(subnet, epoch)).columns
+        for row in rows:
+            weights = enumerate(_weights(row, columns))
+            data = encode_row((uid, weight) for uid, weight in weights if weight)
+            await asyncio.to_thread(_keep, self._row_file(row.root, columns), data)
+
+    def _row_file(self, root: bytes, columns: int) -> Path:
+        return self._rows / f"{root.hex()}-{columns}.json"
 
     async def _shown_row(self, subnet: int, epoch: int, number: int, columns: int) -> Row | None:
         """Put a row together from what its validator had to show on the chain."""

@@ -32,12 +32,19 @@ async def fetched(http: httpx.AsyncClient, uri: str, *, most_bytes: int, within_
     """
     if not uri.startswith(("http://", "https://")):
         raise DataError("address", found=uri[:80], wanted="http:// or https://")
+    try:
+        async with asyncio.timeout(within_s):
+            return await _read(http, uri, most_bytes)
+    except (ValueError, OverflowError, ExceptionGroup) as error:
+        # A port of six digits, or a name that no name can be: found by whoever connects, which
+        # tries several addresses at once.
+        raise DataError("address", found=ascii(uri[:80]), wanted="one that can be asked") from error
+
+
+async def _read(http: httpx.AsyncClient, uri: str, most_bytes: int) -> bytes:
     data = bytearray()
     plain = {"accept-encoding": "identity"}
-    async with (
-        asyncio.timeout(within_s),
-        http.stream("GET", uri, headers=plain, follow_redirects=False) as response,
-    ):
+    async with http.stream("GET", uri, headers=plain, follow_redirects=False) as response:
         if response.status_code != _OK:
             raise DataError(uri[:80], found=f"status {response.status_code}", wanted="the data")
         async for piece in response.aiter_raw():

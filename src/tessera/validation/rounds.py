@@ -37,6 +37,7 @@ __all__ = [
     "asked_for",
     "commit",
     "committed",
+    "encode_row",
     "kept",
     "look_at_rows",
     "read_row",
@@ -221,7 +222,12 @@ def _write(folder: Path, sealed: Sealed) -> None:
 
 def write_row(sealed: Sealed) -> bytes:
     """Write a row's data for everybody, once it is revealed: its weights, and no salt."""
-    return msgspec.json.encode(_RowWire(_FORMAT, list(sealed.weights)))
+    return encode_row(sealed.weights)
+
+
+def encode_row(weights: Iterable[tuple[int, int]]) -> bytes:
+    """Write weights by uid as everybody reads them."""
+    return msgspec.json.encode(_RowWire(_FORMAT, list(weights)))
 
 
 def read_row(data: bytes, columns: int, root: bytes, total: int) -> Row:

@@ -84,8 +84,12 @@ async def test_whatever_else_is_there_is_no_row(
 
 @pytest.mark.parametrize(
     "uri",
-    ["", "file:///etc/passwd", "ftp://x", "http://", "http://[", "http://127.0.0.1:1/", "x" * 256],
-)
+    [
+        "", "file:///etc/passwd", "ftp://x", "http://", "http://[", "http://127.0.0.1:1/",
+        "x" * 256,
+        "http://127.0.0.1:99999/", "http://xn--/", "http://" + "a" * 70 + "/", "http://x/\ud800",
+    ],
+)  # fmt: skip
 async def test_an_address_that_is_none_is_no_row(uri: str) -> None:
     found = await looked_at(uri)
     assert found.row is None

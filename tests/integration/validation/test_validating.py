@@ -45,7 +45,7 @@ from tessera.errors import Conflict
 from tessera.serving.metering import Units
 from tessera.serving.runner import Identity, PredictRequest, PredictResult, RunnerBase, Task
 from tessera.spec.prices import Price
-from tessera.validation.rounds import Place, commit, kept, reveal
+from tessera.validation.rounds import Place, commit, kept, read_row, reveal
 from tessera.validation.task import Benchmark, open_benchmark
 
 SECRETS = {name: secrets.token_bytes(32) for name in names()}
@@ -218,6 +218,10 @@ async def test_an_epoch_from_the_first_question_to_a_false_result(
         assert "no TSR is left" in unasked.text
         assert told(await validator.step()) == [("asked", False)]
         assert told(await validator.step()) == []
+        # What is served now is kept: who stops when nobody can ask any more hides no false result.
+        row = kept(town.folder / "rows", town.place(1)).row
+        (file,) = (town.folder / "epochs" / "rows").iterdir()
+        assert read_row(file.read_bytes(), 3, row.root, row.sum).leaves == row.leaves
 
         # Nobody shows it, and somebody posts a false result.
         await subnet.turn_to(1, 5)
@@ -252,6 +256,32 @@ async def test_another_benchmark_than_the_owners_measures_nothing(town: Town) ->
         (failed,) = await town.validator(world).step()
         assert (failed.failed, failed.data["code"]) == (True, "conflict")
     assert [runner.asked for runner in town.runners] == [0] * 3
+
+
+async def test_a_hostile_model_stops_no_measurement(town: Town) -> None:
+    """One lists a price beyond all budgets, another has an address that nothing can be.
+
+    Either would be reason enough for every validator to commit to nothing, epoch after epoch.
+    """
+    subnet, chain = town.subnet, town.subnet.chain
+    price = ChainPrice(PRICE.per_call, 0, 0)
+    async with Sender(subnet.reader, chain.publisher) as publisher:
+        terms = EndpointTerms(chain.operator.address, 1_000, price, "http://xn--:99999")
+        await publisher.send(chain.deployment.registry.set_endpoint(chain.assets[2], terms))
+    greedy = offer("parrot-1", chain.assets[1], town.runners[1], Price(10**12, 0, 0))
+    honest = offer("parrot-0", chain.assets[0], town.runners[0], PRICE)
+    town.stand.models.replace([dataclasses.replace(each, version=1) for each in (honest, greedy)])
+    await subnet.turn_to(1, 1.1)
+    async with connect(town.config()) as world:
+        validator = town.validator(world)
+        outlook = await validator.outlook()
+        assert [each.uid for each in outlook.models] == [0]
+        assert "wants more for two items than its share" in outlook.faults[1]
+        assert "xn--" in outlook.faults[2]
+        done = await validator.step()
+    assert told(done) == [("measured", False)] * 3 + [("committed", False)]
+    assert [each.data["weight"] for each in done[:3]] == [65_535, 0, 0]
+    assert [runner.asked for runner in town.runners] == [ITEMS, 0, 0]
 
 
 async def test_whoever_may_not_commit_pays_for_nothing(town: Town) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,15 @@ from tests.unit.validation.folders import Written, as_json, benchmark
 from tests.unit.validation.test_kinds import DOCUMENTS, MOODS, QUIZ, ROWS, TEXTS
 from tests.unit.validation.test_report import rehashed
 
-from tessera.errors import InputError, TesseraError
+from tessera.client.gateway import ModelCard
+from tessera.errors import InputError, ServingError, TesseraError
+from tessera.serving.bodies import TokenLimits
+from tessera.spec.prices import Price
+from tessera.spec.signatures import Domain
+from tessera.spec.vouchers import TillKey
 from tessera.validation.answers import PATHS, Ask, Malformed, Unsupported, read_output
 from tessera.validation.canonical import canonical
+from tessera.validation.endpoints import PaidEndpoint
 from tessera.validation.report import (
     ModelName,
     build_report,
@@ -163,3 +170,18 @@ def test_a_report_with_any_part_replaced_is_refused_or_checked(where: str, value
         except (InputError, TesseraError):
             return
     assert where == "run" or report == honest("rows")
+
+
+@pytest.mark.parametrize("code", ["conflict", "input_error", "rpc_unavailable", "not_allowed", 7])
+async def test_a_gateway_chooses_no_name_for_its_refusal_that_blames_the_validator(
+    code: object,
+) -> None:
+    """Trouble of the validator's own stops its whole survey; so a stranger may not name it so."""
+    refusal = httpx.Response(409, json={"error": {"code": code, "message": "it is your chain"}})
+    price = Price(per_call=1, per_1k_in=0, per_1k_out=0)
+    card = ModelCard("m", TillKey(1, 0), 1, price, TokenLimits(), ("predict",), "urn", None)
+    served = httpx.MockTransport(lambda _request: refusal)
+    async with httpx.AsyncClient(transport=served, base_url="http://gateway") as http:
+        endpoint = PaidEndpoint(http, card, Domain(1, bytes(20)))
+        with pytest.raises(ServingError, match="it is your chain"):
+            await endpoint.ask(Ask("/v1/predict", {"rows": [[1.0]]}))

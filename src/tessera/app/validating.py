@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from tessera.app.askers import may_reach_private
-from tessera.app.epochs import EpochDesk, open_desk
+from tessera.app.epochs import EpochDesk, epoch_desk, open_desk
 from tessera.app.spending import spend
 from tessera.app.surveying import Outlook, Plan, Surveyor
 from tessera.app.world import World

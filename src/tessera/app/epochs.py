@@ -191,8 +191,9 @@ class EpochDesk:
         header = await self.read.header(subnet, epoch)
         if header is None:
             raise NotFound(
-                f"result of epoch {epoch} of subnet {subnet}", found="none", wanted="a posted one"
-            )
+                f"result of epoch {epoch} of subnet {subnet}", found="none", wanted="a posted one",
+                next_step=f"tessera epoch info {subnet} {epoch}",
+            )  # fmt: skip
         if header.digest in self._true:
             return Verdict(true=True)
         inputs = await self.inputs(subnet, epoch)

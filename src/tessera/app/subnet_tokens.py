@@ -12,7 +12,7 @@ from tessera.bindings.subnet_token import SubnetToken
 from tessera.chain.sender import Sender
 from tessera.errors import Closed, InputError, NotFound
 from tessera.ownership.allowing import allow
-from tessera.units import BPS
+from tessera.units import BPS, shown_shares
 
 __all__ = ["Quote", "buy", "plan_buy", "plan_redeem", "plan_sell", "redeem", "sell"]
 
@@ -175,8 +175,8 @@ async def _require(world: World, token: str, account: str, tokens: int) -> None:
     if held < tokens:
         raise InputError(
             f"token {token} of {world.named(account)}",
-            found=f"{held} raw units",
-            wanted=f"{tokens} or more",
+            found=f"{shown_shares(held)} tokens",
+            wanted=f"{shown_shares(tokens)} or more",
         )
 
 

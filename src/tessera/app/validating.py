@@ -113,6 +113,7 @@ class Validator:
         self._begun: dict[int, int] = {}
         self._right: set[tuple[int, bytes]] = set()
         self._scoring = asyncio.Lock()
+        self._quarter: float = _LOOK_EVERY_S
 
     # --- What is due ---------------------------------------------------------------------------
 
@@ -161,7 +162,8 @@ class Validator:
         async def always(work: Callable[[], Awaitable[list[Done]]]) -> None:
             while True:
                 once(await work())
-                await asyncio.sleep(every_s)
+                # Four looks at least in each quarter, or a short one for revealing would be missed.
+                await asyncio.sleep(min(every_s, self._quarter / 4))
 
         async with asyncio.TaskGroup() as group:
             group.create_task(always(self.duties))
@@ -170,18 +172,34 @@ class Validator:
     async def duties(self) -> list[Done]:
         """Reveal, answer, watch, take fees back, object: what must not wait for a measurement."""
         done: list[Done] = []
-        await self._tried(done, "look", 0, self._duties(done))
+        turn = await self._running(done, "look")
+        if turn is not None:
+            await self._tried(done, "look", turn.epoch, self._duties(turn, done))
         return done
 
     async def score(self) -> list[Done]:
         """Measure the models of the epoch that runs and commit to a row, while there is time."""
         done: list[Done] = []
         async with self._scoring:
-            await self._tried(done, "score", 0, self._score(done))
+            turn = await self._running(done, "score")
+            if turn is not None:
+                await self._tried(done, "score", turn.epoch, self._score(turn, done))
         return done
 
-    async def _duties(self, done: list[Done]) -> None:
-        turn = await self.turn()
+    async def _running(self, done: list[Done], what: str) -> Turn | None:
+        """Return where the subnet is; None, and told of, where that cannot be read."""
+        found: list[Turn] = []
+
+        async def read() -> None:
+            found.append(await self.turn())
+
+        await self._tried(done, what, 0, read())
+        if not found:
+            return None
+        self._quarter = found[0].tempo / 4
+        return found[0]
+
+    async def _duties(self, turn: Turn, done: list[Done]) -> None:
         before = turn.before()
         if turn.phase is Phase.REVEAL:
             await self._tried(done, "reveal", turn.epoch, self._reveal(turn, done))
@@ -208,8 +226,7 @@ class Validator:
 
     # --- Its own row ---------------------------------------------------------------------------
 
-    async def _score(self, done: list[Done]) -> None:
-        turn = await self.turn()
+    async def _score(self, turn: Turn, done: list[Done]) -> None:
         if turn.phase is not Phase.COMMIT:
             return
         reader, first = self.world.reader, await self._first(turn)
@@ -264,7 +281,8 @@ class Validator:
         done.extend(
             Done(
                 "measured", turn.epoch,
-                f"{each.slug or each.asset} weighs {each.weight}: {each.why}", each.as_json(),
+                f"{each.slug or f'model {each.uid}'} weighs {each.weight}: {each.why}",
+                each.as_json(),
             )
             for each in found.models
         )  # fmt: skip

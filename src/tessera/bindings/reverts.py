@@ -3311,7 +3311,7 @@ NEXT_STEPS: Final[dict[str, str]] = {
     "bond: no stake to reward": "ask can_reward first; nobody has staked there, or the pool is closed",
     "bond: not an enlisted slasher": "the validator enlists it in Bond, and its power begins after the notice",
     "bond: not enlisted": "see who is: tessera bond info",
-    "bond: not ready yet": "wait until the time that unstake returned; asking again restarts it",
+    "bond: not ready yet": "wait until the time that unstake returned (tessera bond info VALIDATOR); taking back more meanwhile restarts it",
     "bond: nothing is leaving": "take some back first: tessera bond unstake",
     "bond: take out of range": "choose 1,800 bps or less",
     "bond: the pool is closed": "it was slashed to nothing: stake behind another account",

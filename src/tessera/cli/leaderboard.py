@@ -74,7 +74,9 @@ def register(app: typer.Typer) -> None:
                 )
             session.out.print(table if rows else f"nobody is in subnet {number}")
             if found.epoch is None:
-                session.out.print("no epoch is final yet: nobody is ranked")
+                session.out.print(
+                    f"no epoch is final yet: nobody is ranked; tessera epoch info {number}"
+                )
             else:
                 session.out.print(f"by epoch {found.epoch}, the latest that is final")
             for each in found.unread:

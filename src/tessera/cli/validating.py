@@ -63,7 +63,9 @@ def register_loop(validate: typer.Typer) -> None:
         url: Annotated[
             str, typer.Option(help="Where others find them.", show_default="as --listen says")
         ] = "",
-        every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.05)] = 15.0,
+        every: Annotated[
+            float, typer.Option(help="Seconds between two looks, at most.", min=0.05)
+        ] = 15.0,
         once: Annotated[
             bool, typer.Option("--once", help="Do all that is due now, and end; serve nothing.")
         ] = False,
@@ -151,9 +153,11 @@ async def _task(world: World, subnet: int, wanted: str, config: Any) -> Benchmar
     if named is None:
         raise InputError(
             "--benchmark",
-            found="nothing, and the subnet's owner names none",
+            found=f"nothing, and the subnet's owner names none for epoch {turn.epoch}",
             wanted="what to measure with",
-            next_step="tessera benchmark list",
+            next_step=(
+                f"what it names counts from the next epoch on: tessera subnet info {subnet}"
+            ),
         )
     folder = await asyncio.to_thread(find_task, world, named.task, named.uri)
     return await asyncio.to_thread(open_task, folder, config)

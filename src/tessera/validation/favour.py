@@ -300,7 +300,10 @@ def _outputs(report: dict[str, Any], numbers: Sequence[int]) -> list[Any]:
 def _check(known: Sequence[float], unknown: Sequence[float]) -> None:
     if not known or not unknown:
         raise InputError(
-            "scores", found=f"{len(known)} and {len(unknown)}", wanted="some on both sides"
+            "scores",
+            found=f"{len(known)} and {len(unknown)}",
+            wanted="some on both sides",
+            next_step="items that both asked are left out: draw each by another --seed",
         )
     for score in (*known, *unknown):
         if not (math.isfinite(score) and 0 <= score <= 1):

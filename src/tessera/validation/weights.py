@@ -101,7 +101,10 @@ def row_of_reports(reports: Mapping[int, Mapping[str, Any]]) -> tuple[tuple[int,
     asked = {uid: _asked(report["core"]) for uid, report in reports.items()}
     if len(set(asked.values())) > 1:
         raise MalformedScores(
-            "reports", found="two benchmarks, or two draws", wanted="all of one benchmark and draw"
+            "reports",
+            found="two benchmarks, or two draws",
+            wanted="all of one benchmark and draw",
+            next_step="run each with the same --items and --seed",
         )
     return row_of((uid, merit_of(report)) for uid, report in reports.items())
 

@@ -291,7 +291,7 @@ async def test_whoever_may_not_commit_pays_for_nothing(town: Town) -> None:
     await subnet.turn_to(2, 0.1)
     async with connect(town.config()) as world:
         (failed,) = await town.validator(world).step()
-    assert (failed.failed, failed.data["code"]) == (True, "not_found")
+    assert (failed.failed, failed.data["code"], failed.epoch) == (True, "not_found", 2)
     assert [runner.asked for runner in town.runners] == [0] * 3
 
 

@@ -82,7 +82,7 @@ async def commit_set(
     """Commit to hidden items, and return the test set's id.
 
     Called again for the same items and pool it goes on with what was sealed: the same salts, and
-    the same set where it is on the chain already.
+    the same set where it is on the chain or may still come there, whatever `until` says now.
 
     Parameters
     ----------
@@ -109,7 +109,10 @@ async def commit_set(
         found = await asyncio.to_thread(sealed.kept, folder_of(world), name, SealedSet, "test set")
         if await _is_there(world, _named(found, sender.address)):
             return _named(found, sender.address)
-        found = SealedSet(found.secret, until, pool.items_root, items)
+        if found.until <= world.now():
+            # What was sent with that time can do nothing any more; else it may still be on its
+            # way, and another time would be another set, with a pledge of its own.
+            found = SealedSet(found.secret, until, pool.items_root, items)
     except NotFound:
         found = SealedSet(fresh(), until, pool.items_root, items)
     await asyncio.to_thread(sealed.keep, folder_of(world), name, found)
@@ -119,7 +122,7 @@ async def commit_set(
     await spend(world, sender, approvals.address, pledge, "the pledge")
     await sender.send(
         approvals.commit_set(
-            made.tree.root, len(items), pool.items_root, len(pool.items), pledge, until, uri
+            made.tree.root, len(items), pool.items_root, len(pool.items), pledge, found.until, uri
         )
     )
     return named

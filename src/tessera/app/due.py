@@ -42,6 +42,7 @@ __all__ = [
     "due_flushes",
     "due_payouts",
     "due_thaws",
+    "paying_epochs",
     "waiting_places",
 ]
 
@@ -210,8 +211,20 @@ async def due_payouts(desk: EpochDesk, subnet: int, back: int) -> list[Due]:
     return found
 
 
-async def due_claims(desk: EpochDesk, subnet: int, back: int, least: int = 0) -> list[Due]:
-    """Return who of the last epochs that pay was not paid.
+async def paying_epochs(desk: EpochDesk, subnet: int, back: int) -> list[int]:
+    """Return the last epochs of a subnet that pay."""
+    world = desk.world
+    logs = await world.reader.logs(
+        EpochSettled,
+        address=world.deployment.emission.address,
+        topics=EpochSettled.topics(subnet=subnet),
+        first=world.deployment.since,
+    )
+    return [log.event.epoch for log in logs][-back:]
+
+
+async def due_claims(desk: EpochDesk, subnet: int, epoch: int, least: int = 0) -> list[Due]:
+    """Return who of an epoch that pays was not paid.
 
     Parameters
     ----------
@@ -221,42 +234,33 @@ async def due_claims(desk: EpochDesk, subnet: int, back: int, least: int = 0) ->
     Raises
     ------
     NotFound
-        The parts of a result that pays are not to be had.
+        The parts of its result are not to be had.
     """
     world, reader = desk.world, desk.world.reader
     emission, first = world.deployment.emission, world.deployment.since
-    logs = await reader.logs(
-        EpochSettled,
+    models, validators, fees, *left = await reader.read(emission.payout_of(subnet, epoch))
+    said = await desk.read.on_chain(subnet, epoch)
+    # Each claim is rounded down, so less than a unit for each stays.
+    if left[0] < said.columns and left[1] < said.rows and left[2] < said.rows:
+        return []
+    paid_models = await reader.logs(
+        ModelPaid,
         address=emission.address,
-        topics=EpochSettled.topics(subnet=subnet),
+        topics=ModelPaid.topics(subnet=subnet, epoch=epoch),
         first=first,
     )
-    found: list[Due] = []
-    for epoch in [log.event.epoch for log in logs][-back:]:
-        models, validators, fees, *left = await reader.read(emission.payout_of(subnet, epoch))
-        said = await desk.read.on_chain(subnet, epoch)
-        # Each claim is rounded down, so less than a unit for each stays.
-        if left[0] < said.columns and left[1] < said.rows and left[2] < said.rows:
-            continue
-        paid_models = await reader.logs(
-            ModelPaid,
-            address=emission.address,
-            topics=ModelPaid.topics(subnet=subnet, epoch=epoch),
-            first=first,
-        )
-        paid_validators = await reader.logs(
-            ValidatorPaid,
-            address=emission.address,
-            topics=ValidatorPaid.topics(subnet=subnet, epoch=epoch),
-            first=first,
-        )
-        posted = await desk.read.whole(subnet, epoch)
-        uids = {log.event.uid for log in paid_models}
-        found += _model_claims(desk, subnet, epoch, posted, (models, least), uids)
-        who = {log.event.validator for log in paid_validators}
-        parts = (validators, fees, least)
-        found += await _validator_claims(desk, subnet, epoch, posted, parts, who)
-    return found
+    paid_validators = await reader.logs(
+        ValidatorPaid,
+        address=emission.address,
+        topics=ValidatorPaid.topics(subnet=subnet, epoch=epoch),
+        first=first,
+    )
+    posted = await desk.read.whole(subnet, epoch)
+    uids = {log.event.uid for log in paid_models}
+    found = _model_claims(desk, subnet, epoch, posted, (models, least), uids)
+    who = {log.event.validator for log in paid_validators}
+    parts = (validators, fees, least)
+    return found + await _validator_claims(desk, subnet, epoch, posted, parts, who)
 
 
 def _model_claims(

@@ -26,6 +26,7 @@ from tessera.app.due import (
     due_flushes,
     due_payouts,
     due_thaws,
+    paying_epochs,
     waiting_places,
 )
 from tessera.app.epochs import EpochDesk
@@ -197,7 +198,11 @@ class _Round:
         for number in numbers:
             about = f"subnet {number}"
             await self._each(about, due_payouts(desk, number, back))
-            await self._each(about, due_claims(desk, number, back, least))
+            with self._noted("look at", about):
+                # One whose parts nobody serves must not hold up those behind it.
+                for epoch in await paying_epochs(desk, number, back):
+                    place = f"epoch {epoch} of {about}"
+                    await self._each(place, due_claims(desk, number, epoch, least))
             await self._each(about, due_flushes(desk, number, least))
         await self._each("bonds", due_thaws(desk))
         if self.errand.post or self.errand.watch:

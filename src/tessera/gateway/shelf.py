@@ -7,11 +7,13 @@ below the folder or beside it, and nothing but reading.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from tessera.gateway.listening import serving
 
@@ -20,6 +22,7 @@ __all__ = ["PREFIX", "open_shelf"]
 PREFIX: Final = "/served/"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.(?:json|epoch)")
 _LAST_S: Final = 2
+_PIECE: Final = 1 << 16
 _Message = MutableMapping[str, Any]
 
 
@@ -58,27 +61,38 @@ class _Shelf:
         receive: Callable[[], Awaitable[_Message]],
         send: Callable[[_Message], Awaitable[None]],
     ) -> None:
-        data = None
+        file = None
         if scope["method"] in {"GET", "HEAD"}:
-            data = await asyncio.to_thread(self._read, scope["path"])
+            file = await asyncio.to_thread(self._opened, scope["path"])
         kind = (
             b"application/json" if scope["path"].endswith(".json") else b"application/octet-stream"
         )
-        body = data or b""
-        headers = [(b"content-length", str(len(body)).encode()), (b"content-type", kind)]
-        status = 404 if data is None else 200
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send(
-            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
-        )
+        length = 0 if file is None else os.fstat(file.fileno()).st_size
+        headers = [(b"content-length", str(length).encode()), (b"content-type", kind)]
+        status = 404 if file is None else 200
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            # In pieces: a reader that is slow holds one of them, not a whole result.
+            while file is not None and scope["method"] == "GET":
+                piece = await asyncio.to_thread(file.read, _PIECE)
+                if not piece:
+                    break
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            if file is not None:
+                file.close()
 
-    def _read(self, path: str) -> bytes | None:
+    def _opened(self, path: str) -> BinaryIO | None:
         name = path.removeprefix(PREFIX)
         if path == name or not _NAME.fullmatch(name):
             return None
-        file = self._folder / name
         try:
-            # A link could lead out of the folder.
-            return None if file.is_symlink() else file.read_bytes()
+            # A link could lead out of the folder, and a pipe would never end.
+            handle = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return None
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            return None
+        return os.fdopen(handle, "rb")

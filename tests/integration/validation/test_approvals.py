@@ -26,6 +26,7 @@ from tessera.app.approvals import (
     open_round,
     reveal,
     reveal_truth,
+    set_of,
     show,
     situation,
     statement_kept,
@@ -508,8 +509,12 @@ async def test_what_stops_coming_ends_a_round_and_costs_only_who_was_to_deliver_
 
     async def opened(first: int) -> tuple[bytes, bytes]:
         items = [dict(row) for row in labelled(range(first, first + 100))]
-        until = world.now() + HOUR
-        test_set = await commit_set(world, committer, pool, items, pledge=10 * BOND, until=until)
+        until, more = world.now() + HOUR, {"pledge": 10 * BOND}
+        with pytest.raises(Killed):
+            await commit_set(world, dying(committer), pool, items, until=until, **more)
+        # Its transaction may still come: another time does not make a second set, and pledge.
+        test_set = await commit_set(world, committer, pool, items, until=until + HOUR, **more)
+        assert (await set_of(world, test_set)).until == until
         round_ = await open_round(world, publisher, test_set, pool, budget=BUDGET, **terms)
         await story.hours(1)
         return test_set, round_

@@ -185,11 +185,11 @@ class AuctionModel:
     def return_unsold(self, *, held: int, revenue: int) -> int:
         """Give the publisher what belongs to nobody else; raw shares, of `held` ones."""
         _require(self.closed, "auction: not closed")
+        amount = held - self.escrowed - self.pooled
+        _require(amount != 0, "auction: nothing to return")
         self._pull(revenue)
         self._settle_publisher()
         self.unsold = 0
-        amount = held - self.escrowed - self.pooled
-        _require(amount != 0, "auction: nothing to return")
         return amount
 
     def open_pool(self, *, revenue: int) -> tuple[int, int]:

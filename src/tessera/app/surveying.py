@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random as randomness
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -138,6 +138,16 @@ class Measured:
     waiting: dict[int, str]
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What measuring came to so far: `cut` has those that time did not suffice for."""
+
+    cut: set[int]
+    reports: dict[int, Report] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
+
+
 class Surveyor:
     """Measures the models of a subnet.
 
@@ -193,7 +203,8 @@ class Surveyor:
         ----------
         now
             The chain's time. In an epoch's first quarter a gateway that does not answer is waited
-            for; from then on its models weigh nothing.
+            for; from then on its models weigh nothing. A survey that began later than that is
+            whole or none: nothing is said of a model that only the time did not suffice for.
 
         Raises
         ------
@@ -209,19 +220,20 @@ class Surveyor:
             if survey is None:
                 survey, _, _ = await self._looked(turn, askers)
                 await asyncio.to_thread(folder.decide, survey)
-            reports: dict[int, Report] = {}
-            faults: dict[int, str] = {}
-            again: set[int] = set()
+            tally = _Tally({uid for uid, _ in survey.models})
             seconds = max(0.0, (turn.after(2) - turn.now) * _MARGIN)
             try:
                 async with asyncio.timeout(seconds):
-                    await self._measure_all(survey, folder, askers, reports, faults, again, seconds)
+                    await self._measure_all(survey, folder, askers, tally, seconds)
             except TimeoutError:
                 # What is not measured by now weighs nothing; what was asked is kept.
                 pass
-        if not reports or (again and await now() < turn.after(1)):
-            return Measured(None, {uid: faults[uid] for uid in sorted(again)})
-        found = judge(survey, reports, faults)
+        if survey.late and tally.cut:
+            # That we began late is no model's fault, and no row says so of one.
+            return Measured(None, {uid: tally.faults.get(uid, "") for uid in sorted(tally.cut)})
+        if not tally.reports or (tally.again and await now() < turn.after(1)):
+            return Measured(None, {uid: tally.faults[uid] for uid in sorted(tally.again)})
+        found = judge(survey, tally.reports, tally.faults)
         await asyncio.to_thread(folder.weighed, found)
         return Measured(found, {})
 
@@ -230,9 +242,7 @@ class Surveyor:
         survey: Survey,
         folder: SurveyFolder,
         askers: Askers,
-        reports: dict[int, Report],
-        faults: dict[int, str],
-        again: set[int],
+        tally: _Tally,
         seconds: float,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -246,15 +256,18 @@ class Surveyor:
             share = (until - loop.time()) / (len(order) - at)
             try:
                 async with asyncio.timeout(share):
-                    reports[uid] = await self._measure(survey, folder, askers, uid, int(asset))
+                    report = await self._measure(survey, folder, askers, uid, int(asset))
+                    tally.reports[uid] = report
             except _CAUGHT as error:
-                faults[uid] = f"caught: {error.message}"
+                tally.faults[uid] = f"caught: {error.message}"
             except TimeoutError:
-                faults[uid] = f"not measured within its share of the time, {share:.0f} s"
-                again.add(uid)
+                tally.faults[uid] = f"not measured within its share of the time, {share:.0f} s"
+                tally.again.add(uid)
+                continue
             except _ITS_TROUBLE as error:
-                faults[uid] = str(error) or type(error).__name__
-                again.add(uid)
+                tally.faults[uid] = str(error) or type(error).__name__
+                tally.again.add(uid)
+            tally.cut.discard(uid)
 
     async def _measure(
         self, survey: Survey, folder: SurveyFolder, askers: Askers, uid: int, asset: int
@@ -317,7 +330,8 @@ class Surveyor:
                 subjects.append(await askers.look(record, uid, seed))
             except _ITS_TROUBLE as error:
                 faults[uid] = str(error) or type(error).__name__
-        survey = decided(self.place(turn), self._plan.task, seed, 2, self._plan.budget, models)
+        place, late = self.place(turn), turn.now > turn.after(1)
+        survey = decided(place, self._plan.task, seed, 2, self._plan.budget, models, late=late)
 
         # One that wants more for two items than its share leaves the others theirs.
         share = _share(survey)

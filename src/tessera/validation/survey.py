@@ -71,6 +71,8 @@ class Survey:
         Base units that the calls may cost in all.
     models
         Uid and asset of each model of the epoch.
+    late
+        Whether it began when half of the time was over: what then takes too long may be good.
     """
 
     place: Place
@@ -80,6 +82,7 @@ class Survey:
     deal: str
     budget: int
     models: tuple[tuple[int, str], ...]
+    late: bool = False
 
     def asking(self, items: int) -> Survey:
         """Return the same with so many items of each model."""
@@ -195,6 +198,8 @@ def decided(
     items: int,
     budget: int,
     models: Sequence[tuple[int, int]],
+    *,
+    late: bool = False,
 ) -> Survey:
     """Decide on a survey, and draw how items are dealt."""
     return Survey(
@@ -205,6 +210,7 @@ def decided(
         f"{secrets.randbits(_SECRET_BITS):x}",
         budget,
         tuple((uid, str(asset)) for uid, asset in models),
+        late,
     )
 
 

@@ -295,6 +295,16 @@ async def test_whoever_may_not_commit_pays_for_nothing(town: Town) -> None:
     assert [runner.asked for runner in town.runners] == [0] * 3
 
 
+async def test_who_begins_late_blames_no_model(town: Town) -> None:
+    """A validator starts when the time to commit is nearly over: its row would call good bad."""
+    await town.subnet.turn_to(1, 1.9996)
+    town.runners[1].takes_s = 10
+    async with connect(town.config()) as world:
+        (waiting,) = await town.validator(world).step()
+    assert told([waiting]) == [("waiting", False)]
+    assert 1 in waiting.data["models"]
+
+
 async def test_killed_at_any_moment_it_commits_once_and_asks_nothing_twice(town: Town) -> None:
     """The real program in processes of its own, killed while it measures and while it commits."""
     subnet, node = town.subnet, town.subnet.chain.node

@@ -154,11 +154,6 @@ class SubnetView:
     dissolved: bool
     pool: PoolView | None
 
-    def task_in(self, epoch: int) -> TaskView | None:
-        """Return by what models are measured in an epoch; None where the owner named nothing."""
-        named = [task for task in self.tasks if task.since <= epoch]
-        return named[-1] if named and any(named[-1].task) else None
-
 
 @dataclass(frozen=True, slots=True)
 class Created:

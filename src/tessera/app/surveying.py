@@ -44,6 +44,7 @@ from tessera.validation.turns import Turn, models_of, named_task, seed_of
 __all__ = ["Measured", "Outlook", "Plan", "Surveyor"]
 
 _MARGIN: Final = 0.9
+_NO_TIME: Final = "no time was left for it"
 """Of the time that is left for commits, so much may be spent on measuring."""
 
 _CAUGHT = (WrongVersionServed, SignatureRejected)
@@ -230,7 +231,9 @@ class Surveyor:
                 pass
         if survey.late and tally.cut:
             # That we began late is no model's fault, and no row says so of one.
-            return Measured(None, {uid: tally.faults.get(uid, "") for uid in sorted(tally.cut)})
+            return Measured(
+                None, {uid: tally.faults.get(uid, _NO_TIME) for uid in sorted(tally.cut)}
+            )
         if not tally.reports or (tally.again and await now() < turn.after(1)):
             return Measured(None, {uid: tally.faults[uid] for uid in sorted(tally.again)})
         found = judge(survey, tally.reports, tally.faults)

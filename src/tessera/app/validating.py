@@ -22,6 +22,7 @@ from tessera.app.surveying import Outlook, Plan, Surveyor
 from tessera.app.world import World
 from tessera.bindings.scores import DataAsked
 from tessera.errors import InputError, NotFound, TesseraError
+from tessera.storage.folders import write_whole
 from tessera.validation import rounds
 from tessera.validation.reaching import open_http
 from tessera.validation.rounds import Served
@@ -299,7 +300,8 @@ class Validator:
         if len(uri) > _LONGEST_URI:
             raise InputError("--url", found=f"{len(uri)} characters", wanted=f"{_LONGEST_URI}")
         # Before anybody can look for it.
-        await asyncio.to_thread(_serve, served_folder(self.world) / place.name, sealed)
+        file, row = served_folder(self.world) / place.name, rounds.write_row(sealed)
+        await asyncio.to_thread(write_whole, file, row, private=False)
         number = await rounds.reveal(self._sender, self._scores, self._rows, place, uri)
         done.append(
             Done("revealed", turn.epoch, f"revealed row {number}", {"row": number, "uri": uri})
@@ -433,13 +435,3 @@ class Validator:
             first=await self._first(turn),
         )
         return [log.event for log in logs if log.event.by == self.address]
-
-
-def _serve(file: Path, sealed: rounds.Sealed) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(rounds.write_row(sealed))
-    except OSError as error:
-        raise InputError(
-            f"folder {file.parent}", found=error.strerror, wanted="one that can be written to"
-        ) from error

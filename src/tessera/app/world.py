@@ -338,7 +338,7 @@ class World:
                 "TSR for an account",
                 found=f"chain {self.reader.chain_id}, which is not ours",
                 wanted="the embedded chain",
-                next_step="buy some in its pool",
+                next_step="buy some: tessera market swap, see tessera market --help",
             )
         token = self.deployment.network_token
         return (await self.sender(TREASURY).send(token.transfer(address, amount))).tx_hash

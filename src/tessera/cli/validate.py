@@ -94,6 +94,7 @@ def register(app: typer.Typer) -> None:
         yes: Yes = False,
     ) -> None:
         """Open a commit, in the third quarter of its epoch."""
+        from tessera.storage.folders import write_whole
         from tessera.validation import rounds
 
         async with session.world() as world:
@@ -108,7 +109,7 @@ def register(app: typer.Typer) -> None:
             confirmed(session, f"Reveal in subnet {subnet}", lines, yes=yes, gives=False)
             if out is not None:
                 # Before anybody can look for it.
-                await asyncio.to_thread(_served, out, rounds.write_row(sealed))
+                await asyncio.to_thread(write_whole, out, rounds.write_row(sealed), private=False)
             sender = world.sender(session.actor("validator"))
             number = await rounds.reveal(sender, contract, _folder(world), place, uri)
             session.say({**told, "row": number}, f"revealed   row {number}, root {told['root']}")
@@ -218,14 +219,3 @@ def _place(session: Session, world: World, subnet: int, epoch: int) -> Place:
     validator = world.account(session.actor("validator")).address
     scores = world.deployment.scores.address
     return Place(world.reader.chain_id, scores, subnet, epoch, validator)
-
-
-def _served(file: Path, data: bytes) -> None:
-    from tessera.errors import InputError
-
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise InputError(
-            f"--out {file}", found=error.strerror, wanted="a place to write"
-        ) from error

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urljoin
 
 import httpx
@@ -21,7 +20,7 @@ from tessera.bindings.codec import plain
 from tessera.bindings.epochs import Epochs, Posted, Result
 from tessera.bindings.scores import DataShown, Revealed, Scores
 from tessera.chain.reader import ChainReader
-from tessera.errors import DataError, InputError, NotFound
+from tessera.errors import DataError, NotFound
 from tessera.spec.epochs import (
     EpochInputs,
     Former,
@@ -34,18 +33,16 @@ from tessera.spec.epochs import (
 from tessera.spec.scores import LEAF_WIDTH, Row, leaves_of
 from tessera.spec.signatures import address_of
 from tessera.spec.subnets import MAX_MODELS
-from tessera.storage.folders import sync_folder
-from tessera.validation.fetching import FETCH_ERRORS, fetched
+from tessera.storage.folders import write_whole
+from tessera.validation.fetching import FETCH_ERRORS, fetched, few_at_once
 from tessera.validation.parts import has_all, name_of, read_parts, size_of, write_parts
 from tessera.validation.rounds import encode_row, read_row
 
 __all__ = ["EpochReader", "OnChain", "header_of"]
 
-T = TypeVar("T")
 
 _FETCH_S: Final = 15.0
 _PARTS_S: Final = 60.0
-_AT_ONCE: Final = 8
 _ROW_BYTES: Final = 32 * MAX_MODELS
 _MOST_SERVERS: Final = 16
 """Places to look for the parts of one result: each of 256 validators may write another address."""
@@ -172,7 +169,7 @@ class EpochReader:
             row = await self._row(subnet, epoch, number, said.columns, root, total, uri)
             return RevealedRow(validator, stake, _weights(row, said.columns))
 
-        return tuple(await _few_at_once(read, said.rows))
+        return tuple(await few_at_once(read, said.rows))
 
     async def _uris(self, subnet: int, epoch: int) -> dict[int, str]:
         logs = await self.reader.logs(
@@ -205,7 +202,7 @@ class EpochReader:
                     f"tessera validate watch {subnet} {epoch} --ask",
                 ) from error
             return shown
-        await asyncio.to_thread(_keep, file, data)
+        await asyncio.to_thread(write_whole, file, data)
         return row
 
     async def keep_rows(self, subnet: int, epoch: int, rows: Iterable[Row]) -> None:
@@ -214,7 +211,7 @@ class EpochReader:
         for row in rows:
             weights = enumerate(_weights(row, columns))
             data = encode_row((uid, weight) for uid, weight in weights if weight)
-            await asyncio.to_thread(_keep, self._row_file(row.root, columns), data)
+            await asyncio.to_thread(write_whole, self._row_file(row.root, columns), data)
 
     def _row_file(self, root: bytes, columns: int) -> Path:
         return self._rows / f"{root.hex()}-{columns}.json"
@@ -332,7 +329,7 @@ class EpochReader:
         file = self.served / name_of(posted.header.digest)
         if not await asyncio.to_thread(file.exists):
             data = await asyncio.to_thread(write_parts, posted)
-            await asyncio.to_thread(_keep, file, data)
+            await asyncio.to_thread(write_whole, file, data, private=False)
         return file
 
     async def kept(self, subnet: int, epoch: int, header: Header) -> PostedEpoch | None:
@@ -393,36 +390,3 @@ def _weights(row: Row, columns: int) -> tuple[int, ...]:
 
 def _unpacked(words: Iterable[int]) -> list[int]:
     return [word >> 16 * place & 0xFFFF for word in words for place in range(16)]
-
-
-async def _few_at_once(work: Callable[[int], Awaitable[T]], count: int) -> list[T]:
-    """Do it for all numbers below `count`; the first error ends the rest."""
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(number: int) -> T:
-        async with room:
-            return await work(number)
-
-    tasks = [asyncio.create_task(one(number)) for number in range(count)]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def _keep(file: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = file.with_suffix(".new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with temporary.open("wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
-        sync_folder(file.parent)
-    except OSError as error:
-        raise InputError(
-            f"folder {file.parent}", found=error.strerror, wanted="one that can be written to"
-        ) from error

@@ -7,7 +7,6 @@ starts again goes on with it. Everything here may be done twice; the second time
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -26,8 +25,8 @@ from tessera.errors import Conflict, DataError, InputError, NotFound, Transactio
 from tessera.spec.scores import MAX_WEIGHT, Row, commitment_of, leaves_of
 from tessera.spec.signatures import address_of
 from tessera.spec.subnets import MAX_MODELS
-from tessera.storage.folders import write_private
-from tessera.validation.fetching import FETCH_ERRORS, fetched
+from tessera.storage.folders import write_whole
+from tessera.validation.fetching import FETCH_ERRORS, fetched, few_at_once
 
 __all__ = [
     "Place",
@@ -50,7 +49,6 @@ __all__ = [
 _FORMAT: Final = "tessera.row.v1"
 _SALT_BYTES: Final = 32
 _FETCH_S: Final = 15.0
-_AT_ONCE: Final = 16
 _MOST_BYTES: Final = 32 * MAX_MODELS
 _Weight = Annotated[int, msgspec.Meta(ge=0, le=MAX_WEIGHT)]
 
@@ -211,12 +209,7 @@ def _write(folder: Path, sealed: Sealed) -> None:
         place.chain_id, place.scores, place.subnet, place.epoch, place.validator,
         sealed.columns, list(sealed.weights), sealed.salt.hex(),
     )  # fmt: skip
-    try:
-        write_private(folder / place.name, msgspec.json.encode(wire))
-    except OSError as error:
-        raise InputError(
-            f"folder {folder}", found=error.strerror, wanted="one that can be written to"
-        ) from error
+    write_whole(folder / place.name, msgspec.json.encode(wire))
 
 
 # --- What is served ---------------------------------------------------------------------------
@@ -449,16 +442,7 @@ async def look_at_rows(
     logs = await reader.logs(Revealed, address=scores.address, topics=topics, first=first)
     found = [log.event for log in logs if log.event.row not in without]
     _, _, columns, _, _ = await reader.read(scores.epoch_of(subnet, epoch))
-    # A few at once: 256 addresses that drip would take an hour one after the other.
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(event: Revealed) -> Served:
-        async with room:
-            return await _looked_at(http, event, columns)
-
-    async with asyncio.TaskGroup() as tasks:
-        looks = [tasks.create_task(one(event)) for event in found]
-    return [look.result() for look in looks]
+    return await few_at_once(lambda at: _looked_at(http, found[at], columns), len(found))
 
 
 async def ask_for(

@@ -7,33 +7,34 @@ what is kept.
 
 from __future__ import annotations
 
-import os
+import hashlib
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from tessera.errors import DataError, InputError, NotFound
-from tessera.storage.folders import sync_folder
+from tessera.errors import DataError, NotFound
+from tessera.storage.folders import write_whole
 
 __all__ = ["keep", "kept", "name_of"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _SHORT: Final = 16
+_DIGEST: Final = 40
 
 
 def name_of(kind: str, chain_id: int, contract: str, *keys: bytes | str | int) -> str:
-    """Name the file of one matter: what it is, where it counts, and about what and whose it is."""
-    parts = [kind, str(chain_id), contract.lower()[2 : 2 + _SHORT]]
-    for key in keys:
-        if isinstance(key, bytes):
-            parts.append(key.hex()[:_SHORT])
-        elif isinstance(key, str):
-            parts.append(key.lower()[2 : 2 + _SHORT])
-        else:
-            parts.append(str(key))
-    return "-".join(parts) + ".json"
+    """Name the file of one matter: what it is, where it counts, and about what and whose it is.
+
+    The parts are cut, to be read; the digest at the end is of all of them, since an attacker could
+    make another matter with the same beginnings, and only one file has a name.
+    """
+    words = [each.hex() if isinstance(each, bytes) else str(each).lower() for each in keys]
+    whole = [kind, str(chain_id), contract.lower(), *words]
+    short = (each.removeprefix("0x")[:_SHORT] for each in whole)
+    digest = hashlib.sha256("-".join(whole).encode()).hexdigest()[:_DIGEST]
+    return "-".join([*short, digest]) + ".json"
 
 
 def keep(folder: Path, name: str, made: msgspec.Struct) -> None:
@@ -41,24 +42,10 @@ def keep(folder: Path, name: str, made: msgspec.Struct) -> None:
 
     Raises
     ------
-    InputError
+    StorageFull, InputError
         The folder cannot be written to.
     """
-    file = folder / name
-    temporary = file.with_suffix(".new")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(msgspec.json.encode(made))
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
-        sync_folder(folder)
-    except OSError as error:
-        raise InputError(
-            f"folder {folder}", found=error.strerror, wanted="one that can be written to"
-        ) from error
+    write_whole(folder / name, msgspec.json.encode(made))
 
 
 def kept(folder: Path, name: str, kind: type[T], about: str) -> T:

@@ -25,7 +25,7 @@ import msgspec
 from tessera.errors import DataError, InputError, NotFound, WrongVersionServed
 from tessera.serving.equality.verdict import ALPHA
 from tessera.spec.signatures import address_of
-from tessera.storage.folders import write_private
+from tessera.storage.folders import write_whole
 from tessera.validation.canonical import canonical
 from tessera.validation.draw import Draw
 from tessera.validation.endpoints import Endpoint, Served
@@ -339,9 +339,7 @@ async def measure(
             raise each
         both.append(each)
     report = await _reported(task, survey, subject, draw, both, model, payers, alpha, made)
-    await asyncio.to_thread(
-        write_private, folder.report_file(subject.uid), canonical(report) + b"\n"
-    )
+    await asyncio.to_thread(write_whole, folder.report_file(subject.uid), canonical(report) + b"\n")
     for journal in folder.journals(subject.uid):
         journal.unlink(missing_ok=True)
     return report
@@ -511,9 +509,4 @@ def _read(file: Path, kind: type[T]) -> T | None:
 
 
 def _write(file: Path, value: Any) -> None:
-    try:
-        write_private(file, msgspec.json.encode(value))
-    except OSError as error:
-        raise InputError(
-            f"folder {file.parent}", found=error.strerror, wanted="one that can be written to"
-        ) from error
+    write_whole(file, msgspec.json.encode(value))

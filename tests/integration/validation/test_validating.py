@@ -303,6 +303,7 @@ async def test_who_begins_late_blames_no_model(town: Town) -> None:
         (waiting,) = await town.validator(world).step()
     assert told([waiting]) == [("waiting", False)]
     assert 1 in waiting.data["models"]
+    assert "time" in waiting.text
 
 
 async def test_killed_at_any_moment_it_commits_once_and_asks_nothing_twice(town: Town) -> None:
@@ -328,10 +329,12 @@ async def test_killed_at_any_moment_it_commits_once_and_asks_nothing_twice(town:
         return sum(len(file.read_bytes().splitlines()) - 1 for file in surveys.rglob("*.run"))
 
     await killed(program.start(*command, **more), lambda: answered() > 4)
-    # What was in flight when it was killed was answered, and nobody heard it.
+    # What was in flight when it was killed (a call of each key) is answered, and nobody hears it;
+    # a gateway may ask its model later than we look here.
+    in_flight = 2
     asked = sum(runner.asked for runner in town.runners)
     heard = answered() + ITEMS * len(list(surveys.rglob("*.report.json")))
-    assert 0 < heard <= asked <= heard + 2
+    assert 0 < heard <= asked <= heard + in_flight
     for runner in town.runners:
         runner.takes_s = 0.0
 
@@ -370,7 +373,7 @@ async def test_killed_at_any_moment_it_commits_once_and_asks_nothing_twice(town:
     assert process.returncode == 0, err
     assert await town.commits(1) == 1
     assert (await asyncio.to_thread(kept, rows, town.place(1))) == sealed
-    assert sum(runner.asked for runner in town.runners) <= 3 * ITEMS + (asked - heard)
+    assert sum(runner.asked for runner in town.runners) <= 3 * ITEMS + in_flight
 
 
 async def killed(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:

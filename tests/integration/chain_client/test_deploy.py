@@ -230,3 +230,23 @@ async def test_it_works_on_the_embedded_node(tmp_path: Path, file: Path) -> None
         made = await deploy_or_load(sender, PARAMETERS, file)
         await sender.send(made.currency.faucet(5))
         assert await reader.read(made.currency.balanceOf(deployer.address)) == 5
+
+
+async def test_a_deployment_of_an_earlier_version_is_refused(sender: Sender, file: Path) -> None:
+    made = await deploy_or_load(sender, PARAMETERS, file)
+    rows = {name: row for name, row in made.contracts.items() if name != "Emission"}
+    with pytest.raises(Conflict, match="no Emission"):
+        await msgspec.structs.replace(made, contracts=rows).verify(sender.reader)
+
+
+@pytest.mark.parametrize(
+    ("changed", "immutable"), [({"hour_s": 60}, "DELAY"), ({"network_price": 7}, "TERMS")]
+)
+async def test_windows_and_terms_that_a_file_lies_about_are_noticed(
+    sender: Sender, file: Path, changed: dict[str, int], immutable: str
+) -> None:
+    """An attacker hands out a file of its own deployment, with milder terms written into it."""
+    made = await deploy_or_load(sender, PARAMETERS, file)
+    told = msgspec.structs.replace(PARAMETERS, **changed)
+    with pytest.raises(DeploymentMismatch, match=immutable):
+        await msgspec.structs.replace(made, parameters=told).verify(sender.reader)

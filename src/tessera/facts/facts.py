@@ -66,8 +66,10 @@ class Source(Protocol):
     def calls(self, to: str | None, sender: str | None, moment: Moment) -> Calls:
         """Return transactions; None means any."""
 
-    def events(self, contract: str | None, name: str | None, moment: Moment) -> tuple[Event, ...]:
-        """Return our own contracts' events; None means any."""
+    def events(
+        self, contract: str | None, name: str | None, address: str | None, moment: Moment
+    ) -> tuple[Event, ...]:
+        """Return our own contracts' events by (block, log); None means any."""
 
     def code(self, address: str, moment: Moment) -> bytes | None:
         """Return the newest code observed; empty: there was none; None: nobody looked."""
@@ -192,12 +194,23 @@ class Facts:
         found = self._source.calls(_known(to), _known(sender), self._moment)
         return found.up_to(self.head.block)
 
-    def events(self, *, contract: str | None = None, name: str | None = None) -> tuple[Event, ...]:
-        """Return our own contracts' events; of any contract or name where None.
+    def events(
+        self, *, contract: str | None = None, name: str | None = None, address: str | None = None
+    ) -> tuple[Event, ...]:
+        """Return our own contracts' events in the order of the chain; of any where None.
 
         None are returned where none are kept: look at `kinds` first.
+
+        Parameters
+        ----------
+        contract
+            Name of the contract's kind, such as `Channels`.
+        name
+            Name of the event, such as `Settled`.
+        address
+            Of the contract that emitted it.
         """
-        found = self._source.events(_known(contract), name, self._moment)
+        found = self._source.events(contract, name, _known(address), self._moment)
         return tuple(event for event in found if event.block <= self.head.block)
 
     def code(self, address: str) -> bytes | None:

@@ -140,7 +140,9 @@ class Memory:
                 found = found.select(mask)
         return found
 
-    def events(self, contract: str | None, name: str | None, moment: Moment) -> tuple[Event, ...]:
+    def events(
+        self, contract: str | None, name: str | None, address: str | None, moment: Moment
+    ) -> tuple[Event, ...]:
         """Return our own contracts' events; None means any."""
         return tuple(
             event
@@ -148,6 +150,7 @@ class Memory:
             if event.block <= moment.block
             and contract in (None, event.contract)
             and name in (None, event.name)
+            and address in (None, event.address)
         )
 
     def code(self, address: str, moment: Moment) -> bytes | None:

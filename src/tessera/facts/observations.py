@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.bindings import calls as bindings
 from tessera.facts.addresses import Addresses
 from tessera.facts.amounts import Amounts
 
@@ -150,6 +150,9 @@ class Calls:
         uint32 of shape (n,): the first four bytes of the input, big-endian; 0 where it has fewer.
     ok
         Mask of shape (n,): it did not revert.
+    data
+        n times `bytes`, as objects: the whole input, empty where it is not kept. Left out, empty
+        for all.
     """
 
     addresses: Addresses
@@ -162,6 +165,11 @@ class Calls:
     value: Amounts
     selector: NDArray[np.uint32]
     ok: NDArray[np.bool_]
+    data: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, np.object_))
+
+    def __post_init__(self) -> None:
+        if not len(self.data):
+            object.__setattr__(self, "data", np.full(len(self.block), b"", np.object_))
 
     @classmethod
     def none(cls, addresses: Addresses) -> Calls:
@@ -188,6 +196,7 @@ class Calls:
             self.value[chosen],
             self.selector[chosen],
             self.ok[chosen],
+            self.data[chosen],
         )
 
     def up_to(self, block: int) -> Calls:
@@ -207,13 +216,10 @@ class Event:
         Positions of the transaction and of the log within the block.
     transaction
         Its hash, 0x-hex.
-    contract
-        Address that emitted it, lower case.
-    name
-        As its contract names it, such as `Settled`.
-    fields
-        By the names of the contract: integers as `int`, addresses as lower-case 0x-hex, bytes as
-        `bytes`, arrays as tuples.
+    address
+        Of the contract that emitted it, lower case.
+    event
+        What it says, as the bindings decode it.
     """
 
     block: int
@@ -221,9 +227,18 @@ class Event:
     tx: int
     log: int
     transaction: str
-    contract: str
-    name: str
-    fields: Mapping[str, object]
+    address: str
+    event: bindings.Event
+
+    @property
+    def contract(self) -> str:
+        """Name of the contract's kind, such as `Channels`."""
+        return self.event.CONTRACT
+
+    @property
+    def name(self) -> str:
+        """Name of the event, such as `Settled`."""
+        return self.event.NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tessera.bindings.share import RevenueDistributed
 from tessera.errors import DataError, InputError, NotFound
 from tessera.facts import (
     ABSENT,
@@ -22,6 +23,7 @@ from tessera.facts import (
 )
 from tessera.facts.memory import Memory
 
+PAID = RevenueDistributed("0x" + "B2" * 20, 3, 4)
 TOKEN, OTHER = "0x" + "70" * 20, "0x" + "71" * 20
 HOLDER, PAYER, CONTRACT = (f"0x{n:040x}" for n in (0xA1, 0xB2, 0xC3))
 
@@ -52,7 +54,7 @@ def memory():
         },
         covered={OTHER: Coverage(3, 20, ((5, 8),))},
         made=made,
-        emitted=(Event(12, 120, 0, 2, "0x" + "ab" * 32, CONTRACT, "Paid", {"amount": 3}),),
+        emitted=(Event(12, 120, 0, 2, "0x" + "ab" * 32, CONTRACT, PAID),),
         codes={CONTRACT: ((11, b""), (14, b"\x60"))},
         slots={(CONTRACT, 3): ((11, 5), (14, 6))},
         answers={(CONTRACT, b"\x18\x16\x0d\xdd"): (Read(11, True, b"\1"), Read(18, False, b""))},
@@ -68,9 +70,11 @@ def test_all_is_seen_as_of_the_head(memory):
     assert len(facts.calls()) == 2
     assert facts.calls(to=CONTRACT).value.tolist() == [7]
     assert facts.calls(sender=HOLDER).ok.tolist() == [False]
+    assert facts.calls(sender=HOLDER).data.tolist() == [b""]
     assert len(facts.calls(sender=ZERO)) == 0
-    assert [event.name for event in facts.events(contract=CONTRACT, name="Paid")] == ["Paid"]
-    assert facts.events(name="Refunded") == ()
+    (paid,) = facts.events(contract="Share", name="RevenueDistributed", address=CONTRACT)
+    assert paid.event == PAID
+    assert facts.events(name="RevenueClaimed") == facts.events(address=HOLDER) == ()
     assert facts.code(CONTRACT) == b"\x60"
     assert facts.slot(CONTRACT, 3) == 6
     assert len(facts.reads(CONTRACT, b"\x18\x16\x0d\xdd")) == 2
@@ -112,7 +116,7 @@ def test_a_source_that_shows_the_future_is_cut(memory):
         def calls(self, to, sender, moment):
             return self.made
 
-        def events(self, contract, name, moment):
+        def events(self, contract, name, address, moment):
             return self.emitted
 
         def blocks(self, moment):

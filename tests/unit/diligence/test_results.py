@@ -49,7 +49,7 @@ def test_a_limit_without_a_value_is_undecided() -> None:
 )
 def test_a_limit_says_whether_it_is_part_of_it(side: Side, fires: list[float]) -> None:
     limit = replace(LIMITS[0], side=side, bound=1.0)
-    assert [value for value in (0.9, 1.0, 1.1) if limit.passed_by(value)] == fires
+    assert [value for value in (0.9, 1.0, 1.1) if limit.side.beyond(value, limit.bound)] == fires
 
 
 def test_a_limit_can_be_set_and_then_says_so() -> None:

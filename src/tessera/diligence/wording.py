@@ -1,0 +1,121 @@
+"""What a report says, as a person reads it: numbers with their units, and strangers' text tamed.
+
+Names, symbols, addresses of pages, authors of commits and reasons come from whoever made the token.
+They may hold what moves a terminal's cursor, turns the direction of writing round, or pretends to
+be another line: here all of that becomes visible characters. (HTML is the page's own to escape.)
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Final
+
+from tessera.diligence.results import Metric, Severity, Status, Value, Window
+
+__all__ = ["legible", "shown_moment", "shown_severity", "shown_value", "shown_window", "value_in"]
+
+_MOST: Final = 200
+_MOST_MARKS: Final = 2
+_GROUPED_BELOW: Final = 10**15
+_YEAR_10000: Final = 253_402_300_800
+
+
+def legible(text: str, most: int = _MOST) -> str:
+    """Write a stranger's text so that it is one line, and says what it is made of.
+
+    What is not printable (control and format characters, unpaired surrogates, line breaks) becomes
+    its code point, `\\u202e`; of combining marks on one letter, two are kept; beyond `most`
+    characters it is cut.
+    """
+    shown: list[str] = []
+    marks = length = 0
+    for character in text[: 4 * most]:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            continue
+        if character == " " or (character.isprintable() and character != "\ufeff"):
+            piece = character
+        else:
+            number = ord(character)
+            piece = f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+        length += len(piece)
+        if length > most:
+            return "".join(shown) + "…"
+        shown.append(piece)
+    return "".join(shown) + ("…" if len(text) > 4 * most else "")
+
+
+def shown_value(metric: Metric) -> str:
+    """Write a metric's value with its unit, or the word of its status."""
+    if metric.value is None:
+        return {
+            Status.UNKNOWN: "unknown",
+            Status.NOT_APPLICABLE: "does not apply",
+            Status.INSUFFICIENT: "too few facts",
+        }[metric.status]
+    return value_in(metric.value, metric.unit)
+
+
+def value_in(value: Value, unit: str) -> str:
+    """Write a value in its unit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return legible(value, 60)
+    if unit == "share":
+        return f"{_number(value * 100)} %"
+    if unit.startswith("USD"):
+        return f"${_number(value)}{unit.removeprefix('USD')}"
+    return f"{_number(value)} {legible(unit, 30)}".rstrip()
+
+
+def shown_severity(severity: Severity) -> str:
+    """One word for people."""
+    return {
+        Severity.CLEAR: "ok",
+        Severity.FLAG: "FLAG",
+        Severity.SEVERE: "SEVERE",
+        Severity.UNDECIDED: "undecided",
+    }[severity]
+
+
+def shown_moment(seconds: int) -> str:
+    """Write a moment, UTC."""
+    if not 0 <= seconds < _YEAR_10000:
+        return f"second {seconds}"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def shown_window(window: Window | None) -> str:
+    """Write a window by its days; nothing where there is none."""
+    if window is None:
+        return ""
+    if not 0 <= window.start <= window.end < _YEAR_10000:
+        return f"second {window.start} to {window.end}"
+    first, last = (datetime.fromtimestamp(each, UTC) for each in (window.start, window.end))
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def _number(value: float) -> str:
+    size = abs(value)
+    if isinstance(value, int):
+        return f"{value:,}" if size < _GROUPED_BELOW else _scientific(value)
+    if size >= _GROUPED_BELOW:
+        return f"{value:.3e}"
+    if size >= 1_000:
+        return f"{value:,.0f}"
+    if size >= 100:
+        return f"{value:.1f}"
+    if size >= 1 or size == 0:
+        return f"{value:.2f}"
+    return f"{value:.3g}"
+
+
+def _scientific(value: int) -> str:
+    # A float overflows at 1.8e308, and a stranger's number may be of any length.
+    digits = str(abs(value)) if abs(value) < 10**400 else ""
+    if not digits:
+        return "more than 1e400"
+    sign = "-" if value < 0 else ""
+    return f"{sign}{digits[0]}.{digits[1:4]}e{len(digits) - 1}"

@@ -39,6 +39,7 @@ from tessera.errors import (
     TransactionReverted,
     WrongChain,
 )
+from tessera.validation.turns import Phase, turn_of
 
 __all__ = ["Chore", "Errand", "State", "keep"]
 
@@ -183,6 +184,9 @@ class _Round:
         subnets = self.errand.subnets
         numbers = list(range(1, count + 1)) if subnets is None else list(subnets)
         for number in numbers:
+            if (self.errand.post or self.errand.watch) and not self.errand.dry_run:
+                with self._noted("look at", f"subnet {number}"):
+                    await self._rows(number)
             await self._epochs(number)
             await self._each(f"subnet {number}", due_convictions(desk, number, back))
             await self._each(f"subnet {number}", due_admissions(desk, number))
@@ -207,6 +211,14 @@ class _Round:
         await self._each("bonds", due_thaws(desk))
         if self.errand.post or self.errand.watch:
             await self._each("own account", due_collection(desk, self.sender.address))
+
+    async def _rows(self, subnet: int) -> None:
+        """Keep the rows of the epoch that runs, while who does not serve its own can be asked."""
+        subnets = self.world.deployment.subnets
+        if await self.world.reader.read(subnets.is_live(subnet), at="pending"):
+            turn = await turn_of(self.world.reader, subnets, subnet)
+            if turn.phase is Phase.ASK:
+                await self.desk.read.gather_rows(subnet, turn.epoch)
 
     async def _epochs(self, subnet: int) -> None:
         """End one epoch after the other, as far as they are due."""

@@ -110,7 +110,6 @@ class Validator:
         self._scores = world.deployment.scores
         self._subnets = world.deployment.subnets
         self._rows = world.config.data_dir / "rows"
-        self._seen: dict[int, set[int]] = {}
         self._begun: dict[int, int] = {}
         self._right: set[tuple[int, bytes]] = set()
         self._scoring = asyncio.Lock()
@@ -324,22 +323,8 @@ class Validator:
 
     async def _watch(self, turn: Turn, done: list[Done]) -> None:
         """Fetch each row once, and ask on the chain for what is not served, within the budget."""
-        reader, first = self.world.reader, await self._first(turn)
-        seen = self._seen.setdefault(turn.epoch, set())
-        for old in [epoch for epoch in self._seen if epoch < turn.epoch - 1]:
-            del self._seen[old]
         async with open_http(private=may_reach_private(self.world)) as http:
-            desk = epoch_desk(self.world, http)
-            rows = await rounds.look_at_rows(
-                reader, http, self._scores, turn.subnet, turn.epoch, first=first, without=seen
-            )
-        read = [(each.number, each.row) for each in rows if each.row is not None]
-        if read:
-            # Who serves them may stop when nobody can ask on the chain any more, and post then
-            # whatever it likes.
-            await desk.read.keep_rows(turn.subnet, turn.epoch, [row for _, row in read])
-            seen.update(number for number, _ in read)
-        missing = [each for each in rows if each.row is None]
+            missing = await epoch_desk(self.world, http).read.gather_rows(turn.subnet, turn.epoch)
         for each in [own for own in missing if own.validator == self.address]:
             text = f"our own row is not served at {each.uri}: {each.why}"
             done.append(Done("watch", turn.epoch, text, {"row": each.number}, failed=True))

@@ -36,7 +36,7 @@ from tessera.spec.subnets import MAX_MODELS
 from tessera.storage.folders import write_whole
 from tessera.validation.fetching import FETCH_ERRORS, fetched, few_at_once
 from tessera.validation.parts import has_all, name_of, read_parts, size_of, write_parts
-from tessera.validation.rounds import encode_row, read_row
+from tessera.validation.rounds import Served, encode_row, look_at_rows, read_row
 
 __all__ = ["EpochReader", "OnChain", "header_of"]
 
@@ -205,13 +205,27 @@ class EpochReader:
         await asyncio.to_thread(write_whole, file, data)
         return row
 
-    async def keep_rows(self, subnet: int, epoch: int, rows: Iterable[Row]) -> None:
-        """Keep rows that were read, for when their validators serve them no more."""
+    async def gather_rows(self, subnet: int, epoch: int) -> list[Served]:
+        """Fetch each revealed row that is not kept yet, keep it, and return those nobody serves.
+
+        Whoever wants to build or check a result gathers its rows while what is missing can still be
+        asked for on the chain: a validator may serve its row so long, stop, and post what it likes.
+        """
         columns = (await self.on_chain(subnet, epoch)).columns
-        for row in rows:
+        looked = await look_at_rows(
+            self.reader,
+            self._http,
+            self.scores,
+            subnet,
+            epoch,
+            first=self.since,
+            without=lambda root: self._row_file(root, columns).exists(),
+        )
+        for row in [each.row for each in looked if each.row is not None]:
             weights = enumerate(_weights(row, columns))
             data = encode_row((uid, weight) for uid, weight in weights if weight)
             await asyncio.to_thread(write_whole, self._row_file(row.root, columns), data)
+        return [each for each in looked if each.row is None]
 
     def _row_file(self, root: bytes, columns: int) -> Path:
         return self._rows / f"{root.hex()}-{columns}.json"

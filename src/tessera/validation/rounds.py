@@ -8,7 +8,7 @@ starts again goes on with it. Everything here may be done twice; the second time
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -422,7 +422,7 @@ async def look_at_rows(
     epoch: int,
     *,
     first: int = 0,
-    without: Collection[int] = (),
+    without: Callable[[bytes], bool] | None = None,
 ) -> list[Served]:
     """Fetch every revealed row from where its validator said, and hold it against the chain.
 
@@ -436,11 +436,11 @@ async def look_at_rows(
     first
         Block from which on there can be one: where the deployment begins.
     without
-        Numbers of rows that need not be fetched again.
+        Says of a row's root whether it need not be fetched.
     """
     topics = Revealed.topics(subnet=subnet, epoch=epoch)
     logs = await reader.logs(Revealed, address=scores.address, topics=topics, first=first)
-    found = [log.event for log in logs if log.event.row not in without]
+    found = [log.event for log in logs if without is None or not without(log.event.root)]
     _, _, columns, _, _ = await reader.read(scores.epoch_of(subnet, epoch))
     return await few_at_once(lambda at: _looked_at(http, found[at], columns), len(found))
 

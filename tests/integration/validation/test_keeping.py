@@ -163,6 +163,24 @@ async def test_a_keeper_who_watches_proves_a_liar_false(subnet: Subnet, tmp_path
         assert counted(await kept(subnet, desk, post=True))["answer"] == 1
 
 
+async def test_a_keeper_has_the_rows_of_who_serves_them_no_more(
+    subnet: Subnet, tmp_path: Path
+) -> None:
+    """A row is served until nobody can ask for it any more; its validator posts what it likes."""
+    await subnet.turn_to(1, 0.5)
+    await subnet.commit()
+    await subnet.turn_to(1, 2.1)
+    await subnet.reveal(1)
+    await subnet.turn_to(1, 3.1)
+    async with subnet.desk(tmp_path / "keeper") as desk:
+        await kept(subnet, desk, watch=True)
+    for row in (subnet.folder / "served").iterdir():
+        row.unlink()
+    await subnet.turn_to(1, 5)
+    async with subnet.desk(tmp_path / "keeper") as desk:
+        assert counted(await kept(subnet, desk, post=True))["post"] == 1
+
+
 async def test_what_was_withheld_is_convicted_and_thawed(subnet: Subnet, tmp_path: Path) -> None:
     """A validator reveals a row that it shows nobody, and lets the clock run."""
     at, asker = subnet.chain.deployment, subnet.people["challenger"]

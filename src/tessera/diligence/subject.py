@@ -187,6 +187,8 @@ class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         None: the first transfer.
     repository, documents
         Where the code is, and where the promises are read.
+    upstreams
+        Repositories that the code may be a fork of: their work is not this project's.
     folder
         What relative paths start from.
     """
@@ -197,6 +199,7 @@ class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decimals: Annotated[int, msgspec.Meta(ge=0, le=77)] | None = None
     launched: date | None = None
     repository: str | None = None
+    upstreams: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     payments: Payments = Payments()
     holders: Holders = Holders()

@@ -162,6 +162,17 @@ LIMITS: Final[tuple[Limit, ...]] = (
         source=_SPECIFICATION,
     ),
     Limit("release_days", "release_age", Side.ABOVE, 182, "nothing was released for half a year"),
+    Limit(
+        "source_churn",
+        "churn_quality",
+        Side.BELOW,
+        0.2,
+        "most commits change no source",
+        source=_SPECIFICATION,
+    ),
+    Limit(
+        "no_source", "doc_only_repo", Side.AT_LEAST, 1, "there is no source", source=_SPECIFICATION
+    ),
 )
 """The defaults, by the specification's own table."""
 

@@ -1,0 +1,125 @@
+"""From a repository's name to the metrics of the fourth step."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from tessera.diligence.developers.activity import Found, measure_history, without
+from tessera.diligence.developers.child import Limits
+from tessera.diligence.developers.forks import find_shared
+from tessera.diligence.developers.history import Change, History, read_changes, read_history
+from tessera.diligence.developers.repository import Repository, is_url, open_repository
+from tessera.diligence.results import Metric, Status, Window
+from tessera.diligence.subject import Subject
+from tessera.diligence.view import View
+from tessera.diligence.wording import legible
+from tessera.errors import DataError, TooLarge
+
+__all__ = ["measure", "measure_repository"]
+
+_YEAR_DAYS = 365
+
+
+def measure(view: View, *, clock: Callable[[], float] = time.time) -> list[Metric]:
+    """Measure the developers of a token, as of the block that is looked at.
+
+    Raises
+    ------
+    InputError
+        The repository that was named is none, or git is not installed.
+    """
+    subject = view.subject
+    where = view.repository
+    if where is None and subject.repository is not None:
+        where = _from(subject, subject.repository)
+    return measure_repository(
+        where,
+        now=int(clock()),
+        at=view.head.time,
+        upstreams=[_from(subject, upstream) for upstream in subject.upstreams],
+    )
+
+
+def measure_repository(
+    where: str | None,
+    *,
+    now: int,
+    at: int | None = None,
+    upstreams: Sequence[str] = (),
+    limits: Limits | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Metric]:
+    """Measure the developers' activity in a repository.
+
+    Parameters
+    ----------
+    where
+        A folder with a git repository, or a URL; None where none is known.
+    now
+        Seconds since 1970 UTC.
+    at
+        The moment that is asked about; None: that of the copy.
+    upstreams
+        Folders or URLs of what it may be a fork of. Their commits count for nothing.
+    progress
+        Told what begins.
+
+    Returns
+    -------
+    list of Metric
+        One for each of `activity.NAMES`, in that order. What cannot be read, or is over a limit,
+        is `unknown`, with git's own reason.
+
+    Raises
+    ------
+    InputError
+        There is no repository there, or git is not installed.
+    """
+    if where is None:
+        return without(
+            Status.UNKNOWN, "no repository was named: --repo, or repository in about.toml"
+        )
+    limits = limits or Limits()
+    reading = where
+    with contextlib.ExitStack() as stack:
+        try:
+            progress("git: history")
+            repository = stack.enter_context(open_repository(where, now=now, limits=limits))
+            history = _cut(repository) if repository.shallow else read_history(repository, at)
+            progress("git: changed lines")
+            changes = _changes(repository, history)
+            others: list[Repository] = []
+            for reading in upstreams:
+                progress("git: upstream")
+                others.append(stack.enter_context(open_repository(reading, now=now, limits=limits)))
+            shared = None
+            if others and history.head is not None and not history.shallow:
+                shared = find_shared(history, repository, others)
+        except (DataError, TooLarge) as error:
+            # What nobody can read must not keep the other steps from being shown.
+            return without(Status.UNKNOWN, f"{legible(reading)} cannot be read: {error}")
+        heads = tuple(str(other.head) for other in others)
+        return measure_history(Found(history, changes, shared, heads))
+
+
+def _from(subject: Subject, where: str) -> str:
+    """Return a name of the analyst's file as it is understood from anywhere."""
+    return where if is_url(where) else str(subject.path(where))
+
+
+def _cut(repository: Repository) -> History:
+    # It is said to be one, and nothing is counted in it.
+    at = repository.snapshot
+    return History(legible(repository.where), repository.head, at, (), 0, 0, (), None, True, at)
+
+
+def _changes(repository: Repository, history: History) -> dict[str, Change] | None:
+    """Count lines of the newest commits of the last year; None where the files are not here."""
+    year = Window.last(_YEAR_DAYS, history.at + 1)
+    wanted = [one.id for one in history.commits if one.committed in year and not one.bot]
+    try:
+        return read_changes(repository, wanted[: repository.limits.changes])
+    except DataError:
+        return None

@@ -14,7 +14,8 @@ from typing import Final, TypeVar, cast
 
 from tessera.diligence.results import Window
 from tessera.diligence.subject import Subject
-from tessera.errors import TesseraError
+from tessera.diligence.token import Token, read_token
+from tessera.errors import TesseraError, Unprocessable
 from tessera.facts import Facts, Head, Transfers
 
 __all__ = ["View"]
@@ -75,12 +76,37 @@ class View:
         return self.kept("transfers", lambda: self.facts.transfers(self.subject.token))
 
     @property
+    def token(self) -> Token:
+        """What the token says of itself."""
+        return self.kept("token", lambda: read_token(self.facts, self.subject))
+
+    @property
     def currencies(self) -> Mapping[str, Transfers]:
         """Transfers of each currency that users pay in, by address, of those that were looked at.
 
         The revenue set's currencies that are missing here are unknown, not unused.
         """
         return self.kept("currencies", self._currencies)
+
+    def refuse_no_token(self) -> None:
+        """Refuse what is certainly no token.
+
+        Raises
+        ------
+        Unprocessable
+            There is no code at its address.
+        NotFound
+            Nobody looked at it.
+        """
+        token = self.subject.token
+        if self.facts.code(token) == b"":
+            raise Unprocessable(
+                f"token {token}",
+                found=f"no code as of block {self.head.block}",
+                wanted="a contract",
+                next_step="is it on another chain? tessera diligence --rpc URL",
+            )
+        self.facts.coverage(token)
 
     def kept(self, name: str, make: Callable[[], _T]) -> _T:
         """Return what `make` makes, which is called once.

@@ -12,8 +12,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tessera.diligence.results import Metric, Severity, Status, Value, Window
+from tessera.diligence.thresholds import Limit, Side
 
-__all__ = ["legible", "shown_moment", "shown_severity", "shown_value", "shown_window", "value_in"]
+__all__ = [
+    "legible",
+    "shown_bound",
+    "shown_moment",
+    "shown_severity",
+    "shown_value",
+    "shown_window",
+    "value_in",
+]
 
 _MOST: Final = 200
 _MOST_MARKS: Final = 2
@@ -68,6 +77,16 @@ def value_in(value: Value, unit: str) -> str:
     if unit.startswith("USD"):
         return f"${_number(value)}{unit.removeprefix('USD')}"
     return f"{_number(value)} {legible(unit, 30)}".rstrip()
+
+
+def shown_bound(limit: Limit, unit: str) -> str:
+    """Write from where on a limit's metric is bad, given the metric's unit."""
+    sign = {Side.ABOVE: ">", Side.AT_LEAST: ">=", Side.BELOW: "<"}[limit.side]
+    if unit == "share":
+        return f"{sign} {limit.bound * 100:g} %"
+    if unit.startswith("USD"):
+        return f"{sign} ${limit.bound:g}"
+    return f"{sign} {limit.bound:g}"
 
 
 def shown_severity(severity: Severity) -> str:

@@ -1,0 +1,253 @@
+"""A report on one screen: the word over all, four fears, five questions, and their evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from tessera.diligence.comparing import Change, side_by_side
+from tessera.diligence.report import Report
+from tessera.diligence.results import Evidence, Flag, Metric, Severity, Status, Step
+from tessera.diligence.thresholds import Finding
+from tessera.diligence.wording import (
+    legible,
+    shown_bound,
+    shown_moment,
+    shown_severity,
+    shown_value,
+    shown_window,
+    value_in,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["show_changes", "show_pair", "show_report"]
+
+_STYLES: Final = {
+    Severity.CLEAR: "green",
+    Severity.FLAG: "bold red",
+    Severity.SEVERE: "bold white on red",
+    Severity.UNDECIDED: "yellow",
+}
+_HEADLINES: Final = {
+    Step.REVENUE: (
+        "gross_fees_usd",
+        "clean_fees_usd",
+        "holders_revenue_usd",
+        "revenue_yield",
+        "payer_count",
+    ),
+    Step.PERFORMANCE: ("claim_status", "score", "stake_at_risk"),
+    Step.DISTRIBUTION: ("top10_raw", "hhi", "nakamoto_50", "staking_rate"),
+    Step.DEVELOPERS: ("absence_factor", "churn_quality"),
+    Step.VELOCITY: ("hold_median_fifo", "turnover"),
+}
+"""What is shown of each question besides what a limit looks at."""
+
+_MOST_EVIDENCE: Final = 2
+_LONG: Final = re.compile(r"(0x[0-9a-fA-F]{4})[0-9a-fA-F]{8,}([0-9a-fA-F]{4})")
+"""An address or a hash; with `everything` they are whole."""
+
+
+def show_report(console: Console, report: Report, *, everything: bool = False) -> None:
+    """Print a report.
+
+    Parameters
+    ----------
+    everything
+        All metrics, each with its window, inputs and evidence; else what fits on a screen.
+    """
+    _line(console, _head(report))
+    console.print(Text(_origin(report), style="dim"))
+    _line(
+        console,
+        Text.assemble(
+            ("VERDICT  ", "bold"),
+            _badge(report.severity),
+            "  ",
+            report.summary(),
+        ),
+    )
+    console.print()
+    for flag in report.flags:
+        _show_flag(console, flag, everything=everything)
+    table = _table("", "", ">", "", "")
+    table.show_header = False
+    unseen = []
+    for step in Step:
+        shown = [each for each in report.of(step) if everything or _matters(report, each)]
+        if not shown:
+            unseen.append(step.value)
+            continue
+        table.add_row("", Text(step.value, style="bold"), "", "", "")
+        for metric in shown:
+            _add(table, report, metric, everything=everything)
+    console.print(table)
+    if unseen:
+        console.print(Text(f"unknown: nothing was found on {', '.join(unseen)}", style="yellow"))
+    for failure in report.failures:
+        text = f"not done: {failure.part}: {legible(failure.text, 600)}"
+        console.print(Text(text, style="red" if failure.ours else "yellow"))
+
+
+def show_pair(console: Console, left: Report, right: Report, *, everything: bool = False) -> None:
+    """Print two reports side by side."""
+    for name, report in (("left", left), ("right", right)):
+        _line(console, Text.assemble((f"{name:5}  ", "bold"), _head(report)))
+        _line(console, Text.assemble("       ", _badge(report.severity), "  ", report.summary()))
+    table = _table("metric", "left>", "", "right>", "", "limit")
+    for one, other in zip(left.flags, right.flags, strict=True):
+        cells: list[str | Text] = [one.name]
+        for flag in (one, other):
+            cells += [legible(flag.verdict, 30), _badge(flag.severity)]
+        table.add_row(*cells, "")
+    for pair in side_by_side(left, right):
+        measured = [each for each in (pair.left, pair.right) if each is not None]
+        if not everything and pair.limit is None and not _headlined(measured[0]):
+            continue
+        cells = [legible(pair.name, 40)]
+        for metric, severity in (
+            (pair.left, pair.left_severity),
+            (pair.right, pair.right_severity),
+        ):
+            cells.append("not measured" if metric is None else shown_value(metric))
+            cells.append(_badge(severity) if metric is not None and severity else "")
+        limit = pair.limit
+        cells.append(f"bad {shown_bound(limit, measured[0].unit)}" if limit else "")
+        table.add_row(*cells)
+    console.print(table)
+
+
+def show_changes(console: Console, changes: Sequence[Change]) -> None:
+    """Print what is different, what got worse first."""
+    for change in changes:
+        before, after = (_short(each) for each in (change.before, change.after))
+        line = Text.assemble(
+            ("worse  " if change.worse else "       ", "bold red"),
+            f"{legible(change.name, 40)}: {before} -> {after}",
+        )
+        if change.severity_after is not None and change.severity_before != change.severity_after:
+            line.append("  ")
+            line.append(_badge(change.severity_after))
+        _line(console, line)
+
+
+def _head(report: Report) -> Text:
+    token = report.token
+    name = legible(token.name, 60) or "a token without a name"
+    chain = f"chain {report.chain_id}" if report.chain_id else "chain unknown"
+    symbol = f" ({legible(token.symbol, 20)})" if token.symbol else ""
+    return Text.assemble(
+        (f"{name}{symbol}", "bold"),
+        f"  {token.address}  {chain}, as of block {report.head.block:,}, "
+        f"{shown_moment(report.head.time)}",
+    )
+
+
+def _origin(report: Report) -> str:
+    seen = report.coverage
+    if seen is None:
+        return f"{report.transfers:,} transfers"
+    whole = "from its creation on" if seen.complete else "which may not be all"
+    gaps = f", with {len(seen.gaps)} gaps" if seen.gaps else ""
+    return (
+        f"{report.transfers:,} transfers in blocks {seen.first:,} to {seen.last:,}{gaps}, {whole}"
+    )
+
+
+def _show_flag(console: Console, flag: Flag, *, everything: bool) -> None:
+    line = Text.assemble(
+        _badge(flag.severity),
+        (f" {flag.name} {legible(flag.title, 60)}: ", "bold"),
+        f"{legible(flag.verdict, 40)}. {legible(flag.text, 300)}",
+    )
+    _line(console, line)
+    loud = flag.severity in {Severity.FLAG, Severity.SEVERE}
+    most = None if everything else _MOST_EVIDENCE if loud else 0
+    for each in flag.evidence[:most]:
+        console.print(Text(f"            {_told(each)}", style="dim"))
+
+
+def _add(table: Table, report: Report, metric: Metric, *, everything: bool) -> None:
+    finding = report.finding(metric.name)
+    says = Text(legible(metric.text, 300))
+    says.append(_behind(metric), style="dim")
+    for each in _told_of(metric) if everything else ():
+        says.append(f"\n{each}", style="dim")
+    table.add_row(
+        _mark(metric, finding),
+        legible(metric.name, 40),
+        shown_value(metric),
+        f"bad {shown_bound(finding.limit, metric.unit)}" if finding else "",
+        says,
+    )
+
+
+def _mark(metric: Metric, finding: Finding | None) -> Text:
+    if finding is None or not finding.applies:
+        return Text("  ")
+    return _badge(finding.severity)
+
+
+def _behind(metric: Metric) -> str:
+    """What one looks up first: where the first piece of evidence is, and how much is covered."""
+    where = next((each.where for each in metric.evidence if each.where), "")
+    parts = [_LONG.sub(r"\1…\2", legible(where, 70))] if where else []
+    if metric.value is not None and metric.coverage.share not in (None, 1.0):
+        parts.append(f"covers {metric.coverage.share:.0%}")
+    return f" [{'; '.join(parts)}]" if parts else ""
+
+
+def _told_of(metric: Metric) -> list[str]:
+    told = [f"window {shown_window(metric.window)}"] if metric.window else []
+    told += [f"inputs {metric.inputs_hash}"] if metric.inputs_hash else []
+    told += [f"missing: {legible(each)}" for each in metric.coverage.missing]
+    return told + [_told(each) for each in metric.evidence]
+
+
+def _told(evidence: Evidence) -> str:
+    value = "" if evidence.value is None else f" = {value_in(evidence.value, '')}"
+    where = f" ({legible(evidence.where)})" if evidence.where else ""
+    return f"{legible(evidence.what)}{value}{where}"
+
+
+def _matters(report: Report, metric: Metric) -> bool:
+    finding = report.finding(metric.name)
+    if finding is not None:
+        return finding.applies or metric.status is not Status.NOT_APPLICABLE
+    return _headlined(metric)
+
+
+def _headlined(metric: Metric) -> bool:
+    return metric.name in _HEADLINES[metric.step]
+
+
+def _short(answer: Metric | Flag | None) -> str:
+    if answer is None:
+        return "not measured"
+    return shown_value(answer) if isinstance(answer, Metric) else legible(answer.verdict, 40)
+
+
+def _badge(severity: Severity) -> Text:
+    return Text(shown_severity(severity), style=_STYLES[severity])
+
+
+def _line(console: Console, text: Text) -> None:
+    console.print(text, overflow="fold")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for at, column in enumerate(columns):
+        table.add_column(
+            column.rstrip(">"),
+            justify="right" if column.endswith(">") else "left",
+            overflow="fold",
+            no_wrap=at < len(columns) - 1,
+        )
+    return table

@@ -1,0 +1,65 @@
+"""A report on a screen: what fits there, and what a stranger cannot do to it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from tests.unit.diligence.reports import HOSTILE, answer, flag_of, report_of, view_of
+
+from tessera.cli.verdict import show_changes, show_pair, show_report
+from tessera.diligence.comparing import changes
+from tessera.diligence.results import Metric, Severity, Status, Step
+
+
+def printed(show: object, *arguments: object, width: int = 100, **options: object) -> str:
+    out = io.StringIO()
+    show(Console(file=out, width=width, highlight=False), *arguments, **options)  # type: ignore[operator]
+    return out.getvalue()
+
+
+def test_the_verdict_names_the_limit_that_fired_and_its_evidence() -> None:
+    shown = printed(show_report, report_of([answer("top10_adj", 0.5)]))
+    assert "VERDICT  FLAG  1 of 14 limits passed, 13 undecided" in shown
+    (line,) = (line for line in shown.splitlines() if "top10_adj" in line)
+    assert "FLAG" in line
+    assert "50.00 %" in line
+    assert "bad > 40 %" in line
+    assert "[0xaaaa…aaaa]" in line
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_hostile_name_moves_no_cursor_and_makes_no_style(width: int, everything: bool) -> None:
+    """An attacker's token is named so that a terminal clears itself and shows another verdict."""
+    metric = Metric("gini", Step.DISTRIBUTION, HOSTILE, HOSTILE, Status.OK, HOSTILE)
+    report = report_of(
+        [metric, answer("top10_adj", 0.5)],
+        [flag_of("RF2", Severity.SEVERE, HOSTILE)],
+        view=view_of(HOSTILE, HOSTILE),
+    )
+    for shown in (
+        printed(show_report, report, width=width, everything=everything),
+        printed(show_pair, report, report, width=width, everything=everything),
+        printed(show_changes, changes(report_of(), report), width=width),
+    ):
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+        assert "[bold]" in "".join(shown.split()) or "gini" not in shown
+
+
+def test_a_report_without_evidence_fits_on_a_screen() -> None:
+    names = {
+        Step.REVENUE: ("gross_fees_usd", "clean_fees_usd", "revenue_yield", "payer_top10"),
+        Step.DISTRIBUTION: ("top10_raw", "top10_adj", "hhi", "unlock_30d_fwd", "exchange_share"),
+        Step.DEVELOPERS: ("commits_month", "authors_month", "days_since_last", "release_age"),
+        Step.VELOCITY: ("hold_km", "hold_median_fifo", "turnover"),
+    }
+    metrics = [answer(name, 0.1, step) for step, each in names.items() for name in each]
+    metrics += [answer(f"detail_{number}", 1.0) for number in range(40)]
+    flags = [flag_of(f"RF{number}", Severity.CLEAR) for number in (1, 2, 3, 4)]
+    shown = printed(show_report, report_of(metrics, flags), width=120)
+    assert len(shown.splitlines()) <= 40
+    assert "detail_" not in shown
+    assert "detail_7" in printed(show_report, report_of(metrics, flags), everything=True)

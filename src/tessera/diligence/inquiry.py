@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
+from tessera.diligence import developers
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -56,7 +57,7 @@ class Part:
 
 def parts() -> tuple[Part, ...]:
     """All parts, those that take longest first."""
-    return ()
+    return (Part("what developers do", developers.measure),)
 
 
 def inquire(

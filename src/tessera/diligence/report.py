@@ -111,7 +111,7 @@ class Report:
             each.name for each in self.flags if each.severity in {Severity.FLAG, Severity.SEVERE}
         ]
         parts = [
-            f"{len(self.fired)} of {len(applying)} limits passed, {len(undecided)} undecided",
+            f"{len(self.fired)} of {len(applying)} limits fired, {len(undecided)} undecided",
             f"red flags: {', '.join(raised) or 'none'}",
         ]
         if open_flags:

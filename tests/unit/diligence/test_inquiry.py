@@ -11,7 +11,7 @@ from tessera.diligence.comparing import changes, side_by_side
 from tessera.diligence.inquiry import Part, inquire
 from tessera.diligence.results import Metric, Severity, Status, Step
 from tessera.diligence.subject import Subject
-from tessera.diligence.thresholds import adjusted
+from tessera.diligence.thresholds import LIMITS, Side, adjusted
 from tessera.diligence.token import read_token
 from tessera.diligence.view import View
 from tessera.errors import DataError, InvariantViolation, NotFound, Unprocessable
@@ -56,16 +56,15 @@ def test_a_flag_that_could_not_be_decided_says_why() -> None:
 
 def test_nothing_is_clear_while_anything_that_applies_is_undecided() -> None:
     every = [
-        answer("payer_top10", 0.1), answer("months_since_distribution", 0),
-        answer("revenue_yield", 0.1), answer("subsidy_share", 0.0), answer("top10_adj", 0.1),
-        answer("team_locked_anon", 0.0), answer("unlock_30d_fwd", 0.0), answer("hold_km", 120),
-        answer("exchange_share", 0.1), answer("days_since_last", 1), answer("days_since_code", 1),
-        answer("commits_month", 80), answer("authors_month", 5), answer("release_age", 20),
-    ]  # fmt: skip
+        answer(limit.metric, limit.bound * (0.5 if limit.side is not Side.BELOW else 2) or 0.0)
+        for limit in LIMITS
+    ]
     assert report_of(every, FLAGS).severity is Severity.CLEAR
     assert report_of(every[1:], FLAGS).severity is Severity.UNDECIDED
     assert report_of(every, FLAGS[1:]).severity is Severity.UNDECIDED
-    beside = Metric.without("payer_top10", Step.REVENUE, Status.NOT_APPLICABLE, "it takes nothing")
+    beside = Metric.without(
+        LIMITS[0].metric, Step.REVENUE, Status.NOT_APPLICABLE, "it takes nothing"
+    )
     assert report_of([beside, *every[1:]], FLAGS).severity is Severity.CLEAR
     severe = [flag_of("RF1", Severity.SEVERE), *FLAGS[1:]]
     assert report_of([answer("top10_adj", 0.9)], severe).severity is Severity.SEVERE

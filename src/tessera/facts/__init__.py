@@ -13,6 +13,7 @@ from tessera.facts.observations import (
     Head,
     Kind,
     Moment,
+    Origin,
     Read,
 )
 from tessera.facts.transfers import Row, Span, Transfers
@@ -31,6 +32,7 @@ __all__ = [
     "Head",
     "Kind",
     "Moment",
+    "Origin",
     "Read",
     "Row",
     "Source",

@@ -19,6 +19,7 @@ from tessera.facts.observations import (
     Head,
     Kind,
     Moment,
+    Origin,
     Read,
 )
 from tessera.facts.transfers import Transfers
@@ -44,6 +45,10 @@ class Source(Protocol):
     @property
     def kinds(self) -> frozenset[Kind]:
         """What it keeps."""
+
+    @property
+    def origin(self) -> tuple[Origin, ...]:
+        """Where it has its facts from."""
 
     def head(self, moment: Moment | None) -> Head:
         """Return the newest whole block up to a moment; None means now.
@@ -121,6 +126,11 @@ class Facts:
     def kinds(self) -> frozenset[Kind]:
         """What was observed at all; what is missing here is unknown, however empty it looks."""
         return self._source.kinds
+
+    @property
+    def origin(self) -> tuple[Origin, ...]:
+        """Where the facts come from."""
+        return self._source.origin
 
     def as_of(self, block: int, known_at: int | None = None) -> Facts:
         """Return the same chain at an earlier moment.

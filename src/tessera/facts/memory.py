@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from tessera.errors import DataError
 from tessera.facts.addresses import Addresses
-from tessera.facts.observations import Blocks, Calls, Coverage, Event, Head, Kind, Moment, Read
+from tessera.facts.observations import (
+    Blocks,
+    Calls,
+    Coverage,
+    Event,
+    Head,
+    Kind,
+    Moment,
+    Origin,
+    Read,
+)
 from tessera.facts.transfers import Transfers
 
 __all__ = ["Memory"]
@@ -49,6 +59,8 @@ class Memory:
         By (contract, calldata), ascending by block.
     headers
         Of all blocks up to the newest; None: only those of transfers and calls are known.
+    origin
+        Where all this comes from.
     """
 
     chain_id: int
@@ -62,6 +74,7 @@ class Memory:
     slots: Mapping[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
     answers: Mapping[tuple[str, bytes], tuple[Read, ...]] = field(default_factory=dict)
     headers: Blocks | None = None
+    origin: tuple[Origin, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.known_at:

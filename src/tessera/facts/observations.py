@@ -12,7 +12,7 @@ from tessera.bindings import calls as bindings
 from tessera.facts.addresses import Addresses
 from tessera.facts.amounts import Amounts
 
-__all__ = ["Blocks", "Calls", "Coverage", "Event", "Head", "Kind", "Moment", "Read"]
+__all__ = ["Blocks", "Calls", "Coverage", "Event", "Head", "Kind", "Moment", "Origin", "Read"]
 
 
 class Kind(enum.StrEnum):
@@ -42,6 +42,25 @@ class Head:
 
     block: int
     time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where facts come from.
+
+    Attributes
+    ----------
+    what
+        Name of a file, or a node.
+    sha256
+        Of the file, in hexadecimal; empty for what is no file.
+    note
+        What a reader must know of it, such as that its times are estimated; or empty.
+    """
+
+    what: str
+    sha256: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

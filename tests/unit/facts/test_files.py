@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tessera.errors import DataError, InputError  # noqa: E402
 from tessera.facts import ZERO, Facts, Head, Row, Transfers  # noqa: E402
 from tessera.facts.cells import amounts_of, times_of  # noqa: E402
 from tessera.facts.files import Clock, read_headers, read_transfers  # noqa: E402
+from tessera.facts.opening import open_facts  # noqa: E402
 from tessera.units import MAX_UINT256  # noqa: E402
 
 TOKEN, OTHER = "0x" + "7a" * 20, "0x" + "7b" * 20
@@ -240,3 +242,16 @@ def test_the_history_of_all_pool_tokens_is_read():
     wanted = sum(map(int, frame["value_raw"]))
     assert sum(rows.amount.total() for rows in memory.held.values()) == wanted
     assert max(map(len, frame["value_raw"])) >= 27
+
+
+def test_a_table_is_opened_as_facts(tmp_path):
+    facts = open_facts(written(tmp_path, table()), chain_id=8453)
+    assert (facts.chain_id, facts.head) == (8453, Head(12, 124))
+
+
+def test_without_the_extra_the_way_to_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    for name in ("cells", "files"):
+        monkeypatch.delitem(sys.modules, f"tessera.facts.{name}")
+    with pytest.raises(InputError, match=r"pip install 'tessera-market\[analysis\]'"):
+        open_facts(tmp_path / "t.csv")

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.diligence import developers
+from tessera.diligence import claims, developers
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -57,7 +57,10 @@ class Part:
 
 def parts() -> tuple[Part, ...]:
     """All parts, those that take longest first."""
-    return (Part("what developers do", developers.measure),)
+    return (
+        Part("what developers do", developers.measure),
+        Part("claims of performance", claims.judge, flag="RF1"),
+    )
 
 
 def inquire(

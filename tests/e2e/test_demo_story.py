@@ -44,7 +44,10 @@ from tessera.demo.report import Report, conclude, show_remainders
 from tessera.demo.stage import set_stage, theatre
 from tessera.demo.story import Script, tell
 from tessera.demo.telling import Narrator
+from tessera.diligence.own.books import read_books
+from tessera.diligence.own.holders import earned_by
 from tessera.errors import InputError
+from tessera.facts import Event
 from tessera.presenting import EXIT_INTERRUPTED, EXIT_UNEXPECTED
 
 CALLS = 120
@@ -95,6 +98,38 @@ def test_every_call_is_paid_and_the_books_balance(told: Told) -> None:
     assert report.audit.paid.deposited == (
         report.audit.paid.charged + sum(report.withdrawn.values()) + report.subnet.unspent
     )
+
+
+def test_an_analyst_writes_the_same_books_from_events(told: Told) -> None:
+    """Diligence, which shares no code with the accountant, finds what each model earned."""
+    report = told.report
+    order = {tx: at for at, tx in enumerate(dict.fromkeys(e.tx for e in report.facts.entries))}
+    events = [
+        Event(order[entry.tx], entry.time, 0, log, entry.tx, entry.address.lower(), entry.event)
+        for log, entry in enumerate(report.facts.entries)
+    ]
+    books = read_books(events)
+    assert set(books) == set(report.audit.divisions)
+    for asset, division in report.audit.divisions.items():
+        book = books[asset]
+        assert book.doubts == []
+        assert (book.settled, book.till_income) == (division.settled, division.income)
+        assert (book.commons, book.validators) == (division.commons, division.validators)
+        assert (book.operator, book.holders) == (division.operator, division.holders)
+        assert book.royalties == sum(division.royalties.values())
+        assert book.left_over == division.remainder
+        assert sum(each.amount for each in book.received) == division.received
+        assert sum(each.at.amount for each in book.paid) == division.gross
+    for asset, earnings in report.audit.earnings.items():
+        book = books[asset]
+        assert sum(each.amount for each in book.distributed) == earnings.distributed
+        assert sum(each.amount for each in book.to_share) == earnings.distributed
+        claimed = {each.holder: 0 for each in book.claims}
+        for each in book.claims:
+            claimed[each.holder] += each.at.amount
+        assert claimed == {who.lower(): sum_ for who, sum_ in earnings.claimed.items()}
+        earned = earned_by(events, book.share, report.facts.time)
+        assert all(each.claimed == each.expected for each in earned.values())
 
 
 def test_calls_that_failed_left_no_receipt(told: Told) -> None:

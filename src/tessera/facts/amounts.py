@@ -41,8 +41,8 @@ class Amounts:
     ----------
     limbs
         uint64 of shape (n, width), the least significant limb first; width is one of `WIDTHS` and
-        holds the sum of all n. Not copied, and must not be changed afterwards. Who is not sure of
-        the width uses `from_limbs`.
+        holds the sum of all n. Not copied; held for reading only. Who is not sure of the width uses
+        `from_limbs`.
     """
 
     __slots__ = ("limbs",)
@@ -50,7 +50,8 @@ class Amounts:
     def __init__(self, limbs: NDArray[np.uint64]) -> None:
         assert limbs.dtype == np.uint64
         assert limbs.shape[1] in WIDTHS
-        self.limbs = limbs
+        self.limbs = limbs.view()
+        self.limbs.flags.writeable = False
 
     @classmethod
     def of(cls, values: Iterable[int]) -> Self:
@@ -147,10 +148,12 @@ class Amounts:
 
     def tolist(self) -> list[int]:
         """Return all amounts as Python integers; for few of them."""
-        if self.width == 1:
-            found: list[int] = self.limbs[:, 0].tolist()
-            return found
-        return [_number(row) for row in self.limbs.tolist()]
+        found: list[int] = self.limbs[:, 0].tolist()
+        for limb in range(1, self.width):
+            shift = limb * _LIMB_BITS
+            for row in np.flatnonzero(self.limbs[:, limb]).tolist():
+                found[row] |= int(self.limbs[row, limb]) << shift
+        return found
 
     def total(self) -> int:
         """Return the exact sum of all."""

@@ -44,6 +44,7 @@ class Span(Protocol):
 class Transfers:
     """Transfers of one token by (block, position of the transaction, position of the log).
 
+    All columns are for reading only: facts do not change, and a compiled kernel meets one kind.
     A mint comes from the zero address and a burn goes to it; its id is 0 in every table.
 
     Attributes
@@ -83,10 +84,12 @@ class Transfers:
             assert getattr(self, name).dtype == np.int64, name
         for name in ("tx", "log", "source", "target"):
             assert getattr(self, name).dtype == np.int32, name
-        assert all(
-            len(column) == count
-            for column in (self.time, self.tx, self.log, self.source, self.target, self.amount)
-        )
+        assert len(self.amount) == count
+        for name in ("block", "time", "tx", "log", "source", "target"):
+            column = getattr(self, name).view()
+            assert len(column) == count, name
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
 
     @classmethod
     def none(cls, token: str, addresses: Addresses) -> Transfers:

@@ -10,6 +10,7 @@ from tessera.diligence.money.prices import ATOMS, micro
 from tessera.diligence.money.statement import Line, Statement
 from tessera.diligence.money.takings import Takings
 from tessera.diligence.results import WHOLE, Coverage, Evidence, Metric, Status, Step, Value, Window
+from tessera.units import format_amount
 
 __all__ = [
     "coverage_of",
@@ -40,7 +41,8 @@ def in_units(name: str, what: str, line: Line, found: Statement, takings: Taking
         )
     token, total = next(iter(used.items()))
     money = found.monies[token]
-    text = f"{total / 10**money.decimals:,.6f} {money.symbol or token} {what}, since the launch"
+    amount = format_amount(total, decimals=money.decimals, places=money.decimals, grouped=True)
+    text = f"{amount} {money.symbol or token} {what}, since the launch"
     return is_at(name, total, "base units", text, window, found.inputs, parts, coverage_of(takings))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from tessera.diligence.money.answers import is_at, without
+from tessera.diligence.money.circulation import BURNED
 from tessera.diligence.money.payouts import Distribution, distributions, fit
 from tessera.diligence.money.statement import months_between
 from tessera.diligence.money.takings import Takings
@@ -21,11 +22,6 @@ __all__ = ["distributed"]
 
 _COVERAGE: Final = "payout_coverage"
 _SINCE: Final = "months_since_distribution"
-_BURNED: Final = (
-    "0x0000000000000000000000000000000000000001",
-    "0x000000000000000000000000000000000000dead",
-    "0xdead000000000000000042069420694206942069",
-)
 
 
 def distributed(view: View, takings: Takings) -> list[Metric]:
@@ -40,7 +36,7 @@ def distributed(view: View, takings: Takings) -> list[Metric]:
     token = view.transfers
     excluded = np.zeros(len(token.addresses), np.bool_)
     out = token.addresses.ids_of(
-        {*holders.distributors, *view.subject.payments.contracts, view.subject.token, *_BURNED}
+        {*holders.distributors, *view.subject.payments.contracts, view.subject.token, *BURNED}
     )
     excluded[out[out >= 0]] = True
     rounds = distributions(takings.payouts, token, excluded)

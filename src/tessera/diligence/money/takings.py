@@ -29,6 +29,7 @@ from tessera.diligence.money.statement import Money
 from tessera.diligence.own.books import AssetBooks, read_books
 from tessera.diligence.own.movements import Movement
 from tessera.diligence.own.payers import channels_of, till_payers
+from tessera.diligence.own.prices import traded
 from tessera.diligence.own.subject import observed_events
 from tessera.diligence.subject import Currency
 from tessera.diligence.view import View
@@ -45,7 +46,6 @@ __all__ = [
     "token_money",
 ]
 
-_TOKEN_DECIMALS: Final = 18
 _INSIDERS: Final = frozenset({"team", "treasury"})
 
 
@@ -186,7 +186,7 @@ def _takings(view: View) -> Takings | None:
     subject, base = view.subject, view.transfers.addresses
     held = {**transfers, subject.token: view.transfers}
     monies = {each.address: _money(view, each) for each in paid.currencies}
-    monies.setdefault(subject.token, token_money(view))
+    monies.setdefault(subject.token, token_money(view) or Money(subject.token, 0))
     arrived = flows_between(transfers, base, targets=paid.contracts)
     payments = with_payers(arrived, transfers, {*paid.relayers, *ENTRY_POINTS})
     distributors, supply = subject.holders.distributors, paid.supply_side
@@ -285,11 +285,20 @@ def _money(view: View, currency: Currency) -> Money:
     return Money(currency.address, currency.decimals, currency.symbol, quotes)
 
 
-def token_money(view: View) -> Money:
-    """Return the token itself as a currency: its decimals, and its price where that is known."""
-    token, decimals = view.subject.token, view.subject.decimals
-    known = _TOKEN_DECIMALS if decimals is None else decimals
-    return Money(token, known, view.subject.name, prices_of(view).of(token))
+def token_money(view: View) -> Money | None:
+    """Return the token itself as a currency; None where its decimals are not known.
+
+    What a Share is worth, the trades of our own market say where no file does. A price goes by the
+    token's address alone: the symbol is whatever its maker chose, such as that of a dear coin.
+    """
+    token, decimals = view.subject.token, view.token.decimals
+    if decimals is None:
+        return None
+    quotes = prices_of(view).of(token)
+    if quotes is None and view.subject.asset is not None and view.subject.payments.currencies:
+        in_decimals = view.subject.payments.currencies[0].decimals
+        quotes = traded(observed_events(view.facts), token, decimals, in_decimals)
+    return Money(token, decimals, view.token.symbol, quotes)
 
 
 def _into(

@@ -1,0 +1,147 @@
+"""An asset of our own as a subject, and step 1 of it, from its contracts' events alone."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from tests.unit.diligence.own.deployment import (
+    CHANNELS,
+    CHILD,
+    DOLLAR,
+    HOLDER,
+    OPERATOR,
+    PARENT,
+    PAYER,
+    PUBLISHER,
+    SHARE,
+    SUPPLY,
+    Deployment,
+)
+
+from tessera.bindings import channels, exchange, launchpad, share, test_dollar
+from tessera.diligence.money import measure
+from tessera.diligence.own import asset_of_share, slugs_of, subject_of_asset
+from tessera.diligence.own.prices import traded
+from tessera.diligence.results import DAY_S, Status
+from tessera.diligence.view import View
+from tessera.errors import DataError, NotFound
+from tessera.facts import ZERO, Facts, Head, Row, Transfers
+from tessera.facts.memory import Memory
+
+EXCHANGE, VESTING = "0x" + "7" * 40, "0x" + "8" * 40
+
+
+def facts(made: Deployment, *, observed: bool = True) -> Facts:
+    """What an indexer keeps of it: events, and transfers of the Share and of the dollar."""
+    moved: dict[str, list[Row]] = {SHARE: [], DOLLAR: []}
+    for each in made.events:
+        if isinstance(each.event, share.Transfer | test_dollar.Transfer):
+            said = each.event
+            where = each.block, each.time, each.tx, each.log
+            row = Row(*where, said.sender.lower(), said.receiver.lower(), said.value)
+            moved[each.address].append(row)
+    return Facts(
+        Memory(
+            chain_id=1,
+            newest=Head(made.block, made.now),
+            held={token: Transfers.of(token, rows) for token, rows in moved.items()},
+            emitted=tuple(made.events) if observed else None,
+        )
+    )
+
+
+def deposited(made: Deployment) -> None:
+    made.say((DOLLAR, test_dollar.Transfer(ZERO, PAYER, 5_000)))
+    made.say(
+        (DOLLAR, test_dollar.Transfer(PAYER, CHANNELS, 5_000)),
+        (CHANNELS, channels.Deposited(operator=OPERATOR, channel=1, amount=5_000)),
+    )
+
+
+def test_the_chain_describes_an_asset() -> None:
+    made = Deployment()
+    deposited(made)
+    schedule = launchpad.Schedule(HOLDER, 500, made.now, 10 * DAY_S, 20 * DAY_S)
+    made.say((EXCHANGE, launchpad.VestingOpened(
+        asset=CHILD, vesting=VESTING, beneficiary=HOLDER, schedule=schedule
+    )))  # fmt: skip
+    about = subject_of_asset(facts(made), CHILD)
+    assert (about.token, about.asset, about.decimals) == (SHARE, CHILD, 18)
+    assert about.payments.contracts == (CHANNELS,)
+    (currency,) = about.payments.currencies
+    assert (currency.address, currency.decimals, currency.usd) == (DOLLAR, 6, 1.0)
+    assert about.holders.distributors == (SHARE,)
+    assert about.labels == {VESTING: "vesting"}
+    (unlock,) = about.unlocks
+    assert (unlock.amount, unlock.cliff, unlock.end) == (
+        "500",
+        date(1970, 1, 11),
+        date(1970, 1, 21),
+    )
+    assert slugs_of(facts(made)) == {"model-71": CHILD}
+    assert asset_of_share(facts(made), SHARE) == CHILD
+    assert asset_of_share(facts(made), DOLLAR) is None
+
+
+def test_what_is_no_subject() -> None:
+    made = Deployment()
+    with pytest.raises(NotFound, match="no Share"):
+        subject_of_asset(facts(made), PARENT)
+    with pytest.raises(NotFound, match="not registered"):
+        subject_of_asset(facts(made), 5)
+    with pytest.raises(DataError, match="not observed"):
+        subject_of_asset(facts(made, observed=False), CHILD)
+    assert asset_of_share(facts(made, observed=False), SHARE) is None
+
+
+def test_step_1_of_our_own_asset() -> None:
+    """1,000 for the child, of which 840 reach its Share and stream to its only holder."""
+    made = Deployment()
+    deposited(made)
+    made.settle([(1, 1_000)], (CHILD, 1_000, 5))
+    made.flush(CHILD, 840)
+    for _ in range(12):
+        made.say()
+    made.say((SHARE, share.RevenueClaimed(PUBLISHER, 840)))
+    found = facts(made)
+    metrics = {each.name: each for each in measure(View(found, subject_of_asset(found, CHILD)))}
+    assert metrics["gross_fees"].value == 1_000
+    revenue = metrics["holders_revenue"]
+    assert revenue.value == 840
+    wanted = {"operator": 100, "royalties": 50, "streamed": 840, "claimed": 840}
+    assert {name: revenue.parts[name] for name in wanted} == wanted
+    assert metrics["gross_fees_usd"].value == 0.001
+    assert metrics["payout_coverage"].value == 1.0
+    assert metrics["payout_coverage"].parts["to_the_unit"] == 1
+    assert metrics["inference_calls"].status is Status.UNKNOWN
+    assert metrics["payer_count"].value == 1
+
+
+def test_books_with_a_hole_answer_nothing() -> None:
+    made = Deployment()
+    deposited(made)
+    made.settle([(1, 1_000)], (CHILD, 1_000, 5))
+    made.flush(CHILD, 841)
+    found = facts(made)
+    metrics = measure(View(found, subject_of_asset(found, CHILD)))
+    assert {each.status for each in metrics} == {Status.UNKNOWN}
+    assert all("do not add up" in each.text for each in metrics)
+
+
+def test_a_share_is_worth_what_was_paid_for_it() -> None:
+    """Two trades of a day, 10 shares for 5 dollars and 30 for 25: 0.75; nothing the day after."""
+    made = Deployment()
+    for tokens, paid in ((10, 5), (30, 25)):
+        made.say((EXCHANGE, exchange.Bought(
+            token=SHARE, buyer=PAYER, receiver=PAYER, tokens=tokens * 10**18, cost=paid * 10**6
+        )))  # fmt: skip
+    made.say((EXCHANGE, exchange.Sold(
+        token=DOLLAR, seller=PAYER, receiver=PAYER, tokens=10**18, proceeds=10**9
+    )))  # fmt: skip
+    quotes = traded(made.events, SHARE, 18, 6)
+    assert quotes is not None
+    assert quotes.prices == (75 * 10**22,)
+    assert quotes.times.tolist() == [0]
+    assert traded(made.events, CHANNELS, 18, 6) is None
+    assert SUPPLY == 1_000 * 10**18

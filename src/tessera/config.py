@@ -253,6 +253,11 @@ class Config:
     confirmations_count: int = _row(
         0, "blocks on top of a transaction before it is relied on as final", low=0, high=100_000
     )
+    limits: tuple[str, ...] = _row(
+        (),
+        "what diligence calls bad, where it differs from the field: name=number, name=number% or "
+        "name=off, separated by commas; all of them: tessera diligence --limits",
+    )
     log_level: str = _row(
         "info", "what is logged", one_of=("debug", "info", "warning", "error"), live=True
     )

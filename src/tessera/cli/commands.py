@@ -17,6 +17,7 @@ from tessera.cli import (
     bond,
     calling,
     channels,
+    diligence,
     disclosure,
     epoch,
     facilitating,
@@ -102,5 +103,6 @@ keeping.register(app)
 subnet.register(app)
 bond.register(app)
 leaderboard.register(app)
+diligence.register(app)
 accounts.register(app)
 inspecting.register(app)

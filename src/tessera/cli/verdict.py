@@ -84,6 +84,13 @@ def show_report(console: Console, report: Report, *, everything: bool = False) -
         if not shown:
             unseen.append(step.value)
             continue
+        silent = {(each.status, each.text) for each in shown if each.value is None}
+        if not everything and len(silent) == 1 and all(each.value is None for each in shown):
+            why = f"{shown_value(shown[0])}: {legible(shown[0].text, 300)}"
+            undecided = any(_undecided(report, each) for each in shown)
+            mark = _badge(Severity.UNDECIDED) if undecided else Text()
+            table.add_row(mark, Text(step.value, style="bold"), "", "", why)
+            continue
         table.add_row("", Text(step.value, style="bold"), "", "", "")
         for metric in shown:
             _add(table, report, metric, everything=everything)
@@ -223,6 +230,11 @@ def _matters(report: Report, metric: Metric) -> bool:
     return _headlined(metric)
 
 
+def _undecided(report: Report, metric: Metric) -> bool:
+    finding = report.finding(metric.name)
+    return finding is not None and finding.applies
+
+
 def _headlined(metric: Metric) -> bool:
     return metric.name in _HEADLINES[metric.step]
 
@@ -238,7 +250,7 @@ def _badge(severity: Severity) -> Text:
 
 
 def _line(console: Console, text: Text) -> None:
-    console.print(text, overflow="fold")
+    console.print(text, soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:

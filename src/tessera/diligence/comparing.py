@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tessera.diligence.report import Report
+from tessera.diligence.report import Report, plain
 from tessera.diligence.results import Flag, Metric, Severity, Step
 from tessera.diligence.thresholds import Limit
 
@@ -49,6 +49,17 @@ class Change:
         """Whether something fires now that did not before."""
         bad = {Severity.FLAG, Severity.SEVERE}
         return self.severity_after in bad and self.severity_before != self.severity_after
+
+    def as_json(self) -> dict[str, object]:
+        """Return all of it as JSON values."""
+        return {
+            "name": self.name,
+            "worse": self.worse,
+            "before": plain(self.before),
+            "after": plain(self.after),
+            "severity_before": plain(self.severity_before),
+            "severity_after": plain(self.severity_after),
+        }
 
 
 def side_by_side(left: Report, right: Report) -> list[Pair]:

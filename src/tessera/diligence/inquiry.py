@@ -111,6 +111,7 @@ def inquire(
         chain_id=view.facts.chain_id,
         head=view.head,
         known_at=view.facts.known_at,
+        origin=view.facts.origin,
         coverage=_coverage(view),
         transfers=len(transfers),
         metrics=tuple(metrics),

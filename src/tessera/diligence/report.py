@@ -12,7 +12,7 @@ from tessera.diligence.results import Flag, Metric, Severity, Step
 from tessera.diligence.subject import Subject
 from tessera.diligence.thresholds import Finding, worst
 from tessera.diligence.token import Token
-from tessera.facts import Coverage, Head
+from tessera.facts import Coverage, Head, Origin
 
 __all__ = ["FORMAT", "Failure", "Report", "plain"]
 
@@ -51,6 +51,8 @@ class Report:
     ----------
     known_at
         Unix seconds; nothing that was learnt after is in it.
+    origin
+        Where the facts come from.
     coverage
         Which blocks of the token's history were looked at; None where none was.
     transfers
@@ -68,6 +70,7 @@ class Report:
     chain_id: int
     head: Head
     known_at: int
+    origin: tuple[Origin, ...]
     coverage: Coverage | None
     transfers: int
     metrics: tuple[Metric, ...]
@@ -130,6 +133,7 @@ class Report:
             "as_of_block": self.head.block,
             "as_of_time": self.head.time,
             "known_at": self.known_at,
+            "origin": plain(self.origin),
             "coverage": plain(self.coverage),
             "transfers": self.transfers,
             "flags": [plain(flag) for flag in self.flags],

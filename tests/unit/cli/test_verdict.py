@@ -16,7 +16,7 @@ from tessera.diligence.thresholds import LIMITS
 
 def printed(show: object, *arguments: object, width: int = 100, **options: object) -> str:
     out = io.StringIO()
-    show(Console(file=out, width=width, highlight=False), *arguments, **options)  # type: ignore[operator]
+    show(Console(file=out, width=width, highlight=False, soft_wrap=True), *arguments, **options)  # type: ignore[operator]
     return out.getvalue()
 
 
@@ -48,6 +48,16 @@ def test_a_hostile_name_moves_no_cursor_and_makes_no_style(width: int, everythin
         assert "\x1b" not in shown
         assert "\u202e" not in shown
         assert "[bold]" in "".join(shown.split()) or "gini" not in shown
+
+
+def test_one_reason_for_all_of_a_question_is_said_once() -> None:
+    why = "no repository was named"
+    names = ("commits_month", "authors_month", "release_age")
+    lacking = [Metric.without(each, Step.DEVELOPERS, Status.UNKNOWN, why) for each in names]
+    shown = printed(show_report, report_of(lacking))
+    assert shown.count(why) == 1
+    assert "undecided  developers" in shown
+    assert printed(show_report, report_of(lacking), everything=True).count(why) == 3
 
 
 def test_a_report_without_evidence_fits_on_a_screen() -> None:

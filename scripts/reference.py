@@ -74,7 +74,12 @@ Each is a class in `tessera.bindings.reverts`, below `TransactionReverted`.
 | contract | says | what to do |
 |---|---|---|"""
 # Doors and the demo raise what the rooms define, and importing them starts slow libraries.
-SKIPPED = ("tessera.demo", "tessera.cli", "tessera.storage.migrations")
+SKIPPED = (
+    "tessera.demo",
+    "tessera.cli",
+    "tessera.storage.migrations",
+    "tessera.storage.facts_migrations",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -23,7 +23,7 @@ __all__ = ["migrate", "open_database", "storage_errors"]
 _BUSY_TIMEOUT_S = 10.0
 
 
-def open_database(path: Path) -> Engine:
+def open_database(path: Path, *, steps: str = "migrations") -> Engine:
     """Open a database file, make it if it is not there, and bring its schema up to date.
 
     Parameters
@@ -31,6 +31,8 @@ def open_database(path: Path) -> Engine:
     path
         The file; its folder must exist. Two more files, with -wal and -shm behind the name, live
         beside it and belong to it.
+    steps
+        Folder of this room with the schema's history: an operator's books, or facts.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def open_database(path: Path) -> Engine:
     event.listen(engine, "begin", _begin)
     try:
         with storage_errors(str(path)), engine.begin() as connection:
-            migrate(connection)
+            migrate(connection, steps)
     except TesseraError:
         engine.dispose()
         raise
@@ -105,11 +107,11 @@ def _begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, steps: str = "migrations") -> None:
     """Bring a database's schema up to date, in the transaction that was begun."""
     config = MigrationConfig()
     config.set_main_option(
-        "script_location", str(resources.files("tessera.storage").joinpath("migrations"))
+        "script_location", str(resources.files("tessera.storage").joinpath(steps))
     )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     # Importing it takes greenlet, which only the extra for PostgreSQL brings.
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["ConnectionLost", "SharedDatabase"]
+__all__ = ["ConnectionLost", "SharedDatabase", "database_errors"]
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class SharedDatabase:
         """
         async with self._using:
             try:
-                with _errors():
+                with database_errors():
                     connection = await self._joined()
                     with _bounded(connection):
                         async with connection.begin():
@@ -176,7 +176,7 @@ class SharedDatabase:
         ConnectionLost, DataError
             It was not answered.
         """
-        with _errors():
+        with database_errors():
             async with self._engine.connect() as connection:
                 with _bounded(connection, _QUERY_S):
                     # All that one query sees is of one moment.
@@ -237,7 +237,7 @@ class SharedDatabase:
     # --- Inside -------------------------------------------------------------------------------
 
     async def _on_new_connection(self, work: Callable[[Connection], T]) -> T:
-        with _errors():
+        with database_errors():
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
 
@@ -315,8 +315,11 @@ def _try_lock(connection: Connection, how: str, space: int, which: int) -> bool:
     )
 
 
-class _errors:  # noqa: N801 - reads as a statement
+class database_errors:  # noqa: N801 - reads as a statement
     """Turns what the driver raises into our own errors."""
+
+    def __init__(self, thing: str = "books") -> None:
+        self._thing = thing
 
     def __enter__(self) -> None:
         pass
@@ -331,9 +334,11 @@ class _errors:  # noqa: N801 - reads as a statement
             if error.connection_invalidated or state.startswith(_LOST) or not state:
                 raise _lost(error.orig or error) from error
             if state == _DISK_FULL:
-                raise StorageFull("books", found=str(error.orig), wanted="room on the disk")
-            raise DataError("books", found=str(error.orig), wanted="a sound PostgreSQL database")
-        with storage_errors("books"):
+                raise StorageFull(self._thing, found=str(error.orig), wanted="room on the disk")
+            raise DataError(
+                self._thing, found=str(error.orig), wanted="a sound PostgreSQL database"
+            )
+        with storage_errors(self._thing):
             raise error
 
 

@@ -1,0 +1,1 @@
+"""The schema's history; Alembic walks it forward when a database is opened."""

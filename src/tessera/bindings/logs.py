@@ -5,12 +5,21 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Sequence
+from typing import Final
 
 from tessera.bindings import CONTRACTS
 from tessera.bindings.calls import Contract, Event
 from tessera.errors import DataError
 
-__all__ = ["decode_event"]
+__all__ = ["decode_event", "event_topics"]
+
+_ERC20: Final = frozenset(
+    bytes.fromhex(topic)
+    for topic in (
+        "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",  # Transfer
+        "8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925",  # Approval
+    )
+)
 
 
 def decode_event(
@@ -51,3 +60,8 @@ def _kinds() -> dict[tuple[bytes, int], list[type[Event]]]:
         for event in contract.EVENTS:
             found.setdefault((event.TOPIC, len(event.INDEXED) + 1), []).append(event)
     return found
+
+
+def event_topics() -> frozenset[bytes]:
+    """Return the first topic of every event that only our contracts have: all but an ERC-20's."""
+    return frozenset(topic for topic, _ in _kinds()) - _ERC20

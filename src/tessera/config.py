@@ -195,6 +195,11 @@ class Config:
         "postgresql:// URL of books that several gateways share; empty: SQLite in the data folder",
         secret=True,
     )
+    facts_database: str = _row(
+        "",
+        "postgresql:// URL of the facts that an indexer keeps; empty: SQLite in the data folder",
+        secret=True,
+    )
     gateway_calls_count: int = _row(
         512,
         "calls in flight in one process, beyond which others are told to come back",

@@ -22,6 +22,7 @@ from tessera.cli import (
     epoch,
     facilitating,
     govern,
+    index,
     inspecting,
     jury,
     keeping,
@@ -104,5 +105,6 @@ subnet.register(app)
 bond.register(app)
 leaderboard.register(app)
 diligence.register(app)
+index.register(app)
 accounts.register(app)
 inspecting.register(app)

@@ -77,9 +77,9 @@ class Live:
     @property
     def origin(self) -> tuple[Origin, ...]:
         """An indexer, which read them from nodes."""
-        first, count = self._rows(select(func.min(schema.ranges.c.known_at), func.count()))[0]
-        known = f"between {first} and {self.known_at} (unix seconds)" if count else "nothing yet"
-        return (Origin(f"indexer of chain {self._chain_id}", note=f"read {known}"),)
+        first = self._rows(select(func.min(schema.ranges.c.known_at)))[0][0]
+        known = "nothing yet" if first is None else f"from {first} to {self.known_at}, unix seconds"
+        return (Origin(f"nodes of chain {self._chain_id}, by an indexer", note=f"read {known}"),)
 
     @property
     def kinds(self) -> frozenset[Kind]:

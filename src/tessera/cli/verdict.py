@@ -43,7 +43,7 @@ _HEADLINES: Final = {
         "payer_count",
     ),
     Step.PERFORMANCE: ("claim_status", "score", "stake_at_risk"),
-    Step.DISTRIBUTION: ("top10_raw", "hhi", "nakamoto_50", "staking_rate"),
+    Step.DISTRIBUTION: ("supply_total", "top10_raw", "hhi", "nakamoto_50", "staking_rate"),
     Step.DEVELOPERS: ("absence_factor", "churn_quality"),
     Step.VELOCITY: ("hold_median_fifo", "turnover"),
 }
@@ -79,13 +79,15 @@ def show_report(console: Console, report: Report, *, everything: bool = False) -
     table = _table("", "", ">", "", "")
     table.show_header = False
     unseen = []
-    for step in Step:
-        shown = [each for each in report.of(step) if everything or _matters(report, each)]
+    if everything:
+        _show_all(console, report)
+    for step in () if everything else Step:
+        shown = [each for each in report.of(step) if _matters(report, each)]
         if not shown:
             unseen.append(step.value)
             continue
         silent = {(each.status, each.text) for each in shown if each.value is None}
-        if not everything and len(silent) == 1 and all(each.value is None for each in shown):
+        if len(silent) == 1 and all(each.value is None for each in shown):
             why = f"{shown_value(shown[0])}: {legible(shown[0].text, 300)}"
             undecided = any(_undecided(report, each) for each in shown)
             mark = _badge(Severity.UNDECIDED) if undecided else Text()
@@ -93,8 +95,9 @@ def show_report(console: Console, report: Report, *, everything: bool = False) -
             continue
         table.add_row("", Text(step.value, style="bold"), "", "", "")
         for metric in shown:
-            _add(table, report, metric, everything=everything)
-    console.print(table)
+            _add(table, report, metric)
+    if table.rows:
+        console.print(table)
     if unseen:
         console.print(Text(f"unknown: nothing was found on {', '.join(unseen)}", style="yellow"))
     for failure in report.failures:
@@ -177,27 +180,41 @@ def _show_flag(console: Console, flag: Flag, *, everything: bool) -> None:
     loud = flag.severity in {Severity.FLAG, Severity.SEVERE}
     most = None if everything else _MOST_EVIDENCE if loud else 0
     for each in flag.evidence[:most]:
-        console.print(Text(f"            {_told(each)}", style="dim"))
+        _line(console, Text(f"    {_told(each)}", style="dim"))
 
 
-def _add(table: Table, report: Report, metric: Metric, *, everything: bool) -> None:
+def _add(table: Table, report: Report, metric: Metric) -> None:
     finding = report.finding(metric.name)
-    says = Text(legible(metric.text, 300))
-    says.append(_behind(metric), style="dim")
-    for each in _told_of(metric) if everything else ():
-        says.append(f"\n{each}", style="dim")
     table.add_row(
         _mark(metric, finding),
         legible(metric.name, 40),
         shown_value(metric),
-        f"bad {shown_bound(finding.limit, metric.unit)}" if finding else "",
-        says,
+        _bad(finding, metric),
+        Text.assemble(legible(metric.text, 300), (_behind(metric), "dim")),
     )
+
+
+def _show_all(console: Console, report: Report) -> None:
+    for metric in report.metrics:
+        finding = report.finding(metric.name)
+        mark = _mark(metric, finding)
+        line = Text.assemble(mark, " " if mark.plain else "")
+        line.append(f"{metric.step} {legible(metric.name, 40)}: {shown_value(metric)}", "bold")
+        bad = _bad(finding, metric)
+        line.append(f" ({bad}). " if bad else ". ")
+        line.append(legible(metric.text, 600))
+        _line(console, line)
+        for each in _told_of(metric):
+            _line(console, Text(f"    {each}", style="dim"))
+
+
+def _bad(finding: Finding | None, metric: Metric) -> str:
+    return f"bad {shown_bound(finding.limit, metric.unit)}" if finding else ""
 
 
 def _mark(metric: Metric, finding: Finding | None) -> Text:
     if finding is None or not finding.applies:
-        return Text("  ")
+        return Text()
     return _badge(finding.severity)
 
 

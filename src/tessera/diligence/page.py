@@ -15,8 +15,10 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from tessera.diligence.charts import STYLE
+from tessera.diligence.comparing import side_by_side
 from tessera.diligence.report import Report, plain
-from tessera.diligence.results import Evidence, Flag, Metric, Severity, Step
+from tessera.diligence.results import Evidence, Flag, Metric, Step
 from tessera.diligence.thresholds import Limit
 from tessera.diligence.wording import (
     legible,
@@ -51,7 +53,12 @@ def render(report: Report, against: Report | None = None) -> str:
     """
     shown = [report] if against is None else [report, against]
     return _template().render(
-        reports=shown, against=against, steps=_TITLES, Severity=Severity, Markup=Markup
+        reports=shown,
+        against=against,
+        pairs=side_by_side(report, against) if against else (),
+        flags=list(zip(report.flags, against.flags, strict=True)) if against else (),
+        steps=_TITLES,
+        style=Markup(STYLE),  # noqa: S704 - our own constant
     )
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.diligence import claims, developers, ledger, money
+from tessera.diligence import claims, developers, ledger, money, performance
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -61,6 +61,7 @@ def parts() -> tuple[Part, ...]:
         Part("what developers do", developers.measure),
         Part("the history and the supply", ledger.measure),
         Part("revenue", money.measure),
+        Part("performance", performance.measure),
         Part("claims of performance", claims.judge, flag="RF1"),
     )
 

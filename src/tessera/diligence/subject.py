@@ -133,6 +133,8 @@ class BenchmarkClaim(msgspec.Struct, frozen=True, tag="benchmark", tag_field="ki
         None for "state of the art" and the like: a claim without a number.
     report
         A file or folder with raw outputs that somebody else can run again.
+    references
+        Reports of other models on the same items, to hold it against.
     endpoint
         Where the model answers.
     """
@@ -141,6 +143,7 @@ class BenchmarkClaim(msgspec.Struct, frozen=True, tag="benchmark", tag_field="ki
     benchmark: str = ""
     score: Share | None = None
     report: str | None = None
+    references: tuple[str, ...] = ()
     endpoint: str | None = None
 
 

@@ -6,17 +6,11 @@ from typing import Final
 
 import numpy as np
 
+from tessera.diligence.ledger import BURN
 from tessera.diligence.money.supply import Supply, supply_outside
 from tessera.diligence.view import View
 
-__all__ = ["BURNED", "circulating"]
-
-BURNED: Final = (
-    "0x0000000000000000000000000000000000000001",
-    "0x000000000000000000000000000000000000dead",
-    "0xdead000000000000000042069420694206942069",
-)
-"""What lies at these addresses nobody can move, as far as anybody knows."""
+__all__ = ["circulating"]
 
 _LOCKED: Final = frozenset({"vesting", "treasury", "team"})
 
@@ -29,7 +23,7 @@ def circulating(view: View) -> Supply:
 
     def read() -> Supply:
         people, labels = view.subject.people, view.subject.labels
-        locked = {*BURNED, *people.team, *people.treasury}
+        locked = {*BURN, *people.team, *people.treasury}
         locked |= {address for address, label in labels.items() if label in _LOCKED}
         mask = np.zeros(len(view.transfers.addresses), np.bool_)
         ids = view.transfers.addresses.ids_of(locked)

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from tessera.diligence.ledger import BURN, ledger_of
 from tessera.diligence.money.answers import is_at, without
-from tessera.diligence.money.circulation import BURNED
 from tessera.diligence.money.payouts import Distribution, distributions, fit
 from tessera.diligence.money.statement import months_between
 from tessera.diligence.money.takings import Takings
@@ -36,13 +36,17 @@ def distributed(view: View, takings: Takings) -> list[Metric]:
     token = view.transfers
     excluded = np.zeros(len(token.addresses), np.bool_)
     out = token.addresses.ids_of(
-        {*holders.distributors, *view.subject.payments.contracts, view.subject.token, *BURNED}
+        {*holders.distributors, *view.subject.payments.contracts, view.subject.token, *BURN}
     )
     excluded[out[out >= 0]] = True
     rounds = distributions(takings.payouts, token, excluded)
     inputs = hash_inputs(takings.payouts.digest(), token.digest())
+    ledger = ledger_of(view)
     paid_at = max((each.window.end - 1 for each in rounds), default=None)
-    return [_coverage_of(rounds, inputs), _since(view, takings.launched, paid_at, inputs)]
+    since = _since(view, takings.launched, paid_at, inputs)
+    if ledger.status is not Status.OK:
+        return [without(_COVERAGE, ledger.status, ledger.why, unit="share"), since]
+    return [_coverage_of(rounds, inputs), since]
 
 
 def _own(view: View, takings: Takings) -> list[Metric]:

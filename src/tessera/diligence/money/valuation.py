@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tessera.diligence.ledger import ledger_of
 from tessera.diligence.money.answers import is_at, without
 from tessera.diligence.money.circulation import circulating
 from tessera.diligence.money.statement import Line, Money, Statement
@@ -45,6 +46,12 @@ def valued(
     months = range(max(0, month - _TRAILING + 1), month + 1)
     revenue = _clean_holders(found, months)
     fees = _sum(found.gross, months)
+    ledger = ledger_of(view)
+    if ledger.status is not Status.OK:
+        return [
+            without(name, ledger.status, ledger.why, window=window)
+            for name in ("revenue_per_token", "revenue_yield", "price_to_fees")
+        ]
     average = circulating(view).average(window)
     inputs = hash_inputs(
         found.inputs,

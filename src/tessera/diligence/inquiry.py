@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.diligence import claims, developers, ledger, money, performance
+from tessera.diligence import claims, developers, ledger, money, performance, training
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -63,6 +63,7 @@ def parts() -> tuple[Part, ...]:
         Part("revenue", money.measure),
         Part("performance", performance.measure),
         Part("claims of performance", claims.judge, flag="RF1"),
+        Part("claims of training", training.judge, flag="RF4"),
     )
 
 

@@ -158,10 +158,13 @@ class TrainingClaim(msgspec.Struct, frozen=True, tag="training", tag_field="kind
         Of a parameter: 2 for 16 bits.
     weights, logs, invoices, dataset
         Files or folders; `dataset` one whose hashes are listed.
+        `dataset` may be a content root too, "0x" and 64 digits.
     compute
         Addresses that were paid for compute.
     public
         Weights of public models that it might be a copy of.
+    answers
+        What its endpoint and known APIs answered to the same prompts, as JSON lines.
     """
 
     text: str
@@ -173,6 +176,7 @@ class TrainingClaim(msgspec.Struct, frozen=True, tag="training", tag_field="kind
     dataset: str | None = None
     compute: tuple[Address, ...] = ()
     public: tuple[str, ...] = ()
+    answers: str | None = None
 
 
 class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

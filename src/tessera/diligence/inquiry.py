@@ -14,7 +14,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.diligence import claims, developers, ledger, money, performance, training
+from tessera.diligence import (
+    claims,
+    developers,
+    distribution,
+    ledger,
+    money,
+    performance,
+    training,
+    velocity,
+)
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -60,6 +69,8 @@ def parts() -> tuple[Part, ...]:
     return (
         Part("what developers do", developers.measure),
         Part("the history and the supply", ledger.measure),
+        Part("how long it is held", velocity.measure),
+        Part("who holds it", distribution.measure),
         Part("revenue", money.measure),
         Part("performance", performance.measure),
         Part("claims of performance", claims.judge, flag="RF1"),

@@ -158,6 +158,11 @@ def read_ledger(facts: Facts, token: str) -> Ledger:
         status = Status.NOT_APPLICABLE if seen.complete else Status.UNKNOWN
         return Ledger(transfers, status, why, asked, Coverage(0.0, (missing,)), evidence, played)
 
+    if seen.last < facts.head.block:
+        return failed(
+            f"it was looked at until block {seen.last}, and asked about at {facts.head.block}",
+            "transfers of the latest blocks",
+        )
     if seen.gaps:
         first, last = seen.gaps[0]
         return failed(f"blocks {first} to {last} were not looked at", "transfers of some blocks")

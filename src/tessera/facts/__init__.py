@@ -15,6 +15,7 @@ from tessera.facts.observations import (
     Moment,
     Origin,
     Read,
+    Seen,
 )
 from tessera.facts.transfers import Row, Span, Transfers
 
@@ -35,6 +36,7 @@ __all__ = [
     "Origin",
     "Read",
     "Row",
+    "Seen",
     "Source",
     "Span",
     "Transfers",

@@ -7,7 +7,8 @@ its block once more, so that no source can show the future by mistake.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from tessera.errors import InputError, NotFound
 from tessera.facts.addresses import address_bytes, address_text
@@ -21,10 +22,14 @@ from tessera.facts.observations import (
     Moment,
     Origin,
     Read,
+    Seen,
 )
 from tessera.facts.transfers import Transfers
 
 __all__ = ["Facts", "Source"]
+
+_K = TypeVar("_K")
+_T = TypeVar("_T")
 
 
 class Source(Protocol):
@@ -87,6 +92,9 @@ class Source(Protocol):
 
     def blocks(self, moment: Moment) -> Blocks:
         """Return the headers that are known."""
+
+    def seen(self, moment: Moment) -> Seen:
+        """Return all code, slots and answers that are kept, for whoever copies them."""
 
 
 class Facts:
@@ -241,6 +249,22 @@ class Facts:
     def blocks(self) -> Blocks:
         """Headers that are known up to the head; of all blocks where `kinds` has headers."""
         return self._source.blocks(self._moment).up_to(self.head.block)
+
+    def seen(self) -> Seen:
+        """Return all code, slots and answers that were looked up until the head."""
+        found, last = self._source.seen(self._moment), self.head.block
+        return Seen(
+            _until(found.codes, lambda each: each[0] <= last),
+            _until(found.slots, lambda each: each[0] <= last),
+            _until(found.answers, lambda each: each.block <= last),
+        )
+
+
+def _until(
+    seen: Mapping[_K, tuple[_T, ...]], is_past: Callable[[_T], bool]
+) -> dict[_K, tuple[_T, ...]]:
+    cut = {key: tuple(filter(is_past, each)) for key, each in seen.items()}
+    return {key: each for key, each in cut.items() if each}
 
 
 def _known(address: str | None) -> str | None:

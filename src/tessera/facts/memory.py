@@ -22,6 +22,7 @@ from tessera.facts.observations import (
     Moment,
     Origin,
     Read,
+    Seen,
 )
 from tessera.facts.transfers import Transfers
 
@@ -182,6 +183,10 @@ class Memory:
     def blocks(self, moment: Moment) -> Blocks:
         """Return the headers that are known."""
         return self._headers.up_to(moment.block)
+
+    def seen(self, moment: Moment) -> Seen:
+        """Return all code, slots and answers; facts cut them."""
+        return Seen(self.codes, self.slots, self.answers)
 
     @functools.cached_property
     def _headers(self) -> Blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,18 @@ from tessera.bindings import calls as bindings
 from tessera.facts.addresses import Addresses
 from tessera.facts.amounts import Amounts
 
-__all__ = ["Blocks", "Calls", "Coverage", "Event", "Head", "Kind", "Moment", "Origin", "Read"]
+__all__ = [
+    "Blocks",
+    "Calls",
+    "Coverage",
+    "Event",
+    "Head",
+    "Kind",
+    "Moment",
+    "Origin",
+    "Read",
+    "Seen",
+]
 
 
 class Kind(enum.StrEnum):
@@ -277,3 +289,22 @@ class Read:
     block: int
     ok: bool
     answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that was looked up, one by one; each list ascending by block.
+
+    Attributes
+    ----------
+    codes
+        (block, code) by address.
+    slots
+        (block, value) by (address, key).
+    answers
+        By (contract, calldata).
+    """
+
+    codes: Mapping[str, tuple[tuple[int, bytes], ...]]
+    slots: Mapping[tuple[str, int], tuple[tuple[int, int], ...]]
+    answers: Mapping[tuple[str, bytes], tuple[Read, ...]]

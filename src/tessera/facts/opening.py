@@ -20,12 +20,13 @@ def open_facts(
     token: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Facts:
-    """Return the facts in a table of transfers, as of its newest block.
+    """Return the facts in a folder or in a table of transfers, as of their newest block.
 
     Parameters
     ----------
     path
-        A Parquet or CSV file.
+        A folder that `tessera facts import` or `tessera index export` wrote, or a table of
+        transfers in Parquet or CSV.
     chain_id
         Of a table, which does not say; 0 where nobody knows.
     token
@@ -36,12 +37,13 @@ def open_facts(
     Raises
     ------
     InputError
-        There is no such file, or the extra `analysis` is not installed.
+        There is no such file, a folder is none of facts, or the extra `analysis` is not installed.
     DataError
         What it holds is truncated, incomplete, or contradicts itself.
     """
     try:
         from tessera.facts.files import read_transfers
+        from tessera.facts.folder import open_folder
     except ModuleNotFoundError as error:
         if error.name != "polars":
             raise
@@ -49,4 +51,6 @@ def open_facts(
             f"{path}: reading tables needs {error.name}, which is not installed",
             next_step=_INSTALL,
         ) from error
+    if path.is_dir():
+        return open_folder(path)
     return Facts(read_transfers(path, chain_id=chain_id, token=token, progress=progress))

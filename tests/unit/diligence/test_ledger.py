@@ -136,6 +136,13 @@ def test_blocks_that_nobody_looked_at_make_it_unknown():
     assert "blocks 20 to 22 were not looked at" in ledger.why
 
 
+def test_what_happened_after_the_last_look_makes_it_unknown():
+    """Two tables in one folder: the second reaches further than the first."""
+    ledger = read_ledger(facts(GOOD, covered=Coverage(0, 25)), TOKEN)
+    assert ledger.status is Status.UNKNOWN
+    assert "until block 25, and asked about at 30" in ledger.why
+
+
 def test_a_rebasing_token_is_not_judged_by_its_transfers():
     """Balances grow with interest and no event says so; nothing is negative, all is wrong."""
     answers = {balance_of(HOLDER): told(10**27 + 5_000)}

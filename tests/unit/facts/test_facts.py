@@ -19,6 +19,7 @@ from tessera.facts import (
     Kind,
     Read,
     Row,
+    Seen,
     Transfers,
 )
 from tessera.facts.memory import Memory
@@ -89,6 +90,9 @@ def test_as_of_a_block_nothing_later_is_seen(memory):
     assert facts.slot(CONTRACT, 3) == 5
     assert facts.reads(CONTRACT, b"\x18\x16\x0d\xdd") == (Read(11, True, b"\1"),)
     assert facts.blocks.number.tolist() == [10]
+    assert facts.seen().codes == {CONTRACT: ((11, b""),)}
+    assert facts.seen().slots == {(CONTRACT, 3): ((11, 5),)}
+    assert facts.as_of(10).seen() == Seen({}, {}, {})
     assert facts.coverage(OTHER) == Coverage(3, 11, ((5, 8),))
     with pytest.raises(InputError, match="wanted 0 to 11"):
         facts.as_of(12)

@@ -7,8 +7,8 @@ that came later hides nothing of it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, Select, Table, and_, func, or_, select
@@ -27,6 +27,7 @@ from tessera.facts.observations import (
     Moment,
     Origin,
     Read,
+    Seen,
 )
 from tessera.facts.transfers import Transfers
 from tessera.storage import facts_schema as schema
@@ -34,6 +35,8 @@ from tessera.storage.facts_database import FactsDatabase
 
 __all__ = ["Live"]
 
+_K = TypeVar("_K")
+_T = TypeVar("_T")
 _WORD: Final = 32
 _SELECTOR: Final = 4
 
@@ -316,6 +319,38 @@ class Live:
         both = np.array(times, np.int64).reshape(-1, 2)
         return Blocks(both[:, 0].copy(), both[:, 1].copy())
 
+    def seen(self, moment: Moment) -> Seen:
+        """Return all code, slots and answers that are kept, for whoever copies them."""
+
+        def query(connection: Connection) -> list[Sequence[Any]]:
+            return [
+                connection.execute(
+                    select(table)
+                    .where(table.c.block <= moment.block, _seen(connection, table, moment.known_at))
+                    .order_by(table.c.block)
+                ).fetchall()
+                for table in (schema.codes, schema.slots, schema.reads)
+            ]
+
+        codes, slots, reads = self._database.read(query)
+        return Seen(
+            _gathered((address_text(row.address), (row.block, bytes(row.code))) for row in codes),
+            _gathered(
+                (
+                    (address_text(row.address), int.from_bytes(row.key)),
+                    (row.block, int.from_bytes(row.value)),
+                )
+                for row in slots
+            ),
+            _gathered(
+                (
+                    (address_text(row.contract), bytes(row.calldata)),
+                    Read(row.block, row.ok, bytes(row.answer)),
+                )
+                for row in reads
+            ),
+        )
+
     # --- Inside ----------------------------------------------------------------------------------
 
     def _rows(self, asked: Select[Any]) -> Sequence[Any]:
@@ -409,6 +444,13 @@ def _numbered(columns: list[Sequence[bytes | None]]) -> tuple[Addresses, list[An
 def _amounts(column: Sequence[bytes]) -> Amounts:
     data = b"".join(each.rjust(_WORD, b"\0")[::-1] for each in column)
     return Amounts.from_limbs(np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, 4))
+
+
+def _gathered(rows: Iterable[tuple[_K, _T]]) -> dict[_K, tuple[_T, ...]]:
+    found: dict[_K, list[_T]] = {}
+    for key, each in rows:
+        found.setdefault(key, []).append(each)
+    return {key: tuple(all_of) for key, all_of in found.items()}
 
 
 def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.integration.indexer.conftest import OTHER, TOKEN, Market, Observed
+from tests.integration.indexer.conftest import OTHER, Market, Observed
 
 from tessera.indexer.pieces import Selection
 

@@ -9,8 +9,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tessera.diligence.charts import STYLE, Payment, ages, holders, payers, revenue, unlocks
-from tessera.errors import InputError
+from tessera.diligence.charts import (
+    STYLE,
+    Payment,
+    ages,
+    charts,
+    holders,
+    payers,
+    revenue,
+    unlocks,
+)
+from tessera.diligence.results import Flag, Metric, Severity, Status, Step
+from tessera.errors import InputError, InvariantViolation
 
 MONTHS = ("2026-08", "2026-09", "2026-10")
 TILL, ANN, BEN, CY = ("0x" + digit * 40 for digit in "eabc")
@@ -139,3 +149,51 @@ def test_many_payers_become_one_and_those_in_rings_stay() -> None:
     assert "502 payers" in chart
     assert chart.count('class="ring"') == 2
     assert chart == payers("who", [*reversed(crowd), *ring], receivers={TILL}, most=10)
+
+
+def metric(name: str, step: Step, **parts: object) -> Metric:
+    return Metric(name, step, 1.0, "", Status.OK, "t", parts=parts)
+
+
+def test_a_report_has_the_charts_that_there_are_numbers_for() -> None:
+    months = list(MONTHS)
+    found = charts(
+        [
+            metric("gross_fees_usd", Step.REVENUE, months=months, micro_usd=[1_000_000, None, 3]),
+            metric("clean_fees_usd", Step.REVENUE, months=months[1:], micro_usd=[5, 2_000_000]),
+            metric("top10_adj", Step.DISTRIBUTION, largest=[[ANN, "", 0.5]], others=0.5, more=1),
+            metric("unlock_30d_fwd", Step.DISTRIBUTION, months=months, insiders=[0.1, 0, 0.2],
+                   others=[None, 0, 0]),
+            metric("hold_km", Step.VELOCITY, age_bands=["< 1 d"], age_shares=[1.0]),
+        ],
+        [
+            Flag("RF3", "t", Severity.FLAG, "circular", "t",
+                 parts={"payments": [[ANN, TILL, 5, 1], [TILL, ANN, 5.0, 1], [BEN, TILL, 0, None]],
+                        "receivers": [TILL]}),
+        ],
+        prefix="left",
+    )  # fmt: skip
+    assert [(each.step, each.flag) for each in found] == [
+        (Step.REVENUE, ""), (Step.DISTRIBUTION, ""), (Step.DISTRIBUTION, ""), (Step.VELOCITY, ""),
+        (None, "RF3"),
+    ]  # fmt: skip
+    for each in found:
+        whole(each.html)
+        assert 'id="left-' in each.html
+    assert "<td>$1.00</td><td>unknown</td>" in found[0].html  # no clean figure of that month
+    assert "<td>unknown</td><td>$5e-06</td>" in found[0].html
+
+
+def test_metrics_without_values_have_no_charts() -> None:
+    bare = [
+        Metric.without(name, Step.REVENUE, Status.UNKNOWN, "why")
+        for name in ("gross_fees_usd", "top10_adj", "unlock_30d_fwd", "hold_km")
+    ]
+    assert charts(bare, [Flag("RF3", "t", Severity.UNDECIDED, "unknown", "t")]) == []
+    assert charts([]) == []
+
+
+def test_parts_of_another_shape_are_our_own_mistake() -> None:
+    wrong = metric("hold_km", Step.VELOCITY, age_bands=["a"], age_shares=["b"])
+    with pytest.raises(InvariantViolation, match="hold_km"):
+        charts([wrong])

@@ -6,7 +6,19 @@ is drawn as a question mark, never as a bar of no height. Names are strangers', 
 """
 
 from tessera.diligence.charts.bars import Series, ages, holders, revenue, unlocks
+from tessera.diligence.charts.choosing import Chart, charts
 from tessera.diligence.charts.drawing import STYLE
 from tessera.diligence.charts.graph import Payment, payers
 
-__all__ = ["STYLE", "Payment", "Series", "ages", "holders", "payers", "revenue", "unlocks"]
+__all__ = [
+    "STYLE",
+    "Chart",
+    "Payment",
+    "Series",
+    "ages",
+    "charts",
+    "holders",
+    "payers",
+    "revenue",
+    "unlocks",
+]

@@ -13,20 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tessera.app.indexing import Wanted, live_facts, open_indexing
 from tessera.config import Config, Origin
 from tessera.diligence.subject import Subject, read_about, token_address
 from tessera.diligence.thresholds import Limit, adjusted, parse_bounds
-from tessera.errors import InputError
+from tessera.errors import Busy, InputError, NotFound
+from tessera.facts import Facts, Kind
+from tessera.facts.opening import open_facts
+from tessera.indexer.nodes import HistoryMissing
 
 if TYPE_CHECKING:
     from tessera.diligence.report import Report
-    from tessera.facts import Facts
 
-__all__ = ["Asked", "Progress", "analysis", "answered", "gathered", "limits_of"]
+__all__ = ["Announce", "Asked", "Progress", "analysis", "answered", "gathered", "limits_of"]
 
+Announce = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
-_ABOUT: Final = ".toml"
+_DESCRIPTION: Final = ".toml"
+_DATABASE: Final = ".sqlite"
+_MOST_DIGITS: Final = 78
 _EXTRA: Final = frozenset({"eth", "evmole", "jinja2", "llvmlite", "numba", "polars", "scipy"})
 """What the extra `analysis` brings."""
 
@@ -78,38 +84,46 @@ def limits_of(config: Config, given: Iterable[str] = ()) -> tuple[Limit, ...]:
 
 @asynccontextmanager
 async def gathered(
-    config: Config, asked: Asked, *, progress: Progress
+    config: Config, asked: Asked, *, progress: Progress, announce: Announce = lambda _: None
 ) -> AsyncIterator[tuple[Facts, Subject]]:
     """Find the token that is meant and what was observed of it.
+
+    Without files the chain is asked for what is not observed yet, and all of it is kept.
 
     Parameters
     ----------
     progress
         Told how much is read, and of how much (0: nobody knows).
+    announce
+        Told what could not be observed.
 
     Raises
     ------
     InputError
         Something that was named is not what it should be, or the extra `analysis` is missing.
+    ChainError
+        No node answers, or it is another chain's.
     DataError
         The facts cannot be relied on.
     """
+    meant = _meant(asked)
     if asked.facts is None:
-        raise InputError(
-            "facts", found="none", wanted="files to look into", next_step="name them: --facts PATH"
+        await _observe(config, asked, meant, progress, announce)
+        with live_facts(config) as facts:
+            yield _as_of(facts, asked), _subject_in(facts, meant)
+    elif asked.facts.suffix == _DATABASE:
+        with live_facts(config, asked.facts) as facts:
+            yield _as_of(facts, asked), _subject_in(facts, meant)
+    else:
+        facts = await asyncio.to_thread(
+            open_facts,
+            asked.facts,
+            # The setting has a default, which says nothing of the chain that a file is about.
+            chain_id=0 if config.origin("chain_id") is Origin.DEFAULT else config.chain_id,
+            token=meant.token if isinstance(meant, Subject) else None,
+            progress=lambda rows: progress(rows, 0),
         )
-    from tessera.facts.opening import open_facts
-
-    subject = _subject_of(asked)
-    facts = await asyncio.to_thread(
-        open_facts,
-        asked.facts,
-        # The setting has a default, which says nothing of the chain that a file is about.
-        chain_id=0 if config.origin("chain_id") is Origin.DEFAULT else config.chain_id,
-        token=subject.token,
-        progress=lambda rows: progress(rows, 0),
-    )
-    yield (facts if asked.as_of is None else facts.as_of(asked.as_of)), subject
+        yield _as_of(facts, asked), _subject_in(facts, meant)
 
 
 async def answered(facts: Facts, subject: Subject, asked: Asked, *, progress: Progress) -> Report:
@@ -160,16 +174,26 @@ def analysis() -> Iterator[None]:
         ) from error
 
 
-def _subject_of(asked: Asked) -> Subject:
-    """The token that is meant, with what its description says."""
+def _as_of(facts: Facts, asked: Asked) -> Facts:
+    return facts if asked.as_of is None else facts.as_of(asked.as_of)
+
+
+def _meant(asked: Asked) -> Subject | str:
+    """The token that is meant, with what its description says; or an asset's slug or number."""
     text = asked.token.strip()
-    if text.endswith(_ABOUT):
+    if text.endswith(_DESCRIPTION):
         if asked.about is not None:
             raise InputError("description", found=f"{text} and --about", wanted="one of them")
         return read_about(Path(text).expanduser())
-    if asked.about is None:
+    described = None if asked.about is None else read_about(asked.about)
+    if text[:2].lower() != "0x":
+        if described is not None:
+            raise InputError(
+                "--about", found="an asset of our own", wanted="another token's address"
+            )
+        return text
+    if described is None:
         return Subject(token=token_address(text))
-    described = read_about(asked.about)
     if token_address(text) != described.token:
         raise InputError(
             str(asked.about),
@@ -177,3 +201,55 @@ def _subject_of(asked: Asked) -> Subject:
             wanted=f'token = "{text.lower()}", which is asked about',
         )
     return described
+
+
+def _subject_in(facts: Facts, meant: Subject | str) -> Subject:
+    """What there is to say of a token; of a Share of ours, the chain says it."""
+    with analysis():
+        from tessera.diligence.own import asset_of_share, slugs_of, subject_of_asset
+    if isinstance(meant, Subject):
+        bare = meant == Subject(token=meant.token)
+        asset = asset_of_share(facts, meant.token) if bare else None
+        return meant if asset is None else subject_of_asset(facts, asset)
+    if Kind.EVENTS not in facts.kinds:
+        raise InputError(
+            "token",
+            found=meant,
+            wanted="an address, 0x and 40 hexadecimal digits: these facts hold no assets of ours",
+        )
+    if meant.isdecimal() and len(meant) <= _MOST_DIGITS:
+        return subject_of_asset(facts, int(meant))
+    slugs = slugs_of(facts)
+    if meant not in slugs:
+        raise NotFound.among(
+            "token",
+            meant,
+            slugs,
+            next_step="name any other token by its address: 0x and 40 hexadecimal digits",
+        )
+    return subject_of_asset(facts, slugs[meant])
+
+
+async def _observe(
+    config: Config, asked: Asked, meant: Subject | str, progress: Progress, announce: Announce
+) -> None:
+    """Bring the facts of the chain up to date, as far as this question needs."""
+    further: list[str] = []
+    tokens: list[str] = []
+    # An embedded chain is small, and what our own contracts did is spread over all of it.
+    if isinstance(meant, Subject) and config.rpc_url:
+        paid, people = meant.payments, meant.people
+        tokens = [meant.token, *(each.address for each in paid.currencies)]
+        further = [*paid.contracts, *paid.supply_side, *meant.holders.distributors]
+        further += [*people.team, *people.treasury]
+    wanted = Wanted(tokens=tokens, last=asked.as_of)
+    try:
+        async with open_indexing(config, wanted, report=progress) as indexing:
+            outcome = await indexing.catch_up()
+            block = outcome.head if asked.as_of is None else asked.as_of
+            try:
+                await indexing.look(block, further)
+            except HistoryMissing as error:
+                announce(f"code and balances stay unknown: {error.message}")
+    except Busy as error:
+        announce(f"what is observed already counts: {error.message}")

@@ -106,7 +106,7 @@ async def _look(session: Session, asked: Asked) -> Report:
     async with AsyncExitStack() as kept:
         with session.progress("reading facts", counted=True) as reading:
             facts, subject = await kept.enter_async_context(
-                gathered(config, asked, progress=reading)
+                gathered(config, asked, progress=reading, announce=session.note)
             )
         with session.progress(f"looking at {subject.token}", counted=True) as progress:
             return await answered(facts, subject, asked, progress=progress)

@@ -36,7 +36,7 @@ _OWNER: Final = bytes.fromhex("8da5cb5b")
 _MOST_HOPS: Final = 4
 _REVERTED: Final = 3
 # How nodes say that the contract, and not they, failed.
-_FAILED: Final = re.compile(r"revert|opcode|out of ?gas|stack|jump|execution", re.IGNORECASE)
+_FAILED: Final = re.compile(r"revert|opcode|out ?of ?gas|stack|jump|execution", re.IGNORECASE)
 _CLONE: Final = bytes.fromhex("363d3d373d3d3d363d73")
 
 _text = reader_of(str)

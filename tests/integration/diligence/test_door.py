@@ -95,6 +95,7 @@ def test_two_tokens_stand_side_by_side(table: Path, capsys: pytest.CaptureFixtur
     [
         ((), 2, "wanted one to look at"),
         (("banana",), 2, "0x and 40 hexadecimal digits"),
+        (("7",), 2, "no assets of ours"),
         (("0x12",), 2, "0x and 40 hexadecimal digits"),
         (("\x1b[2J",), 2, "0x and 40 hexadecimal digits"),
         ((TOKEN, "--as-of", "999"), 2, "wanted 0 to 300"),

@@ -255,14 +255,19 @@ def likeness(tmp_path: Path, own: dict[str, Any], public: dict[str, Any]) -> Fla
 
 
 def test_a_public_models_weights_contradict_the_claim_under_any_disguise(tmp_path: Path) -> None:
-    """Renamed, reordered, padded with noise, with parts left out, and rounded to 16 bits."""
+    """Renamed, padded with noise, with parts left out, shuffled, turned, and rounded to 16 bits."""
     public = model()
     renamed = {f"own.{n}": values for n, values in enumerate(reversed(public.values()))}
     padded = {**renamed, "noise": RANDOM.normal(size=(900, 900)).astype("f4")}
     part = {name: values for name, values in public.items() if "0" not in name}
     brain = {name: bf16(values) for name, values in public.items()}
     half = {name: values.astype("f2") for name, values in public.items()}
-    for own in (public, renamed, padded, part, brain, half):
+    order = RANDOM.permutation(100)
+    shuffled = {
+        name: values[order] if values.ndim == 2 else values for name, values in public.items()
+    }
+    turned = {name: np.ascontiguousarray(values.T) for name, values in public.items()}
+    for own in (public, renamed, padded, part, shuffled, turned, brain, half):
         flag = likeness(tmp_path, own, public)
         assert (flag.severity, flag.verdict) == (Severity.SEVERE, "contradicted")
 

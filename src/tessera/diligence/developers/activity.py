@@ -50,6 +50,10 @@ NAMES: Final[Mapping[str, str]] = {
 }
 """The metrics in their order, each with its unit."""
 
+_RECENT: Final = frozenset({
+    "commits_month", "authors_month", "days_since_last", "days_since_code", "release_age",
+})  # fmt: skip
+_STALE_DAYS: Final = 30
 _YEAR_DAYS: Final = 365
 _MONTHS_SHOWN: Final = 12
 _FALSE_AUTHOR_DATE_DAYS: Final = 30
@@ -69,12 +73,15 @@ class Found:
         With the upstreams; None where none was named.
     upstreams
         Newest commit of each.
+    behind_days
+        By how many the copy is older than the moment that is asked about.
     """
 
     history: History
     changes: Mapping[str, Change] | None
     shared: Shared | None
     upstreams: tuple[str, ...] = ()
+    behind_days: int = 0
 
 
 def without(status: Status, why: str, *, names: Iterable[str] = NAMES) -> list[Metric]:
@@ -134,7 +141,16 @@ def measure_history(found: Found) -> list[Metric]:
         "fork_share": measures.fork_share,
         "release_age": measures.release_age,
     }
-    return [by_name[name]() for name in NAMES]
+    if found.behind_days <= _STALE_DAYS:
+        return [by_name[name]() for name in NAMES]
+    # Who hands over an old copy would be judged as of the day on which there still was work.
+    why = f"this copy is {found.behind_days} days old: git fetch, or give its URL"
+    return [
+        measures.none(name, Status.UNKNOWN, why, missing=("what happened since",))
+        if name in _RECENT
+        else by_name[name]()
+        for name in NAMES
+    ]
 
 
 class _Measures:

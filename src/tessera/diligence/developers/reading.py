@@ -11,7 +11,7 @@ from tessera.diligence.developers.child import Limits
 from tessera.diligence.developers.forks import find_shared
 from tessera.diligence.developers.history import Change, History, read_changes, read_history
 from tessera.diligence.developers.repository import Repository, is_url, open_repository
-from tessera.diligence.results import Metric, Status, Window
+from tessera.diligence.results import DAY_S, Metric, Status, Window
 from tessera.diligence.subject import Subject
 from tessera.diligence.view import View
 from tessera.diligence.wording import legible
@@ -70,7 +70,7 @@ def measure_repository(
     -------
     list of Metric
         One for each of `activity.NAMES`, in that order. What cannot be read, or is over a limit,
-        is `unknown`, with git's own reason.
+        is `unknown`, with git's own reason; so is what is recent in a copy that is a month old.
 
     Raises
     ------
@@ -101,7 +101,8 @@ def measure_repository(
             # What nobody can read must not keep the other steps from being shown.
             return without(Status.UNKNOWN, f"{legible(reading)} cannot be read: {error}")
         heads = tuple(str(other.head) for other in others)
-        return measure_history(Found(history, changes, shared, heads))
+        behind = (min(now, now if at is None else at) - repository.snapshot) // DAY_S
+        return measure_history(Found(history, changes, shared, heads, max(0, behind)))
 
 
 def _from(subject: Subject, where: str) -> str:

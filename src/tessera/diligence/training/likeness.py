@@ -1,13 +1,14 @@
 """Whether weights are somebody else's: tensors held against those of public models.
 
 Equal bytes under any name are a copy, and so are numbers that were rounded to another type; a light
-retraining moves them by little. Both are told by samples of the same places. Tensors whose rows
-were shuffled are not recognised: only a copy that is found says something.
+retraining moves them by little. Both are told by samples of the same places. Numbers that were put
+in another order, as units of a network can be without changing what it does, are told by their
+sums. Units that were scaled are not recognised: only a copy that is found says something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,7 @@ DERIVED: Final = 0.05
 _SAMPLES: Final = 4096
 _LEAST_ELEMENTS: Final = 64
 _STEP: Final = 1 << 20
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,15 @@ class Likeness:
 
     Attributes
     ----------
-    exact, rounded, derived
-        Numbers of the model that are a public one's: byte for byte, rounded, moved by little.
+    exact, shuffled, rounded, derived
+        Numbers of the model that are a public one's: byte for byte, in another order, rounded,
+        moved by little.
     of_own, of_public
         Numbers of both that could be compared: tensors of one value are everybody's.
     """
 
     exact: int
+    shuffled: int
     rounded: int
     derived: int
     of_own: int
@@ -50,16 +54,16 @@ class Likeness:
 
     @property
     def copied(self) -> float:
-        """Share of the smaller one of both models that is in the other, exact or rounded.
+        """Share of the smaller one of both models that is in the other, whatever the order.
 
         Of the smaller one: neither padding with noise nor leaving parts out hides a copy.
         """
-        return self._share(self.exact + self.rounded)
+        return self._share(self.exact + self.shuffled + self.rounded)
 
     @property
     def related(self) -> float:
         """As `copied`, and what was moved by little."""
-        return self._share(self.exact + self.rounded + self.derived)
+        return self._share(self.exact + self.shuffled + self.rounded + self.derived)
 
     def _share(self, count: int) -> float:
         smaller = min(self.of_own, self.of_public)
@@ -74,7 +78,7 @@ def compare(own: Sequence[Tensor], public: Sequence[Tensor]) -> Likeness:
     for tensor in theirs:
         by_print.setdefault(fingerprint(tensor), []).append(tensor)
         by_shape.setdefault(tensor.shape, []).append(tensor)
-    exact = rounded = derived = 0
+    exact = 0
     used: set[int] = set()
     rest = []
     for tensor in mine:
@@ -91,6 +95,23 @@ def compare(own: Sequence[Tensor], public: Sequence[Tensor]) -> Likeness:
             continue
         used.add(id(found))
         exact += tensor.elements
+    shuffled, rest = _shuffled(rest, [each for each in theirs if id(each) not in used], used)
+    rounded, derived = _near(rest, by_shape, used)
+    return Likeness(
+        exact,
+        shuffled,
+        rounded,
+        derived,
+        sum(each.elements for each in mine),
+        sum(each.elements for each in theirs),
+    )
+
+
+def _near(
+    rest: Sequence[Tensor], by_shape: Mapping[tuple[int, ...], Sequence[Tensor]], used: set[int]
+) -> tuple[int, int]:
+    """Count numbers of tensors that are a public one's rounded, and of those moved by little."""
+    rounded = derived = 0
     samples: dict[int, NDArray[np.float64]] = {}
     for tensor in rest:
         one = _sample(tensor)
@@ -113,13 +134,55 @@ def compare(own: Sequence[Tensor], public: Sequence[Tensor]) -> Likeness:
             rounded += tensor.elements
         else:
             derived += tensor.elements
-    return Likeness(
-        exact,
-        rounded,
-        derived,
-        sum(each.elements for each in mine),
-        sum(each.elements for each in theirs),
-    )
+    return rounded, derived
+
+
+def _shuffled(
+    mine: Sequence[Tensor], theirs: Sequence[Tensor], used: set[int]
+) -> tuple[int, list[Tensor]]:
+    """Count numbers of tensors that hold a public one's in another order; return the others."""
+    sizes = {(each.kind, each.length) for each in mine}
+    known: dict[tuple[object, ...], list[Tensor]] = {}
+    for each in theirs:
+        if (each.kind, each.length) in sizes and (sums := _sums(each)) is not None:
+            known.setdefault(sums, []).append(each)
+    lengths = {(each.kind, each.length) for held in known.values() for each in held}
+    count, rest = 0, []
+    for tensor in mine:
+        sums = _sums(tensor) if (tensor.kind, tensor.length) in lengths else None
+        found = known.get(sums, []) if sums is not None else []
+        if not found:
+            rest.append(tensor)
+            continue
+        used.add(id(found.pop()))
+        count += tensor.elements
+    return count, rest
+
+
+def _sums(tensor: Tensor) -> tuple[object, ...] | None:
+    """Return what does not depend on the order of a tensor's numbers; None of an unread type.
+
+    Sums of their bit patterns and of these squared, modulo 2**64: exact, so no rounding differs.
+    """
+    width = WIDTHS.get(tensor.kind)
+    if width is None or tensor.elements * width != tensor.length:
+        return None
+    total = np.uint64(0)
+    squares = np.uint64(0)
+    with opened(tensor.file) as file, np.errstate(over="ignore"):
+        file.seek(tensor.offset)
+        left = tensor.length
+        while left > 0:
+            piece = file.read(min(_STEP, left))
+            if not piece:
+                return None
+            bits = np.frombuffer(piece, f"<u{width}").astype(np.uint64)
+            mixed = (bits + _ODD) * _ODD
+            mixed ^= mixed >> np.uint64(29)
+            total += mixed.sum(dtype=np.uint64)
+            squares += (mixed * mixed).sum(dtype=np.uint64)
+            left -= len(piece)
+    return tensor.kind, tensor.length, int(total), int(squares)
 
 
 def _comparable(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -184,7 +184,7 @@ def test_a_tree_that_unfolds_into_millions_of_files_is_cut_off(tmp_path: Path) -
     commit = run("commit-tree", one, cwd=folder, feed=b"m").decode().strip()
     run("update-ref", "refs/heads/main", commit, cwd=folder)
     # Git holds the list before it prints the first of it.
-    limits = Limits(memory_bytes=128 << 20)
+    limits = Limits(memory_bytes=64 << 20)
     found = measure_repository(str(folder), now=int(time.time()) + 1, limits=limits)
     assert "out of memory" in found[0].text
 
@@ -238,6 +238,26 @@ def test_a_false_commit_graph_is_not_believed(written: Written) -> None:
         content[at] ^= 0xFF
     graph.write_bytes(bytes(content))
     assert measured(written.folder)["days_since_last"].value == 58
+
+
+def test_an_old_copy_does_not_say_what_was_done_lately(written: Written) -> None:
+    """The attacker hands over an archive of the day after the last commit, dates of files kept.
+
+    As of that day there was work the day before; since then there was none for two years.
+    """
+    assert measured(written.folder)["days_since_last"].value == 58
+    then = NOW - 57 * DAY
+    for file in (written.folder / "HEAD", written.folder / "packed-refs"):
+        if file.exists():
+            os.utime(file, (then, then))
+    found = measured(written.folder)
+    for name in ("days_since_last", "days_since_code", "commits_month", "release_age"):
+        assert found[name].status is Status.UNKNOWN
+        assert "57 days old" in found[name].text
+    assert found["absence_factor"].value == 1
+    # As of a moment when the copy was fresh it says all.
+    fresh = {each.name: each for each in measure_repository(str(written.folder), now=NOW, at=then)}
+    assert fresh["days_since_last"].value == 1
 
 
 def test_a_worktree_and_a_submodules_link_are_followed(written: Written, tmp_path: Path) -> None:

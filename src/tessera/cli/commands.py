@@ -21,6 +21,7 @@ from tessera.cli import (
     disclosure,
     epoch,
     facilitating,
+    facts,
     govern,
     index,
     inspecting,
@@ -105,6 +106,7 @@ subnet.register(app)
 bond.register(app)
 leaderboard.register(app)
 diligence.register(app)
+facts.register(app)
 index.register(app)
 accounts.register(app)
 inspecting.register(app)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.errors import DataError
+from tessera.errors import DataError, InputError
 from tessera.facts.addresses import Addresses
 from tessera.facts.observations import (
     Blocks,
@@ -26,7 +26,7 @@ from tessera.facts.observations import (
 )
 from tessera.facts.transfers import Transfers
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "joined"]
 
 _T = TypeVar("_T")
 
@@ -207,6 +207,36 @@ class Memory:
             raise DataError(
                 "facts", found=moment.known_at, wanted=f"{self.known_at}, when all was learnt"
             )
+
+
+def joined(parts: Sequence[Memory]) -> Memory:
+    """Return tables of one chain as one memory, as of the newest block of them all.
+
+    They are exports of one moment: what one reaches, all do.
+
+    Raises
+    ------
+    InputError
+        A token is in two of them.
+    """
+    held: dict[str, Transfers] = {}
+    covered: dict[str, Coverage] = {}
+    newest = max((part.newest for part in parts), key=lambda head: (head.block, head.time))
+    for part in parts:
+        for token, rows in part.held.items():
+            if token in held:
+                raise InputError(
+                    f"token {token}: in two tables", next_step="put its transfers into one"
+                )
+            held[token] = rows
+            covered[token] = replace(part.covered[token], last=newest.block)
+    return Memory(
+        chain_id=parts[0].chain_id,
+        newest=newest,
+        held=dict(sorted(held.items())),
+        covered=covered,
+        origin=tuple(each for part in parts for each in part.origin),
+    )
 
 
 def _newest(seen: tuple[tuple[int, _T], ...], block: int) -> _T | None:

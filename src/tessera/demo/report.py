@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.console import Console
@@ -26,6 +26,9 @@ from tessera.demo.traffic import Traffic
 from tessera.errors import DataError
 from tessera.presenting import EXIT_UNEXPECTED
 from tessera.units import SHARE_DECIMALS, format_amount
+
+if TYPE_CHECKING:
+    from tessera.demo.analyst import Analysis
 
 __all__ = [
     "Report",
@@ -80,6 +83,8 @@ class Report:
         What the accountant was given.
     subnet
         What came of the chapter about validation.
+    analysis
+        What an analyst found from the chain alone.
     """
 
     world: World
@@ -94,6 +99,12 @@ class Report:
     timings: Mapping[str, float]
     facts: Facts
     subnet: SubnetReport
+    analysis: Analysis
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing contradicts anything."""
+        return self.audit.balanced and not self.analysis.differences
 
 
 def show_models(report: Report, console: Console) -> None:
@@ -212,28 +223,29 @@ def conclude(told: Report, file: Path, console: Console) -> int:
     show_remainders(told, console)
     show_subnet(told.subnet, console, told.world.currency)
     show_tokens(told, console)
+    told.analysis.show(console)
     _show_verdict(told, console)
     took = told.timings["all of it"]
     console.print(
         f"All of it took {took:.1f} s. The report is {file}.", markup=False, highlight=False
     )
-    return 0 if told.audit.balanced else EXIT_UNEXPECTED
+    return 0 if told.balanced else EXIT_UNEXPECTED
 
 
 def _show_verdict(told: Report, console: Console) -> None:
     audit, currency = told.audit, told.world.currency
     console.print()
-    if audit.balanced:
+    if told.balanced:
         paid = audit.paid
         text = (
             f"The books balance: {currency.shown(paid.deposited)} deposited = "
             f"{currency.shown(paid.charged)} charged + {currency.shown(paid.withdrawn)} withdrawn; "
-            f"{sum(audit.checks.values()):,} comparisons, no difference."
+            f"{sum((audit.checks + told.analysis.checks).values()):,} comparisons, no difference."
         )
         console.print(text, style="bold green", markup=False, highlight=False, soft_wrap=True)
         return
     console.print("The books do not balance:", style="bold red")
-    for difference in audit.differences:
+    for difference in (*audit.differences, *told.analysis.differences):
         console.print(f"  {difference}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -272,7 +284,7 @@ def _document(report: Report) -> dict[str, Any]:
     paid = audit.paid
     return {
         "format": _FORMAT,
-        "balanced": audit.balanced,
+        "balanced": report.balanced,
         "differences": [str(difference) for difference in audit.differences],
         "comparisons": dict(audit.checks),
         "currency": {"address": currency.address, "symbol": currency.symbol,
@@ -306,6 +318,7 @@ def _document(report: Report) -> dict[str, Any]:
         "subnet": {**report.subnet.as_json(), "cost": money(report.subnet.cost),
                    "unspent": money(report.subnet.unspent)},
         "tokens": {name: str(amount) for name, amount in audit.tokens.items()},
+        "analysis": report.analysis.as_json(),
         "refunds": all_money(report.refunds),
         "models": models,
         "timings_s": dict(report.timings),

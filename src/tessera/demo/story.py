@@ -218,6 +218,11 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
             step.note = (
                 f"{sum(found.checks.values()):,} comparisons, {len(found.differences)} differences"
             )
+    # What looks at tokens takes a second to load, and a world that goes on does not need it.
+    from tessera.demo.analyst import analyse
+
+    narrator.chapter("An analyst who was not there")
+    analysis = await analyse(world, narrator, found, facts)
     return Report(
         world=world,
         models=populated.models,
@@ -233,6 +238,7 @@ async def tell(stage: Stage, narrator: Narrator, script: Script) -> Report:
         timings=narrator.timings,
         facts=facts,
         subnet=subnet.report(),
+        analysis=analysis,
     )
 
 

@@ -66,6 +66,7 @@ class Paid:
 
     at: Movement
     payer: str | None
+    by_till: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +357,9 @@ class _Replay:
             part = min(amount, left)
             left -= part
             if part:
-                book.paid.append(Paid(at._replace(amount=part), payer))
+                book.paid.append(Paid(at._replace(amount=part), payer, by_till=True))
         if left:
-            book.paid.append(Paid(at._replace(amount=left), None))
+            book.paid.append(Paid(at._replace(amount=left), None, by_till=True))
 
     def _close_settlement(self) -> None:
         if self._open is None:

@@ -38,7 +38,7 @@ from tessera.bindings import (
     share,
     vesting,
 )
-from tessera.demo.accountant import audit
+from tessera.demo.accountant import Difference, audit
 from tessera.demo.playing import run
 from tessera.demo.report import Report, conclude, show_remainders
 from tessera.demo.stage import set_stage, theatre
@@ -130,6 +130,26 @@ def test_an_analyst_writes_the_same_books_from_events(told: Told) -> None:
         assert claimed == {who.lower(): sum_ for who, sum_ in earnings.claimed.items()}
         earned = earned_by(events, book.share, report.facts.time)
         assert all(each.claimed == each.expected for each in earned.values())
+
+
+def test_an_analyst_who_was_not_there_finds_the_same(told: Told) -> None:
+    """From an indexed chain alone: no asset, payer or holder is named to whoever asks."""
+    analysis = told.report.analysis
+    assert analysis.differences == ()
+    assert set(analysis.metrics) == set(told.report.market)
+    assert sum(analysis.checks.values()) > 80
+    assert analysis.checks["who paid by voucher is who has the receipts"] >= 8
+    found = {each.name: each for each in analysis.metrics["digits"]}
+    asset = told.report.market["digits"].asset
+    assert found["gross_fees"].value == told.report.audit.divisions[asset].gross
+    assert found["payout_coverage"].value == 1.0
+
+
+def test_an_analyst_who_finds_something_else_fails_the_demo(told: Told) -> None:
+    wrong = Difference("fees that an analyst finds are the gross", "digits", 1, "2")
+    analysis = dataclasses.replace(told.report.analysis, differences=(wrong,))
+    report = dataclasses.replace(told.report, analysis=analysis)
+    assert not report.balanced
 
 
 def test_calls_that_failed_left_no_receipt(told: Told) -> None:

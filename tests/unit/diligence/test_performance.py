@@ -21,7 +21,7 @@ from tessera.validation.report import ModelName, build_report, write_report
 from tessera.validation.running import items_to_ask, run
 from tessera.validation.task import open_benchmark
 
-TOKEN, BOND, VALIDATOR, APPROVALS, SLASHER = ("0x" + digit * 40 for digit in "12345")
+TOKEN, BOND, VALIDATOR, APPROVALS, SLASHER = (f"0x{number:040x}" for number in range(71, 76))
 ITEMS = 240
 ROUND, SET = b"\1" * 32, b"\2" * 32
 

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.diligence.entities import entities_of
 from tessera.diligence.money.answers import coverage_of, is_at, without
 from tessera.diligence.money.flows import Flows
 from tessera.diligence.money.payers import concentration, freshness, retention
@@ -35,7 +36,7 @@ def paying(view: View, takings: Takings, found: Statement, month: int) -> list[M
     """Say who pays, in the reporting month and in each before it."""
     window = found.months[month]
     clean = _clean(view, takings)
-    payers = clean.party
+    payers = _entities(view, clean)
     sums = [
         _by_payer(clean.within(each), payers[clean.rows_within(each)], found)
         for each in found.months
@@ -185,6 +186,18 @@ def _clean(view: View, takings: Takings) -> Flows:
     circular = circular_of(view, takings)
     left = ~takings.insiders
     return takings.payments.select(left if circular is None else left & ~circular)
+
+
+def _entities(view: View, payments: Flows) -> NDArray[np.int32]:
+    """Return the entity of each row's payer: an id of the payments' own table.
+
+    Only who ever had the token is joined with others; whoever else pays stays alone.
+    """
+    entity = entities_of(view).entity
+    found = payments.party.copy()
+    known = (found >= 0) & (found < len(entity))
+    found[known] = entity[found[known]]
+    return found
 
 
 def _by_payer(

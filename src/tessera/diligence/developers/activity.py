@@ -337,6 +337,8 @@ class _Measures:
                 self.year, ("the files' contents",),
             )  # fmt: skip
         counted = [one for one in self.of_year if one.id in changes]
+        if not counted:
+            return self.none(name, Status.UNKNOWN, "no lines were counted", self.year)
         real = [one for one in counted if changes[one.id].lines and not one.returns]
         share = len(real) / len(counted)
         hours = Counter(one.committed % DAY_S // 3600 for one in counted)
@@ -424,7 +426,7 @@ class _Measures:
 
     def _days(self, name: str, commits: Sequence[Commit], what: str, **parts: Any) -> Metric:
         if not commits:
-            return self.none(name, Status.INSUFFICIENT, "no commit of a person is such a one")
+            return self.none(name, Status.INSUFFICIENT, f"there is no commit in which {what}")
         newest = max(commits, key=lambda one: (one.committed, one.id))
         days = (self.history.at - newest.committed) // DAY_S
         text = f"{_many(days, 'day')} since {what}, as of {_day(self.history.at)}"

@@ -332,16 +332,17 @@ def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        _kill(process)
+    _kill(process)
     process.wait()
     if process.stdout is not None:
         process.stdout.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    # Once it is waited for, its number may be somebody else's.
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _size_of(folder: Path) -> int:

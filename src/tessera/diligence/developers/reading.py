@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tessera.diligence.developers.activity import Found, measure_history, without
 from tessera.diligence.developers.child import Limits
@@ -49,7 +49,6 @@ def measure_repository(
     at: int | None = None,
     upstreams: Sequence[str] = (),
     limits: Limits | None = None,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> list[Metric]:
     """Measure the developers' activity in a repository.
 
@@ -63,8 +62,6 @@ def measure_repository(
         The moment that is asked about; None: that of the copy.
     upstreams
         Folders or URLs of what it may be a fork of. Their commits count for nothing.
-    progress
-        Told what begins.
 
     Returns
     -------
@@ -83,20 +80,19 @@ def measure_repository(
         )
     limits = limits or Limits()
     reading = where
+    others: list[Repository] = []
     with contextlib.ExitStack() as stack:
         try:
-            progress("git: history")
             repository = stack.enter_context(open_repository(where, now=now, limits=limits))
             history = _cut(repository) if repository.shallow else read_history(repository, at)
-            progress("git: changed lines")
-            changes = _changes(repository, history)
-            others: list[Repository] = []
             for reading in upstreams:
-                progress("git: upstream")
-                others.append(stack.enter_context(open_repository(reading, now=now, limits=limits)))
+                other = open_repository(reading, now=now, limits=limits)
+                others.append(stack.enter_context(other))
+            reading = where
             shared = None
             if others and history.head is not None and not history.shallow:
                 shared = find_shared(history, repository, others)
+            changes = _changes(repository, history, shared.commits if shared else frozenset())
         except (DataError, TooLarge) as error:
             # What nobody can read must not keep the other steps from being shown.
             return without(Status.UNKNOWN, f"{legible(reading)} cannot be read: {error}")
@@ -116,10 +112,16 @@ def _cut(repository: Repository) -> History:
     return History(legible(repository.where), repository.head, at, (), 0, 0, (), None, True, at)
 
 
-def _changes(repository: Repository, history: History) -> dict[str, Change] | None:
-    """Count lines of the newest commits of the last year; None where the files are not here."""
+def _changes(
+    repository: Repository, history: History, upstream: Collection[str]
+) -> dict[str, Change] | None:
+    """Count lines of people's newest commits of a year; None where the files are not here."""
     year = Window.last(_YEAR_DAYS, history.at + 1)
-    wanted = [one.id for one in history.commits if one.committed in year and not one.bot]
+    wanted = [
+        one.id
+        for one in history.commits
+        if one.committed in year and not one.bot and one.id not in upstream
+    ]
     try:
         return read_changes(repository, wanted[: repository.limits.changes])
     except DataError:

@@ -78,9 +78,10 @@ def concentration(amounts: Iterable[int]) -> Concentration | None:
 
 def nakamoto(falling: Sequence[int], part: Fraction) -> int:
     """Return how few hold more than a part of all, between 0 and 1, of amounts sorted falling."""
-    wanted, held = sum(falling) * part, 0
+    # Integers alone: above total x part exactly where above its floor.
+    least, held = sum(falling) * part.numerator // part.denominator, 0
     for count, amount in enumerate(falling, 1):
         held += amount
-        if held > wanted:
+        if held > least:
             return count
     return len(falling)

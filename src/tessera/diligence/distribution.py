@@ -99,7 +99,7 @@ class _Answers:
         }
         self.owners = owners_of(
             self.balances, self.classes, self.entities, self.parts,
-            self.transfers.addresses.table,
+            ledger_of(view).order(),
         )  # fmt: skip
 
     def all(self) -> list[Metric]:

@@ -1,5 +1,8 @@
 """Who belongs together: wallets of one first funder, contracts of one deployer, one owner's labels.
 
+A funder belongs to those that it funded only where it also gave them the token: nearly every wallet
+was funded by some other, and whoever followed that alone would make one entity of a whole chain.
+
 An entity is a guess that evidence supports, never a proof, so results show addresses and entities
 side by side. Nobody is joined through an exchange, a bridge, a mixer or a faucet, nor through an
 unlabelled hub: one that funded many wallets and was itself paid by many that it did not fund.
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from tessera.diligence.labels import AddressClass, Classes, Labels, classes_of
 from tessera.diligence.view import View
-from tessera.facts import ABSENT, Addresses, Calls, Kind
+from tessera.facts import ABSENT, Addresses, Calls, Kind, Transfers
 from tessera.facts.addresses import address_bytes, address_text
 from tessera.spec.signatures import keccak
 
@@ -114,6 +117,7 @@ def cluster(
     classes: Classes,
     calls: Calls | None = None,
     *,
+    moves: Transfers | None = None,
     deployers: Iterable[str] = (),
     hub: int = HUB,
 ) -> Entities:
@@ -127,6 +131,9 @@ def cluster(
         Their classes, with the labels they come from.
     calls
         Transactions of the chain, in order; None where nobody looked.
+    moves
+        Transfers by which a funder is known to have given those that it funded more than their
+        gas; with the same ids.
     deployers
         Accounts whose contracts are looked for, besides all that are seen to create one.
     hub
@@ -138,7 +145,7 @@ def cluster(
     funded, hubs = 0, tuple[str, ...]()
     creators = set(deployers)
     if calls is not None:
-        funded, hubs = _by_funder(joined, addresses, classes.labels, calls, joinable, hub)
+        funded, hubs = _by_funder(joined, addresses, classes.labels, calls, joinable, moves, hub)
         seen = calls.sender[calls.ok & (calls.to == ABSENT)]
         creators.update(calls.addresses.texts(np.unique(seen)))
     for creator in sorted(creators):
@@ -172,6 +179,7 @@ def _by_funder(
     labels: Labels,
     calls: Calls,
     joinable: NDArray[np.bool_],
+    moves: Transfers | None,
     hub: int,
 ) -> tuple[int, tuple[str, ...]]:
     funded, funder = first_funders(calls)
@@ -192,14 +200,17 @@ def _by_funder(
             hubs.append(calls.addresses[each])
             excluded.add(each)
     here = addresses.ids_of(calls.addresses.texts(funded))
+    givers = dict(zip(who.tolist(), addresses.ids_of(calls.addresses.texts(who)), strict=True))
     homes: dict[int, int] = {}
+    by = np.full(len(addresses), ABSENT, np.int32)
     for member, giver in zip(here.tolist(), funder.tolist(), strict=True):
-        if member <= 0 or not joinable[member] or giver in excluded:
-            continue
-        if giver not in homes:
-            itself = addresses.id_of(calls.addresses[giver])
-            homes[giver] = itself if itself and joinable[itself] else member
-        joined.join(homes[giver], member)
+        if member > 0 and joinable[member] and giver not in excluded:
+            joined.join(homes.setdefault(giver, member), member)
+            if givers[giver] > 0 and joinable[givers[giver]]:
+                by[member] = givers[giver]
+    if moves is not None:
+        for member in np.unique(moves.target[by[moves.target] == moves.source]).tolist():
+            joined.join(int(by[member]), member)
     return int((here > 0).sum()), tuple(sorted(hubs))
 
 
@@ -214,5 +225,6 @@ def _entities(view: View) -> Entities:
         view.transfers.addresses,
         classes_of(view),
         facts.calls() if Kind.CALLS in facts.kinds else None,
+        moves=view.transfers,
         deployers=[people.deployer] if people.deployer else [],
     )

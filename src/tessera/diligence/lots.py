@@ -165,12 +165,14 @@ def replay(
     count, width = transfers.amount.limbs.shape
     assert len(entity) == len(part) == len(transfers.addresses)
     span = max(1, until - int(transfers.time[0])) if count else 1
-    resolution = -(-span // _MOST_BINS)
-    bins = span // resolution + 1
+    # A power of two, since a shift is a tenth of a division.
+    shift = max(0, (span // _MOST_BINS).bit_length())
+    resolution = 1 << shift
+    bins = (span >> shift) + 1
     halves = 2 * width
     # Each holder's rows, in as many as they ever receive.
     room = np.bincount(entity[transfers.target], minlength=int(entity.max(initial=-1)) + 1)
-    first = np.cumsum(room) - room
+    first = (np.cumsum(room) - room).astype(np.int64)
     ages = np.zeros((4 * bins, halves), np.uint64)
     lately = np.zeros((2, halves), np.uint64)
     # One more half than an amount has, for the product with seconds.
@@ -184,7 +186,7 @@ def replay(
         _frozen(np.zeros(0, np.uint8) if liquidity is None else np.asarray(liquidity, np.uint8)),
         np.empty((count, width + 1), np.uint64), first, first.copy(),
         np.zeros((len(room), width), np.uint64), np.zeros((len(room), 2), np.float64),
-        until, until - 30 * DAY_S if since is None else since, resolution,
+        until, until - 30 * DAY_S if since is None else since, shift,
         _scales(halves)[::2].copy(), ages, lately, seconds, aside, pooled,
     )  # fmt: skip
     by_age = [Ages(resolution, ages[row * bins : (row + 1) * bins]) for row in range(4)]
@@ -264,11 +266,11 @@ def _count(age, row, ages, total, destroyed, a, i, width):  # type: ignore[no-un
         destroyed[total, 2 * k + 2] += high >> np.uint64(32)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _replay(  # type: ignore[no-untyped-def]
     block, tx, time, source, target, amount, entity, part, liquidity,
     lots, first, end, resting, mean,
-    until, since, resolution, scales,
+    until, since, shift, scales,
     ages, lately, seconds, aside, pooled,
 ):  # fmt: skip
     """One pass over the transfers; see `replay`.
@@ -356,7 +358,7 @@ def _replay(  # type: ignore[no-untyped-def]
                     aside[0, 2 * k + 1] += now[1, k] >> np.uint64(32)
                 continue
             age = second - np.int64(born >> np.uint64(32))
-            _count(age, group * bins + age // resolution, ages, group, seconds, now, 1, width)
+            _count(age, group * bins + (age >> shift), ages, group, seconds, now, 1, width)
             if time[i] >= since:
                 _count(age, group, lately, 4 + group, seconds, now, 1, width)
         first[giver] = row
@@ -368,4 +370,4 @@ def _replay(  # type: ignore[no-untyped-def]
         group = 2 + hub[holder]
         for row in range(first[holder], end[holder]):
             age = until - time[0] - np.int64(lots[row, width] >> np.uint64(32))
-            _count(age, group * bins + age // resolution, ages, group, seconds, lots, row, width)
+            _count(age, group * bins + (age >> shift), ages, group, seconds, lots, row, width)

@@ -7,6 +7,7 @@ lock-boxes of bridges).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -105,7 +106,7 @@ def owners_of(
     classes: Classes,
     entities: Entities,
     parts: dict[int, dict[int, int]],
-    order: NDArray[np.uint8],
+    order: NDArray[np.int64],
 ) -> Owners:
     """Read balances in the four ways.
 
@@ -116,7 +117,7 @@ def owners_of(
     parts
         What each holder has of each contract that is seen through; see `custody.deposits`.
     order
-        uint8 of shape (addresses, 20): the addresses, by which ties are put in order.
+        Ids with a balance, the largest first, equal ones by address.
     """
     burn = classes.members(AddressClass.BURN)
     custody = classes.members(*CUSTODY)
@@ -130,22 +131,20 @@ def owners_of(
 
     opaque = classes.members(AddressClass.STAKING, AddressClass.VESTING, AddressClass.DEX_POOL)
     opaque[through] = False
-    ranked = sorted(
-        (each for each, held in enumerate(adjusted) if held),
-        key=lambda each: (-adjusted[each], order[each].tobytes()),
-    )
+    # Smallest first: what is sorted already is not sorted again.
+    rising = order[::-1].tolist()
+    dead = burn.tolist()
+    largest = itertools.islice((each for each in order.tolist() if kept[each]), _SHOWN)
     return Owners(
-        raw=concentration(
-            held for held, dead in zip(balances, burn.tolist(), strict=True) if not dead
-        ),
-        adjusted=concentration(adjusted),
+        raw=concentration(balances[each] for each in rising if not dead[each]),
+        adjusted=concentration(adjusted[each] for each in rising),
         through=concentration(seen),
         entities=concentration(entities.together(adjusted)),
         excluded=held_by(custody & ~burn),
         opaque=held_by(opaque),
         unlabelled=held_by(classes.members(AddressClass.CONTRACT)),
         unseen=held_by(classes.members(AddressClass.UNSEEN)),
-        largest=tuple(ranked[:_SHOWN]),
+        largest=tuple(largest),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.unit.diligence.markets import address
+from tests.unit.diligence.markets import address, history
 
 from tessera.diligence.entities import cluster, created_by, first_funders
 from tessera.diligence.labels import AddressClass, Label, Labels, classify
@@ -39,13 +39,29 @@ def joined(people: range, calls: Calls | None, labels=None, **more) -> list[set[
     return [group for group in groups.values() if len(group) > 1]
 
 
-def test_wallets_of_one_first_funder_and_the_funder():
+def test_wallets_of_one_first_funder():
     calls = paid((1, 2, 5), (1, 3, 5), (9, 2, 5), (9, 4, 5))
-    assert joined(range(1, 5), calls) == [{1, 2, 3}]
+    assert joined(range(1, 5), calls) == [{2, 3}]
 
 
-def test_a_funder_outside_the_table_joins_those_it_funded():
-    assert joined(range(2, 5), paid((1, 2, 5), (1, 3, 5))) == [{2, 3}]
+def test_a_funder_who_also_gives_them_the_token_is_one_with_them():
+    calls = paid((1, 2, 5), (1, 3, 5), (8, 7, 5))
+    moves = history((0, 0, 1, 9), (1, 1, 2, 4), (2, 3, 7, 1), (3, 7, 8, 1))
+    table = moves.addresses
+    found = cluster(table, classify(table, Labels("", {})), calls, moves=moves)
+    of = {n: int(found.entity[table.id_of(address(n))]) for n in (1, 2, 3, 7, 8)}
+    assert of[1] == of[2] == of[3]
+    assert len({of[1], of[7], of[8]}) == 3
+
+
+def test_attack_a_chain_of_funders_is_no_entity():
+    """Everybody's first coins come from somebody, in the end all from a few.
+
+    Whoever joins each wallet with its funder joins all of a chain, and every token of it has one
+    holder.
+    """
+    calls = paid(*((n, n + 1, 5) for n in range(1, 30)))
+    assert joined(range(1, 31), calls) == []
 
 
 def test_only_the_first_coins_count_and_only_coins():
@@ -117,10 +133,10 @@ def test_what_holds_for_others_joins_nobody():
 
 def test_amounts_of_an_entity_are_at_its_least_member():
     table = Addresses.of(map(address, range(1, 4)))
-    found = cluster(table, classify(table, Labels("", {})), paid((1, 3, 5)))
+    found = cluster(table, classify(table, Labels("", {})), paid((9, 1, 5), (9, 3, 5)))
     assert found.entity.tolist() == [0, 1, 2, 1]
     assert found.together([0, 10, 20, 30]) == [0, 40, 20, 0]
-    assert (found.funded, found.joined, found.observed) == (1, 2, True)
+    assert (found.funded, found.joined, found.observed) == (2, 2, True)
 
 
 def test_first_funders_leave_out_what_failed_and_what_is_sent_to_oneself():

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-consensus simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-consensus bench-diligence simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -74,6 +74,10 @@ bench-approvals: ## bonded approvals beside the specification's calibration; exi
 bench-consensus: ## one epoch of 256 validators and 4,096 models; exits 1 where a goal is missed
 	@scripts/bootstrap core
 	@$(PYTHON) -m bench.consensus --reference --figures bench/README.md $(CONSENSUS)
+
+bench-diligence: ## a whole report on 10 M transfers; exits 1 where it takes too long or too much
+	@scripts/bootstrap demo
+	@$(PYTHON) -m bench.diligence $(DILIGENCE)
 
 simulate: ## a market of 1,000 actors over 10,000 steps, conserved at each; minutes
 	@scripts/bootstrap dev

@@ -15,7 +15,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from tessera.diligence.charts import STYLE
+from tessera.diligence.charts import STYLE, charts
 from tessera.diligence.comparing import side_by_side
 from tessera.diligence.report import Report, plain
 from tessera.diligence.results import Evidence, Flag, Metric, Step
@@ -52,13 +52,18 @@ def render(report: Report, against: Report | None = None) -> str:
         A second report, shown beside the first.
     """
     shown = [report] if against is None else [report, against]
+    drawn = [
+        charts(each.metrics, each.flags, prefix=prefix)
+        for each, prefix in zip(shown, ("left", "right"), strict=False)
+    ]
     return _template().render(
-        reports=shown,
+        reports=list(zip(shown, drawn, strict=True)),
         against=against,
         pairs=side_by_side(report, against) if against else (),
         flags=list(zip(report.flags, against.flags, strict=True)) if against else (),
         steps=_TITLES,
         style=Markup(STYLE),  # noqa: S704 - our own constant
+        Markup=Markup,
     )
 
 

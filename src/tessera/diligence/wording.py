@@ -76,6 +76,9 @@ def value_in(value: Value, unit: str) -> str:
         return f"{_number(value * 100)} %"
     if unit.startswith("USD"):
         return f"${_number(value)}{unit.removeprefix('USD')}"
+    if unit == "days" and isinstance(value, float) and 0 < abs(value) < 1:
+        hours = value * 24
+        return f"{_number(hours)} hours" if abs(hours) >= 1 else f"{_number(hours * 60)} minutes"
     return f"{_number(value)} {legible(unit, 30)}".rstrip()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from tests.unit.diligence.reports import HOSTILE, answer, flag_of, report_of, view_of
@@ -40,9 +41,11 @@ def hostile_page() -> str:
         parts={HOSTILE: [HOSTILE, "</code></details><img src=x onerror=alert(1)>"]},
     )  # fmt: skip
     lacking = Metric.without("hhi", Step.DISTRIBUTION, Status.UNKNOWN, HOSTILE, missing=(HOSTILE,))
+    largest = [[HOSTILE, HOSTILE, 0.5], ["0x" + "a" * 40, "wallet", 0.4]]
+    held = replace(answer("top10_adj", 0.5), parts={"largest": largest, "others": 0.1})
     return render(
         report_of(
-            [metric, lacking, answer("top10_adj", 0.5)],
+            [metric, lacking, held],
             [flag_of("RF2", Severity.SEVERE, HOSTILE)],
             view=view_of(HOSTILE, HOSTILE),
         )
@@ -53,6 +56,7 @@ def test_a_hostile_name_stays_text() -> None:
     """An attacker's token is named like a script; it must not run in an analyst's browser."""
     page = hostile_page()
     found = read(page)
+    assert "svg" in found.tags
     assert not {"script", "img", "iframe", "a", "form", "link", "object"} & set(found.tags)
     assert not [name for name, _ in found.attributes if name.startswith("on")]
     assert not {"src", "href"} & {name for name, _ in found.attributes}

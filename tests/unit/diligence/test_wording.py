@@ -45,6 +45,8 @@ def test_a_name_of_a_megabyte_is_cut() -> None:
         (1234.5, "USD/month", "$1,234/month"),
         (0.0019, "USD/token/month", "$0.0019/token/month"),
         (52.3, "days", "52.30 days"),
+        (0.5, "days", "12.00 hours"),
+        (0.00616, "days", "8.87 minutes"),
         (True, "", "yes"),
         ("coded\x1b", "", r"coded\u001b"),
         (10**27 + 123, "base units", "1.000e27 base units"),

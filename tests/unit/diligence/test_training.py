@@ -118,6 +118,14 @@ def test_no_claim_is_undecided_and_no_pass(tmp_path: Path) -> None:
     assert judge(view).severity is Severity.UNDECIDED
 
 
+def test_one_model_in_several_kinds_of_files_is_one_model(tmp_path: Path) -> None:
+    """A folder as hubs have it: the same weights as safetensors, and as a pickle beside."""
+    file = save(tmp_path / "model.safetensors", model())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"PK" + file.read_bytes()[2:])
+    flag = judged(tmp_path, parameters=80_000, weights=".")
+    assert flag.metrics[0].value == 1
+
+
 def test_weights_of_another_size_show_nothing(tmp_path: Path) -> None:
     save(tmp_path / "m.safetensors", model())
     found = why(judged(tmp_path, parameters=7 * 10**9, weights="m.safetensors"))

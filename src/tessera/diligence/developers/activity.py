@@ -121,7 +121,8 @@ def measure_history(found: Found) -> list[Metric]:
         )
     if history.head is None:
         return without(
-            Status.INSUFFICIENT, f"{history.where} has no commit as of {_day(history.at)}"
+            Status.INSUFFICIENT,
+            f"no commit as of {_day(history.at)} in the repository {history.where}",
         )
     measures = _Measures(found)
     by_name: dict[str, Callable[[], Metric]] = {

@@ -95,7 +95,9 @@ def measure_repository(
             changes = _changes(repository, history, shared.commits if shared else frozenset())
         except (DataError, TooLarge) as error:
             # What nobody can read must not keep the other steps from being shown.
-            return without(Status.UNKNOWN, f"{legible(reading)} cannot be read: {error}")
+            return without(
+                Status.UNKNOWN, f"the repository {legible(reading)} cannot be read: {error}"
+            )
         heads = tuple(str(other.head) for other in others)
         behind = (min(now, now if at is None else at) - repository.snapshot) // DAY_S
         return measure_history(Found(history, changes, shared, heads, max(0, behind)))

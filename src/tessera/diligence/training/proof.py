@@ -152,20 +152,24 @@ def _weights(proof: Proof, view: View) -> Weights | None:
     if claim.parameters is None:
         proof.why["weights"] = f"{weights.real} bytes; the claim names no number of parameters"
         return weights
-    elements = weights.parameters
-    stored = sum(tensor.length for tensor in weights.tensors)
-    each = stored / elements if elements else claim.bytes_each
-    wanted = claim.parameters * each
-    share = weights.real / wanted
-    found = f"{weights.real} bytes for {claim.parameters} parameters of {each:.3g} bytes"
+    shares = [(_share(form, claim, claim.parameters), form) for form in weights.forms]
+    share, form = min(shares, key=lambda pair: abs(pair[0] - 1))
+    found = f"{form.real} bytes for {claim.parameters} parameters"
     if abs(share - 1) <= _TOLERANCE:
         proof.shown.add("weights")
         proof.why["weights"] = found
     else:
         proof.why["weights"] = f"{found}: {share:.0%} of what these take"
-        if weights.real < weights.size * (1 - _TOLERANCE):
-            proof.why["weights"] += f", as {1 - weights.real / weights.size:.0%} of it is filler"
+        if form.real < form.size * (1 - _TOLERANCE):
+            proof.why["weights"] += f", as {1 - form.real / form.size:.0%} of it is filler"
     return weights
+
+
+def _share(form: Weights, claim: TrainingClaim, parameters: int) -> float:
+    """How much there is of what the parameters take, as wide as the files say, or the claim."""
+    elements = form.parameters
+    stored = sum(tensor.length for tensor in form.tensors)
+    return form.real / (parameters * (stored / elements if elements else claim.bytes_each))
 
 
 def _logs(proof: Proof, view: View) -> None:

@@ -97,6 +97,14 @@ class Weights:
         return tuple(tensor for each in self.files for tensor in each.tensors or ())
 
     @property
+    def forms(self) -> tuple[Weights, ...]:
+        """The files by their kind: a folder often holds one model in several."""
+        ends = sorted({each.file.suffix for each in self.files})
+        return tuple(
+            Weights(tuple(each for each in self.files if each.file.suffix == end)) for end in ends
+        )
+
+    @property
     def parameters(self) -> int | None:
         """Numbers in all tensors; None where a file's inside is not read."""
         if any(each.tensors is None for each in self.files):
@@ -119,10 +127,11 @@ def read_weights(path: Path) -> Weights:
     from tessera.diligence.training.onnx import read_onnx
     from tessera.diligence.training.safetensors import read_safetensors
 
-    seen: set[bytes] = set()
+    seen_by_end: dict[str, set[bytes]] = {}
     files = []
     for file in sorted(_files(path)):
         size = file.stat().st_size
+        seen = seen_by_end.setdefault(file.suffix, set())
         tensors: tuple[Tensor, ...] | None = None
         if file.suffix == ".safetensors":
             tensors = read_safetensors(file)

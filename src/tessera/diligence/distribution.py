@@ -14,6 +14,8 @@ from tessera.diligence.custody import deposits
 from tessera.diligence.entities import created_by, entities_of, first_funders
 from tessera.diligence.labels import CUSTODY, AddressClass, classes_of
 from tessera.diligence.ledger import ledger_of
+from tessera.diligence.money.prices import SCALE
+from tessera.diligence.money.takings import token_money
 from tessera.diligence.owners import (
     Supply,
     anonymous_share,
@@ -230,7 +232,7 @@ class _Answers:
         if adjusted is None or raw is None or joined is None:
             why = "all of it lies in custody"
             return [self._none(name, "", why) for name in ("gini", "hhi", "nakamoto")]
-        least = max(1, -(-self.supply.circulating * DUST.numerator // DUST.denominator))
+        least, said = self._cutoff()
         kept = self.classes.members(AddressClass.BURN, *CUSTODY)
         worth = concentration(
             held
@@ -242,7 +244,7 @@ class _Answers:
             if worth is None
             else self._metric(
                 "gini", worth.gini, "",
-                f"{worth.gini:.3f} over {worth.holders:,} who hold 1e-8 of what circulates or more",
+                f"{worth.gini:.3f} over {worth.holders:,} who hold {said} or more",
                 parts={"holders": worth.holders, "least": least, "raw": raw.gini},
             )
         )  # fmt: skip
@@ -265,6 +267,18 @@ class _Answers:
                 },
             ),
         ]  # fmt: skip
+
+    def _cutoff(self) -> tuple[int, str]:
+        """Return the least that makes a holder, in base units: a dollar, or 1e-8 of it all."""
+        part = max(1, -(-self.supply.circulating * DUST.numerator // DUST.denominator))
+        money = token_money(self.view)
+        if money is not None and money.quotes is not None:
+            row = int(money.quotes.rows_at(np.array([self.view.head.time]))[0])
+            if row >= 0 and money.quotes.prices[row]:
+                dollar = -(-SCALE * 10**money.decimals // money.quotes.prices[row])
+                if dollar > part:
+                    return dollar, "1 USD"
+        return part, "1e-8 of what circulates"
 
     def _none(
         self, name: str, unit: str, why: str, status: Status = Status.NOT_APPLICABLE

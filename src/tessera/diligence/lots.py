@@ -109,6 +109,8 @@ class Lots:
         The same of what is still held.
     destroyed_lately, moved_lately
         The same since `since`.
+    changed
+        Mask of shape (transfers,): of which at least a part changed hands.
     passed
         Base units that were given away in the transaction in which they came.
     unmatched
@@ -125,6 +127,7 @@ class Lots:
     kept: tuple[int, int]
     destroyed_lately: tuple[int, int]
     moved_lately: tuple[int, int]
+    changed: NDArray[np.bool_]
     passed: int
     unmatched: int
     pooled: float
@@ -179,6 +182,7 @@ def replay(
     seconds = np.zeros((6, halves + 1), np.uint64)
     aside = np.zeros((2, halves), np.uint64)
     pooled = np.zeros(2, np.float64)
+    changed = np.zeros(count, np.bool_)
     _replay(
         _frozen(transfers.block), _frozen(transfers.tx), _frozen(transfers.time),
         _frozen(transfers.source), _frozen(transfers.target), _frozen(transfers.amount.limbs),
@@ -188,6 +192,7 @@ def replay(
         np.zeros((len(room), width), np.uint64), np.zeros((len(room), 2), np.float64),
         until, until - 30 * DAY_S if since is None else since, shift,
         _scales(halves)[::2].copy(), ages, lately, seconds, aside, pooled,
+        changed,
     )  # fmt: skip
     by_age = [Ages(resolution, ages[row * bins : (row + 1) * bins]) for row in range(4)]
     sums = [_number(row) for row in seconds]
@@ -198,6 +203,7 @@ def replay(
         kept=(sums[2], sums[3]),
         destroyed_lately=(sums[4], sums[5]),
         moved_lately=(_number(lately[0]), _number(lately[1])),
+        changed=changed,
         passed=_number(aside[0]),
         unmatched=_number(aside[1]),
         pooled=float(pooled[0] / pooled[1]) if pooled[1] else float("nan"),
@@ -271,7 +277,7 @@ def _replay(  # type: ignore[no-untyped-def]
     block, tx, time, source, target, amount, entity, part, liquidity,
     lots, first, end, resting, mean,
     until, since, shift, scales,
-    ages, lately, seconds, aside, pooled,
+    ages, lately, seconds, aside, pooled, changed,
 ):  # fmt: skip
     """One pass over the transfers; see `replay`.
 
@@ -357,6 +363,7 @@ def _replay(  # type: ignore[no-untyped-def]
                     aside[0, 2 * k] += now[1, k] & np.uint64(0xFFFFFFFF)
                     aside[0, 2 * k + 1] += now[1, k] >> np.uint64(32)
                 continue
+            changed[i] = True
             age = second - np.int64(born >> np.uint64(32))
             _count(age, group * bins + (age >> shift), ages, group, seconds, now, 1, width)
             if time[i] >= since:

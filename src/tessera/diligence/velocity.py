@@ -8,6 +8,7 @@ is left out. Means, medians and the quick pooled figure stand beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
@@ -19,6 +20,9 @@ from tessera.diligence.entities import Entities, entities_of
 from tessera.diligence.labels import AddressClass, Classes, classes_of
 from tessera.diligence.ledger import ledger_of
 from tessera.diligence.lots import Ages, Liquidity, Lots, Part, replay
+from tessera.diligence.money.circulation import circulating
+from tessera.diligence.money.prices import ATOMS, worth
+from tessera.diligence.money.takings import token_money
 from tessera.diligence.owners import said_of, supply
 from tessera.diligence.results import (
     DAY_S,
@@ -44,13 +48,14 @@ _PARTS: Final = {
     AddressClass.STAKING: Part.REST,
     AddressClass.VESTING: Part.REST,
 }
+_YEAR_S: Final = 365 * DAY_S
 _AGES: Final = (1, 7, 14, 30, 90, 180, 365)
 _BANDS: Final = (
     "under 1 d", "1-7 d", "7-14 d", "14-30 d", "30-90 d", "90-180 d", "180-365 d", "over 365 d",
 )  # fmt: skip
 _NAMES: Final = (
     "hold_fifo", "hold_median_fifo", "hold_km", "hold_pooled", "coin_days_destroyed", "dormancy",
-    "liveliness", "turnover", "exchange_share",
+    "liveliness", "turnover", "velocity", "exchange_share",
 )  # fmt: skip
 
 
@@ -192,7 +197,13 @@ class _Answers:
         self.coverage = Coverage(None, tuple(missing)) if missing else WHOLE
 
     def all(self) -> list[Metric]:
-        return [*self._holding(), *self._destroyed(), self._turnover(), self._exchange()]
+        return [
+            *self._holding(),
+            *self._destroyed(),
+            self._turnover(),
+            self._velocity(),
+            self._exchange(),
+        ]
 
     def _pools(self) -> dict[int, Transfers]:
         observed, addresses = set(self.view.facts.tokens()), self.transfers.addresses
@@ -349,6 +360,38 @@ class _Answers:
             "turnover", share, "share",
             f"{share:.1%} of what circulates changed hands in {days:,.0f} days",
             window=self.window, parts={"moved": moved, "per_year": share * 365 / days},
+        )  # fmt: skip
+
+    def _velocity(self) -> Metric:
+        """Answer MV = PQ: a year's volume in dollars over the mean market value."""
+        name, now = "velocity", self.view.head.time
+        window = Window(max(self.whole.start, now + 1 - _YEAR_S), now + 1)
+        money = token_money(self.view)
+        mean = None if money is None or money.quotes is None else money.quotes.mean(window)
+        if money is None or mean is None:
+            why = "the token has no prices: --prices names a file of them"
+            return self._none(name, "", why, Status.UNKNOWN)
+        value = mean * circulating(self.view).average(window) / 10**money.decimals
+        if window.seconds < 30 * DAY_S or value <= 0:
+            why = "it has circulated for less than 30 days"
+            return self._none(name, "", why, Status.INSUFFICIENT)
+        rows = self.lots.changed & (self.transfers.time >= window.start)
+        sold = self.transfers.select(rows)
+        found = worth(
+            money.quotes, money.decimals, sold.amount, sold.time, np.zeros(len(sold), np.int64), 1
+        )
+        dollars = Fraction(found.atoms[0], ATOMS)
+        speed = float(dollars / value * _YEAR_S / window.seconds)
+        total = sold.amount.total()
+        priced = 1 - found.unpriced[0] / total if total else 1.0
+        return Metric(
+            name, Step.VELOCITY, speed, "", Status.OK,
+            f"{speed:,.2f} times a year, of a mean market value of {float(value):,.0f} USD",
+            window, hash_inputs(self.hash, money.digest()),
+            Coverage(priced, (*self.coverage.missing, *(
+                [f"prices for {1 - priced:.1%} of the volume"] if priced < 1 else []
+            ))),
+            parts={"usd": float(dollars), "market_value_usd": float(value)},
         )  # fmt: skip
 
     def _exchange(self) -> Metric:

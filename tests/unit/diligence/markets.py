@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tessera.diligence.results import Metric
 from tessera.diligence.subject import Subject
@@ -50,6 +51,7 @@ def view_of(
     calls: Calls | None = None,
     codes: Mapping[int, bytes] | None = None,
     chain_id: int = 31337,
+    prices: Path | None = None,
     **about: object,
 ) -> View:
     """The token of these moves, as of a day."""
@@ -61,7 +63,7 @@ def view_of(
         codes={address(n): ((1, code),) for n, code in (codes or {}).items()},
     )
     said = {address(n): word for n, word in (labels or {}).items()}
-    return View(Facts(facts), Subject(token=TOKEN, labels=said, **about))
+    return View(Facts(facts), Subject(token=TOKEN, labels=said, **about), prices=prices)
 
 
 def named(metrics: Sequence[Metric]) -> dict[str, Metric]:

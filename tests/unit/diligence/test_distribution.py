@@ -55,6 +55,16 @@ def test_the_ten_largest_with_and_without_what_lies_in_custody():
     assert found["hhi"].value == pytest.approx(1 / 12)
 
 
+def test_a_dollar_makes_a_holder_where_the_price_is_known(tmp_path):
+    file = tmp_path / "prices.csv"
+    file.write_text(f"token,date,price\n{TOKEN},2026-01-11,0.05\n")
+    moves = [*PEOPLE, (0.0, 0, 50, 30)]
+    known = answers(moves, prices=file, decimals=0)["gini"]
+    assert known.parts["least"] == 20
+    assert known.parts["holders"] == 1
+    assert answers(moves, decimals=0)["gini"].parts["holders"] == 13
+
+
 def test_looking_through_gives_stakes_and_pools_to_their_owners():
     moves = [
         *PEOPLE, (0, 0, 50, 880), (1, 50, STAKE, 440), (1, 50, POOL, 440),

@@ -160,6 +160,7 @@ def test_attack_a_routers_step_is_no_short_holding():
     assert many.spent[0].total == one.spent[0].total == 10
     assert many.destroyed == one.destroyed
     assert many.passed == 30
+    assert many.changed.tolist() == [False, True, False, False, False]
 
 
 def test_burning_ends_a_holding():
@@ -194,6 +195,7 @@ def slow(transfers, entity, part, until, since, liquidity):
     lots, resting = defaultdict(deque), defaultdict(int)
     out = dict.fromkeys(("passed", "unmatched"), 0)
     spent, destroyed, late = [[], []], [0, 0], [0, 0]
+    changed = [False] * len(transfers)
     for i, amount in enumerate(transfers.amount):
         s, t, now = int(transfers.source[i]), int(transfers.target[i]), int(transfers.time[i])
         key = (int(transfers.block[i]), int(transfers.tx[i]))
@@ -223,6 +225,7 @@ def slow(transfers, entity, part, until, since, liquidity):
                 if lot[2] == key:
                     out["passed"] += take
                 else:
+                    changed[i] = True
                     spent[group].append((now - lot[1], take))
                     destroyed[group] += take * (now - lot[1])
                     if now >= since:
@@ -232,7 +235,7 @@ def slow(transfers, entity, part, until, since, liquidity):
             lots[taker].append([amount - back, now, key])
     held = sum(lot[0] for queue in lots.values() for lot in queue)
     kept = sum(lot[0] * (until - lot[1]) for queue in lots.values() for lot in queue)
-    return spent, destroyed, late, out, held, kept
+    return spent, destroyed, late, out, held, kept, changed
 
 
 people = st.integers(0, 6)
@@ -266,11 +269,14 @@ def test_the_kernel_agrees_with_a_slow_twin(rows, kinds, owners):
     found = replay(
         transfers, entity=entity, part=part, until=until, since=since, liquidity=liquidity
     )
-    spent, destroyed, late, out, held, kept = slow(transfers, entity, part, until, since, liquidity)
+    spent, destroyed, late, out, held, kept, changed = slow(
+        transfers, entity, part, until, since, liquidity
+    )
     assert found.passed == out["passed"]
     assert found.unmatched == out["unmatched"]
     assert found.destroyed == tuple(destroyed)
     assert found.moved_lately == tuple(late)
+    assert found.changed.tolist() == changed
     assert sum(group.total for group in found.open) == held
     assert sum(found.kept) == kept
     for group, events in zip(found.spent, spent, strict=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.diligence.markets import address, history, named, view_of
+from tests.unit.diligence.markets import TOKEN, address, history, named, view_of
 
 from tessera.diligence.lots import Ages
 from tessera.diligence.results import Status
@@ -151,6 +153,22 @@ def test_turnover_counts_neither_steps_through_routers_nor_ones_own_wallets():
     labels = dict.fromkeys((5, 6), "team")
     moves = [(0, 0, 1, 100), (0, 0, 5, 50), (35, 5, 6, 50), (36, 1, 2, 10)]
     assert answers(moves, 40, labels=labels)["turnover"].parts["moved"] == 10
+
+
+def test_velocity_is_a_years_dollars_over_the_mean_market_value(tmp_path):
+    """Ten of a hundred tokens move in 73 days, at two dollars: half a turn a year.
+
+    A router's step in the same transaction is no volume.
+    """
+    file = tmp_path / "prices.csv"
+    days = [f"{TOKEN},{date(2026, 1, 1) + timedelta(days=n)},2" for n in range(74)]
+    file.write_text("\n".join(["token,date,price", *days]))
+    moves = [(0, 0, 1, 100), (20, 1, 2, 10)]
+    found = answers(moves, 73, prices=file, decimals=0)["velocity"]
+    assert found.value == pytest.approx(10 / 100 * 365 / 73, rel=1e-4)
+    assert found.parts["market_value_usd"] == pytest.approx(200, rel=1e-4)
+    assert answers(moves, 73, decimals=0)["velocity"].status == Status.UNKNOWN
+    assert answers(moves, 25, prices=file, decimals=0)["velocity"].status == Status.INSUFFICIENT
 
 
 def test_an_incomplete_history_gives_no_value():

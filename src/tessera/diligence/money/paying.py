@@ -8,13 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.diligence.entities import entities_of
 from tessera.diligence.money.answers import coverage_of, is_at, without
 from tessera.diligence.money.flows import Flows
 from tessera.diligence.money.payers import concentration, freshness, retention
 from tessera.diligence.money.prices import worth
 from tessera.diligence.money.statement import Statement
-from tessera.diligence.money.takings import Takings, circular_of
+from tessera.diligence.money.takings import Takings, circular_of, entities_by_id
 from tessera.diligence.results import Coverage, Evidence, Metric, Status, Window, hash_inputs
 from tessera.diligence.view import View
 from tessera.facts import ABSENT, ZERO_ID, Kind
@@ -36,7 +35,7 @@ def paying(view: View, takings: Takings, found: Statement, month: int) -> list[M
     """Say who pays, in the reporting month and in each before it."""
     window = found.months[month]
     clean = _clean(view, takings)
-    payers = _entities(view, clean)
+    payers = entities_by_id(view, clean.party)
     sums = [
         _by_payer(clean.within(each), payers[clean.rows_within(each)], found)
         for each in found.months
@@ -186,18 +185,6 @@ def _clean(view: View, takings: Takings) -> Flows:
     circular = circular_of(view, takings)
     left = ~takings.insiders
     return takings.payments.select(left if circular is None else left & ~circular)
-
-
-def _entities(view: View, payments: Flows) -> NDArray[np.int32]:
-    """Return the entity of each row's payer: an id of the payments' own table.
-
-    Only who ever had the token is joined with others; whoever else pays stays alone.
-    """
-    entity = entities_of(view).entity
-    found = payments.party.copy()
-    known = (found >= 0) & (found < len(entity))
-    found[known] = entity[found[known]]
-    return found
 
 
 def _by_payer(

@@ -6,6 +6,7 @@ say what happened there. Of our own assets their contracts say it, to the unit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.diligence.entities import entities_of
 from tessera.diligence.money.flows import (
     ENTRY_POINTS,
     Flows,
@@ -27,6 +29,7 @@ from tessera.diligence.money.flows import (
 from tessera.diligence.money.prices import Prices, fixed, read_prices
 from tessera.diligence.money.statement import Money
 from tessera.diligence.own.books import AssetBooks, read_books
+from tessera.diligence.own.holders import earned_by
 from tessera.diligence.own.movements import Movement
 from tessera.diligence.own.payers import channels_of, till_payers
 from tessera.diligence.own.prices import traded
@@ -40,6 +43,7 @@ __all__ = [
     "Takings",
     "books_of",
     "circular_of",
+    "entities_by_id",
     "payments_of",
     "prices_of",
     "takings_of",
@@ -58,7 +62,7 @@ class Takings:
     payments
         By users; `other` is the revenue set's address, or the Share of an asset of our own.
     refunded
-        What went back to who paid.
+        What went back to who paid: within a week, or, of our own assets, as revenue of its shares.
     supply_side
         To who does the work; of our own assets operators, and royalties to parents.
     payouts
@@ -122,9 +126,12 @@ def payments_of(view: View) -> Flows | None:
 
 
 def circular_of(view: View, takings: Takings) -> NDArray[np.bool_] | None:
-    """Return which payments go in circles; None where that was not looked at."""
-    del view, takings
-    return None
+    """Return which payments go in circles; None where that was not looked at.
+
+    Of our own assets what comes back is known to the unit, and is among what was given back.
+    """
+    del view
+    return None if takings.books is None else np.zeros(len(takings.payments), np.bool_)
 
 
 def prices_of(view: View) -> Prices:
@@ -246,18 +253,58 @@ def _own(view: View, asset: int) -> Takings:
     none = flows([], into=False)
     return Takings(
         payments=payments,
-        refunded=(),
+        refunded=tuple(_came_back(view, payments, book)),
         supply_side=flows(paid_on, into=False),
         payouts=flows([(at, "", share) for at in book.to_share], into=False),
         minted=none,
         buybacks=none,
         burns=none,
         monies={first: _money(view, declared[0])} if declared else {first: Money(first, 0)},
-        insiders=_insiders(view, payments),
+        # Who serves an asset and pays for it pays itself.
+        insiders=_insiders(view, payments, {each.operator for each in book.incomes}),
         launched=book.registered,
         missing=() if declared or not book.incomes else ("the currency that users pay in",),
         books=book,
     )
+
+
+def _came_back(view: View, payments: Flows, book: AssetBooks) -> list[Refund]:
+    """Return what payers got back of their own payments as holders, rounded down.
+
+    Of a payment the holders' part streams to all of them, so a payer, with all that is one entity
+    with it, pays itself its own part of that. What it earns of others' payments is income.
+    """
+    streamed = sum(each.amount for each in book.distributed)
+    if not streamed or not book.gross:
+        return []
+    earned = earned_by(observed_events(view.facts), book.share, view.head.time)
+    holders = payments.addresses.ids_of(earned)
+    # Who never paid may not be in the table of those who did.
+    known = [(int(at), each) for at, each in zip(holders, earned.values(), strict=True) if at > 0]
+    entities = entities_by_id(view, np.array([at for at, _ in known], np.int32))
+    entitled = Counter[int]()
+    for entity, (_, each) in zip(entities.tolist(), known, strict=True):
+        entitled[entity] += each.entitled
+    revenue = sum(each.amount for each in book.to_share)
+    payers = entities_by_id(view, payments.party).tolist()
+    parts = (
+        amount * entitled.get(payer, 0) * revenue // (book.gross * streamed)
+        for payer, amount in zip(payers, payments.amount, strict=True)
+    )
+    return [Refund(row, part) for row, part in enumerate(parts) if part]
+
+
+def entities_by_id(view: View, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the entity of each id, of the same shape.
+
+    Only who ever had the token is joined with others; whoever else pays stays alone, and `ABSENT`
+    stays what it is.
+    """
+    entity = entities_of(view).entity
+    found = ids.copy()
+    known = (found >= 0) & (found < len(entity))
+    found[known] = entity[found[known]]
+    return found
 
 
 def _currencies(view: View) -> tuple[dict[str, Transfers], tuple[str, ...]]:
@@ -327,9 +374,14 @@ def _minted(held: Mapping[str, Transfers], base: Addresses, distributors: Collec
     return flows_of_rows(rows, tuple(held), base, into=True)
 
 
-def _insiders(view: View, payments: Flows) -> NDArray[np.bool_]:
+def _insiders(view: View, payments: Flows, further: Collection[str] = ()) -> NDArray[np.bool_]:
     people = view.subject.people
-    inside = {*people.team, *people.treasury, *([people.deployer] if people.deployer else [])}
+    inside = {
+        *further,
+        *people.team,
+        *people.treasury,
+        *([people.deployer] if people.deployer else []),
+    }
     inside |= {each for each, label in view.subject.labels.items() if label in _INSIDERS}
     ids = payments.addresses.ids_of(inside)
     return np.isin(payments.party, ids[ids >= 0])

@@ -14,7 +14,7 @@ from tessera.bindings.launchpad import (
     OfferingOpened,
     VestingOpened,
 )
-from tessera.bindings.registry import AssetRegistered, Tokenized
+from tessera.bindings.registry import AssetRegistered, OwnerChanged, Tokenized
 from tessera.diligence.own.payers import channels_of
 from tessera.diligence.subject import Currency, Holders, Payments, People, Subject, Unlock
 from tessera.errors import DataError, NotFound
@@ -65,6 +65,7 @@ def subject_of_asset(facts: Facts, asset: int) -> Subject:
     said = born.event
     assert isinstance(said, AssetRegistered)
     labels = _labels(events, asset)
+    labels.pop(said.creator.lower(), None)
     money = channels_of(events)
     paid_in = () if money is None else (currency_of(facts, events, money),)
     return Subject(
@@ -173,6 +174,9 @@ def _labels(events: Iterable[Event], asset: int) -> dict[str, str]:
                 event.event.asset == asset
             ):
                 found[made.lower()] = "vesting"
+            case OwnerChanged(owner=founder):
+                # Whom a network's founder sends coins for gas is not thereby one of them.
+                found[founder.lower()] = "faucet"
             case _ if event.contract == "Exchange":
                 found[event.address] = "dex_pool"
             case _ if event.contract == "Governor":

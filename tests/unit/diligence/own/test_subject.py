@@ -23,7 +23,7 @@ from tessera.bindings import channels, exchange, launchpad, share, test_dollar
 from tessera.diligence.money import measure
 from tessera.diligence.own import asset_of_share, slugs_of, subject_of_asset
 from tessera.diligence.own.prices import traded
-from tessera.diligence.results import DAY_S, Status
+from tessera.diligence.results import DAY_S, Metric, Status
 from tessera.diligence.view import View
 from tessera.errors import DataError, NotFound
 from tessera.facts import ZERO, Facts, Head, Row, Transfers
@@ -116,6 +116,56 @@ def test_step_1_of_our_own_asset() -> None:
     assert metrics["payout_coverage"].parts["to_the_unit"] == 1
     assert metrics["inference_calls"].status is Status.UNKNOWN
     assert metrics["payer_count"].value == 1
+
+
+def own_answers(made: Deployment) -> dict[str, Metric]:
+    found = facts(made)
+    return {each.name: each for each in measure(View(found, subject_of_asset(found, CHILD)))}
+
+
+def test_who_owns_what_it_pays_for_pays_itself() -> None:
+    """A holder of a quarter pays 1,000, of which 840 stream to all holders: 210 come back to it."""
+    made = Deployment()
+    deposited(made)
+    made.say((SHARE, share.Transfer(PUBLISHER, PAYER, SUPPLY // 4)))
+    made.settle([(1, 1_000)], (CHILD, 1_000, 5))
+    made.flush(CHILD, 840)
+    for _ in range(12):
+        made.say()
+    found = own_answers(made)
+    assert found["gross_fees_usd"].parts["micro_usd"] == [1_000]
+    assert found["clean_fees_usd"].value == pytest.approx(790e-6)
+    assert found["subsidy_share"].value == pytest.approx(0.21)
+
+
+def test_what_a_holder_earns_of_others_is_no_circle() -> None:
+    """The same quarter, and somebody else pays nine times as much: still 210 of its own 1,000."""
+    made = Deployment()
+    deposited(made)
+    made.say((SHARE, share.Transfer(PUBLISHER, PAYER, SUPPLY // 4)))
+    made.settle([(1, 1_000)], (CHILD, 1_000, 5))
+    made.settle([(2, 9_000)], (CHILD, 9_000, 45))
+    made.flush(CHILD, 8_400)
+    for _ in range(12):
+        made.say()
+    found = own_answers(made)
+    assert found["clean_fees_usd"].value == pytest.approx((10_000 - 210) * 1e-6)
+
+
+def test_an_operator_that_calls_itself_is_no_demand() -> None:
+    """Whoever serves an asset, or made it, pays into its own pocket."""
+    made = Deployment()
+    deposited(made)
+    made.say(
+        (CHANNELS, channels.ChannelOpened(
+            operator=OPERATOR, payer=OPERATOR, channel=3, signer=OPERATOR, restricted=False
+        )),
+    )  # fmt: skip
+    made.settle([(3, 1_000)], (CHILD, 1_000, 5))
+    made.settle([(1, 3_000)], (CHILD, 3_000, 15))
+    found = own_answers(made)
+    assert found["clean_fees_usd"].value == pytest.approx(3e-3)
+    assert found["payer_count"].value == 1
 
 
 def test_books_with_a_hole_answer_nothing() -> None:

@@ -49,6 +49,13 @@ _HEADLINES: Final = {
 }
 """What is shown of each question besides what a limit looks at."""
 
+_NOTHING: Final = Text("unknown: nothing answered this")
+_MARK: Final = 6
+_VALUE: Final = 20
+_LIMIT: Final = 14
+_WIDE: Final = 120
+"""From so many columns on, numbers and limits have columns of their own."""
+
 _MOST_EVIDENCE: Final = 2
 _LONG: Final = re.compile(r"(0x[0-9a-fA-F]{4})[0-9a-fA-F]{8,}([0-9a-fA-F]{4})")
 """An address or a hash; with `everything` they are whole."""
@@ -63,46 +70,58 @@ def show_report(console: Console, report: Report, *, everything: bool = False) -
         All metrics, each with its window, inputs and evidence; else what fits on a screen.
     """
     _line(console, _head(report))
-    console.print(Text(_origin(report), style="dim"))
-    _line(
-        console,
-        Text.assemble(
-            ("VERDICT  ", "bold"),
-            _badge(report.severity),
-            "  ",
-            report.summary(),
-        ),
-    )
+    _line(console, Text(_origin(report), style="dim"))
+    verdict = Text.assemble(("VERDICT  ", "bold"), _badge(report.severity), "  ", report.summary())
+    _line(console, verdict)
+    for finding in report.fired:
+        _line(console, _fired(finding))
     console.print()
     for flag in report.flags:
         _show_flag(console, flag, everything=everything)
-    table = _table("", "", ">", "", "")
-    table.show_header = False
-    unseen = []
     if everything:
         _show_all(console, report)
-    for step in () if everything else Step:
+    else:
+        _show_steps(console, report)
+    for failure in report.failures:
+        text = f"not done: {failure.part}: {legible(failure.text, 600)}"
+        _line(console, Text(text, style="red" if failure.ours else "yellow"))
+
+
+def _show_steps(console: Console, report: Report) -> None:
+    """One line for each answer that matters, in columns."""
+    rows: list[tuple[Text, ...]] = []
+    for step in Step:
         shown = [each for each in report.of(step) if _matters(report, each)]
+        title = Text(step.value, style="bold")
         if not shown:
-            unseen.append(step.value)
+            rows.append((_mark_of(Severity.UNDECIDED), title, _NOTHING))
             continue
         silent = {(each.status, each.text) for each in shown if each.value is None}
         if len(silent) == 1 and all(each.value is None for each in shown):
+            open_limit = any(_undecided(report, each) for each in shown)
+            mark = _mark_of(Severity.UNDECIDED) if open_limit else Text()
             why = f"{shown_value(shown[0])}: {legible(shown[0].text, 300)}"
-            undecided = any(_undecided(report, each) for each in shown)
-            mark = _badge(Severity.UNDECIDED) if undecided else Text()
-            table.add_row(mark, Text(step.value, style="bold"), "", "", why)
+            rows.append((mark, title, Text(why)))
             continue
-        table.add_row("", Text(step.value, style="bold"), "", "", "")
-        for metric in shown:
-            _add(table, report, metric)
-    if table.rows:
-        console.print(table)
-    if unseen:
-        console.print(Text(f"unknown: nothing was found on {', '.join(unseen)}", style="yellow"))
-    for failure in report.failures:
-        text = f"not done: {failure.part}: {legible(failure.text, 600)}"
-        console.print(Text(text, style="red" if failure.ours else "yellow"))
+        rows.append((Text(), title))
+        rows += [_cells(console, report, each) for each in shown]
+    for line in _columns(rows):
+        _cut(console, line)
+
+
+def _cells(console: Console, report: Report, metric: Metric) -> tuple[Text, ...]:
+    finding = report.finding(metric.name)
+    said = Text.assemble(legible(metric.text, 300), (_behind(metric), "dim"))
+    name = Text(f"  {legible(metric.name, 40)}")
+    mark = _mark(metric, finding)
+    if metric.value is None:
+        return mark, name, Text.assemble(f"{shown_value(metric)}: ", said)
+    if console.is_terminal and console.width < _WIDE:
+        # A sentence begins with its number: on a narrow screen it has the room of both.
+        return mark, name, said
+    value = Text(f"{shown_value(metric)}".ljust(_VALUE))
+    limit = f"{_bad(finding, metric)}".ljust(_LIMIT)
+    return mark, name, Text.assemble(value, " ", limit, " ", said)
 
 
 def show_pair(console: Console, left: Report, right: Report, *, everything: bool = False) -> None:
@@ -172,33 +191,34 @@ def _origin(report: Report) -> str:
 
 def _show_flag(console: Console, flag: Flag, *, everything: bool) -> None:
     line = Text.assemble(
-        _badge(flag.severity),
+        _mark_of(flag.severity),
         (f" {flag.name} {legible(flag.title, 60)}: ", "bold"),
         f"{legible(flag.verdict, 40)}. {legible(flag.text, 300)}",
     )
-    _line(console, line)
     loud = flag.severity in {Severity.FLAG, Severity.SEVERE}
-    most = None if everything else _MOST_EVIDENCE if loud else 0
-    for each in flag.evidence[:most]:
-        _line(console, Text(f"    {_told(each)}", style="dim"))
+    if loud or everything:
+        _line(console, line)
+    else:
+        _cut(console, line)
+    for each in flag.evidence[: None if everything else _MOST_EVIDENCE if loud else 0]:
+        _line(console, Text(f"     {_told(each)}", style="dim"))
 
 
-def _add(table: Table, report: Report, metric: Metric) -> None:
-    finding = report.finding(metric.name)
-    table.add_row(
-        _mark(metric, finding),
-        legible(metric.name, 40),
-        shown_value(metric),
-        _bad(finding, metric),
-        Text.assemble(legible(metric.text, 300), (_behind(metric), "dim")),
+def _fired(finding: Finding) -> Text:
+    """Which limit fired, on what, and who says so."""
+    limit, metric = finding.limit, finding.metric
+    assert metric is not None
+    bound = shown_bound(limit, metric.unit)
+    return Text.assemble(
+        _mark_of(finding.severity),
+        f" {limit.text}: {limit.metric} {shown_value(metric)}, bad {bound} ({limit.source})",
     )
 
 
 def _show_all(console: Console, report: Report) -> None:
     for metric in report.metrics:
         finding = report.finding(metric.name)
-        mark = _mark(metric, finding)
-        line = Text.assemble(mark, " " if mark.plain else "")
+        line = Text.assemble(_mark(metric, finding), " ")
         line.append(f"{metric.step} {legible(metric.name, 40)}: {shown_value(metric)}", "bold")
         bad = _bad(finding, metric)
         line.append(f" ({bad}). " if bad else ". ")
@@ -214,8 +234,14 @@ def _bad(finding: Finding | None, metric: Metric) -> str:
 
 def _mark(metric: Metric, finding: Finding | None) -> Text:
     if finding is None or not finding.applies:
-        return Text()
-    return _badge(finding.severity)
+        return Text(" " * _MARK)
+    return _mark_of(finding.severity)
+
+
+def _mark_of(severity: Severity) -> Text:
+    """The word of a line: as wide as all others, and never only a colour."""
+    word = "?" if severity is Severity.UNDECIDED else shown_severity(severity)
+    return Text(word.ljust(_MARK), style=_STYLES[severity] if word.strip() else "")
 
 
 def _behind(metric: Metric) -> str:
@@ -268,6 +294,30 @@ def _badge(severity: Severity) -> Text:
 
 def _line(console: Console, text: Text) -> None:
     console.print(text, soft_wrap=True)
+
+
+def _cut(console: Console, text: Text) -> None:
+    """Print one line of the screen; whole where it goes to a file or to another program."""
+    if console.is_terminal:
+        text.truncate(console.width, overflow="ellipsis")
+    text.rstrip()
+    _line(console, text)
+
+
+def _columns(rows: Sequence[tuple[Text, ...]]) -> list[Text]:
+    """Set cells below each other, but the last of a row, which goes on as far as it will."""
+    widths = [
+        max((row[at].cell_len for row in rows if len(row) > at + 1), default=0) for at in range(2)
+    ]
+    lines = []
+    for row in rows:
+        line = Text()
+        for at, cell in enumerate(row):
+            line.append_text(cell)
+            if at < len(row) - 1:
+                line.append(" " * (widths[at] - cell.cell_len + 1))
+        lines.append(line)
+    return lines
 
 
 def _table(*columns: str) -> Table:

@@ -89,7 +89,7 @@ def shown_bound(limit: Limit, unit: str) -> str:
         return f"{sign} {limit.bound * 100:g} %"
     if unit.startswith("USD"):
         return f"{sign} ${limit.bound:g}"
-    return f"{sign} {limit.bound:g}"
+    return f"{sign} {limit.bound:g} {legible(unit, 20)}".rstrip()
 
 
 def shown_severity(severity: Severity) -> str:
@@ -124,7 +124,7 @@ def _number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}" if size < _GROUPED_BELOW else _scientific(value)
     if size >= _GROUPED_BELOW:
-        return f"{value:.3e}"
+        return f"{value:.4e}"
     if size >= 1_000:
         return f"{value:,.0f}"
     if size >= 100:
@@ -140,4 +140,4 @@ def _scientific(value: int) -> str:
     if not digits:
         return "more than 1e400"
     sign = "-" if value < 0 else ""
-    return f"{sign}{digits[0]}.{digits[1:4]}e{len(digits) - 1}"
+    return f"{sign}{digits[0]}.{digits[1:5]}e{len(digits) - 1}"

@@ -14,16 +14,23 @@ from tessera.diligence.results import Metric, Severity, Status, Step
 from tessera.diligence.thresholds import LIMITS
 
 
-def printed(show: object, *arguments: object, width: int = 100, **options: object) -> str:
+def printed(
+    show: object, *arguments: object, width: int = 100, terminal: bool = False, **options: object
+) -> str:
     out = io.StringIO()
-    show(Console(file=out, width=width, highlight=False, soft_wrap=True), *arguments, **options)  # type: ignore[operator]
+    console = Console(
+        file=out, width=width, highlight=False, soft_wrap=True, force_terminal=terminal,
+        color_system=None,
+    )  # fmt: skip
+    show(console, *arguments, **options)  # type: ignore[operator]
     return out.getvalue()
 
 
 def test_the_verdict_names_the_limit_that_fired_and_its_evidence() -> None:
     shown = printed(show_report, report_of([answer("top10_adj", 0.5)]))
     assert f"VERDICT  FLAG  1 of {len(LIMITS)} limits fired, {len(LIMITS) - 1} undecided" in shown
-    (line,) = (line for line in shown.splitlines() if "top10_adj" in line)
+    says, line = (line for line in shown.splitlines() if "top10_adj" in line)
+    assert "FLAG   ten holders own it: top10_adj 50.00 %, bad > 40 % (the field's article)" in says
     assert "FLAG" in line
     assert "50.00 %" in line
     assert "bad > 40 %" in line
@@ -56,7 +63,7 @@ def test_one_reason_for_all_of_a_question_is_said_once() -> None:
     lacking = [Metric.without(each, Step.DEVELOPERS, Status.UNKNOWN, why) for each in names]
     shown = printed(show_report, report_of(lacking))
     assert shown.count(why) == 1
-    assert "undecided  developers" in shown
+    assert "?      developers" in shown
     assert printed(show_report, report_of(lacking), everything=True).count(why) == 3
 
 
@@ -70,7 +77,11 @@ def test_a_report_without_evidence_fits_on_a_screen() -> None:
     metrics = [answer(name, 0.1, step) for step, each in names.items() for name in each]
     metrics += [answer(f"detail_{number}", 1.0) for number in range(40)]
     flags = [flag_of(f"RF{number}", Severity.CLEAR) for number in (1, 2, 3, 4)]
-    shown = printed(show_report, report_of(metrics, flags), width=120)
-    assert len(shown.splitlines()) <= 40
+    report = report_of(metrics, flags)
+    for width in (80, 120):
+        shown = printed(show_report, report, width=width, terminal=True)
+        assert len(shown.splitlines()) <= 40
+        columns = shown.splitlines()[8:]
+        assert all(len(line) <= width for line in columns)
     assert "detail_" not in shown
     assert "detail_7" in printed(show_report, report_of(metrics, flags), everything=True)

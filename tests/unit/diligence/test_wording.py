@@ -49,10 +49,10 @@ def test_a_name_of_a_megabyte_is_cut() -> None:
         (0.00616, "days", "8.87 minutes"),
         (True, "", "yes"),
         ("coded\x1b", "", r"coded\u001b"),
-        (10**27 + 123, "base units", "1.000e27 base units"),
-        (-(10**77), "", "-1.000e77"),
+        (10**27 + 123, "base units", "1.0000e27 base units"),
+        (-(10**77), "", "-1.0000e77"),
         (10**500, "", "more than 1e400"),
-        (1.5e300, "", "1.500e+300"),
+        (1.5e300, "", "1.5000e+300"),
         (3, "payers", "3 payers"),
     ],
 )

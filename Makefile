@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-consensus bench-diligence simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-consensus bench-rings bench-diligence simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -82,6 +82,10 @@ bench-diligence: ## a whole report on 10 M transfers; exits 1 where it takes too
 simulate: ## a market of 1,000 actors over 10,000 steps, conserved at each; minutes
 	@scripts/bootstrap dev
 	@$(PYTHON) -m bench.simulation --json bench/results/simulation.json --chart bench/results/simulation.svg $(SIMULATE)
+
+bench-rings: ## circular payments over a grid of planted rings; exits 1 where the goal is missed
+	@scripts/bootstrap dev
+	@$(PYTHON) -m bench.rings --figures bench/rings.md $(RINGS)
 
 contracts: ## compile the contracts again and write artifacts and bindings
 	@scripts/bootstrap dev

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -229,15 +231,26 @@ def test_a_replaced_commit_is_read_as_it_was_made(written: Written) -> None:
 
 
 def test_a_false_commit_graph_is_not_believed(written: Written) -> None:
-    """Git takes dates and parents from it where it is there, without looking at the commits."""
+    """Git takes dates and parents from it where it is there, without looking at the commits.
+
+    The attacker's says that all was done 40 days later, and has a checksum that is right.
+    """
     run("commit-graph", "write", "--reachable", cwd=written.folder)
-    graph = written.folder / "objects" / "info" / "commit-graph"
-    content = bytearray(graph.read_bytes())
-    graph.chmod(0o644)
-    for at in range(len(content) - 200, len(content) - 20):
-        content[at] ^= 0xFF
-    graph.write_bytes(bytes(content))
-    assert measured(written.folder)["days_since_last"].value == 58
+    file = written.folder / "objects" / "info" / "commit-graph"
+    graph = bytearray(file.read_bytes())
+    entries = {bytes(graph[at : at + 4]): at + 4 for at in range(8, 8 + 12 * graph[6], 12)}
+    (at,) = struct.unpack_from(">Q", graph, entries[b"CDAT"])
+    for place in range(at + 28, at + 28 + 36 * 3, 36):
+        (when,) = struct.unpack_from(">Q", graph, place)
+        struct.pack_into(">Q", graph, place, when + 40 * DAY)
+    graph[-20:] = hashlib.sha1(graph[:-20]).digest()
+    file.chmod(0o644)
+    file.write_bytes(graph)
+    then = NOW - 50 * DAY
+    control = ("rev-list", "-1", f"--min-age={then}", "HEAD")
+    assert run(*control, cwd=written.folder) == b""
+    found = {each.name: each for each in measure_repository(str(written.folder), now=NOW, at=then)}
+    assert found["days_since_last"].value == 8
 
 
 def test_an_old_copy_does_not_say_what_was_done_lately(written: Written) -> None:

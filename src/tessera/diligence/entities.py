@@ -46,7 +46,7 @@ class Entities:
     Attributes
     ----------
     entity
-        int32 of shape (addresses,): the least id of those that belong together.
+        int32 of shape (addresses,): of those that belong together the id of the least address.
     funded
         For how many addresses the first funder is known.
     hubs
@@ -159,6 +159,7 @@ def cluster(
             elif joinable[home]:
                 joined.join(home, made)
     entity = np.fromiter(map(joined.find, range(len(addresses))), np.int32, len(addresses))
+    entity = _named_by_least(entity, addresses)
     sizes = np.bincount(entity, minlength=len(entity))
     return Entities(entity, funded, hubs, int(sizes[sizes > 1].sum()), calls is not None)
 
@@ -228,3 +229,14 @@ def _entities(view: View) -> Entities:
         moves=view.transfers,
         deployers=[people.deployer] if people.deployer else [],
     )
+
+
+def _named_by_least(entity: NDArray[np.int32], addresses: Addresses) -> NDArray[np.int32]:
+    """Return each entity's least address in place of any: ids of a table mean nothing."""
+    table = addresses.table
+    order = np.lexsort([table[:, byte] for byte in range(table.shape[1] - 1, -1, -1)])
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    least = np.full(len(order), len(order), np.int64)
+    np.minimum.at(least, entity, rank)
+    return order[least[entity]].astype(np.int32)

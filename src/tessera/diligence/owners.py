@@ -207,8 +207,9 @@ def anonymous_share(
 
 
 def said_of(transfers: Transfers, classes: Classes) -> str:
-    """Hash what is said of each address, by address: ids mean nothing beyond their table."""
+    """Hash what is said of each who ever had the token, by address: ids mean nothing."""
     table = transfers.addresses.table
-    known = np.flatnonzero(classes.codes != AddressClass.UNSEEN)
+    known = transfers.participants()
+    known = known[classes.codes[known] != AddressClass.UNSEEN]
     ranked = known[np.lexsort(table[known].T[::-1])]
     return hash_inputs(table[ranked].tobytes(), classes.codes[ranked].tobytes())

@@ -26,6 +26,7 @@ NAMES: Final = (
 )  # fmt: skip
 
 _WHO: Final = "who is behind contracts that pay for others"
+_NOBODY: Final = 0xFF
 _MOST_HIDDEN: Final = 0.05
 """Where more of a month's fees than this comes from payers that nobody can name, shares of payers
 mean nothing."""
@@ -40,7 +41,7 @@ def paying(view: View, takings: Takings, found: Statement, month: int) -> list[M
         _by_payer(clean.within(each), payers[clean.rows_within(each)], found)
         for each in found.months
     ]
-    inputs = hash_inputs(found.inputs, payers.astype("<i4").tobytes())
+    inputs = hash_inputs(found.inputs, _names_of(payers, clean))
     paid, hidden = sums[month]
     total = sum(paid.values()) + hidden
     if not total:
@@ -185,6 +186,13 @@ def _clean(view: View, takings: Takings) -> Flows:
     circular = circular_of(view, takings)
     left = ~takings.insiders
     return takings.payments.select(left if circular is None else left & ~circular)
+
+
+def _names_of(payers: NDArray[np.int32], payments: Flows) -> bytes:
+    """Return whose payments these are, in whatever order the table has its addresses."""
+    names = payments.addresses.table[np.maximum(payers, 0)]
+    names[payers < 0] = _NOBODY
+    return names.tobytes()
 
 
 def _by_payer(

@@ -138,6 +138,9 @@ def fit(held: NDArray[np.float64], paid: NDArray[np.float64]) -> Fit | None:
     """Return the line through payouts over balances; None where there is none to draw."""
     if len(held) < _FEWEST:
         return None
+    # Sums of floats depend on their order, and the order of holders means nothing.
+    order = np.lexsort((paid, held))
+    held, paid = held[order], paid[order]
     x, y = held / held.max(), paid / paid.max()
     spread = x - x.mean()
     across, along = float(spread @ spread), float((y - y.mean()) @ (y - y.mean()))

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-consensus bench-rings bench-diligence simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-behaviour bench-consensus bench-rings bench-diligence simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -70,6 +70,10 @@ bench-adversaries: ## what dishonest validators, models and colluders earn besid
 bench-approvals: ## bonded approvals beside the specification's calibration; exits 1 where one is missed
 	@scripts/bootstrap demo
 	@$(PYTHON) -m bench.approvals --figures docs/explain/approvals.md $(APPROVALS)
+
+bench-behaviour: ## whether contracts pay holders, decided by running them; exits 1 where one is misjudged
+	@scripts/bootstrap dev
+	@$(PYTHON) -m bench.behaviour --figures bench/README.md
 
 bench-consensus: ## one epoch of 256 validators and 4,096 models; exits 1 where a goal is missed
 	@scripts/bootstrap core

@@ -24,6 +24,7 @@ from tessera.diligence import (
     training,
     velocity,
 )
+from tessera.diligence.behaviour import flag as behaviour_flag
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -74,6 +75,7 @@ def parts() -> tuple[Part, ...]:
         Part("revenue", money.measure),
         Part("performance", performance.measure),
         Part("claims of performance", claims.judge, flag="RF1"),
+        Part("whether code pays holders", behaviour_flag.judge, flag="RF2"),
         Part("claims of training", training.judge, flag="RF4"),
     )
 

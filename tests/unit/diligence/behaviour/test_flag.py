@@ -1,0 +1,73 @@
+"""RF2 on facts: what is promised, what the code does, and what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from eth_abi.abi import encode
+from rig.compiling import compiled_file
+from rig.engines import new_engine
+
+from tessera.diligence.behaviour.flag import judge
+from tessera.diligence.results import Severity
+from tessera.diligence.subject import Holders, Subject
+from tessera.diligence.view import View
+from tessera.facts import Facts, Head, Row, Transfers
+from tessera.facts.memory import Memory
+
+TOKEN = "0x" + "12" * 20
+HAND = "0x" + "34" * 20
+HOLDER = "0x" + "ab" * 20
+ZERO = "0x" + "0" * 40
+PROMISE = "Holders share all revenue."
+HONEST, TAYLOR = 0, 9
+
+
+@pytest.fixture(scope="module")
+def codes() -> dict[int, bytes]:
+    engine = new_engine()
+    creation = compiled_file(Path(__file__).parent / "contracts" / "Payer.vy").creation_code
+    return {
+        trick: engine.code(
+            engine.deploy(HOLDER, creation + encode(["uint256", "address"], [trick, HOLDER]))
+        )
+        for trick in (HONEST, TAYLOR)
+    }
+
+
+def _view(codes: Mapping[str, bytes], holders: Holders) -> View:
+    held = {TOKEN: Transfers.of(TOKEN, [Row(5, 1_000, 0, 0, ZERO, HOLDER, 10**21)])}
+    seen = {address: ((0, code),) for address, code in codes.items()}
+    facts = Facts(Memory(chain_id=1, newest=Head(9, 2_000), held=held, codes=seen))
+    return View(facts, Subject(token=TOKEN, holders=holders))
+
+
+def test_a_promise_that_code_keeps_is_clear(codes: dict[int, bytes]) -> None:
+    flag = judge(_view({TOKEN: codes[HONEST]}, Holders(promise=PROMISE)))
+    assert (flag.severity, flag.verdict) == (Severity.CLEAR, "coded_prorata")
+    assert flag.evidence[0].where == TOKEN
+
+
+def test_a_promise_that_no_code_keeps_is_flagged(codes: dict[int, bytes]) -> None:
+    flag = judge(_view({TOKEN: codes[TAYLOR]}, Holders(promise=PROMISE)))
+    assert (flag.severity, flag.verdict) == (Severity.FLAG, "none")
+
+
+def test_the_same_code_without_a_promise_is_no_flag(codes: dict[int, bytes]) -> None:
+    flag = judge(_view({TOKEN: codes[TAYLOR]}, Holders()))
+    assert (flag.severity, flag.verdict) == (Severity.CLEAR, "none")
+
+
+def test_a_distributor_without_code_pays_by_hand(codes: dict[int, bytes]) -> None:
+    """The documents name an address that is to pay; it is somebody's wallet."""
+    holders = Holders(promise=PROMISE, distributors=(HAND,))
+    flag = judge(_view({TOKEN: codes[TAYLOR], HAND: b""}, holders))
+    assert (flag.severity, flag.verdict) == (Severity.FLAG, "offchain_only")
+    assert any(each.where == HAND for each in flag.evidence)
+
+
+def test_code_that_nobody_observed_leaves_it_undecided() -> None:
+    flag = judge(_view({}, Holders(promise=PROMISE)))
+    assert (flag.severity, flag.verdict) == (Severity.UNDECIDED, "unknown")

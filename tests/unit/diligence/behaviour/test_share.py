@@ -1,0 +1,42 @@
+"""Our own Share, as it lies on a chain: code and slots observed, nothing assumed."""
+
+from __future__ import annotations
+
+from rig.people import person
+from rig.system import World, deploy_world
+
+from tessera.diligence.behaviour.examining import examine
+from tessera.diligence.behaviour.ground import Head
+from tessera.diligence.behaviour.proxies import ProxyKind
+from tessera.diligence.behaviour.verdicts import Kind, Verdict
+
+
+class _Observed:
+    """All of an engine's code and storage, observed."""
+
+    def __init__(self, world: World) -> None:
+        self._engine = world.engine
+        self.head = Head(world.engine.chain_id, 1_000, world.engine.now)
+
+    def code(self, address: str) -> bytes:
+        return self._engine.code(address)
+
+    def slot(self, address: str, key: int) -> int:
+        return self._engine.storage(address, key)
+
+
+def test_our_own_share_pays_pro_rata_by_code_and_nobody_can_stop_it() -> None:
+    world = deploy_world()
+    publisher = person("publisher")
+    share = world.new_share(publisher).address.lower()
+    examination = examine(_Observed(world), share, holders=[publisher.address.lower()])
+    decision = examination.decision
+    assert examination.behind is not None
+    assert examination.behind.kind is ProxyKind.CLONE
+    assert not examination.behind.kind.changeable
+    assert decision.verdict is Verdict.CODED_PRORATA
+    assert decision.kind is Kind.ACCUMULATOR
+    assert decision.caveats == (), "nothing assumed, nobody privileged, paid again, never twice"
+    assert decision.payout is not None
+    assert not decision.payout.assumed
+    assert decision.payout.amounts[0] * 7 == decision.payout.amounts[1] * 3

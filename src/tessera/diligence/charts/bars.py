@@ -18,6 +18,12 @@ _WIDTH: Final = 720.0
 _HEIGHT: Final = 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76.0, 12.0, 34.0, 30.0
 _ROW: Final = 22.0
+_BESIDE: Final = 150.0
+"""Pixels beside the longest bar, for its share and class."""
+
+_ORDINARY: Final = frozenset({"", "wallet", "unseen"})
+"""Classes of holders of whom nothing special is known."""
+
 _LEAST_VISIBLE: Final = 0.8
 _LABEL_PIXELS: Final = 64.0
 
@@ -129,20 +135,24 @@ def holders(name: str, rows: Sequence[tuple[str, str, float]], *, others: float 
         f"{label}: {value_in(float(share), 'share')}" for label, _, share in listed[:10]
     )
     height = _ROW * max(1, len(listed)) + 6
-    drawing = Drawing(name, "Largest holders", told or "no holder", width=_WIDTH, height=height)
-    left, room = 250.0, _WIDTH - 250.0 - 90.0
+    drawing = Drawing(
+        name, "Largest holders outside custody", told or "no holder", width=_WIDTH, height=height
+    )
+    left, room = 250.0, _WIDTH - 250.0 - _BESIDE
     for number, (label, kind, share) in enumerate(listed):
         y = number * _ROW
         shown = value_in(float(share), "share")
         drawing.text(left - 8, y + 14, _short(label), anchor="end")
         width = max(_LEAST_VISIBLE, share / most * room) if share > 0 else 0
-        look = "three" if label == "all others" and not kind else "two" if kind else "one"
+        look = "one" if kind in _ORDINARY else "two"
+        if number == len(rows):
+            look = "three"
         drawing.rectangle(left, y + 3, width, _ROW - 6, look, f"{label}: {shown}")
         drawing.text(left + width + 6, y + 14, f"{shown} {kind}".rstrip())
     if not listed:
         drawing.text(left, 14, "nothing is known of the holders", look="faint")
     table = [(label, kind, value_in(float(share), "share")) for label, kind, share in listed]
-    return figure(drawing, "Largest holders", ("holder", "class", "share"), table)
+    return figure(drawing, "Largest holders outside custody", ("holder", "class", "share"), table)
 
 
 def _columns(

@@ -218,7 +218,7 @@ class _Measures:
         """Count commits of the last whole month by committer date."""
         name = "commits_month"
         if not self.people or min(one.committed for one in self.people) >= self.month.end:
-            return self.none(name, Status.INSUFFICIENT, self._too_young("commit"), self.month)
+            return self.none(name, Status.INSUFFICIENT, self._too_young(), self.month)
         months = self._by_month(len)
         moved = sum(
             abs(one.committed - one.authored) > _FALSE_AUTHOR_DATE_DAYS * DAY_S
@@ -246,7 +246,7 @@ class _Measures:
         """Count people, co-authors among them, of the last whole month."""
         name = "authors_month"
         if not self.people or min(one.committed for one in self.people) >= self.month.end:
-            return self.none(name, Status.INSUFFICIENT, self._too_young("author"), self.month)
+            return self.none(name, Status.INSUFFICIENT, self._too_young(), self.month)
         authors = {one.author for one in self.of_month}
         signed = {other for one in self.of_month for other in one.others}
         everybody = authors | signed
@@ -442,8 +442,11 @@ class _Measures:
             months.append(Window.month_of(months[-1].start - 1))
         return {_month(month): value(_within(self.people, month)) for month in reversed(months)}
 
-    def _too_young(self, what: str) -> str:
-        return f"no {what} that is a person's is older than the month of {_day(self.history.at)}"
+    def _too_young(self) -> str:
+        if not self.people:
+            return "no person has committed anything"
+        first = min(one.committed for one in self.people)
+        return f"people's first commit is of {_day(first)}: no whole month has passed since"
 
     def _nothing(self) -> str:
         return f"no person committed anything in the year before {_day(self.history.at)}"

@@ -20,6 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tessera.diligence.results import DAY_S
+from tessera.errors import DataError
 from tessera.facts.transfers import Transfers
 
 __all__ = ["Ages", "Liquidity", "Lots", "Part", "replay"]
@@ -160,12 +161,32 @@ def replay(
         uint8 of shape (transfers,): `Liquidity` of each; None where nobody knows: then what goes
         to and from pools changes hands.
 
+    Raises
+    ------
+    DataError
+        Times fall, or the end is before the last transfer.
+
     Notes
     -----
-    O(transfers), each lot made once and used up once. Memory: 4 bytes per transfer and about 150
-    per address. Source: specification, step 5.
+    O(transfers), each lot made once and used up once. Memory: an amount and 9
+    bytes per transfer, and about 60 bytes per address. Source: specification, step 5.
     """
     count, width = transfers.amount.limbs.shape
+    # The kernel counts by age and checks no bounds: no age may be below 0.
+    falls = np.flatnonzero(transfers.time[1:] < transfers.time[:-1])
+    if len(falls):
+        row = int(falls[0]) + 1
+        raise DataError(
+            f"{transfers.token}: time of block {int(transfers.block[row])}",
+            found=int(transfers.time[row]),
+            wanted=f"{int(transfers.time[row - 1])} or later, as the block before it",
+        )
+    if count and until < transfers.time[-1]:
+        raise DataError(
+            f"{transfers.token}: time of the head",
+            found=until,
+            wanted=f"{int(transfers.time[-1])} or later, as the last transfer",
+        )
     assert len(entity) == len(part) == len(transfers.addresses)
     span = max(1, until - int(transfers.time[0])) if count else 1
     # A power of two, since a shift is a tenth of a division.

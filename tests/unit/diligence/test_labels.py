@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tessera.diligence.labels import (
+    _NAMES,
+    _PUBLIC,
     AddressClass,
     Label,
     Labels,
@@ -167,6 +169,13 @@ def test_a_file_is_for_its_chain(tmp_path: Path):
     assert read_labels(file, 56).by_address[HOT] == Label(AddressClass.EXCHANGE, "us")
     with pytest.raises(InputError, match="No such file"):
         read_labels(tmp_path / "none.csv", 1)
+
+
+def test_the_page_lists_every_word():
+    page = Path(__file__).parents[3] / "docs/explain/holders.md"
+    said = page.read_text()
+    for word_ in (*_NAMES, *_PUBLIC):
+        assert f"`{word_}`" in said
 
 
 def test_members_are_a_mask():

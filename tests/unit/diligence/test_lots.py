@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import defaultdict, deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.diligence.lots import Liquidity, Part, replay
+from tessera.errors import DataError
 from tessera.facts import Amounts, Row, Transfers
+from tessera.facts.files import Clock, read_transfers
 
 DAY = 86_400
 T0 = 1_700_000_000
@@ -175,6 +179,29 @@ def test_what_nobody_received_is_unmatched():
     assert found.spent[0].total == 10
 
 
+def test_attack_times_that_fall_are_refused():
+    """Who makes a file may write any time: an age below 0 would be counted outside the table."""
+    good = history((0, 0, 1, 10), (2, 1, 2, 5), (3, 2, 3, 5))
+    time = good.time.copy()
+    time[1] = time[2] + 1
+    bad = Transfers(
+        good.token, good.addresses, good.block, time, good.tx, good.log, good.source, good.target,
+        good.amount,
+    )  # fmt: skip
+    with pytest.raises(DataError, match=f"block {int(good.block[2])}"):
+        run(bad, 9)
+    with pytest.raises(DataError, match="time of the head"):
+        run(good, 2.5)
+
+
+def test_a_hostile_token_that_moves_more_than_256_bits():
+    top = 2**256 - 1
+    found = run(history((0, 0, 1, top), (1, 1, 2, top), (3, 2, 3, top), (4, 0, 3, 5)), 4)
+    assert found.spent[0].total == 2 * top
+    assert found.destroyed[0] == top * 3 * DAY
+    assert found.open[0].total == top + 5
+
+
 def test_late_is_from_a_moment_on():
     rows = (0, 0, 1, 10), (2, 1, 2, 5), (6, 1, 2, 5)
     found = run(history(*rows), 7, since=6)
@@ -302,3 +329,27 @@ def test_a_shift_in_time_changes_nothing():
     two = run(moved, 9 + 999)
     assert (one.destroyed, one.kept, one.pooled) == (two.destroyed, two.kept, two.pooled)
     assert (one.spent[0].halves == two.spent[0].halves).all()
+
+
+@pytest.mark.skipif("TESSERA_REFERENCE_DATA" not in os.environ, reason="no reference data here")
+def test_real_tokens_lots_are_their_supply():
+    """Every unit that is not burned is in one lot, for each token with a complete history."""
+    tables = Path(os.environ["TESSERA_REFERENCE_DATA"]) / "lp_token_transfers.parquet"
+    found = read_transfers(tables, times=Clock(13_153_380, 1_630_650_000, 13_300))
+    checked = 0
+    for transfers in found.held.values():
+        size = len(transfers.addresses)
+        part = np.zeros(size, np.uint8)
+        part[0] = Part.NOBODY
+        lots = replay(
+            transfers,
+            entity=np.arange(size, dtype=np.int32),
+            part=part,
+            until=int(transfers.time[-1]),
+        )
+        minted = transfers.amount[transfers.mints & ~transfers.burns].total()
+        burned = transfers.amount[transfers.burns & ~transfers.mints].total()
+        assert lots.unmatched == 0
+        assert sum(ages.total for ages in lots.open) == minted - burned
+        checked += 1
+    assert checked == 1622

@@ -1,7 +1,7 @@
 # Everything goes through one bootstrap: `.venv` with pinned, hashed parts, and the chain node.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-behaviour bench-consensus bench-rings bench-diligence simulate contracts format lock clean setup
+.PHONY: help demo test check deep bench-gas bench-epochs bench-calls bench-gateway bench-node bench-queue bench-attribution bench-adversaries bench-approvals bench-behaviour bench-consensus bench-rings bench-diligence bench-indexer simulate contracts format lock clean setup
 
 PYTHON := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -82,6 +82,10 @@ bench-consensus: ## one epoch of 256 validators and 4,096 models; exits 1 where 
 bench-diligence: ## a whole report on 10 M transfers; exits 1 where it takes too long or too much
 	@scripts/bootstrap demo
 	@$(PYTHON) -m bench.diligence $(DILIGENCE)
+
+bench-indexer: ## transfers a second into facts, beside plain loops over the same node; exits 1 where a goal is missed
+	@scripts/bootstrap dev
+	@$(PYTHON) -m bench.indexer --figures bench/README.md $(INDEXER)
 
 simulate: ## a market of 1,000 actors over 10,000 steps, conserved at each; minutes
 	@scripts/bootstrap dev

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, func, insert, select, text, update
 
 from tessera.errors import InputError, ReorgDetected
 from tessera.indexer.pieces import Piece, Seen
+from tessera.indexer.wire import CallRow, EventRow, TransferRow
 from tessera.storage import facts_schema as schema
 from tessera.storage.facts_database import FactsDatabase, insert_rows
 
@@ -124,29 +125,14 @@ class Book:
 
         def work(connection: Connection) -> None:
             _check_links(connection, piece)
-            insert_rows(
-                connection,
-                schema.blocks,
-                [(b.number, known_at, 0, b.hash, b.time) for b in piece.blocks.values()],
-            )
-            insert_rows(
-                connection,
-                schema.transfers,
-                [
-                    (token, block, log, known_at, 0, tx, source, target, amount)
-                    for token, block, log, tx, source, target, amount in piece.transfers
-                ],
-            )
-            insert_rows(
-                connection,
-                schema.calls,
-                [(row.block, row.tx, known_at, 0, *row[2:]) for row in piece.calls],
-            )
-            insert_rows(
-                connection,
-                schema.events,
-                [(row.block, row.log, known_at, 0, *row[2:]) for row in piece.events],
-            )
+            heads = [(seen.number, seen.hash, seen.time) for seen in piece.blocks.values()]
+            for table, columns, rows in (
+                (schema.blocks, Seen.__slots__, heads),
+                (schema.transfers, TransferRow._fields, piece.transfers),
+                (schema.calls, CallRow._fields, piece.calls),
+                (schema.events, EventRow._fields, piece.events),
+            ):
+                insert_rows(connection, table, columns, rows, known_at=known_at, gone=0)
             lasts = {row.token: row.block for row in piece.transfers}
             for stream in streams:
                 kind, _, address = stream.partition(":")
@@ -241,23 +227,18 @@ class Book:
 
         def work(connection: Connection) -> None:
             _check_links(connection, Piece(seen.number, seen.number, b"", {seen.number: seen}))
-            at = (look.block, known_at, 0)
-            insert_rows(
-                connection, schema.blocks, [(seen.number, known_at, 0, seen.hash, seen.time)]
-            )
-            insert_rows(
-                connection, schema.codes, [(who, *at, code) for who, code in look.codes.items()]
-            )
-            insert_rows(
-                connection,
-                schema.slots,
-                [(who, key, *at, value) for (who, key), value in look.slots.items()],
-            )
-            insert_rows(
-                connection,
-                schema.reads,
-                [(*asked, *at, ok, answer) for asked, (ok, answer) in look.reads.items()],
-            )
+            codes = list(look.codes.items())
+            slots = [(*place, value) for place, value in look.slots.items()]
+            reads = [(*asked, *answer) for asked, answer in look.reads.items()]
+            known = {"known_at": known_at, "gone": 0}
+            head = [(seen.number, seen.hash, seen.time)]
+            insert_rows(connection, schema.blocks, Seen.__slots__, head, **known)
+            for table, columns, rows in (
+                (schema.codes, ("address", "code"), codes),
+                (schema.slots, ("address", "key", "value"), slots),
+                (schema.reads, ("contract", "calldata", "ok", "answer"), reads),
+            ):
+                insert_rows(connection, table, columns, rows, block=look.block, **known)
             connection.execute(update(schema.chain).values(known_at=known_at))
 
         self._database.write(work)

@@ -44,7 +44,7 @@ from tessera.indexer.wire import (
     hash_bytes,
     number,
     reader_of,
-    transfer_row,
+    transfer_rows,
 )
 
 __all__ = ["Fetcher", "NodesDisagree"]
@@ -236,7 +236,7 @@ class Fetcher:
             log.address.lower() not in chosen.contracts or not first <= row.block <= last
             for log, row in zip(kept, piece.events, strict=True)
         ):
-            raise unasked(kept[0])
+            raise unasked(piece)
         piece.put_in_order(node.shown)
         if settled:
             piece.forget_empty()
@@ -288,9 +288,10 @@ class Fetcher:
             node=node,
         )
         for head, answer in zip(doubted, answers, strict=True):
-            for log in _logs_of(_given(answer, node)):
-                if transfer_row(log) is not None or log.address.lower() in chosen.contracts:
-                    raise moved(number(head.number), node.shown)
+            logs = _logs_of(_given(answer, node))
+            others = any(log.address.lower() in chosen.contracts for log in logs)
+            if others or transfer_rows(logs):
+                raise moved(number(head.number), node.shown)
 
     async def _whole(self, first: int, last: int, node: Node) -> Piece:
         """Read blocks with all that is in them, each held against its own filter."""
@@ -312,7 +313,7 @@ class Fetcher:
             ):
                 piece.calls.append(call_row(at, place, made, receipt))
                 logs += receipt.logs
-        piece.transfers = [row for log in logs if (row := transfer_row(log)) is not None]
+        piece.transfers = transfer_rows(logs)
         topics = event_topics()
         ours = [log for log in logs if log.topics and hash_bytes(log.topics[0]) in topics]
         kinds = await self._kinds.names({address_bytes(log.address) for log in ours}, node=node)

@@ -26,7 +26,7 @@ __all__ = ["UNSETTLED", "Indexer", "Outcome"]
 UNSETTLED: Final = 64
 """Blocks below the head that may be replaced while they are read; each is held against its hash."""
 
-_AHEAD: Final = 4
+_AHEAD: Final = 6
 _DEEPEST: Final = 4_096
 _MOST_RESTARTS: Final = 8
 
@@ -102,7 +102,7 @@ class Indexer:
         if chosen.whole:
             self._span = Span(10, rows=2_000, most=50)
         else:
-            self._span = Span(200, rows=20_000, most=50_000)
+            self._span = Span(20, rows=5_000, most=50_000)
 
     async def catch_up(self) -> Outcome:
         """Read all that is missing up to the head.

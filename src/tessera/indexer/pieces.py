@@ -6,7 +6,7 @@ import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from tessera.indexer.wire import (
     TRANSFER,
@@ -22,12 +22,11 @@ from tessera.indexer.wire import (
     hash_bytes,
     in_bloom,
     number,
-    transfer_row,
+    transfer_rows,
 )
 
-__all__ = ["Piece", "Seen", "Selection", "check_block", "moved", "transfers_of"]
+__all__ = ["Piece", "Seen", "Selection", "check_block", "moved", "transfers_of", "unasked"]
 
-_MOST_PLACES: Final = 1 << 31
 _Row = TypeVar("_Row", TransferRow, CallRow, EventRow)
 
 
@@ -157,27 +156,23 @@ def transfers_of(logs: Sequence[Log], wanted: Iterable[str], piece: Piece) -> li
     BadAnswer
         A log was not asked for: of another contract, another block, or taken back.
     """
-    tokens = frozenset(bytes.fromhex(token[2:]) for token in wanted)
-    first, last = piece.first, piece.last
-    found = []
-    for log in logs:
-        row = transfer_row(log)
-        if row is None:
-            continue
-        if row.token not in tokens or not first <= row.block <= last or log.removed:
-            raise unasked(log)
-        if not (0 <= row.log < _MOST_PLACES and 0 <= row.tx < _MOST_PLACES):
-            raise unasked(log)
-        found.append(row)
-    return found
+    rows = transfer_rows(logs)
+    tokens = {bytes.fromhex(token[2:]) for token in wanted}
+    if (
+        not {row.token for row in rows} <= tokens
+        or any(log.removed for log in logs)
+        or not all(piece.first <= row.block <= piece.last for row in rows)
+    ):
+        raise unasked(piece)
+    return rows
 
 
-def unasked(log: Log) -> BadAnswer:
-    """Return the refusal of a log that nobody asked for."""
+def unasked(piece: Piece) -> BadAnswer:
+    """Return the refusal of logs that nobody asked for."""
     return BadAnswer(
-        "log that was not asked for",
-        found=f"{log.address} in block {log.block_number}",
-        wanted="logs of the contracts and blocks that were asked for",
+        f"logs of blocks {piece.first} to {piece.last}",
+        found="some of other contracts or blocks, or taken back",
+        wanted="those that were asked for",
         next_step="name another node with --rpc",
     )
 

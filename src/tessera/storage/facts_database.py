@@ -40,7 +40,9 @@ class FactsDatabase(ABC):
 
     @abstractmethod
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Do work in one transaction that is on the disk when this returns, or not at all.
+        """Do work in one transaction: all of it is there, or nothing.
+
+        In a file a power cut may take the last ones away again, whole; a kill takes none.
 
         Raises
         ------
@@ -93,19 +95,33 @@ def open_facts(where: Path | str, *, write: bool = False) -> FactsDatabase:
     return _File(where, write=write)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert whole rows, in the order of the table's columns; what is there already stays.
+def insert_rows(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    **same: int,
+) -> None:
+    """Insert rows; what is there already stays.
 
     Past the builder of statements, which takes longer for a row than the database does.
+
+    Parameters
+    ----------
+    columns
+        What the rows hold, in their order.
+    same
+        Further columns, with the one value of all rows.
     """
     if not rows:
         return
-    width = len(table.columns)
+    count = len(columns)
     server = connection.dialect.name == "postgresql"
-    marks = ", ".join(f"${n + 1}" for n in range(width)) if server else ", ".join("?" * width)
-    names = ", ".join(column.name for column in table.columns)
+    marks = [f"${n + 1}" for n in range(count)] if server else ["?"] * count
+    values = ", ".join([*marks, *(str(int(value)) for value in same.values())])
+    names = ", ".join(table.c[name].name for name in (*columns, *same))
     connection.exec_driver_sql(
-        f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608
+        f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING",  # noqa: S608
         list(rows),
     )
 
@@ -122,7 +138,7 @@ class _File(FactsDatabase):
                 next_step="an indexer runs already (process {owner}); its `--status` shows how far",
             )
             try:
-                self._writer = open_database(path, steps=_STEPS)
+                self._writer = open_database(path, steps=_STEPS, durable=False)
             except BaseException:
                 self._lock.release()
                 raise

@@ -32,8 +32,9 @@ def test_one_process_writes_facts_and_others_read_beside_it(tmp_path: Path) -> N
         with open_facts(file) as reader:
             count = select(func.count()).select_from(schema.blocks)
             assert reader.read(lambda c: c.execute(count).scalar()) == 0
-            row = (7, 1, 0, b"\1" * 32, 1_700_000_000)
-            writer.write(lambda c: insert_rows(c, schema.blocks, [row, row]))
+            rows = [(7, b"\1" * 32, 1_700_000_000)] * 2
+            columns = ("number", "hash", "time")
+            writer.write(lambda c: insert_rows(c, schema.blocks, columns, rows, known_at=1, gone=0))
             assert reader.read(lambda c: c.execute(count).scalar()) == 1
     open_facts(file, write=True).close()
 
@@ -42,7 +43,8 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with open_facts(tmp_path / "facts.sqlite", write=True) as database:
 
         def half(connection: object) -> None:
-            insert_rows(connection, schema.blocks, [(7, 1, 0, b"\1" * 32, 1)])  # type: ignore[arg-type]
+            columns = ("number", "known_at", "gone", "hash", "time")
+            insert_rows(connection, schema.blocks, columns, [(7, 1, 0, b"\1" * 32, 1)])  # type: ignore[arg-type]
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):

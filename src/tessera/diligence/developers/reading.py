@@ -10,6 +10,7 @@ from tessera.diligence.developers.activity import Found, measure_history, withou
 from tessera.diligence.developers.child import Limits
 from tessera.diligence.developers.forks import find_shared
 from tessera.diligence.developers.history import Change, History, read_changes, read_history
+from tessera.diligence.developers.releases import newer_release
 from tessera.diligence.developers.repository import Repository, is_url, open_repository
 from tessera.diligence.results import DAY_S, Metric, Status, Window
 from tessera.diligence.subject import Subject
@@ -34,12 +35,13 @@ def measure(view: View, *, clock: Callable[[], float] = time.time) -> list[Metri
     where = view.repository
     if where is None and subject.repository is not None:
         where = _from(subject, subject.repository)
-    return measure_repository(
+    metrics = measure_repository(
         where,
         now=int(clock()),
         at=view.head.time,
         upstreams=[_from(subject, upstream) for upstream in subject.upstreams],
     )
+    return [newer_release(view, each) if each.name == "release_age" else each for each in metrics]
 
 
 def measure_repository(

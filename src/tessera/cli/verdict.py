@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
 from rich.text import Text
 
 from tessera.diligence.comparing import Change, side_by_side
@@ -49,6 +48,11 @@ _HEADLINES: Final = {
 }
 """What is shown of each question besides what a limit looks at."""
 
+_WITHOUT_PRICE: Final = {
+    "gross_fees_usd": "gross_fees",
+    "clean_fees_usd": "clean_fees",
+    "holders_revenue_usd": "holders_revenue",
+}
 _NOTHING: Final = Text("unknown: nothing answered this")
 _MARK: Final = 6
 _VALUE: Final = 20
@@ -91,7 +95,7 @@ def _show_steps(console: Console, report: Report) -> None:
     """One line for each answer that matters, in columns."""
     rows: list[tuple[Text, ...]] = []
     for step in Step:
-        shown = [each for each in report.of(step) if _matters(report, each)]
+        shown = [_instead(report, each) for each in report.of(step) if _matters(report, each)]
         title = Text(step.value, style="bold")
         if not shown:
             rows.append((_mark_of(Severity.UNDECIDED), title, _NOTHING))
@@ -129,27 +133,40 @@ def show_pair(console: Console, left: Report, right: Report, *, everything: bool
     for name, report in (("left", left), ("right", right)):
         _line(console, Text.assemble((f"{name:5}  ", "bold"), _head(report)))
         _line(console, Text.assemble("       ", _badge(report.severity), "  ", report.summary()))
-    table = _table("metric", "left>", "", "right>", "", "limit")
+    rows = [_titled("metric", "left", "right")]
     for one, other in zip(left.flags, right.flags, strict=True):
-        cells: list[str | Text] = [one.name]
-        for flag in (one, other):
-            cells += [legible(flag.verdict, 30), _badge(flag.severity)]
-        table.add_row(*cells, "")
+        said = [(legible(flag.verdict, 30), flag.severity) for flag in (one, other)]
+        rows.append(_compared(one.name, said))
     for pair in side_by_side(left, right):
-        measured = [each for each in (pair.left, pair.right) if each is not None]
-        if not everything and pair.limit is None and not _headlined(measured[0]):
+        known = pair.left or pair.right
+        assert known is not None
+        if not everything and pair.limit is None and not _headlined(known):
             continue
-        cells = [legible(pair.name, 40)]
-        for metric, severity in (
-            (pair.left, pair.left_severity),
-            (pair.right, pair.right_severity),
-        ):
-            cells.append("not measured" if metric is None else shown_value(metric))
-            cells.append(_badge(severity) if metric is not None and severity else "")
-        limit = pair.limit
-        cells.append(f"bad {shown_bound(limit, measured[0].unit)}" if limit else "")
-        table.add_row(*cells)
-    console.print(table)
+        values: list[tuple[str, Severity | None]] = [
+            ("not measured" if metric is None else shown_value(metric), severity)
+            for metric, severity in (
+                (pair.left, pair.left_severity),
+                (pair.right, pair.right_severity),
+            )
+        ]
+        row = _compared(legible(pair.name, 40), values)
+        if pair.limit is not None:
+            row = (*row, Text(f"bad {shown_bound(pair.limit, known.unit)}", style="dim"))
+        rows.append(row)
+    for line in _columns(rows):
+        _cut(console, line)
+
+
+def _titled(*names: str) -> tuple[Text, ...]:
+    name, left, right = (Text(each, style="bold") for each in names)
+    return name, Text(), left, Text(), right
+
+
+def _compared(name: str, said: Sequence[tuple[str, Severity | None]]) -> tuple[Text, ...]:
+    cells = [Text(name)]
+    for value, severity in said:
+        cells += [Text() if severity is None else _mark_of(severity), Text(value)]
+    return tuple(cells)
 
 
 def show_changes(console: Console, changes: Sequence[Change]) -> None:
@@ -282,6 +299,14 @@ def _headlined(metric: Metric) -> bool:
     return metric.name in _HEADLINES[metric.step]
 
 
+def _instead(report: Report, metric: Metric) -> Metric:
+    """The same in the currency itself, where nobody knows what that was worth."""
+    other = report.metric(_WITHOUT_PRICE.get(metric.name, ""))
+    if metric.value is None and other is not None and other.value is not None:
+        return other
+    return metric
+
+
 def _short(answer: Metric | Flag | None) -> str:
     if answer is None:
         return "not measured"
@@ -307,7 +332,8 @@ def _cut(console: Console, text: Text) -> None:
 def _columns(rows: Sequence[tuple[Text, ...]]) -> list[Text]:
     """Set cells below each other, but the last of a row, which goes on as far as it will."""
     widths = [
-        max((row[at].cell_len for row in rows if len(row) > at + 1), default=0) for at in range(2)
+        max((row[at].cell_len for row in rows if len(row) > at + 1), default=0)
+        for at in range(max(map(len, rows)))
     ]
     lines = []
     for row in rows:
@@ -318,15 +344,3 @@ def _columns(rows: Sequence[tuple[Text, ...]]) -> list[Text]:
                 line.append(" " * (widths[at] - cell.cell_len + 1))
         lines.append(line)
     return lines
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for at, column in enumerate(columns):
-        table.add_column(
-            column.rstrip(">"),
-            justify="right" if column.endswith(">") else "left",
-            overflow="fold",
-            no_wrap=at < len(columns) - 1,
-        )
-    return table

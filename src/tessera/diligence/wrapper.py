@@ -9,11 +9,13 @@ answers as another host of the same weights does.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Final
+from statistics import correlation
+from typing import Annotated, Final
 
 import msgspec
 
@@ -53,12 +55,15 @@ class Answer(msgspec.Struct, frozen=True):
     ----------
     prompt_tokens
         As it counted them; None where it does not say.
+    seconds
+        How long it took; None where nobody looked at the clock.
     error
         Its words where it refused, with ids and headers as far as recorded.
     """
 
     text: str = ""
     prompt_tokens: int | None = None
+    seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
     error: str = ""
 
 
@@ -81,6 +86,8 @@ class Probe:
         Share of them that is word for word the same.
     tokens
         Share of prompts that both count alike.
+    pace
+        Rank correlation (Spearman) of how long both take, prompt by prompt.
     control
         Largest share in which two known APIs agree; None with fewer than two.
     signs
@@ -90,6 +97,7 @@ class Probe:
     compared: Mapping[str, int]
     same: Mapping[str, float]
     tokens: Mapping[str, float]
+    pace: Mapping[str, float]
     control: float | None
     signs: tuple[str, ...]
 
@@ -125,7 +133,8 @@ class Probe:
             evidence=tuple(Evidence(f"marks of {each} in its errors") for each in self.signs),
             parts={
                 "same": dict(self.same), "compared": dict(self.compared),
-                "tokens": dict(self.tokens), "control": self.control, "signs": list(self.signs),
+                "tokens": dict(self.tokens), "pace": dict(self.pace), "control": self.control,
+                "signs": list(self.signs),
             },
         )  # fmt: skip
 
@@ -168,19 +177,34 @@ def probe(records: Sequence[Record]) -> Probe:
     """Compare an endpoint's answers with those of known APIs; a prompt counts once."""
     once = list({record.prompt: record for record in records}.values())
     names = sorted({name for record in once for name in record.answers} - {ENDPOINT})
-    compared, same, tokens = {}, {}, {}
+    compared: dict[str, int] = {}
+    same: dict[str, float] = {}
+    tokens: dict[str, float] = {}
+    pace: dict[str, float] = {}
     for name in names:
         pairs, equal = _agreement(once, ENDPOINT, name)
         if pairs >= LEAST_ANSWERS:
             compared[name], same[name] = pairs, equal / pairs
-        counts = [
-            (mine.prompt_tokens, theirs.prompt_tokens)
+        both = [
+            (mine, theirs)
             for record in once
             if (mine := record.answers.get(ENDPOINT)) and (theirs := record.answers.get(name))
-            and mine.prompt_tokens is not None and theirs.prompt_tokens is not None
-        ]  # fmt: skip
+        ]
+        counts = [
+            (one.prompt_tokens, other.prompt_tokens)
+            for one, other in both
+            if one.prompt_tokens is not None and other.prompt_tokens is not None
+        ]
         if len(counts) >= LEAST_ANSWERS:
             tokens[name] = sum(one == other for one, other in counts) / len(counts)
+        times = [
+            (one.seconds, other.seconds)
+            for one, other in both
+            if one.seconds is not None and other.seconds is not None
+        ]
+        mine_s, theirs_s = ([pair[side] for pair in times] for side in (0, 1))
+        if len(times) >= LEAST_ANSWERS and len(set(mine_s)) > 1 and len(set(theirs_s)) > 1:
+            pace[name] = correlation(_ranks(mine_s), _ranks(theirs_s))
     controls = []
     for one, other in combinations(names, 2):
         pairs, equal = _agreement(once, one, other)
@@ -188,7 +212,7 @@ def probe(records: Sequence[Record]) -> Probe:
             controls.append(equal / pairs)
     said = " ".join(record.answers[ENDPOINT].error for record in once if ENDPOINT in record.answers)
     signs = tuple(name for name, mark in _SIGNS.items() if mark.search(said))
-    return Probe(compared, same, tokens, max(controls, default=None), signs)
+    return Probe(compared, same, tokens, pace, max(controls, default=None), signs)
 
 
 def _agreement(records: Sequence[Record], one: str, other: str) -> tuple[int, int]:
@@ -203,3 +227,9 @@ def _agreement(records: Sequence[Record], one: str, other: str) -> tuple[int, in
         pairs += 1
         equal += texts[0] == texts[1]
     return pairs, equal
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return each value's place in their order; equal ones share the middle of theirs."""
+    ordered = sorted(values)
+    return [(bisect_left(ordered, each) + bisect_right(ordered, each)) / 2 for each in values]

@@ -25,6 +25,7 @@ from tessera.diligence.training.logs import read_log
 from tessera.diligence.training.safetensors import read_safetensors
 from tessera.diligence.training.tensors import read_weights
 from tessera.diligence.view import View
+from tessera.diligence.wrapper import Answer, Record, probe
 from tessera.errors import DataError, InputError
 from tessera.facts import Event, Facts, Head, Row, Transfers
 from tessera.facts.memory import Memory
@@ -394,12 +395,45 @@ def answers(tmp_path: Path, endpoint: str, *, easy: bool = False) -> Flag:
     return judged(tmp_path, answers="answers.jsonl")
 
 
-def test_an_endpoint_that_answers_as_a_known_api_contradicts_the_claim(tmp_path: Path) -> None:
+def test_an_endpoint_that_answers_as_a_known_api_is_a_doubt_and_no_contradiction(
+    tmp_path: Path,
+) -> None:
+    """An honest host of the same open weights answers alike, so this alone convicts nobody."""
     flag = answers(tmp_path, "big")
-    assert (flag.severity, flag.text) == (Severity.SEVERE, "its endpoint answers as big does")
+    assert (flag.severity, flag.verdict) == (Severity.SEVERE, "unproved")
     probe = flag.metrics[1]
     assert (probe.name, probe.value) == ("wrapper_probe", 1.0)
-    assert answers(tmp_path, "own").verdict == "unproved"
+    save(tmp_path / "m.safetensors", model())
+    (tmp_path / "log.jsonl").write_text(log_lines())
+    named = {"parameters": 80_000, "weights": "m.safetensors", "logs": ("log.jsonl",)}
+    flag = judged(tmp_path, answers="answers.jsonl", **named)
+    assert (flag.severity, flag.verdict) == (Severity.FLAG, "wrapper")
+    assert flag.text == "its endpoint answers as big does"
+    answers(tmp_path, "own")
+    assert judged(tmp_path, answers="answers.jsonl", **named).severity is Severity.CLEAR
+
+
+def test_marks_token_counts_and_pace_are_evidence() -> None:
+    records = [
+        Record(
+            f"p{n}",
+            {
+                "endpoint": Answer(
+                    "e" * 50, n, 1 + n / 9, "see platform.openai.com" if n == 3 else ""
+                ),
+                "big": Answer("b" * 50, n, n / 10),
+                "small": Answer("s" * 50, n + 1, (n * 7) % 30),
+            },
+        )
+        for n in range(30)
+    ]
+    found = probe(records * 2)
+    assert found.compared == {"big": 29, "small": 29}  # the one with an error is none
+    assert found.tokens == {"big": 1.0, "small": 0.0}
+    assert found.pace["big"] == pytest.approx(1.0)
+    assert abs(found.pace["small"]) < 0.5
+    assert found.signs == ("OpenAI",)
+    assert found.behind is None
 
 
 def test_prompts_that_all_answer_alike_tell_nothing(tmp_path: Path) -> None:

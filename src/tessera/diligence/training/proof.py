@@ -2,8 +2,8 @@
 
 Four things are looked for: weights of the claimed size, logs in which the loss comes down, compute
 that was paid for, and data with a hash. Each can be forged by who takes the trouble; the point is
-that most who claim have none. Weights that are a public model's, or an endpoint that is somebody
-else's, contradict the claim whatever else there is.
+that most who claim have none. Weights that are a public model's contradict the claim whatever else
+there is; an endpoint that answers as somebody else's API does is a doubt.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class Proof:
         Why it is not so; "" where nothing says that.
     derived
         Which public model it is, changed by little; "" where none is known.
+    echoes
+        Which known API its endpoint answers as. It is evidence, and no contradiction: two honest
+        hosts of the same open weights answer alike.
     """
 
     claim: TrainingClaim
@@ -56,6 +59,7 @@ class Proof:
     why: dict[str, str] = field(default_factory=dict)
     contradicted: str = ""
     derived: str = ""
+    echoes: str = ""
     wrapped: Metric | None = None
 
     @property
@@ -63,7 +67,8 @@ class Proof:
         """Severe where it is contradicted or nothing is there, a flag where one thing is."""
         if self.contradicted or not self.shown:
             return Severity.SEVERE
-        return Severity.FLAG if self.derived or len(self.shown) == 1 else Severity.CLEAR
+        doubted = self.derived or self.echoes or len(self.shown) == 1
+        return Severity.FLAG if doubted else Severity.CLEAR
 
     @property
     def verdict(self) -> str:
@@ -72,13 +77,15 @@ class Proof:
             return "contradicted"
         if self.derived:
             return "derived"
+        if self.echoes and self.shown:
+            return "wrapper"
         return ("unproved", "thin")[len(self.shown)] if len(self.shown) < 2 else "evidenced"
 
     @property
     def text(self) -> str:
         """The decision in a sentence."""
-        if self.contradicted or self.derived:
-            return self.contradicted or self.derived
+        if self.contradicted or self.derived or (self.echoes and self.shown):
+            return self.contradicted or self.derived or self.echoes
         missing = [kind for kind in _KINDS if kind not in self.shown]
         said = f"{len(self.shown)} of 4 kinds of evidence"
         return said + (f"; no proof of {', '.join(missing)}" if missing else "")
@@ -243,4 +250,4 @@ def _endpoint(proof: Proof, view: View) -> None:
     proof.wrapped = found.metric()
     proof.why["endpoint"] = proof.wrapped.text
     if found.behind is not None:
-        proof.contradicted = f"its endpoint answers as {found.behind} does"
+        proof.echoes = f"its endpoint answers as {found.behind} does"

@@ -186,9 +186,9 @@ def test_a_tree_that_unfolds_into_millions_of_files_is_cut_off(tmp_path: Path) -
     commit = run("commit-tree", one, cwd=folder, feed=b"m").decode().strip()
     run("update-ref", "refs/heads/main", commit, cwd=folder)
     # Git holds the list before it prints the first of it.
-    limits = Limits(memory_bytes=64 << 20)
+    limits = Limits(memory_bytes=96 << 20)
     found = measure_repository(str(folder), now=int(time.time()) + 1, limits=limits)
-    assert "out of memory" in found[0].text
+    assert "memory" in found[0].text
 
 
 def test_a_history_that_prints_too_much_is_cut_off(written: Written) -> None:

@@ -268,23 +268,23 @@ def refunds(payments: Flows, returned: Flows) -> list[Refund]:
     returned
         What went from where users pay to who paid, in the same currencies.
     """
-    open_of: dict[tuple[str, str], list[list[int]]] = {}
-    payers = {address for address in payments.addresses.texts(np.unique(payments.party)) if address}
-    givers = returned.addresses.texts(returned.party)
-    wanted = [row for row, address in enumerate(givers) if address in payers]
-    if not wanted:
+    if not len(returned) or not len(payments):
         return []
-    concerned = {givers[row] for row in wanted}
-    names = payments.addresses.texts(payments.party)
-    paid = [row for row, address in enumerate(names) if address in concerned]
+    # Most payers never get anything back: only those who do are looked at one by one.
+    got = payments.addresses.ids_of(returned.addresses.texts(np.unique(returned.party)))
+    rows = np.flatnonzero(np.isin(payments.party, got[got > 0]))
+    names = dict(zip(rows.tolist(), payments.addresses.texts(payments.party[rows]), strict=True))
+    payers, receivers = set(names.values()), returned.addresses.texts(returned.party)
+    wanted = [row for row, address in enumerate(receivers) if address in payers]
+    open_of: dict[tuple[str, str], list[list[int]]] = {}
     events = sorted(
-        [(int(payments.block[row]), int(payments.log[row]), 0, row) for row in paid]
+        [(int(payments.block[row]), int(payments.log[row]), 0, row) for row in names]
         + [(int(returned.block[row]), int(returned.log[row]), 1, row) for row in wanted]
     )
     found: list[Refund] = []
     for _, _, is_back, row in events:
         side = returned if is_back else payments
-        who = (givers if is_back else names)[row]
+        who = receivers[row] if is_back else names[row]
         key = (who, side.currencies[int(side.currency[row])])
         stack = open_of.setdefault(key, [])
         if not is_back:
@@ -316,13 +316,15 @@ def _joined(
     base: Addresses, others: Sequence[Addresses]
 ) -> tuple[Addresses, list[NDArray[np.int32]]]:
     """Return one table, and for each of the others what its ids are there."""
+    others = list(others)
     tables = list({id(table): table for table in others if table is not base}.values())
-    joined = base
-    if tables:
-        joined = Addresses.of([*base, *(address for table in tables for address in table)])
     known = {id(base): np.arange(len(base), dtype=np.int32)}
-    for table in tables:
-        known[id(table)] = joined.ids_of(table)
+    known |= {id(table): base.ids_of(table) for table in tables}
+    joined = base
+    lacking = [table for table in tables if (known[id(table)] < 0).any()]
+    if lacking:
+        joined = Addresses.of([*base, *(address for table in lacking for address in table)])
+        known |= {id(table): joined.ids_of(table) for table in lacking}
     return joined, [known[id(table)] for table in others]
 
 

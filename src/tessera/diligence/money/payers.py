@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from tessera.diligence.results import DAY_S
 
 __all__ = [
@@ -90,13 +92,21 @@ def concentration(paid: Iterable[int]) -> Concentration | None:
     whole = sum(sums)
     if not whole:
         return None
-    shares = [amount / whole for amount in sums]
+    # What fits a machine's word is exact there, and much faster.
+    if whole < 1 << 63:
+        column = np.array(sums, np.int64)
+        largest = int(np.sort(column)[-TOP:].sum())
+        shares = column / whole
+    else:
+        largest = sum(heapq.nlargest(TOP, sums))
+        shares = np.array([amount / whole for amount in sums])
+    # A share that a float cannot hold adds nothing that a float could.
+    known = shares[shares > 0]
     return Concentration(
         count=len(sums),
-        top=sum(heapq.nlargest(TOP, sums)) / whole,
-        hhi=sum(amount * amount for amount in sums) / (whole * whole),
-        # A share that a float cannot hold adds nothing that a float could.
-        entropy=max(0.0, -math.fsum(share * math.log(share) for share in shares if share)),
+        top=largest / whole,
+        hhi=float(shares @ shares),
+        entropy=max(0.0, -float(known @ np.log(known))),
     )
 
 

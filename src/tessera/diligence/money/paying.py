@@ -143,9 +143,8 @@ def _fresh(
 ) -> Metric:
     """Say how much comes from wallets funded within a week of their first payment."""
     name = "payer_fresh_share"
-    first_paid: dict[int, int] = {}
-    for payer, time in zip(payers.tolist(), clean.time.tolist(), strict=True):
-        first_paid.setdefault(payer, time)
+    people, first = np.unique(payers, return_index=True)
+    first_paid = dict(zip(people.tolist(), clean.time[first].tolist(), strict=True))
     funded = _first_funded(view, clean, payers)
     fresh = freshness(paid, first_paid, funded)
     if not fresh.dated or fresh.dated < (1 - _MOST_HIDDEN) * fresh.total:
@@ -159,7 +158,9 @@ def _fresh(
 
 def _first_funded(view: View, clean: Flows, payers: NDArray[np.int32]) -> dict[int, int]:
     """Return when each entity first got a currency, the token or a coin, of what was observed."""
-    entity_of = dict(zip(clean.party.tolist(), payers.tolist(), strict=True))
+    entity_of = np.zeros(len(clean.addresses), np.int32)
+    named = clean.party >= 0
+    entity_of[clean.party[named]] = payers[named]
     wanted = np.zeros(len(clean.addresses), np.bool_)
     wanted[clean.party[clean.party >= 0]] = True
     columns = [(each.addresses, each.target, each.time) for each in view.currencies.values()]
@@ -176,7 +177,7 @@ def _first_funded(view: View, clean: Flows, payers: NDArray[np.int32]) -> dict[i
         rows = np.flatnonzero((at > ZERO_ID) & wanted[np.maximum(at, 0)])
         people, first = np.unique(at[rows], return_index=True)
         for person, moment in zip(people.tolist(), time[rows[first]].tolist(), strict=True):
-            entity = entity_of[person]
+            entity = int(entity_of[person])
             found[entity] = min(found.get(entity, moment), moment)
     return found
 

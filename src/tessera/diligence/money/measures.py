@@ -24,7 +24,13 @@ from tessera.diligence.money.paying import NAMES, paying
 from tessera.diligence.money.payouts import net_of_minted
 from tessera.diligence.money.prices import micro
 from tessera.diligence.money.statement import Clean, Statement, months_between, statement
-from tessera.diligence.money.takings import Takings, circular_of, takings_of, token_money
+from tessera.diligence.money.takings import (
+    Takings,
+    circular_of,
+    pays_holders,
+    takings_of,
+    token_money,
+)
 from tessera.diligence.money.valuation import emission, valued
 from tessera.diligence.results import Metric, Status, Window
 from tessera.diligence.view import View
@@ -58,10 +64,10 @@ def measure(view: View) -> list[Metric]:
     month = reporting_month(found.months, view.head.time)
     token = token_money(view)
     return [
-        *_fees(takings, found, month),
-        *_for_holders(takings, found, month),
+        *_fees(view, takings, found, month),
+        *_for_holders(view, takings, found, month),
         emission(view, found, month, token),
-        *valued(view, found, month, takings.launched, token),
+        *valued(view, takings, found, month, token),
         *distributed(view, takings),
         _calls(takings, found, month),
         *paying(view, takings, found, month),
@@ -81,7 +87,11 @@ def statement_of(view: View, takings: Takings) -> Statement:
         months = months_between(takings.launched, view.head.time)
         return statement(
             takings.payments,
-            Clean(circular_of(view, takings), takings.insiders, takings.refunded),
+            Clean(
+                circular_of(view, takings),
+                takings.insiders,
+                takings.refunded,
+            ),
             takings.supply_side,
             [
                 net_of_minted(takings.payouts, takings.minted, months),
@@ -98,13 +108,11 @@ def statement_of(view: View, takings: Takings) -> Statement:
 # --- Lines of the statement -----------------------------------------------------------------------
 
 
-def _fees(takings: Takings, found: Statement, month: int) -> list[Metric]:
+def _fees(view: View, takings: Takings, found: Statement, month: int) -> list[Metric]:
     metrics = [
         in_units("gross_fees", "users paid", found.gross, found, takings),
         in_dollars("gross_fees_usd", "users paid", found.gross, found, month, takings),
-        in_dollars(
-            "supply_side_usd", "went to who does the work", found.supply_side, found, month, takings
-        ),
+        _supply_side(view, takings, found, month),
     ]
     if found.clean is None:
         why = "nobody looked for payments that go in circles"
@@ -135,7 +143,23 @@ def _fees(takings: Takings, found: Statement, month: int) -> list[Metric]:
     return metrics
 
 
-def _for_holders(takings: Takings, found: Statement, month: int) -> list[Metric]:
+def _supply_side(view: View, takings: Takings, found: Statement, month: int) -> Metric:
+    name = "supply_side_usd"
+    if takings.books is None and not view.subject.payments.supply_side:
+        why = "nobody said who is paid for the work: payments.supply_side of the description"
+        return without(name, Status.UNKNOWN, why, window=found.months[month], unit="USD/month")
+    what = "went to who does the work"
+    return in_dollars(name, what, found.supply_side, found, month, takings)
+
+
+def _for_holders(view: View, takings: Takings, found: Statement, month: int) -> list[Metric]:
+    if not pays_holders(view, takings):
+        why = "nobody said how holders are paid: [holders] of the description"
+        return [
+            without(name, Status.UNKNOWN, why, window=found.months[month], unit=unit)
+            for name, unit in (("holders_revenue", "base units"),
+                               ("holders_revenue_usd", "USD/month"))
+        ]  # fmt: skip
     exact = in_units("holders_revenue", "reached holders", found.holders, found, takings)
     books = takings.books
     if books is not None:

@@ -92,14 +92,15 @@ def concentration(paid: Iterable[int]) -> Concentration | None:
     whole = sum(sums)
     if not whole:
         return None
-    # What fits a machine's word is exact there, and much faster.
+    # What fits a machine's word is exact there, and much faster. In order of size, since sums of
+    # floats depend on the order.
     if whole < 1 << 63:
-        column = np.array(sums, np.int64)
-        largest = int(np.sort(column)[-TOP:].sum())
+        column = np.sort(np.array(sums, np.int64))
+        largest = int(column[-TOP:].sum())
         shares = column / whole
     else:
         largest = sum(heapq.nlargest(TOP, sums))
-        shares = np.array([amount / whole for amount in sums])
+        shares = np.array([amount / whole for amount in sorted(sums)])
     # A share that a float cannot hold adds nothing that a float could.
     known = shares[shares > 0]
     return Concentration(

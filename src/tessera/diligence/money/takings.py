@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.diligence.circular.views import circular_by_currency
 from tessera.diligence.entities import entities_of
 from tessera.diligence.money.flows import (
     ENTRY_POINTS,
@@ -45,11 +46,13 @@ __all__ = [
     "circular_of",
     "entities_by_id",
     "payments_of",
+    "pays_holders",
     "prices_of",
     "takings_of",
     "token_money",
 ]
 
+_LOG_BITS: Final = 31
 _INSIDERS: Final = frozenset({"team", "treasury"})
 
 
@@ -125,13 +128,42 @@ def payments_of(view: View) -> Flows | None:
     return None if found is None else found.payments
 
 
+def pays_holders(view: View, takings: Takings) -> bool:
+    """Return whether it is known how holders are paid, if they are."""
+    holders = view.subject.holders
+    said = holders.distributors or holders.buybacks or holders.burns
+    return takings.books is not None or bool(said)
+
+
 def circular_of(view: View, takings: Takings) -> NDArray[np.bool_] | None:
     """Return which payments go in circles; None where that was not looked at.
 
     Of our own assets what comes back is known to the unit, and is among what was given back.
     """
-    del view
-    return None if takings.books is None else np.zeros(len(takings.payments), np.bool_)
+    return view.kept("circular payments", lambda: _circular(view, takings))
+
+
+def _circular(view: View, takings: Takings) -> NDArray[np.bool_] | None:
+    payments = takings.payments
+    found = np.zeros(len(payments), np.bool_)
+    if takings.books is not None:
+        return found
+    circular = circular_by_currency(view)
+    for index, token in enumerate(payments.currencies):
+        rows = np.flatnonzero(payments.currency == index)
+        if token not in circular:
+            if len(rows):
+                return None
+            continue
+        of = circular[token]
+        flagged = _places(of.transfers.block[of.rows], of.transfers.log[of.rows])
+        found[rows] = np.isin(_places(payments.block[rows], payments.log[rows]), flagged)
+    return found
+
+
+def _places(block: NDArray[np.int64], log: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return a number for each place of a log in the chain."""
+    return block << _LOG_BITS | log
 
 
 def prices_of(view: View) -> Prices:

@@ -8,6 +8,7 @@ from tessera.diligence.ledger import ledger_of
 from tessera.diligence.money.answers import is_at, without
 from tessera.diligence.money.circulation import circulating
 from tessera.diligence.money.statement import Line, Money, Statement
+from tessera.diligence.money.takings import Takings, pays_holders
 from tessera.diligence.results import Metric, Status, Window, hash_inputs
 from tessera.diligence.view import View
 
@@ -39,12 +40,13 @@ def emission(view: View, found: Statement, month: int, token: Money | None) -> M
 
 
 def valued(
-    view: View, found: Statement, month: int, launched: int, token: Money | None
+    view: View, takings: Takings, found: Statement, month: int, token: Money | None
 ) -> list[Metric]:
     """Hold three months of revenue against what circulates, and against what that is worth."""
-    window = _trailing(found, month, launched, view.head.time)
+    window = _trailing(found, month, takings.launched, view.head.time)
     months = range(max(0, month - _TRAILING + 1), month + 1)
-    revenue = _clean_holders(found, months)
+    known = pays_holders(view, takings)
+    revenue = _clean_holders(found, months) if known else None
     fees = _sum(found.gross, months)
     ledger = ledger_of(view)
     if ledger.status is not Status.OK:
@@ -69,6 +71,8 @@ def valued(
     parts = {"circulating": tokens, "months": len(months), "clean": found.clean is not None}
     metrics = []
     unknown = "not known what is circular" if found.clean is None else "a currency has no price"
+    if not known:
+        unknown = "nobody said how holders are paid: [holders] of the description"
     if revenue is None:
         metrics.append(
             without(

@@ -29,7 +29,7 @@ def facts(dollars: Sequence[Moved], head: int, *, token: Sequence[Moved] = ()) -
     begun = [(MARCH.start, ZERO, who, (at + 1) * 100 * WHOLE) for at, who in enumerate(HOLDERS)]
 
     def held(address: str, rows: Sequence[Moved]) -> Transfers:
-        made = [Row(time // 12, time, 0, at, source, target, amount)
+        made = [Row(time // 12, time // 12 * 12, 0, at, source, target, amount)
                 for at, (time, source, target, amount) in enumerate(rows)]  # fmt: skip
         return Transfers.of(address, made)
 
@@ -99,10 +99,46 @@ def test_the_story_by_hand() -> None:
     assert found["payer_fresh_share"].value == 0.0
 
 
-def test_what_was_not_looked_at_is_unknown_and_not_clean() -> None:
+def test_clean_fees_by_hand() -> None:
+    """April's 100 without the team's 30 and the 10 that went back; nothing goes in circles."""
     found = answers(facts(STORY, MAY.start + DAY_S))
-    for name in ("clean_fees_usd", "subsidy_share", "revenue_per_token"):
+    clean = found["clean_fees_usd"]
+    assert clean.value == 60.0
+    assert clean.parts["removed"] == {
+        "circular": [0, 0, 0], "team": [0, 30 * USD, 0], "refunded": [0, 10 * USD, 0],
+    }  # fmt: skip
+    assert found["subsidy_share"].value == pytest.approx(0.4)
+    # 60 to holders in April, of which 60 % is from outside, over two months and 600 tokens.
+    assert found["revenue_per_token"].value == pytest.approx(36 / 2 / 600)
+
+
+def test_money_that_goes_round_is_no_revenue() -> None:
+    """The team sends a wallet money, the wallet pays the service, the service pays the team."""
+    ring = [
+        (APRIL.start + day * DAY_S + hour * 3600, *way, 500 * USD)
+        for day in range(10, 16)
+        for hour, way in enumerate(((TEAM, PAYERS[5]), (PAYERS[5], SERVICE), (SERVICE, TEAM)))
+    ]
+    found = answers(facts([*STORY, (MARCH.start, ZERO, TEAM, 10**12), *ring], MAY.start))
+    assert found["gross_fees_usd"].value == 3_100.0
+    assert found["clean_fees_usd"].value == 60.0
+    assert found["clean_fees_usd"].parts["removed"]["circular"][1] == 3_000 * USD  # type: ignore[index]
+    assert found["subsidy_share"].value == pytest.approx(1 - 60 / 3_100)
+    assert found["payer_count"].value == 1
+
+
+def test_what_nobody_said_is_unknown_and_not_zero() -> None:
+    """A description of payments alone says nothing of who is paid: neither holders nor workers."""
+    quiet = Subject(
+        token=TOKEN, decimals=18,
+        payments=Payments(contracts=(SERVICE,), currencies=ABOUT.payments.currencies),
+    )  # fmt: skip
+    found = answers(facts(STORY, MAY.start), quiet)
+    assert found["gross_fees_usd"].value == 100.0
+    for name in ("holders_revenue", "holders_revenue_usd", "supply_side_usd", "revenue_per_token",
+                 "revenue_yield"):  # fmt: skip
         assert found[name].status is Status.UNKNOWN
+        assert "nobody said" in found[name].text or "no price" in found[name].text
 
 
 def test_a_month_without_fees_is_zero_because_it_was_looked_at() -> None:

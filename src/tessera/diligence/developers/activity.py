@@ -54,6 +54,7 @@ _RECENT: Final = frozenset({
     "commits_month", "authors_month", "days_since_last", "days_since_code", "release_age",
 })  # fmt: skip
 _STALE_DAYS: Final = 30
+_QUARTER_DAYS: Final = 90
 _YEAR_DAYS: Final = 365
 _MONTHS_SHOWN: Final = 12
 _FALSE_AUTHOR_DATE_DAYS: Final = 30
@@ -283,7 +284,10 @@ class _Measures:
 
     def days_since_last(self) -> Metric:
         """Count days since a person's newest commit."""
-        return self._days("days_since_last", self.people, "a person committed")
+        quarter = _within(self.people, Window.last(_QUARTER_DAYS, self.history.at + 1))
+        return self._days(
+            "days_since_last", self.people, "a person committed", last_90_days=len(quarter)
+        )
 
     def days_since_code(self) -> Metric:
         """Count days since a person's newest commit to something that is no document."""

@@ -161,6 +161,28 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(written: Written, name: str) ->
     assert time.monotonic() - before < 60
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ref: refs/heads/../../../../../../etc/passwd",
+        "ref: /etc/passwd",
+        "ref: refs/heads/loop",
+        "ref: --upload-pack=x",
+        "--all",
+        "\x1b[2J",
+        "x" * 100_000,
+        "f" * 40,
+    ],
+)
+def test_a_head_that_leads_astray_is_unknown(written: Written, head: str) -> None:
+    (written.folder / "HEAD").write_text(f"{head}\n")
+    (written.folder / "refs" / "heads").mkdir(parents=True, exist_ok=True)
+    (written.folder / "refs" / "heads" / "loop").write_text("ref: refs/heads/loop\n")
+    said = why(measured(written.folder))
+    assert "root:" not in said
+    assert "\x1b" not in said
+
+
 def test_git_that_hangs_is_ended(written: Written) -> None:
     """An index of a pack that is a pipe: git waits for it, until its time is over."""
     for pack in (written.folder / "objects" / "pack").glob("*.idx"):

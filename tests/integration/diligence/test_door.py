@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +165,32 @@ def test_limits_are_listed_and_set(
     _, out, _ = asked(capsys, "--limits", "--json", "--data-dir", tmp_path, "--limit", "top10=0.7")
     bounds = {each["name"]: each["bound"] for each in json.loads(out)["limits"]}
     assert bounds["top10"] == 0.7
+
+
+def test_a_watch_says_what_changed_and_goes_on_where_a_file_is_half_written(table: Path) -> None:
+    """A holder sells all to one; meanwhile the export is cut off for a moment."""
+    command = [sys.executable, "-m", "tessera.cli", "diligence", TOKEN, "--facts", str(table)]
+    command += ["--json", "--watch", "--every", "1s"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            first = json.loads(child.stdout.readline())
+            assert first["as_of_block"] == 300
+            whole = table.read_text()
+            table.write_text(whole[:-20])
+            assert "looking again in 1 s" in child.stderr.readline()
+            row = f"{TOKEN},400,1700300000,0,0,{HOLDERS[0]},{HOLDERS[1]},5\n"
+            replaced = table.with_suffix(".new")
+            replaced.write_text(whole + row)
+            replaced.replace(table)
+            told = json.loads(child.stdout.readline())
+            assert told["as_of_block"] == 400
+            assert told["changes"]
+            assert all(each["before"] != each["after"] for each in told["changes"])
+            child.send_signal(signal.SIGINT)
+            assert child.wait(20) == 130
+        finally:
+            child.kill()

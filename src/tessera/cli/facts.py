@@ -248,12 +248,13 @@ def _say(session: Session, found: Facts, *last: str, **further: str) -> None:
         for each in found.origin:
             said = " ".join(part for part in (each.what, each.sha256[:16], each.note) if part)
             console.print(f"from      {legible(said)}", markup=False, highlight=False)
-        table = session.table("token!", "transfers>", "blocks", "whole")
+        table = session.table("token!", "transfers>", "first>", "last>", "whole")
         for token, count, seen in tokens[:_SHOWN_TOKENS]:
             table.add_row(
                 token,
                 f"{count:,}",
-                f"{seen.first:,} to {seen.last:,}",
+                str(seen.first),
+                str(seen.last),
                 _whole(seen.complete, len(seen.gaps)),
             )
         console.print(table)

@@ -122,13 +122,15 @@ def read_transfers(
         columns = _columns_of(lazy, path, COLUMNS, _OPTIONAL)
         if "token" not in columns and token is None:
             raise InputError(
-                f"{path}: no column says whose transfers these are", next_step="name the token"
+                f"{path}: no column says whose transfers these are",
+                next_step="name the token: tessera facts import --token ADDRESS",
             )
         if "time" not in columns and times is None:
             raise InputError(
                 f"{path}: no column of times",
                 wanted=" or ".join(COLUMNS["time"]),
-                next_step="give headers (a table of block and time), or a clock as an estimate",
+                next_step=f"tessera facts import {path.name} --into FOLDER --headers BLOCKS.csv; "
+                "or estimate them: --clock BLOCK@TIME@MILLISECONDS",
             )
         table = _Table(columns, token, times)
         for part in _parts(lazy, path, columns):

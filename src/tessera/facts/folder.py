@@ -47,6 +47,10 @@ MANIFEST: Final = "facts.json"
 _FORM: Final = "tessera facts 1"
 _ROWS_A_FILE: Final = 1 << 20
 _ROWS_A_GROUP: Final = 1 << 16
+_COLUMNS: Final[Mapping[str, type[np.generic]]] = {
+    "block": np.int64, "time": np.int64, "tx": np.int32, "log": np.int32,
+    "source": np.int32, "target": np.int32,
+}  # fmt: skip
 _WORD: Final = 32
 
 
@@ -369,44 +373,37 @@ class _Files:
         return self._collected(name, self._opened(name))
 
     def transfers(self, token: str, kept: _Token) -> Transfers:
-        """Return one token's rows; each column is read for itself, so little is held twice."""
+        """Return one token's rows."""
         count = sum(part.rows for part in kept.segments)
         lazy = {part.file: self._opened(part.file) for part in kept.segments}
-        widths = [_width(frame, "amount") for frame in lazy.values()]
-        width = max(widths, default=1)
-
-        def column(name: str, kind: type[np.generic]) -> NDArray[Any]:
-            found = np.zeros(count, kind)
-            self._fill(found, lazy, kept, name)
-            return found
-
+        width = max((_width(frame, "amount") for frame in lazy.values()), default=1)
         limbs = np.zeros((count, width), np.uint64)
-        for limb in range(width):
-            self._fill(limbs[:, limb], lazy, kept, f"amount_{limb}")
-        return Transfers(
-            token,
-            self.addresses,
-            column("block", np.int64),
-            column("time", np.int64),
-            column("tx", np.int32),
-            column("log", np.int32),
-            column("source", np.int32),
-            column("target", np.int32),
-            Amounts.from_limbs(limbs),
-        )
-
-    def _fill(
-        self, found: NDArray[Any], lazy: Mapping[str, pl.LazyFrame], kept: _Token, name: str
-    ) -> None:
+        columns = {name: np.zeros(count, kind) for name, kind in _COLUMNS.items()}
+        filled = {**columns, **{f"amount_{limb}": limbs[:, limb] for limb in range(width)}}
         row = 0
         for part in kept.segments:
-            if name in lazy[part.file].collect_schema():
-                rows = lazy[part.file].select(name).slice(part.first, part.rows)
-                read = self._collected(part.file, rows)[name]
-                if len(read) != part.rows:
-                    raise DataError(f"{part.file}", found=len(read), wanted=f"{part.rows} rows")
-                found[row : row + part.rows] = read.to_numpy()
+            self._fill(filled, part, lazy[part.file], slice(row, row + part.rows))
             row += part.rows
+        return Transfers(token, self.addresses, amount=Amounts.from_limbs(limbs), **columns)
+
+    def _fill(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        part: _Segment,
+        lazy: pl.LazyFrame,
+        rows: slice,
+    ) -> None:
+        there = lazy.collect_schema()
+        names = [name for name in columns if name in there]
+        # Of many rows one column after the other is read, so that little is held twice.
+        groups = [names] if part.rows <= _ROWS_A_GROUP else [[name] for name in names]
+        for group in groups:
+            asked = lazy.select(group).slice(part.first, part.rows)
+            read = self._collected(part.file, asked)
+            if len(read) != part.rows:
+                raise DataError(f"{part.file}", found=len(read), wanted=f"{part.rows} rows")
+            for name in group:
+                columns[name][rows] = read[name].to_numpy()
 
     @functools.cached_property
     def addresses(self) -> Addresses:

@@ -17,6 +17,7 @@ import functools
 import hashlib
 import importlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -52,6 +53,9 @@ _COLUMNS: Final[Mapping[str, type[np.generic]]] = {
     "source": np.int32, "target": np.int32,
 }  # fmt: skip
 _WORD: Final = 32
+_MOST_LIMBS: Final = 4
+_TOKEN: Final = re.compile(r"0x[0-9a-f]{40}")
+_NAME: Final = re.compile(r"[a-z]+(-\d+)?\.parquet")
 
 
 class _Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -334,6 +338,9 @@ def _manifest_of(path: Path) -> _Manifest:
         raise DataError(f"{path / MANIFEST} is damaged: {error}") from error
     if found.form != _FORM:
         raise DataError(f"{path / MANIFEST}", found=found.form, wanted=_FORM)
+    for token in found.tokens:
+        if not _TOKEN.fullmatch(token):
+            raise DataError(f"{path / MANIFEST}", found=token, wanted="an address, lower case")
     return found
 
 
@@ -384,7 +391,9 @@ class _Files:
         for part in kept.segments:
             self._fill(filled, part, lazy[part.file], slice(row, row + part.rows))
             row += part.rows
-        return Transfers(token, self.addresses, amount=Amounts.from_limbs(limbs), **columns)
+        found = Transfers(token, self.addresses, amount=Amounts.from_limbs(limbs), **columns)
+        found.refuse_unsound()
+        return found
 
     def _fill(
         self,
@@ -393,8 +402,8 @@ class _Files:
         lazy: pl.LazyFrame,
         rows: slice,
     ) -> None:
-        there = lazy.collect_schema()
-        names = [name for name in columns if name in there]
+        # Another file of the token may hold wider amounts; what is missing else, is missing.
+        names = [*_COLUMNS, *(f"amount_{limb}" for limb in range(_width(lazy, "amount")))]
         # Of many rows one column after the other is read, so that little is held twice.
         groups = [names] if part.rows <= _ROWS_A_GROUP else [[name] for name in names]
         for group in groups:
@@ -403,30 +412,42 @@ class _Files:
             if len(read) != part.rows:
                 raise DataError(f"{part.file}", found=len(read), wanted=f"{part.rows} rows")
             for name in group:
-                columns[name][rows] = read[name].to_numpy()
+                columns[name][rows] = _numbers(read[name], columns[name].dtype.type)
 
     @functools.cached_property
     def addresses(self) -> Addresses:
         """The one table of all files."""
-        data = b"".join(self.read("addresses.parquet")["address"].to_list())
+        known = self.read("addresses.parquet")["address"]
+        sound = known.dtype == pl.Binary and not known.null_count() and len(known) > 0
+        if not (sound and (known.bin.size() == 20).all() and known.is_unique().all()):
+            raise DataError(f"{self._path}: its addresses are none, or there twice")
+        data = b"".join(known.to_list())
+        if any(data[:20]):
+            raise DataError(f"{self._path}: its first address is not the zero address")
         return Addresses(np.frombuffer(data, np.uint8).reshape(-1, 20))
 
     def calls(self) -> Calls:
         """Return all transactions."""
         frame = self.read("calls.parquet")
         width = _width(frame.lazy(), "value")
-        limbs = np.stack([frame[f"value_{limb}"].to_numpy() for limb in range(width)], axis=1)
+        columns = [_numbers(frame[f"value_{limb}"], np.uint64) for limb in range(width)]
+        limbs = np.stack(columns, axis=1)
         data = np.empty(len(frame), np.object_)
         data[:] = frame["data"].to_list()
         hashes = np.frombuffer(b"".join(frame["hash"].to_list()), np.uint8)
+        block, sender = _numbers(frame["block"], np.int64), _numbers(frame["sender"], np.int32)
+        to, known = _numbers(frame["to"], np.int32), len(self.addresses)
+        inside = ((sender >= 0) & (sender < known) & (to >= ABSENT) & (to < known)).all()
+        if not inside or (block[1:] < block[:-1]).any():
+            raise DataError(f"{self._path / 'calls.parquet'}: a call that cannot be")
         return Calls(
             self.addresses,
-            _numbers(frame["block"], np.int64),
+            block,
             _numbers(frame["time"], np.int64),
             _numbers(frame["index"], np.int32),
             hashes.reshape(-1, _WORD),
-            _numbers(frame["sender"], np.int32),
-            _numbers(frame["to"], np.int32),
+            sender,
+            to,
             Amounts.from_limbs(np.ascontiguousarray(limbs)),
             _numbers(frame["selector"], np.uint32),
             frame["ok"].to_numpy(),
@@ -471,7 +492,7 @@ class _Files:
     def _opened(self, name: str) -> pl.LazyFrame:
         path = self._path / name
         if name not in self._sound:
-            wanted = self._manifest.files.get(name)
+            wanted = self._manifest.files.get(name) if _NAME.fullmatch(name) else None
             found = _sha256(path) if path.is_file() else "no such file"
             if found != wanted:
                 raise DataError(
@@ -508,10 +529,17 @@ def _limb_columns(name: str, amounts: Amounts) -> dict[str, NDArray[np.uint64]]:
 
 
 def _width(frame: pl.LazyFrame, name: str) -> int:
-    return sum(column.startswith(f"{name}_") for column in frame.collect_schema())
+    width = sum(column.startswith(f"{name}_") for column in frame.collect_schema())
+    if not 1 <= width <= _MOST_LIMBS:
+        raise DataError(f"{name}", found=f"{width} limbs", wanted=f"1 to {_MOST_LIMBS}")
+    return width
 
 
 def _numbers(column: pl.Series, kind: type[np.generic]) -> NDArray[Any]:
+    if column.null_count() or not column.dtype.is_integer():
+        raise DataError(
+            f"column {column.name}", found=str(column.dtype), wanted="whole numbers in all rows"
+        )
     return column.to_numpy().astype(kind, copy=False)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.errors import DataError
 from tessera.facts.addresses import ZERO_ID, Addresses, address_bytes, address_text
 from tessera.facts.amounts import Amounts
 
@@ -130,6 +131,30 @@ class Transfers:
             ids[1::2],
             Amounts.of(columns[6]),
         )
+
+    def refuse_unsound(self) -> None:
+        """Refuse rows that somebody else wrote where they cannot be: a kernel trusts them all.
+
+        Raises
+        ------
+        DataError
+            An id is none of the table's, or a row comes before the one that it follows.
+        """
+        for name in ("source", "target"):
+            ids = getattr(self, name)
+            if len(ids) and not (ids.min() >= 0 and ids.max() < len(self.addresses)):
+                raise DataError(f"transfers of {self.token}: a {name} that is no address")
+        block, tx, log, time = self.block, self.tx, self.log, self.time
+        same = block[1:] == block[:-1]
+        wrong = (block[1:] < block[:-1]) | (time[1:] < time[:-1])
+        wrong |= same & ((log[1:] <= log[:-1]) | (tx[1:] < tx[:-1]) | (time[1:] != time[:-1]))
+        if wrong.any():
+            row = int(np.argmax(wrong)) + 1
+            raise DataError(
+                f"transfers of {self.token}: row {row} cannot follow the one before it",
+                found=f"block {int(block[row])}, log {int(log[row])}",
+                row=row,
+            )
 
     def __len__(self) -> int:
         return len(self.block)

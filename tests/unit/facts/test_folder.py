@@ -202,3 +202,54 @@ def test_a_token_that_nobody_looked_at_is_unknown_in_a_folder_too(tmp_path):
     write_folder(Facts(everything()), tmp_path / "facts")
     with pytest.raises(NotFound, match="token: found"):
         open_folder(tmp_path / "facts").transfers(HOLDER)
+
+
+def forged(folder, name, change):
+    """A stranger's folder: one file is another, and the manifest has its hash."""
+    path = folder / f"{name}.parquet"
+    manifest = folder / "facts.json"
+    before = folders._sha256(path)
+    change(pl.read_parquet(path)).write_parquet(path)
+    manifest.write_text(manifest.read_text().replace(before, folders._sha256(path)))
+
+
+def setting(name, *values):
+    return lambda frame: frame.with_columns(pl.Series(name, values).cast(frame[name].dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("transfers-0", setting("source", 0, 4000, 1), "a source that is no address"),
+        ("transfers-0", setting("target", -7, 1, 1), "a target that is no address"),
+        ("transfers-0", setting("block", 12, 10, 15), "row 1 cannot follow"),
+        ("transfers-0", setting("time", 120, 100, 150), "row 1 cannot follow"),
+        ("transfers-0", lambda f: f.rename({"amount_0": "amount_9"}), "cannot be read"),
+        ("transfers-0", lambda f: f.rename({"tx": "t"}), "cannot be read"),
+        ("transfers-0", lambda f: f.with_columns(pl.col("log").cast(pl.String)), "whole numbers"),
+        ("transfers-0", setting("amount_0", 1, None, 3), "whole numbers in all rows"),
+        ("transfers-0", lambda f: f.with_columns(amount_4=f["amount_0"]), "found '5 limbs'"),
+        ("transfers-0", lambda f: f.head(1), "wanted 2 rows"),
+        ("addresses", lambda f: pl.concat([f, f.tail(1)]), "or there twice"),
+        ("addresses", lambda f: f.reverse(), "not the zero address"),
+        ("addresses", setting("address", *[b"\0"] * 4), "addresses are none"),
+        ("calls", setting("sender", 1, 9999), "a call that cannot be"),
+        ("calls", setting("to", -2, 1), "a call that cannot be"),
+        ("calls", setting("block", 12, 10), "a call that cannot be"),
+    ],
+)
+def test_a_strangers_folder_cannot_lead_a_kernel_astray(tmp_path, name, change, said):
+    """Facts travel; ids beyond the table would read and write memory that is not theirs."""
+    write_folder(Facts(everything()), tmp_path / "facts")
+    forged(tmp_path / "facts", name, change)
+    with pytest.raises(DataError, match=said):
+        open_folder(tmp_path / "facts").transfers(TOKEN)
+
+
+def test_a_strangers_folder_names_no_file_outside_of_it(tmp_path):
+    write_folder(Facts(everything()), tmp_path / "facts")
+    (tmp_path / "facts" / "transfers-0.parquet").rename(tmp_path / "outside.parquet")
+    manifest = tmp_path / "facts" / "facts.json"
+    manifest.write_text(manifest.read_text().replace("transfers-0", "../outside"))
+    with pytest.raises(DataError, match="not what was written"):
+        open_folder(tmp_path / "facts").transfers(TOKEN)

@@ -61,6 +61,7 @@ class _Ages(msgspec.Struct):
 class _Payments(msgspec.Struct):
     payments: list[tuple[str, str, float, int | None]]
     receivers: list[str]
+    unit: str = "USD"
 
 
 def charts(
@@ -109,7 +110,9 @@ def _all(metrics: Mapping[str, Metric], flags: Mapping[str, Flag], prefix: str) 
         yield Chart(Step.VELOCITY, "", ages(f"{prefix}-ages", old.age_bands, old.age_shares))
     if paid := _parts(flags.get("RF3"), _Payments):
         edges = [Payment(*each) for each in paid.payments if each[2] > 0]
-        html = payers(f"{prefix}-payers", edges, receivers=frozenset(paid.receivers))
+        html = payers(
+            f"{prefix}-payers", edges, receivers=frozenset(paid.receivers), unit=paid.unit
+        )
         yield Chart(None, "RF3", html)
 
 

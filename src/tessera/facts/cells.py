@@ -168,6 +168,8 @@ class Interned:
         if column.dtype != pl.String:
             raise _wrong_kind(column, name, "addresses, as text or as 20 bytes")
         _refuse_missing(column, name, start)
+        if len(column) > 1 and (column == column[0]).all():
+            return np.full(len(column), self.numbers(column.head(1), name, start)[0])
         # Were a number forgotten or given twice, all would be wrong: the newest must be the same.
         asked = pl.Series([self.texts[-1]]).append(column).cast(pl.Categorical(self._categories))
         numbers = asked.to_physical().to_numpy()

@@ -7,10 +7,12 @@ are covered the moment they are listed in `inquiry.parts()`.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -359,3 +361,30 @@ def test_splitting_a_wallet_changes_addresses_but_not_entities(told: Told) -> No
     ):  # fmt: skip
         assert after[name].value == pytest.approx(before[name].value), name
     assert len(after) == len(before)
+
+
+@pytest.mark.skipif("TESSERA_REFERENCE_DATA" not in os.environ, reason="no reference data")
+def test_a_real_token_as_of_a_block_is_the_same_as_a_table_that_ends_there(tmp_path: Path) -> None:
+    """The table of an analyst who exported it then; and the whole folder, asked as of then."""
+    import polars as pl
+
+    from tessera.facts.files import Clock, read_transfers
+    from tessera.facts.folder import open_folder, write_folder
+
+    path = Path(os.environ["TESSERA_REFERENCE_DATA"]) / "lp_token_transfers.parquet"
+    clock = Clock(13_153_380, 1_630_650_000, 13_300)
+    write_folder(Facts(read_transfers(path, times=clock)), tmp_path / "facts")
+    whole = open_folder(tmp_path / "facts")
+    sizes = {token: len(whole.transfers(token)) for token in whole.tokens()}
+    for token in sorted(sizes, key=lambda each: (-sizes[each], each))[:6]:
+        rows = whole.transfers(token).block
+        middle = int(rows[len(rows) // 2])
+        pl.read_parquet(path).filter(
+            pl.col("token") == token, pl.col("block") <= middle
+        ).write_parquet(tmp_path / "then.parquet")
+        then = Facts(read_transfers(tmp_path / "then.parquet", times=clock))
+        subject = Subject(token=token)
+        one = inquire(View(whole.as_of(middle), subject))
+        other = inquire(View(then, subject))
+        assert one.metrics == other.metrics
+        assert one.flags == other.flags

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, Table, and_, func, or_, select
 
 from tessera.bindings.logs import decode_event
@@ -168,31 +169,21 @@ class Live:
     def transfers(self, token: str, moment: Moment) -> Transfers:
         """Return a token's transfers."""
         table = schema.transfers
-
-        def query(connection: Connection) -> tuple[Sequence[Any], Sequence[Any]]:
-            seen = _seen(connection, table, moment.known_at)
-            chosen = and_(
-                table.c.token == address_bytes(token), table.c.block <= moment.block, seen
-            )
-            rows = connection.execute(
-                select(
-                    table.c.block, table.c.tx, table.c.log, table.c.source, table.c.target,
-                    table.c.amount,
-                ).where(chosen).order_by(table.c.block, table.c.log)
-            ).fetchall()  # fmt: skip
-            return rows, _times(connection, moment)
-
-        rows, times = self._database.read(query)
+        rows = self._timed(
+            table,
+            ("block", "tx", "log", "source", "target", "amount"),
+            moment,
+            table.c.token == address_bytes(token),
+        )
         if not rows:
             return Transfers.none(token, Addresses.of([]))
-        block, tx, log, source, target, amount = zip(*rows, strict=True)
-        blocks = np.array(block, np.int64)
+        block, tx, log, source, target, amount, time = zip(*rows, strict=True)
         addresses, (sources, targets) = _numbered([source, target])
         return Transfers(
             token,
             addresses,
-            blocks,
-            _time_of(blocks, times),
+            np.array(block, np.int64),
+            _whole(time),
             np.array(tx, np.int32),
             np.array(log, np.int32),
             sources,
@@ -203,33 +194,23 @@ class Live:
     def calls(self, to: str | None, sender: str | None, moment: Moment) -> Calls:
         """Return transactions; None means any."""
         table = schema.calls
-
-        def query(connection: Connection) -> tuple[Sequence[Any], Sequence[Any]]:
-            asked = select(
-                table.c.block, table.c.tx, table.c.hash, table.c.sender, table.c.target,
-                table.c.value, table.c.data, table.c.ok,
-            )  # fmt: skip
-            seen = _seen(connection, table, moment.known_at)
-            asked = asked.where(seen, table.c.block <= moment.block)
-            if to is not None:
-                asked = asked.where(table.c.target == address_bytes(to))
-            if sender is not None:
-                asked = asked.where(table.c.sender == address_bytes(sender))
-            rows = connection.execute(asked.order_by(table.c.block, table.c.tx)).fetchall()
-            return rows, _times(connection, moment)
-
-        rows, times = self._database.read(query)
+        chosen = []
+        if to is not None:
+            chosen.append(table.c.target == address_bytes(to))
+        if sender is not None:
+            chosen.append(table.c.sender == address_bytes(sender))
+        columns = ("block", "tx", "hash", "sender", "target", "value", "data", "ok")
+        rows = self._timed(table, columns, moment, *chosen)
         if not rows:
             return Calls.none(Addresses.of([]))
-        block, tx, hashes, senders, targets, value, data, ok = zip(*rows, strict=True)
-        blocks = np.array(block, np.int64)
+        block, tx, hashes, senders, targets, value, data, ok, time = zip(*rows, strict=True)
         addresses, (sender_ids, to_ids) = _numbered([senders, targets])
         inputs = np.empty(len(data), np.object_)
         inputs[:] = data
         return Calls(
             addresses,
-            blocks,
-            _time_of(blocks, times),
+            np.array(block, np.int64),
+            _whole(time),
             np.array(tx, np.int32),
             np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, _WORD),
             sender_ids,
@@ -248,22 +229,13 @@ class Live:
     ) -> tuple[Event, ...]:
         """Return our own contracts' events, decoded by the code that was at their address."""
         table = schema.events
-
-        def query(connection: Connection) -> tuple[Sequence[Any], Sequence[Any]]:
-            asked = select(table).where(
-                _seen(connection, table, moment.known_at),
-                table.c.block <= moment.block,
-                table.c.kind == contract if contract is not None else table.c.kind != "",
-            )
-            if address is not None:
-                asked = asked.where(table.c.address == address_bytes(address))
-            rows = connection.execute(asked.order_by(table.c.block, table.c.log)).fetchall()
-            return rows, _times(connection, moment)
-
-        rows, times = self._database.read(query)
-        when = _time_of(np.array([row.block for row in rows], np.int64), times)
+        chosen = [table.c.kind == contract if contract is not None else table.c.kind != ""]
+        if address is not None:
+            chosen.append(table.c.address == address_bytes(address))
+        columns = ("block", "log", "tx", "hash", "address", "kind", "topics", "data")
+        rows = self._timed(table, columns, moment, *chosen)
         found = []
-        for row, time in zip(rows, when, strict=True):
+        for row, time in zip(rows, _whole([row.time for row in rows]), strict=True):
             topics = [row.topics[at : at + _WORD] for at in range(0, len(row.topics), _WORD)]
             event = decode_event(topics, row.data, contract=row.kind)
             if event is None or row.kind != event.CONTRACT or name not in (None, event.NAME):
@@ -315,7 +287,16 @@ class Live:
 
     def blocks(self, moment: Moment) -> Blocks:
         """Return the headers that are known."""
-        times = self._database.read(lambda connection: _times(connection, moment))
+        table = schema.blocks
+
+        def query(connection: Connection) -> Sequence[Any]:
+            return connection.execute(
+                select(table.c.number, table.c.time)
+                .where(_seen(connection, table, moment.known_at), table.c.number <= moment.block)
+                .order_by(table.c.number)
+            ).fetchall()
+
+        times = [tuple(row) for row in self._database.read(query)]
         both = np.array(times, np.int64).reshape(-1, 2)
         return Blocks(both[:, 0].copy(), both[:, 1].copy())
 
@@ -352,6 +333,28 @@ class Live:
         )
 
     # --- Inside ----------------------------------------------------------------------------------
+
+    def _timed(
+        self, table: Table, columns: Sequence[str], moment: Moment, *chosen: Any
+    ) -> Sequence[Any]:
+        """Return rows in the order of the chain, each with the time of its block."""
+        place = table.c.tx if table is schema.calls else table.c.log
+        heads = schema.blocks
+
+        def query(connection: Connection) -> Sequence[Any]:
+            mine = and_(heads.c.number == table.c.block, _seen(connection, heads, moment.known_at))
+            return connection.execute(
+                select(*(table.c[name] for name in columns), heads.c.time)
+                .select_from(table.outerjoin(heads, mine))
+                .where(
+                    *chosen,
+                    table.c.block <= moment.block,
+                    _seen(connection, table, moment.known_at),
+                )
+                .order_by(table.c.block, place)
+            ).fetchall()
+
+        return self._database.read(query)
 
     def _rows(self, asked: Select[Any]) -> Sequence[Any]:
         return self._database.read(lambda connection: connection.execute(asked).fetchall())
@@ -398,29 +401,15 @@ def _seen(connection: Connection, table: Table, known_at: int | None) -> Any:
     return and_(table.c.known_at <= known_at, or_(table.c.gone == 0, table.c.gone > (latest or 0)))
 
 
-def _times(connection: Connection, moment: Moment) -> Sequence[Any]:
-    table = schema.blocks
-    return connection.execute(
-        select(table.c.number, table.c.time)
-        .where(_seen(connection, table, moment.known_at), table.c.number <= moment.block)
-        .order_by(table.c.number)
-    ).fetchall()
-
-
-def _time_of(blocks: Any, times: Sequence[Any]) -> Any:
-    if not len(blocks):
-        return np.zeros(0, np.int64)
-    known = np.array(times, np.int64).reshape(-1, 2)
-    at = np.searchsorted(known[:, 0], blocks)
-    inside = at < len(known)
-    if not inside.all() or not np.array_equal(known[at, 0], blocks):
+def _whole(times: Sequence[int | None]) -> NDArray[np.int64]:
+    if None in times:
         raise DataError(
             "facts",
             found="rows of a block whose head is not there",
             wanted="the head of each block",
             next_step="make them anew: tessera index --facts ANOTHER",
         )
-    return known[at, 1]
+    return np.array(times, np.int64)
 
 
 def _numbered(columns: list[Sequence[bytes | None]]) -> tuple[Addresses, list[Any]]:

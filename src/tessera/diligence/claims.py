@@ -147,7 +147,7 @@ def assess_claim(claim: BenchmarkClaim, subject: Subject) -> Assessed:
         return Assessed(claim, kind, ClaimStatus.UNVERIFIABLE, why)
     try:
         found, root = _scored(claim, claim.score, subject)
-    except (ReportWrong, InputError, NotAllowed, ServingError) as error:
+    except (ReportWrong, InputError, NotAllowed, ServingError, OSError) as error:
         return Assessed(claim, kind, ClaimStatus.UNVERIFIABLE, f"its report is no proof: {error}")
     return Assessed(
         claim,
@@ -216,7 +216,9 @@ def _scored(claim: BenchmarkClaim, claimed: float, subject: Subject) -> tuple[Cl
     """Score the outputs of a claim's report again."""
     assert claim.report is not None
     file = subject.path(claim.report)
-    if file.is_file() and file.stat().st_size > _MOST_REPORT_BYTES:
+    if not file.is_file():  # a pipe would be read for ever
+        raise NotFound(f"report {file.name}", found="nothing", wanted="a file")
+    if file.stat().st_size > _MOST_REPORT_BYTES:
         raise InputError(
             f"report {file.name}",
             found=f"{file.stat().st_size} bytes",

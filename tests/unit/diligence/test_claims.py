@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,16 @@ async def test_a_report_without_its_benchmark_cannot_be_scored_again(tmp_path: P
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[" * 100_000])
 def test_what_is_no_report_proves_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "report.json").write_bytes(content)
+    claim = claimed(0.9, report="report.json")
+    found = assess_claim(claim, Subject(token=TOKEN, folder=str(tmp_path)))
+    assert found.status is ClaimStatus.UNVERIFIABLE
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda place: place.symlink_to(place)])
+def test_a_report_that_is_no_file_proves_nothing(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "report.json")
     claim = claimed(0.9, report="report.json")
     found = assess_claim(claim, Subject(token=TOKEN, folder=str(tmp_path)))
     assert found.status is ClaimStatus.UNVERIFIABLE

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,19 @@ def test_pipes_and_links_among_the_weights_are_passed_by(tmp_path: Path) -> None
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "b.bin").symlink_to("/dev/zero")
     assert len(read_weights(tmp_path).files) == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda place: place.symlink_to(place)])
+def test_what_is_named_and_is_no_file_shows_nothing(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "x")
+    flag = judged(
+        tmp_path, weights="x", logs=("x",), invoices=("x",), dataset="x", answers="x",
+        public=("x",), parameters=1,
+    )  # fmt: skip
+    assert flag.metrics[0].value == 0
+    assert {"weights", "logs", "compute", "data", "endpoint"} <= why(flag).keys()
 
 
 def likeness(tmp_path: Path, own: dict[str, Any], public: dict[str, Any]) -> Flag:

@@ -95,7 +95,7 @@ def measure_repository(
             if others and history.head is not None and not history.shallow:
                 shared = find_shared(history, repository, others)
             changes = _changes(repository, history, shared.commits if shared else frozenset())
-        except (DataError, TooLarge) as error:
+        except (DataError, TooLarge, OSError) as error:
             # What nobody can read must not keep the other steps from being shown.
             return without(
                 Status.UNKNOWN, f"the repository {legible(reading)} cannot be read: {error}"

@@ -279,8 +279,14 @@ def _read(file: Path, most: int) -> str | None:
     """
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise DataError(
+            f"repository: {legible(file.name)}",
+            found=error.strerror,
+            wanted="a file that can be read",
+        ) from error
     with os.fdopen(handle, "rb") as opened:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return None

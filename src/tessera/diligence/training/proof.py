@@ -145,7 +145,7 @@ def _tried(proof: Proof, kind: str, look: Callable[[], object]) -> object:
     """Look, and where something named cannot be read, say why: it shows nothing."""
     try:
         return look()
-    except (InputError, DataError) as error:
+    except (InputError, DataError, OSError) as error:
         proof.why[kind] = str(error)
         return None
 

@@ -183,6 +183,13 @@ def test_a_head_that_leads_astray_is_unknown(written: Written, head: str) -> Non
     assert "\x1b" not in said
 
 
+def test_what_cannot_be_opened_is_unknown(written: Written) -> None:
+    """A link to itself: no file, and no sign that there is none."""
+    (written.folder / "packed-refs").unlink(missing_ok=True)
+    (written.folder / "packed-refs").symlink_to("packed-refs")
+    assert "packed-refs" in why(measured(written.folder))
+
+
 def test_git_that_hangs_is_ended(written: Written) -> None:
     """An index of a pack that is a pipe: git waits for it, until its time is over."""
     for pack in (written.folder / "objects" / "pack").glob("*.idx"):

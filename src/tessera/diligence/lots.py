@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tessera.diligence.prefetch import fetch
 from tessera.diligence.results import DAY_S
 from tessera.errors import DataError
 from tessera.facts.transfers import Transfers
@@ -27,6 +28,7 @@ __all__ = ["Ages", "Liquidity", "Lots", "Part", "replay"]
 
 _MOST_BINS: Final = 1 << 16
 _HALF: Final = 32
+_AHEAD: Final = 16
 
 
 class Part(enum.IntEnum):
@@ -196,7 +198,8 @@ def replay(
     halves = 2 * width
     # Each holder's rows, in as many as they ever receive.
     room = np.bincount(entity[transfers.target], minlength=int(entity.max(initial=-1)) + 1)
-    first = (np.cumsum(room) - room).astype(np.int64)
+    first = np.cumsum(room) - room
+    spans = np.stack([first, first], axis=1).astype(np.int64)
     ages = np.zeros((4 * bins, halves), np.uint64)
     lately = np.zeros((2, halves), np.uint64)
     # One more half than an amount has, for the product with seconds.
@@ -209,7 +212,7 @@ def replay(
         _frozen(transfers.source), _frozen(transfers.target), _frozen(transfers.amount.limbs),
         _frozen(np.asarray(entity, np.int32)), _frozen(np.asarray(part, np.uint8)),
         _frozen(np.zeros(0, np.uint8) if liquidity is None else np.asarray(liquidity, np.uint8)),
-        np.empty((count, width + 1), np.uint64), first, first.copy(),
+        np.empty((count, width + 1), np.uint64), spans,
         np.zeros((len(room), width), np.uint64), np.zeros((len(room), 2), np.float64),
         until, until - 30 * DAY_S if since is None else since, shift,
         _scales(halves)[::2].copy(), ages, lately, seconds, aside, pooled,
@@ -296,20 +299,29 @@ def _count(age, row, ages, total, destroyed, a, i, width):  # type: ignore[no-un
 @njit(cache=True, nogil=True)
 def _replay(  # type: ignore[no-untyped-def]
     block, tx, time, source, target, amount, entity, part, liquidity,
-    lots, first, end, resting, mean,
+    lots, spans, resting, mean,
     until, since, shift, scales,
     ages, lately, seconds, aside, pooled, changed,
 ):  # fmt: skip
     """One pass over the transfers; see `replay`.
 
-    A holder's lots are the rows of `lots` from `first[holder]` to before `end[holder]`: an amount,
-    and a last word with the seconds of its birth since the start and the number of its transaction.
+    A holder's lots are the rows of `lots` from `spans[holder, 0]` to before `spans[holder, 1]`: an
+    amount, and a last word with the seconds of its birth since the start and the number of its
+    transaction.
     """
     width = amount.shape[1]
     bins = ages.shape[0] // 4
     now = np.zeros((2, width), np.uint64)  # what is needed; what is taken
     number = np.uint64(0)
     for i in range(len(block)):
+        if i + _AHEAD < len(block):
+            fetch(spans, np.intp(entity[source[i + _AHEAD]]))
+            fetch(spans, np.intp(entity[target[i + _AHEAD]]))
+            giver, taker = entity[source[i + _AHEAD // 2]], entity[target[i + _AHEAD // 2]]
+            fetch(mean, np.intp(giver))
+            fetch(mean, np.intp(taker))
+            fetch(lots, np.intp(spans[giver, 0]))
+            fetch(lots, np.intp(spans[taker, 1]))
         if i and (block[i] != block[i - 1] or tx[i] != tx[i - 1]):
             number += np.uint64(1)
         giver, taker = entity[source[i]], entity[target[i]]
@@ -344,11 +356,11 @@ def _replay(  # type: ignore[no-untyped-def]
         birth = np.uint64(second) << np.uint64(32) | number
         if to_part != 3:
             # The taker's lot is there before the giver's are used up: they are not the same.
-            row = end[taker]
+            row = spans[taker, 1]
             for k in range(width):
                 lots[row, k] = now[0, k]
             lots[row, width] = birth
-            end[taker] = row + 1
+            spans[taker, 1] = row + 1
             whole = mean[taker, 0] + weight
             mean[taker, 0] = whole
             mean[taker, 1] += (second - mean[taker, 1]) * (weight / whole)
@@ -358,7 +370,7 @@ def _replay(  # type: ignore[no-untyped-def]
         pooled[0] += weight * (second - mean[giver, 1])
         pooled[1] += weight
         mean[giver, 0] = max(0.0, mean[giver, 0] - weight)
-        row, last = first[giver], end[giver]
+        row, last = spans[giver, 0], spans[giver, 1]
         while some != 0:
             if row == last:
                 for k in range(width):
@@ -389,13 +401,13 @@ def _replay(  # type: ignore[no-untyped-def]
             _count(age, group * bins + (age >> shift), ages, group, seconds, now, 1, width)
             if time[i] >= since:
                 _count(age, group, lately, 4 + group, seconds, now, 1, width)
-        first[giver] = row
-    hub = np.zeros(len(first), np.int64)
+        spans[giver, 0] = row
+    hub = np.zeros(len(spans), np.int64)
     for address in range(len(entity)):
         if part[address] == 1:
             hub[entity[address]] = 1
-    for holder in range(len(first)):
+    for holder in range(len(spans)):
         group = 2 + hub[holder]
-        for row in range(first[holder], end[holder]):
+        for row in range(spans[holder, 0], spans[holder, 1]):
             age = until - time[0] - np.int64(lots[row, width] >> np.uint64(32))
             _count(age, group * bins + (age >> shift), ages, group, seconds, lots, row, width)

@@ -100,17 +100,37 @@ def _show_steps(console: Console, report: Report) -> None:
         if not shown:
             rows.append((_mark_of(Severity.UNDECIDED), title, _NOTHING))
             continue
-        silent = {(each.status, each.text) for each in shown if each.value is None}
-        if len(silent) == 1 and all(each.value is None for each in shown):
-            open_limit = any(_undecided(report, each) for each in shown)
-            mark = _mark_of(Severity.UNDECIDED) if open_limit else Text()
-            why = f"{shown_value(shown[0])}: {legible(shown[0].text, 300)}"
-            rows.append((mark, title, Text(why)))
+        told = _together(shown)
+        if len(told) == 1 and told[0][0].value is None:
+            rows.append(_silent(report, told[0], title))
             continue
         rows.append((Text(), title))
-        rows += [_cells(console, report, each) for each in shown]
+        for each in told:
+            if len(each) == 1:
+                rows.append(_cells(console, report, each[0]))
+            else:
+                name = f"  {legible(each[0].name, 40)} and {len(each) - 1} more"
+                rows.append(_silent(report, each, Text(name)))
     for line in _columns(rows):
         _cut(console, line)
+
+
+def _together(metrics: Sequence[Metric]) -> list[list[Metric]]:
+    """Put together what has no value for the same reason, in the place of the first of them."""
+    groups: dict[object, list[Metric]] = {}
+    for metric in metrics:
+        silent = metric.value is None
+        groups.setdefault((metric.status, metric.text) if silent else metric.name, []).append(
+            metric
+        )
+    return list(groups.values())
+
+
+def _silent(report: Report, metrics: Sequence[Metric], name: Text) -> tuple[Text, ...]:
+    open_limit = any(_undecided(report, each) for each in metrics)
+    mark = _mark_of(Severity.UNDECIDED) if open_limit else Text()
+    why = f"{shown_value(metrics[0])}: {legible(metrics[0].text, 300)}"
+    return mark, name, Text(why)
 
 
 def _cells(console: Console, report: Report, metric: Metric) -> tuple[Text, ...]:

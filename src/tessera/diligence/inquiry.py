@@ -69,10 +69,10 @@ def parts() -> tuple[Part, ...]:
     """All parts, those that take longest first."""
     return (
         Part("what developers do", developers.measure),
+        Part("revenue", money.measure),
         Part("the history and the supply", ledger.measure),
         Part("how long it is held", velocity.measure),
         Part("who holds it", distribution.measure),
-        Part("revenue", money.measure),
         Part("performance", performance.measure),
         Part("claims of performance", claims.judge, flag="RF1"),
         Part("whether code pays holders", behaviour_flag.judge, flag="RF2"),

@@ -151,7 +151,7 @@ def _compare(
 ) -> None:
     by_name = {each.name: each for each in metrics}
     division, earnings = audit.divisions[asset], audit.earnings[asset]
-    own = books_of(view)[asset]
+    own = books_of(view, asset)[asset]
     for rule, name, wanted in (
         ("fees that an analyst finds are the gross", "gross_fees", division.gross),
         ("what an analyst finds reached the holders is what streamed", "holders_revenue",

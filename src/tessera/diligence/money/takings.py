@@ -32,7 +32,7 @@ from tessera.diligence.money.statement import Money
 from tessera.diligence.own.books import AssetBooks, read_books
 from tessera.diligence.own.holders import earned_by
 from tessera.diligence.own.movements import Movement
-from tessera.diligence.own.payers import channels_of, till_payers
+from tessera.diligence.own.payers import channels_of, deployment_of, till_payers
 from tessera.diligence.own.prices import traded
 from tessera.diligence.own.subject import observed_events
 from tessera.diligence.subject import Currency
@@ -187,8 +187,8 @@ def prices_of(view: View) -> Prices:
     return view.kept("prices", read)
 
 
-def books_of(view: View) -> dict[int, AssetBooks]:
-    """Return the books of all our own assets, once.
+def books_of(view: View, asset: int) -> dict[int, AssetBooks]:
+    """Return the books of an asset and of all others of its Registry, once.
 
     Raises
     ------
@@ -197,14 +197,14 @@ def books_of(view: View) -> dict[int, AssetBooks]:
     """
 
     def read() -> dict[int, AssetBooks]:
-        events = observed_events(view.facts)
+        events = deployment_of(observed_events(view.facts), asset)
         money = channels_of(events)
         tills: dict[tuple[int, int], dict[str, int]] = {}
         for moved in view.currencies.values():
             tills |= till_payers(events, moved)
         return read_books(events, calldata=_calldata(view.facts, money), till_payers=tills)
 
-    return view.kept("own books", read)
+    return view.kept(f"books of {asset}", read)
 
 
 def _calldata(facts: Facts, money: str | None) -> dict[tuple[int, int], bytes]:
@@ -254,7 +254,7 @@ def _takings(view: View) -> Takings | None:
 
 
 def _own(view: View, asset: int) -> Takings:
-    books = books_of(view)
+    books = books_of(view, asset)
     if asset not in books:
         raise NotFound(
             f"asset {asset}: not registered", next_step="tessera list shows what there is"

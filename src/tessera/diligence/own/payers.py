@@ -16,12 +16,13 @@ import numpy as np
 
 from tessera.bindings import channels, workflows
 from tessera.bindings.codec import decode
+from tessera.bindings.registry import AssetRegistered, Registry
 from tessera.diligence.own.movements import Movement
 from tessera.errors import DataError
 from tessera.facts import Event, Transfers
 from tessera.spec.vouchers import TillKey
 
-__all__ = ["ChannelPayers", "Settlement", "channels_of", "till_payers"]
+__all__ = ["ChannelPayers", "Settlement", "channels_of", "deployment_of", "till_payers"]
 
 _MASK_64: Final = 2**64 - 1
 _MASK_96: Final = 2**96 - 1
@@ -152,6 +153,41 @@ def channels_of(events: Iterable[Event]) -> str | None:
             next_step="index the deployments apart",
         )
     return found.pop() if found else None
+
+
+def deployment_of(events: Iterable[Event], asset: int) -> tuple[Event, ...]:
+    """Return the events without those of other deployments of the same code.
+
+    Anybody may deploy our contracts again: a Registry of their own, or a Channels that takes a
+    worthless currency and says of our assets that they earned millions of it. An asset's number
+    names its Registry; of several Channels the one counts that spoke of its assets first.
+    """
+    ordered = list(events)
+    registry = next(
+        (
+            event.address
+            for event in ordered
+            if isinstance(event.event, AssetRegistered) and event.event.asset == asset
+        ),
+        None,
+    )
+    assets = {
+        event.event.asset
+        for event in ordered
+        if isinstance(event.event, AssetRegistered) and event.address == registry
+    }
+    money = next(
+        (
+            event.address
+            for event in ordered
+            if event.contract == channels.Channels.CONTRACT
+            and getattr(event.event, "asset", None) in assets
+        ),
+        None,
+    )
+    # Before anything was paid there is nothing to tell them apart by, and nothing to tell.
+    own = {Registry.CONTRACT: registry, channels.Channels.CONTRACT: money}
+    return tuple(event for event in ordered if own.get(event.contract) in (None, event.address))
 
 
 def till_payers(

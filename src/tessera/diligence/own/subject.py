@@ -15,7 +15,7 @@ from tessera.bindings.launchpad import (
     VestingOpened,
 )
 from tessera.bindings.registry import AssetRegistered, OwnerChanged, Tokenized
-from tessera.diligence.own.payers import channels_of
+from tessera.diligence.own.payers import channels_of, deployment_of
 from tessera.diligence.subject import Currency, Holders, Payments, People, Subject, Unlock
 from tessera.errors import DataError, NotFound
 from tessera.facts import Event, Facts, Kind
@@ -40,7 +40,7 @@ def subject_of_asset(facts: Facts, asset: int) -> Subject:
     DataError
         Its contracts' events were not observed.
     """
-    events = observed_events(facts)
+    events = deployment_of(observed_events(facts), asset)
     born = next(
         (
             event
@@ -96,17 +96,21 @@ def asset_of_share(facts: Facts, token: str) -> int | None:
 
 
 def slugs_of(facts: Facts) -> dict[str, int]:
-    """Return the assets that have a Share, by their slug; the latest where two have the same."""
+    """Return the assets that have a Share, by their slug.
+
+    A slug belongs to whoever registered it first, as everywhere here; a later asset of the same
+    name has only its number, even where the first one has no Share.
+    """
+    first: dict[str, int] = {}
+    for event in facts.events(contract="Registry", name="AssetRegistered"):
+        if isinstance(event.event, AssetRegistered):
+            first.setdefault(event.event.slug, event.event.asset)
     tokenized = {
         event.event.asset
         for event in facts.events(contract="Registry", name="Tokenized")
         if isinstance(event.event, Tokenized)
     }
-    return {
-        event.event.slug: event.event.asset
-        for event in facts.events(contract="Registry", name="AssetRegistered")
-        if isinstance(event.event, AssetRegistered) and event.event.asset in tokenized
-    }
+    return {slug: asset for slug, asset in first.items() if asset in tokenized}
 
 
 def observed_events(facts: Facts) -> tuple[Event, ...]:

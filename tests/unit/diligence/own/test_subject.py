@@ -14,12 +14,13 @@ from tests.unit.diligence.own.deployment import (
     PARENT,
     PAYER,
     PUBLISHER,
+    REGISTRY,
     SHARE,
     SUPPLY,
     Deployment,
 )
 
-from tessera.bindings import channels, exchange, launchpad, share, test_dollar
+from tessera.bindings import channels, exchange, launchpad, registry, share, test_dollar
 from tessera.diligence.money import measure
 from tessera.diligence.own import asset_of_share, slugs_of, subject_of_asset
 from tessera.diligence.own.prices import traded
@@ -95,6 +96,22 @@ def test_what_is_no_subject() -> None:
     assert asset_of_share(facts(made, observed=False), SHARE) is None
 
 
+def test_nobody_takes_over_a_name() -> None:
+    """An attacker registers an asset with the slug of a known one, and tokenizes it."""
+    made = Deployment()
+    for slug, asset in (("model-71", 99), ("model-70", 98)):
+        made.say((REGISTRY, registry.AssetRegistered(
+            asset=asset, creator=PAYER, number=asset, kind=registry.Kind.MODEL, slug=slug,
+            contributions=bytes(32), parents=(),
+        )))  # fmt: skip
+        made.say((REGISTRY, registry.Tokenized(
+            asset=asset, share=f"0x{asset:040x}", receiver=PAYER, supply=SUPPLY, floor_bps=0,
+            max_discount_bps=0, period=1,
+        )))  # fmt: skip
+    # The parent has no Share; its name is not for the taking all the same.
+    assert slugs_of(facts(made)) == {"model-71": CHILD}
+
+
 def test_step_1_of_our_own_asset() -> None:
     """1,000 for the child, of which 840 reach its Share and stream to its only holder."""
     made = Deployment()
@@ -165,6 +182,31 @@ def test_an_operator_that_calls_itself_is_no_demand() -> None:
     made.settle([(1, 3_000)], (CHILD, 3_000, 15))
     found = own_answers(made)
     assert found["clean_fees_usd"].value == pytest.approx(3e-3)
+    assert found["payer_count"].value == 1
+
+
+def test_a_copy_of_our_contracts_adds_nothing_and_stops_nothing() -> None:
+    """Our code is open: an attacker deploys it again, with a currency of its own making.
+
+    Its Channels says that the child earned a billion; its Registry has other assets. The books are
+    those of the contracts that spoke of the child first.
+    """
+    made = Deployment()
+    deposited(made)
+    made.settle([(1, 1_000)], (CHILD, 1_000, 5))
+    false_channels, false_registry = "0x" + "9" * 40, "0x" + "a" * 40
+    made.say((false_registry, registry.AssetRegistered(
+        asset=99, creator=PAYER, number=1, kind=registry.Kind.MODEL, slug="copy",
+        contributions=bytes(32), parents=(),
+    )))  # fmt: skip
+    made.say(
+        (false_channels, channels.VouchersSettled(operator=OPERATOR, taken=(1 | 10**15 << 64,))),
+        (false_channels, channels.Settled(
+            asset=CHILD, operator=OPERATOR, terms=1, amount=10**15, commons=5 * 10**12
+        )),
+    )  # fmt: skip
+    found = own_answers(made)
+    assert found["gross_fees"].value == 1_000
     assert found["payer_count"].value == 1
 
 

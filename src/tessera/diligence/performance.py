@@ -136,11 +136,25 @@ def _score(view: View, assessed: Sequence[Assessed], events: Sequence[Event]) ->
 def _approved(
     events: Sequence[Event], asset: int
 ) -> tuple[Event, approvals.RoundOpened, int] | None:
-    """Return the last round about an asset that closed with votes, and its number of items."""
+    """Return the last round about an asset that closed with votes, and its number of items.
+
+    Of the network's own Approvals: the first that validators put their bonds at the risk of.
+    Anybody may deploy a copy, and approve anything in it.
+    """
+    home = _bond_of(events)
+    risks = [
+        event.event.slasher.lower()
+        for event in events
+        if event.address == home and isinstance(event.event, bond.Enlisted)
+    ]
+    judges = {each.address for each in events if each.contract == approvals.Approvals.CONTRACT}
+    judge = next((slasher for slasher in risks if slasher in judges), None)
     rounds: dict[bytes, approvals.RoundOpened] = {}
     items: dict[bytes, int] = {}
     found = None
     for event in events:
+        if event.address != judge:
+            continue
         match event.event:
             case approvals.SetCommitted() as said:
                 items[said.test_set] = said.items
@@ -225,19 +239,21 @@ def _stake_at_risk(view: View, events: Sequence[Event]) -> Metric:
     Bond holds every stake and nothing else, so its balance is what could be slashed.
     """
     name = "stake_at_risk"
-    bonds = {event.address for event in events if event.contract == bond.Bond.CONTRACT}
+    home = _bond_of(events)
     tokens = {
         event.address for event in events if event.contract == network_token.NetworkToken.CONTRACT
     }
-    slashed = [event for event in events if isinstance(event.event, bond.Slashed)]
-    if view.subject.token not in tokens or len(bonds) != 1:
+    slashed = [
+        event for event in events if isinstance(event.event, bond.Slashed) and event.address == home
+    ]
+    if view.subject.token not in tokens or home is None:
         if view.subject.asset is not None:
             why = "who validates it stakes the network's token, and none of this one"
             return _none(name, Status.NOT_APPLICABLE, why)
         why = "nobody said what validators of this token lose; a chain may slash nobody"
         return _none(name, Status.UNKNOWN, why)
     transfers = view.transfers
-    place = transfers.addresses.id_of(next(iter(bonds)))
+    place = transfers.addresses.id_of(home)
     staked = (
         0
         if place is None
@@ -260,6 +276,11 @@ def _stake_at_risk(view: View, events: Sequence[Event]) -> Metric:
         ),
         {"staked": str(staked), "slashed": str(ever), "slashings": len(slashed)},
     )  # fmt: skip
+
+
+def _bond_of(events: Sequence[Event]) -> str | None:
+    """Return the address of the network's Bond: the first to speak, as anybody may deploy more."""
+    return next((each.address for each in events if each.contract == bond.Bond.CONTRACT), None)
 
 
 def _said(

@@ -108,6 +108,7 @@ def test_equal_models_are_apart_by_chance() -> None:
 
 def opened(asset: int) -> tuple[Event, ...]:
     return (
+        said(1, BOND, bond.Enlisted(validator=VALIDATOR, slasher=APPROVALS, effective_from=0)),
         said(1, APPROVALS, approvals.SetCommitted(
             test_set=SET, committer=VALIDATOR, root=SET, items=200, pool=SET, pool_items=0,
             pledge=0, until=0, uri="",
@@ -133,6 +134,16 @@ def test_bonded_validators_score_an_asset_of_our_own() -> None:
     assert found["stake_at_risk"].status is Status.NOT_APPLICABLE
 
 
+def test_a_copy_of_approvals_approves_nothing() -> None:
+    """An attacker deploys our contracts again, votes alone, and its model scores 99 %."""
+    copy = "0x" + "c" * 40
+    false = [Event(e.block, e.time, 0, e.log + 9, "0x", copy, e.event)
+             for e in (*opened(7)[1:], closed(990_000))]  # fmt: skip
+    about = Subject(token=TOKEN, asset=7)
+    assert answers(about, *false)["score"].status is Status.UNKNOWN
+    assert answers(about, *opened(7), closed(850_000), *false)["score"].value == 0.85
+
+
 def test_a_round_without_votes_or_about_another_asset_is_no_score() -> None:
     nobody = answers(Subject(token=TOKEN, asset=7), *opened(7), closed(0, weight=0))
     other = answers(Subject(token=TOKEN, asset=8), *opened(7), closed(850_000))
@@ -154,6 +165,11 @@ def test_what_could_be_slashed_of_the_networks_own_token() -> None:
         said(1, TOKEN, network_token.MinterSet(minter=SLASHER)),
         said(3, BOND, bond.Slashed(
             validator=VALIDATOR, slasher=SLASHER, case=ROUND, evidence=SET, taken=50,
+            whistle_blower=SLASHER, bounty=10,
+        )),
+        # A copy of our code that an attacker deployed and slashes itself in.
+        said(4, APPROVALS, bond.Slashed(
+            validator=VALIDATOR, slasher=SLASHER, case=ROUND, evidence=SET, taken=10**9,
             whistle_blower=SLASHER, bounty=10,
         )),
         moved=moved,

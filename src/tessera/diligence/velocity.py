@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.diligence.circular.composite import look
+from tessera.diligence.circular.views import parties_of
 from tessera.diligence.custody import sweeps
 from tessera.diligence.entities import Entities, entities_of
 from tessera.diligence.labels import AddressClass, Classes, classes_of
@@ -353,13 +355,20 @@ class _Answers:
         base = self.supply.circulating
         if base <= 0:
             return self._none("turnover", "share", "nothing circulates", Status.NOT_APPLICABLE)
-        moved = sum(self.lots.moved_lately)
-        share = moved / base
-        days = self.window.seconds / DAY_S
+        first = int(np.searchsorted(self.transfers.time, self.window.start))
+        lately, changed = self.transfers.select(slice(first, None)), self.lots.changed[first:]
+        circles = look(lately, parties_of(self.view, lately.addresses)).rows
+        gross, moved = (lately.amount[rows].total() for rows in (changed, changed & ~circles))
+        share, days = moved / base, self.window.seconds / DAY_S
+        wash = 1 - moved / gross if gross else 0.0
         return self._metric(
             "turnover", share, "share",
-            f"{share:.1%} of what circulates changed hands in {days:,.0f} days",
-            window=self.window, parts={"moved": moved, "per_year": share * 365 / days},
+            f"{share:.1%} of what circulates changed hands in {days:,.0f} days, circles left out",
+            window=self.window,
+            parts={
+                "moved": moved, "gross": gross, "circular_share": wash,
+                "per_year": share * 365 / days,
+            },
         )  # fmt: skip
 
     def _velocity(self) -> Metric:

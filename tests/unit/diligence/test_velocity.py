@@ -155,6 +155,18 @@ def test_turnover_counts_neither_steps_through_routers_nor_ones_own_wallets():
     assert answers(moves, 40, labels=labels)["turnover"].parts["moved"] == 10
 
 
+def test_attack_circles_are_no_turnover():
+    """Three wallets send the same tokens round and round, to look traded."""
+    moves = [(0.0, 0, 1, 100), (0.0, 0, 9, 900)]
+    for lap in range(6):
+        moves += [(20 + lap + n / 10, n, n % 3 + 1, 100) for n in (1, 2, 3)]
+    moves.append((30, 9, 8, 40))
+    found = answers(moves, 31)["turnover"]
+    assert found.parts["gross"] == 18 * 100 + 40
+    assert found.parts["moved"] == 40
+    assert found.value == pytest.approx(40 / 1000)
+
+
 def test_velocity_is_a_years_dollars_over_the_mean_market_value(tmp_path):
     """Ten of a hundred tokens move in 73 days, at two dollars: half a turn a year.
 

@@ -24,8 +24,8 @@ import numpy as np
 from numba import njit
 
 from tessera.facts import Addresses, Amounts, Coverage, Facts, Head, Transfers
-from tessera.facts.folder import write_folder
 from tessera.facts.memory import Memory
+from tessera.facts.writing import write_folder
 
 GOAL_S = 15.0
 GOAL_BYTES = 1_500_000_000

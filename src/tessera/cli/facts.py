@@ -89,7 +89,7 @@ def _register_import(facts: typer.Typer) -> None:
         newest = None if head is None else Head(*_numbers(head, "--head", "BLOCK@TIME"))
         with analysis():
             from tessera.facts.files import read_headers, read_transfers
-            from tessera.facts.folder import write_folder
+            from tessera.facts.writing import write_folder
         _refuse_taken(into)
         times = read_headers(headers) if headers is not None else _clock(clock)
         parts: list[Memory] = []
@@ -140,8 +140,8 @@ def _register_export(facts: typer.Typer) -> None:
         from tessera.errors import InputError
 
         with analysis():
-            from tessera.facts.folder import write_folder
             from tessera.facts.tables import write_table
+            from tessera.facts.writing import write_folder
         _refuse_taken(into)
         is_table = into.suffix == ".csv"
         if token and not is_table:

@@ -16,7 +16,8 @@ pytest.importorskip("polars")
 async def test_a_chain_that_was_followed_is_the_same_in_a_folder(
     market: Market, observed: Callable[[str], Observed], tmp_path: Path
 ) -> None:
-    from tessera.facts.folder import open_folder, write_folder
+    from tessera.facts.folder import open_folder
+    from tessera.facts.writing import write_folder
 
     market.transfers(3, 0, 5)
     market.transfers(2, token=OTHER)

@@ -369,7 +369,8 @@ def test_a_real_token_as_of_a_block_is_the_same_as_a_table_that_ends_there(tmp_p
     import polars as pl
 
     from tessera.facts.files import Clock, read_transfers
-    from tessera.facts.folder import open_folder, write_folder
+    from tessera.facts.folder import open_folder
+    from tessera.facts.writing import write_folder
 
     path = Path(os.environ["TESSERA_REFERENCE_DATA"]) / "lp_token_transfers.parquet"
     clock = Clock(13_153_380, 1_630_650_000, 13_300)

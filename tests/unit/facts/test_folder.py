@@ -25,11 +25,14 @@ from tessera.facts import (  # noqa: E402
     Read,
     Row,
     Transfers,
+    writing,
 )
 from tessera.facts import folder as folders  # noqa: E402
-from tessera.facts.folder import open_folder, write_folder  # noqa: E402
+from tessera.facts.folder import open_folder  # noqa: E402
+from tessera.facts.manifest import sha256_of  # noqa: E402
 from tessera.facts.memory import Memory  # noqa: E402
 from tessera.facts.opening import open_facts  # noqa: E402
+from tessera.facts.writing import write_folder  # noqa: E402
 from tessera.units import MAX_UINT256  # noqa: E402
 
 TOKEN, OTHER, QUIET = ("0x" + two * 20 for two in ("70", "71", "72"))
@@ -118,7 +121,7 @@ def test_as_of_a_block_is_the_same_written_or_not(tmp_path, block):
 
 
 def test_a_token_may_lie_in_several_files_and_a_file_hold_several_tokens(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "_ROWS_A_FILE", 7)
+    monkeypatch.setattr(writing, "_ROWS_A_FILE", 7)
     held = {
         f"0x{token:040x}": Transfers.of(
             f"0x{token:040x}",
@@ -208,9 +211,9 @@ def forged(folder, name, change):
     """A stranger's folder: one file is another, and the manifest has its hash."""
     path = folder / f"{name}.parquet"
     manifest = folder / "facts.json"
-    before = folders._sha256(path)
+    before = sha256_of(path)
     change(pl.read_parquet(path)).write_parquet(path)
-    manifest.write_text(manifest.read_text().replace(before, folders._sha256(path)))
+    manifest.write_text(manifest.read_text().replace(before, sha256_of(path)))
 
 
 def setting(name, *values):

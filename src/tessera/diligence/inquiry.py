@@ -107,6 +107,9 @@ def inquire(
     """
     view.refuse_no_token()
     chosen = tuple(parts() if asked is None else asked)
+    transfers = view.transfers
+    # Reading takes the most memory of all, so it is over before anything else begins.
+    transfers.digest()
     outcomes = _run(view, chosen, progress or (lambda done, total: None))
     metrics: list[Metric] = []
     flags: dict[str, Flag] = {}
@@ -119,7 +122,6 @@ def inquire(
             metrics.extend(found.metrics)
         else:
             metrics.extend(found)
-    transfers = view.transfers
     return Report(
         token=view.token,
         subject=view.subject,

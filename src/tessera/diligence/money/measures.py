@@ -60,6 +60,16 @@ def measure(view: View) -> list[Metric]:
     if takings.books is not None and takings.books.doubts:
         why = f"the books do not add up with the chain: {takings.books.doubts[0]}"
         return [without(name, Status.UNKNOWN, why) for name in _NAMES]
+    if takings.unobserved:
+        # What is there is a part, and a part of nothing looks like nothing.
+        why = f"transfers of {', '.join(takings.unobserved)} were not observed"
+        seen = _gross(takings, view) if takings.payments.currencies else []
+        said = {each.name for each in seen}
+        rest = [name for name in _NAMES if name not in said]
+        return [
+            *seen,
+            *(without(name, Status.UNKNOWN, why, missing=takings.missing) for name in rest),
+        ]
     found = statement_of(view, takings)
     month = reporting_month(found.months, view.head.time)
     token = token_money(view)
@@ -71,6 +81,16 @@ def measure(view: View) -> list[Metric]:
         *distributed(view, takings),
         _calls(takings, found, month),
         *paying(view, takings, found, month),
+    ]
+
+
+def _gross(takings: Takings, view: View) -> list[Metric]:
+    """Say what was paid in the currencies that were observed, and what is missing from it."""
+    found = statement_of(view, takings)
+    month = reporting_month(found.months, view.head.time)
+    return [
+        in_units("gross_fees", "users paid", found.gross, found, takings),
+        in_dollars("gross_fees_usd", "users paid", found.gross, found, month, takings),
     ]
 
 
@@ -110,8 +130,7 @@ def statement_of(view: View, takings: Takings) -> Statement:
 
 def _fees(view: View, takings: Takings, found: Statement, month: int) -> list[Metric]:
     metrics = [
-        in_units("gross_fees", "users paid", found.gross, found, takings),
-        in_dollars("gross_fees_usd", "users paid", found.gross, found, month, takings),
+        *_gross(takings, view),
         _supply_side(view, takings, found, month),
     ]
     if found.clean is None:

@@ -82,6 +82,8 @@ class Takings:
         Unix seconds.
     missing
         What was not observed, in words.
+    unobserved
+        Currencies that users pay in and that nobody looked at.
     books
         Of an asset of our own.
     """
@@ -97,6 +99,7 @@ class Takings:
     insiders: NDArray[np.bool_]
     launched: int
     missing: tuple[str, ...] = ()
+    unobserved: tuple[str, ...] = ()
     books: AssetBooks | None = None
 
 
@@ -250,6 +253,9 @@ def _takings(view: View) -> Takings | None:
         insiders=_insiders(view, payments),
         launched=_launched(view),
         missing=missing,
+        unobserved=tuple(
+            each.symbol or each.address for each in paid.currencies if each.address not in transfers
+        ),
     )
 
 

@@ -162,13 +162,18 @@ def test_a_currency_that_nobody_observed_is_said() -> None:
     about = msgspec.structs.replace(
         ABOUT, payments=msgspec.structs.replace(ABOUT.payments, currencies=both)
     )
-    gross = answers(facts(STORY, MAY.start), about)["gross_fees_usd"]
+    found = answers(facts(STORY, MAY.start), about)
+    gross = found.pop("gross_fees_usd")
     assert gross.value == 100.0
+    assert found.pop("gross_fees").value == 1_000 * USD
+    assert {each.status for each in found.values()} == {Status.UNKNOWN}
     assert gross.coverage.missing == ("transfers of NOTE",)
     only = msgspec.structs.replace(
         ABOUT, payments=msgspec.structs.replace(ABOUT.payments, currencies=both[1:])
     )
-    assert answers(facts(STORY, MAY.start), only)["gross_fees_usd"].status is Status.UNKNOWN
+    nothing = answers(facts(STORY, MAY.start), only)
+    assert {each.status for each in nothing.values()} == {Status.UNKNOWN}
+    assert all("transfers of NOTE were not observed" in each.text for each in nothing.values())
 
 
 def test_no_price_is_not_zero_dollars(tmp_path: Path) -> None:

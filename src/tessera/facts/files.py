@@ -94,7 +94,8 @@ def read_transfers(
     chain_id
         0 where nobody says.
     token
-        Whose transfers these are, where no column says.
+        Whose transfers these are, where no column says; else one that must be among them. What
+        users pay in may be in the same table, so the others stay.
     head
         The block until which the exporter looked; the newest in the table where None.
     times
@@ -275,9 +276,7 @@ class _Table:
             raise DataError(
                 "token", found=self._token, wanted=f"one of the {len(held)} that the table holds"
             )
-        return (
-            dict(sorted(held.items())) if self._token is None else {self._token: held[self._token]}
-        )
+        return dict(sorted(held.items()))
 
     def _taken(self, name: str) -> NDArray[Any]:
         return self._grown.pop(name).rows

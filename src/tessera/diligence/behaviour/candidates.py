@@ -33,9 +33,11 @@ def slot_words(
         What all holders have together, base units.
     """
     words: list[int] = [SELF] if entry and found.mask > ADDRESS >> 64 else []
-    if CODE in origin.sources or found.mask == ADDRESS:
+    wanted = _held_against(found, origin)
+    # A number that is held against a number is no address, however the branch came about.
+    if found.mask == ADDRESS or (CODE in origin.sources and not wanted):
         words.append(stranger)
-    words += _held_against(found, origin)
+    words += wanted
     if found.mask in (1, 0xFF):
         words += [1, 2, 0]
     if TIME in origin.sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from tessera.diligence.behaviour.ground import Ground
 from tessera.diligence.behaviour.profiles import Profile, profile_all
 from tessera.diligence.behaviour.proxies import Behind, look_behind
 from tessera.diligence.behaviour.runs import Exhausted, Limits
+from tessera.diligence.behaviour.safety import Safety, look_for_dangers
 from tessera.diligence.behaviour.search import Stage
 from tessera.diligence.behaviour.trial import ERC20, RATIO, Payout, find_payouts, seed
 from tessera.diligence.behaviour.verdicts import Decision, Kind, Verdict, decide
@@ -28,8 +30,8 @@ class Examination:
     ----------
     functions
         How many its code dispatches to.
-    steps
-        Opcodes run, as a measure of the work.
+    safety
+        What privileged accounts can do to holders.
     """
 
     address: str
@@ -38,6 +40,7 @@ class Examination:
     behind: Behind | None = None
     profiles: dict[bytes, Profile] = field(default_factory=dict)
     payouts: tuple[Payout, ...] = ()
+    safety: Safety = field(default_factory=Safety)
 
 
 def can_move_money(code: bytes) -> bool:
@@ -108,4 +111,9 @@ def examine(
     if blind:
         unsettled.append(f"it runs the code of {blind[0]}, which was not observed")
     decision = decide(stage, profiles, payouts, unsettled=unsettled)
-    return Examination(address, decision, len(stage.functions), behind, profiles, tuple(payouts))
+    safety = Safety(proxy=behind.kind.changeable)
+    with contextlib.suppress(Exhausted):  # what was not tried stays None: not known
+        safety = look_for_dangers(stage, profiles, behind)
+    return Examination(
+        address, decision, len(stage.functions), behind, profiles, tuple(payouts), safety
+    )

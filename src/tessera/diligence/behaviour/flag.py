@@ -145,6 +145,12 @@ def _said(examination: Examination) -> dict[str, object]:
         "gates": list(decision.gates),
         "functions": examination.functions,
         "proxy": str(examination.behind.kind) if examination.behind else None,
+        "safety": {
+            name: getattr(examination.safety, name)
+            for name in examination.safety.__dataclass_fields__
+            if name != "by"
+        }
+        | {"by": dict(examination.safety.by)},
     }
     if payout is not None:
         said["experiment"] = {

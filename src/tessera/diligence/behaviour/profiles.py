@@ -14,6 +14,7 @@ from tessera.diligence.behaviour.tracing import ARGUMENT
 __all__ = ["Profile", "profile_all"]
 
 _ATTEMPTS = 24
+_LARGEST_SLOT = 1 << 64  # above are entries of mappings and arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Profile:
         Changes of the accounts' balances of the token on trial.
     timed
         Whether a branch, or an amount paid, depends on the time.
+    clocks
+        Places that were held against the time.
+    gave_up
+        Whether an account's entry, other than its balance, was lowered: it had what it got.
     named
         Places among `written` whose new word comes from an argument: whoever calls says it.
     """
@@ -51,6 +56,8 @@ class Profile:
     ether: bool = False
     named: frozenset[int] = frozenset()
     loads: frozenset[int] = frozenset()
+    clocks: frozenset[int] = frozenset()
+    gave_up: bool = False
 
     @property
     def gated(self) -> bool:
@@ -101,6 +108,13 @@ def _profile(stage: Stage, function: Function) -> Profile:
         destroys=run.destroyed,
         blind=frozenset(run.blind),
         ether=function.mutability == "payable",
+        gave_up=any(
+            s.new < s.old
+            and stage.keeper(s.key) is not None
+            and (s.address, s.key) not in stage.base
+            for s in run.stores
+        ),
+        clocks=_clocks(stage, run),
         loads=frozenset(load.key for load in run.loads if load.where == stage.name),
         named=frozenset(
             s.key
@@ -109,6 +123,22 @@ def _profile(stage: Stage, function: Function) -> Profile:
             and s.origin is not None
             and any(part.where == ARGUMENT for part in s.origin.fields)
         ),
+    )
+
+
+def _clocks(stage: Stage, run: Run) -> frozenset[int]:
+    """Slots of whole words that were compared with the time."""
+    return frozenset(
+        part.key
+        for branch in run.branches
+        for comparison in (branch.origin.comparisons if branch.origin is not None else ())
+        for one, other in (
+            (comparison.left_origin, comparison.right_origin),
+            (comparison.right_origin, comparison.left_origin),
+        )
+        if one is not None and other is not None and TIME in one.sources and len(other.fields) == 1
+        for part in other.fields
+        if part.where == stage.name and part.key < _LARGEST_SLOT
     )
 
 

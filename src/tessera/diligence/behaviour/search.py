@@ -88,6 +88,7 @@ class Solution:
     gated: bool = False
     entries: set[tuple[str, int]] = field(default_factory=set)
     stopped: bool = False
+    choices: _Choices | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +102,23 @@ class _Choices:
     senders: dict[bytes, bytes] = field(default_factory=dict)
     values: dict[bytes, int] = field(default_factory=dict)
     frozen: frozenset[tuple[str, int]] = frozenset()
+
+    def copied(self) -> _Choices:
+        """The words as they are now; what is left to try is shared, as it is used up for good."""
+        return replace(
+            self,
+            words=dict(self.words),
+            arguments=dict(self.arguments),
+            entries=set(self.entries),
+            senders=dict(self.senders),
+            values=dict(self.values),
+        )
+
+    def restore(self, earlier: _Choices) -> None:
+        """The words of `earlier`."""
+        kept = earlier.copied()
+        self.words, self.arguments, self.entries = kept.words, kept.arguments, kept.entries
+        self.senders, self.values = kept.senders, kept.values
 
 
 class Stage:
@@ -150,6 +168,8 @@ class Stage:
             world.set_balance(account, RICH)
         # Observed currencies that the contract calls, and where they keep the first holder's money.
         self.currencies: dict[bytes, int] = {}
+        # Slots that hold a time, set to a recent one: a contract made long ago is rare.
+        self.clocks: dict[tuple[str, int], int] = {}
         self.bare = world.record()  # the state before anybody was given anything
 
     def weigh(self, first: int, second: int, rest: int) -> None:
@@ -241,6 +261,7 @@ class Stage:
         attempts: int = _MOST_ATTEMPTS,
         fixed: Mapping[tuple[str, int], int] | None = None,
         frozen: Collection[tuple[str, int]] = (),
+        start: Solution | None = None,
     ) -> Solution:
         """Run `script` until it works, assuming words where nobody observed any.
 
@@ -256,16 +277,22 @@ class Stage:
             Words assumed from the start.
         frozen
             Places that may not be assumed: what is there has to be written by the script.
+        start
+            A solution whose words, arguments and callers are the first to be tried.
         """
         choices = _Choices(words={**self.base, **(fixed or {})}, frozen=frozenset(frozen))
+        if start is not None and start.choices is not None:
+            choices.restore(start.choices)
         solution = Solution()
         spent = stopped = 0
+        lost: tuple[int, Solution, _Choices] | None = None
         for _ in range(attempts):
             failed, solution = self._attempt(script, choices, solution, fund=fund)
             solution.assumed = {
                 place: word for place, word in choices.words.items() if place not in self.base
             }
             solution.entries = set(choices.entries)
+            solution.choices = choices
             if failed is None:
                 solution.works = True
                 return solution
@@ -273,6 +300,15 @@ class Stage:
             stopped += solution.runs[-1].stopped
             if spent > _MOST_STEPS or stopped >= _MOST_STOPPED:
                 break
+            if solution.runs[-1].success:
+                lost = (failed, solution, choices.copied())
+            elif lost is not None and failed <= lost[0]:
+                # What worked without paying is refused now. Places never tried may mend it; where
+                # none does, the last words are taken back.
+                if self._mend(script[failed], solution, choices, entries=entries, fresh=True):
+                    continue
+                failed, solution = lost[0], lost[1]
+                choices.restore(lost[2])
             if not self._mend(script[failed], solution, choices, entries=entries):
                 return solution
         solution.stopped = True
@@ -345,8 +381,19 @@ class Stage:
         return self.machine.call(self.subject, data, sender, value=value)
 
     # Mending ------------------------------------------------------------------------------------
-    def _mend(self, step: Step, solution: Solution, choices: _Choices, *, entries: bool) -> bool:
-        """Change one word so that the step may go another way; False where nothing is left."""
+    def _mend(
+        self,
+        step: Step,
+        solution: Solution,
+        choices: _Choices,
+        *,
+        entries: bool,
+        fresh: bool = False,
+    ) -> bool:
+        """Change one word so that the step may go another way; False where nothing is left.
+
+        With `fresh`, only in a place never tried, and only for what refused last.
+        """
         run = solution.runs[-1]
         branches = [b for b in run.branches if b.origin is not None]
         if not run.success:
@@ -360,6 +407,11 @@ class Stage:
                 if self._open(gate, step, choices):
                     return True
             branches = refused or branches
+        if fresh:
+            last = next((b for b in reversed(branches) if b.origin and b.origin.fields), None)
+            return last is not None and self._flip(
+                last, step, solution, choices, entries=entries, fresh=True
+            )
         for branch in reversed(branches):
             if self._flip(branch, step, solution, choices, entries=entries):
                 return True
@@ -433,6 +485,7 @@ class Stage:
         choices: _Choices,
         *,
         entries: bool,
+        fresh: bool = False,
     ) -> bool:
         """Try the next word for a field that the branch depends on."""
         origin = branch.origin
@@ -447,11 +500,12 @@ class Stage:
             solution.gated = True
             return False
         fields = sorted(origin.fields, key=lambda f: (f.where, f.key, f.shift))
-        fresh = [found for found in fields if found not in choices.left]
+        untried = [found for found in fields if found not in choices.left]
+        tried = [] if fresh else [found for found in fields if found in choices.left]
         # A field never tried before one more word for a field that was: else the first takes all.
         return any(
             self._next_word(found, branch, step, choices, entries=entries)
-            for found in (*fresh, *(found for found in fields if found not in fresh))
+            for found in (*untried, *tried)
         )
 
     @staticmethod
@@ -471,10 +525,13 @@ class Stage:
         """Give a field the next word worth trying; False where none is left or it is not free."""
         if found.where == ARGUMENT:
             return self._next_argument(found, branch, step, choices)
-        kept = self._keeper(found.key)
+        kept = self.keeper(found.key)
         holders = kept is not None and kept != self.cast.owner
         if not self._is_free(found) or found.place in choices.frozen or (holders and not entries):
             return False
+        word = choices.words.get(found.place, 0) >> found.shift & found.mask
+        if word in self.contracts:
+            return False  # a contract was wanted there, and is
         if found not in choices.left:
             stranger = self._stranger(f"contract at {found.where} {found.key} {found.shift}")
             choices.left[found] = slot_words(
@@ -529,7 +586,7 @@ class Stage:
             return True
         return self.machine.world.observed(*found.place) is None
 
-    def _keeper(self, key: int) -> bytes | None:
+    def keeper(self, key: int) -> bytes | None:
         """For which of the cast a mapping keeps `key`."""
         for account in self.cast.everybody():
             if self.machine.keys.mentions(key, int.from_bytes(account, "big")):
@@ -538,7 +595,7 @@ class Stage:
 
     def _put(self, found: Field, word: int, choices: _Choices) -> bool:
         """Assume `word` in a field, a holder's for both alike; False where nothing changes."""
-        kept = self._keeper(found.key)
+        kept = self.keeper(found.key)
         holders = {self.cast.first: 3, self.cast.second: 7}
         changed = False
         targets: list[tuple[Field, int]] = []

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from tessera.diligence.behaviour.world import World
 from tessera.spec.signatures import keccak
 
-__all__ = ["PLENTY", "Strangers"]
+__all__ = ["PLENTY", "Strangers", "understood"]
 
 # What anybody but a contract on trial owns of each strange currency, in base units.
 PLENTY = 10**30
 _ANSWER_WORDS = 8
-_LONG_AGO = 86_400 * 60
+_LONG_AGO = 86_400 * 20
 _LOCKED_FOR = 86_400 * 365
 
 
@@ -71,6 +71,29 @@ _TOTAL_POINT = _selector("point_history(uint256)")
 _USER_POINT = _selector("user_point_history(address,uint256)")
 _USER_POINT_TIME = _selector("user_point_history__ts(address,uint256)")
 _LOCKED_END = _selector("locked__end(address)")
+
+
+_UNDERSTOOD = frozenset(
+    {
+        *_PAYING,
+        *_APPROVALS,
+        *_TOTALS,
+        *_WEIGHTS,
+        *_ESCROW_ONES,
+        _BALANCE,
+        _ALLOWANCE,
+        _DECIMALS,
+        _TOTAL_POINT,
+        _USER_POINT,
+        _USER_POINT_TIME,
+        _LOCKED_END,
+    }
+)
+
+
+def understood(selector: bytes) -> bool:
+    """Whether a stranger has an answer of its own; where not, the search chooses the word."""
+    return int.from_bytes(selector, "big") in _UNDERSTOOD
 
 
 class Strangers:

@@ -22,6 +22,7 @@ from tessera.diligence.behaviour.origins import (
     merged,
 )
 from tessera.diligence.behaviour.runs import Paid, Run, Store
+from tessera.diligence.behaviour.strangers import understood
 from tessera.diligence.behaviour.world import World, address_text
 
 __all__ = ["ARGUMENT", "CALLS", "Tracer", "number"]
@@ -149,7 +150,7 @@ class Tracer:
         elif opcode == 0xF1 and len(data) >= 68:
             paid = self._token_move(source, target, data, at, memory)
         everything = merged(*origins[1:3], *inside)
-        if target in self.world.strangers and len(data) >= 4 and data[:4] not in _MOVES:
+        if target in self.world.strangers and len(data) >= 4 and not understood(data[:4]):
             answer = Field(address_text(target), int.from_bytes(data[:4], "big"))
             everything = merged(everything, Origin(fields=frozenset((answer,))))
         return everything, paid, len(self.run.paid)

@@ -23,9 +23,13 @@ _TOTAL = bytes.fromhex("18160ddd")
 # Calls of every ERC-20 that move what the caller owns, or allow it.
 ERC20 = {
     bytes.fromhex(selector)
-    for selector in ("a9059cbb", "23b872dd", "095ea7b3", "39509351", "a457c2d7", "d505accf")
+    for selector in (
+        *("a9059cbb", "23b872dd", "095ea7b3", "39509351", "a457c2d7", "d505accf"),
+        *("42842e0e", "b88d4fde", "a22cb465"),  # and of every ERC-721
+    )
 }
 EPOCH_S = 8 * 86_400
+_WEEK_S = 7 * 86_400
 RATIO = (3, 7, 10)
 _OTHER_RATIO = (8, 2, 5)
 _ADDRESS = (1 << 160) - 1
@@ -100,7 +104,7 @@ def seed(stage: Stage, ratio: tuple[int, int, int]) -> bool:
         False where neither worked. What an earlier call did is undone first.
     """
     stage.machine.world.discard(stage.bare)
-    stage.base = {}
+    stage.base = dict(stage.clocks)
     stage.balance_place = None
     stage.unit = UNIT
     if not stage.has_balances:
@@ -154,7 +158,7 @@ def _seed_by_slots(stage: Stage, ratio: tuple[int, int, int]) -> bool:
         for account, amount in wanted.items()
     ):
         return False
-    stage.base = base
+    stage.base = base | stage.clocks
     stage.balance_place = next(iter(base))[1]
     return True
 
@@ -195,8 +199,40 @@ def find_payouts(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Pa
     Exhausted
         The sandbox's time is spent; what was found until then is kept.
     """
+    _try_all(stage, profiles, found)
+    observed = stage.machine.world.observed(stage.name, 0) is not None
+    if not observed and not _shares(found) and _set_clocks(stage, profiles):
+        _try_all(stage, profiles, found)
+    if observed and not _shares(found):
+        _triggered(stage, profiles, found)
+    for payout in _shares(found):
+        if not payout.fed:
+            _feed(stage, payout, profiles)
+        _probe(stage, payout)
+
+
+def _shares(found: Sequence[Payout]) -> list[Payout]:
+    return [payout for payout in found if payout.prorata and not payout.consumed]
+
+
+def _set_clocks(stage: Stage, profiles: Mapping[bytes, Profile]) -> bool:
+    """Set slots that were held against the time to whole weeks ago; False where there is none.
+
+    A contract whose clocks stand at zero believes it has slept since 1970, and spreads what it has
+    over fifty years.
+    """
+    now = stage.machine.ground.head.timestamp
+    clocks = {(stage.name, key) for profile in profiles.values() for key in profile.clocks}
+    stage.clocks = dict.fromkeys(sorted(clocks), (now // _WEEK_S - 2) * _WEEK_S)
+    if stage.clocks:
+        seed(stage, RATIO)
+    return bool(stage.clocks)
+
+
+def _try_all(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Payout]) -> None:
+    known = {payout.claim.selector for payout in found}
     for function in stage.functions:
-        if function.reads_only or function.selector in ERC20:
+        if function.reads_only or function.selector in ERC20 or function.selector in known:
             continue
         profile = profiles.get(function.selector)
         # One that does not end with empty entries may end with filled ones, not the other way.
@@ -205,14 +241,6 @@ def find_payouts(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Pa
             if payout is not None:
                 found.append(payout)
                 break
-    observed = stage.machine.world.observed(stage.name, 0) is not None
-    if observed and not any(payout.prorata and not payout.consumed for payout in found):
-        _triggered(stage, profiles, found)
-    for payout in found:
-        if payout.prorata and not payout.consumed:
-            if not payout.fed:
-                _feed(stage, payout, profiles)
-            _probe(stage, payout)
 
 
 def _triggered(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Payout]) -> None:
@@ -366,6 +394,15 @@ def _feed(stage: Stage, payout: Payout, profiles: Mapping[bytes, Profile]) -> No
     payout.fed = not any((stage.name, key) in sums for p in profiles.values() for key in p.written)
 
 
+def _paid_again(stage: Stage, payout: Payout, script: Sequence[Step]) -> bool:
+    again = stage.solve(script, entries=payout.by_entry, fixed=payout.assumed)
+    if not again.works:
+        return False
+    first, second = again.outcomes[-2:]
+    amounts = (first.paid(stage.cast.first), second.paid(stage.cast.second))
+    return _in_ratio(amounts, payout.weights)
+
+
 def _bring(stage: Stage, function: Function) -> Step:
     """The step that brings money in by `function`; who may is not asked here."""
     owner = stage.cast.owner
@@ -377,18 +414,12 @@ def _probe(stage: Stage, payout: Payout) -> None:
     """A second distribution, a claim by the token's next holder, and a claim by one without any."""
     cast = stage.cast
     pair = _pair(stage, payout.claim)
-    feed = (
-        _bring(stage, payout.feed)
-        if payout.feed is not None
-        else Step(None, cast.owner, cast.owner, refill=True)
-    )
+    refill = Step(None, cast.owner, cast.owner, refill=True)
+    feed = refill if payout.feed is None else _bring(stage, payout.feed)
     if payout.fed:
-        again = stage.solve(
-            [feed, *pair, feed, *pair], entries=payout.by_entry, fixed=payout.assumed
-        )
-        payout.again = again.works and _in_ratio(
-            (again.outcomes[4].paid(cast.first), again.outcomes[5].paid(cast.second)),
-            payout.weights,
+        # What brought the money in the first time may be a switch; then money alone is enough.
+        payout.again = any(
+            _paid_again(stage, payout, [feed, *pair, more, *pair]) for more in (feed, refill)
         )
     start = [feed] if payout.feed is not None else []
     stranger = stage.solve(

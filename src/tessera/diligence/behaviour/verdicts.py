@@ -135,7 +135,7 @@ def _prorata(stage: Stage, payout: Payout, profiles: Mapping[bytes, Profile]) ->
         Caveat.CLAWBACK: bool(takers),
         Caveat.STOPPABLE: bool(stoppers),
         Caveat.OUTSIDER: payout.outsider > 0,
-        Caveat.ASSUMED: bool(_assumed(payout)),
+        Caveat.ASSUMED: bool(_assumed(payout)) or bool(stage.clocks),
     }
     first, second = payout.amounts
     brought = f" after {payout.feed.name}" if payout.feed is not None else ""

@@ -11,6 +11,7 @@ from rig.compiling import compiled_file
 from rig.engines import new_engine
 
 from tessera.diligence.behaviour.examining import Examination, examine
+from tessera.diligence.behaviour.functions import known_name
 from tessera.diligence.behaviour.ground import Given, Head
 from tessera.diligence.behaviour.machine import producer
 from tessera.diligence.behaviour.runs import Limits
@@ -146,3 +147,13 @@ def test_code_that_nobody_observed_is_unknown_not_absent() -> None:
     decision = examine(Given({}, head=HEAD), "0x" + "0f" * 20).decision
     assert decision.verdict is Verdict.UNKNOWN
     assert "not observed" in decision.reason
+
+
+def test_an_owner_that_no_function_shows_is_hidden(tried: Callable[[int], Examination]) -> None:
+    """`distribute` asks who calls, and there is no `owner()` to read it by."""
+    safety = tried(TAYLOR).safety
+    assert safety.hidden_owner is True
+    assert dict(safety.by)["hidden_owner"] == known_name(bytes.fromhex("63453ae1"))
+    assert (safety.mintable, safety.pausable, safety.blacklist) == (False, False, False)
+    assert (safety.tax, safety.tax_changeable, safety.sellable) == (0.0, False, True)
+    assert safety.proxy is False

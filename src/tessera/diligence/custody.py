@@ -91,7 +91,8 @@ class Sweeps:
     collector
         int32 over ids: to whom, for those; -1 for others.
     hot
-        Mask over ids: 20 or more of these pass on to it, and it pays 20 or more.
+        Mask over ids: 20 or more of these pass on to it, and it pays 20 or more who never
+        sent it any.
     """
 
     deposit: NDArray[np.bool_]
@@ -129,6 +130,9 @@ def sweeps(transfers: Transfers, *, least: int = LEAST_DEPOSITORS) -> Sweeps:
     deposit[ZERO_ID] = False
     collector = np.where(deposit, highest, ABSENT).astype(np.int32)
     collects = np.bincount(collector[deposit], minlength=count) >= least
-    pairs = np.unique(source[collects[source]].astype(np.int64) * count + target[collects[source]])
-    pays = np.bincount(pairs // count, minlength=count) >= least
+    out, back = collects[source], collects[target]
+    paid = np.unique(source[out].astype(np.int64) * count + target[out])
+    # A staking contract pays those who put something in; an exchange pays whoever withdraws.
+    strangers = np.setdiff1d(paid, target[back].astype(np.int64) * count + source[back])
+    pays = np.bincount(strangers // count, minlength=count) >= least
     return Sweeps(deposit, collector, collects & pays)

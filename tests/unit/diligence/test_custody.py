@@ -68,6 +68,19 @@ def test_attack_stakers_make_no_exchange_of_a_staking_contract():
     assert not sweeps(history(*moves)).hot.any()
 
 
+def test_attack_who_buys_and_stakes_at_once_makes_no_exchange():
+    """Found on real liquidity tokens: mint, stake within a day, and never look again.
+
+    Each of them passes on all to one contract, as deposit addresses do. But the contract pays those
+    who put something in, and an exchange pays whoever withdraws.
+    """
+    moves = [(n / 10, 0, n, 100) for n in range(100, 160)]
+    moves += [(n / 10 + 0.01, n, 7, 100) for n in range(100, 160)]
+    moves += [(40, 7, n, 50) for n in range(100, 130)]
+    moves.sort()
+    assert not sweeps(history(*moves)).hot.any()
+
+
 def test_no_transfers_are_no_exchange():
     found = sweeps(Transfers.of(address(5), []))
     assert not found.hot.any()

@@ -6,10 +6,26 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from tests.unit.diligence.reports import HOSTILE, answer, flag_of, report_of, view_of
+from tests.unit.diligence.reports import (
+    HOLDER,
+    HOSTILE,
+    TOKEN,
+    ZERO,
+    answer,
+    flag_of,
+    report_of,
+    view_of,
+)
 
+from tessera.diligence.inquiry import inquire
 from tessera.diligence.page import render
 from tessera.diligence.results import Metric, Severity, Status, Step
+from tessera.diligence.subject import Subject
+from tessera.diligence.view import View
+from tessera.facts import Facts, Head, Row, Transfers
+from tessera.facts.memory import Memory
+
+OTHER = "0x" + "b" * 40
 
 
 class _Reader(HTMLParser):
@@ -97,3 +113,17 @@ def test_parts_of_a_megabyte_do_not_make_a_page_of_one() -> None:
         "gini", Step.DISTRIBUTION, 0.5, "", Status.OK, "x" * 10**6, parts={"each": [7] * 10**6}
     )
     assert len(render(report_of([metric]))) < 60_000
+
+
+def test_a_token_of_which_nothing_is_left_has_a_page() -> None:
+    """All that was minted was burned again: there is nobody and nothing to draw."""
+    rows = [
+        Row(5, 1_600_000_000, 0, 0, ZERO, HOLDER, 7),
+        Row(6, 1_600_086_400, 0, 0, HOLDER, OTHER, 7),
+        Row(7, 1_600_172_800, 0, 0, OTHER, ZERO, 7),
+    ]
+    held = {TOKEN: Transfers.of(TOKEN, rows)}
+    facts = Facts(Memory(chain_id=1, newest=Head(9, 1_700_000_000), held=held))
+    report = inquire(View(facts, Subject(token=TOKEN)))
+    assert not [each for each in report.failures if each.ours]
+    assert "<article>" in render(report)

@@ -106,7 +106,8 @@ def _all(metrics: Mapping[str, Metric], flags: Mapping[str, Flag], prefix: str) 
     if (plan := _parts(metrics.get("unlock_30d_fwd"), _Unlocks)) and plan.months:
         html = unlocks(f"{prefix}-unlocks", plan.months, plan.insiders, plan.others)
         yield Chart(Step.DISTRIBUTION, "", html)
-    if (old := _parts(metrics.get("hold_km"), _Ages)) and old.age_bands:
+    # Where all was burned, nothing is held that could be of any age.
+    if (old := _parts(metrics.get("hold_km"), _Ages)) and old.age_shares:
         yield Chart(Step.VELOCITY, "", ages(f"{prefix}-ages", old.age_bands, old.age_shares))
     if paid := _parts(flags.get("RF3"), _Payments):
         edges = [Payment(*each) for each in paid.payments if each[2] > 0]

@@ -25,6 +25,7 @@ from tessera.diligence import (
     velocity,
 )
 from tessera.diligence.behaviour import flag as behaviour_flag
+from tessera.diligence.circular import measures as circular
 from tessera.diligence.report import Failure, Report
 from tessera.diligence.results import Flag, Metric, Severity
 from tessera.diligence.thresholds import LIMITS, Limit, judge
@@ -73,6 +74,7 @@ def parts() -> tuple[Part, ...]:
         Part("the history and the supply", ledger.measure),
         Part("how long it is held", velocity.measure),
         Part("who holds it", distribution.measure),
+        Part("what goes in circles", circular.judge, flag="RF3"),
         Part("performance", performance.measure),
         Part("claims of performance", claims.judge, flag="RF1"),
         Part("whether code pays holders", behaviour_flag.judge, flag="RF2"),

@@ -23,7 +23,7 @@ from tessera.diligence.circular.linkage import (
 )
 from tessera.diligence.circular.loops import LOOPS, LoopRules, Loops, find_loops
 from tessera.diligence.circular.payments import Payments
-from tessera.diligence.circular.trades import TRADES, TradeRules, wash_trades
+from tessera.diligence.circular.trades import TRADES, TradeRules, recurring_sets, wash_trades
 from tessera.facts import ZERO_ID, Transfers
 
 __all__ = ["Circular", "Parties", "Ring", "Rules", "look"]
@@ -225,6 +225,7 @@ def look(transfers: Transfers, parties: Parties, rules: Rules | None = None) -> 
         if revenue.any() and len(transfers)
         else none
     )
+    sets = recurring_sets(payments, hub, rules.trades.recurrence)
     strict = TradeRules(rules.trades.recurrence, 0.0, rules.trades.windows_s)
     return Circular(
         transfers=transfers,
@@ -232,8 +233,8 @@ def look(transfers: Transfers, parties: Parties, rules: Rules | None = None) -> 
         target=target,
         counted=counted,
         themselves=(source == target) & ~given[source],
-        unchanged=wash_trades(payments, transfers.amount, hub, strict) if len(transfers) else none,
-        wash=wash_trades(payments, transfers.amount, hub, rules.trades) if len(transfers) else none,
+        unchanged=wash_trades(payments, transfers.amount, hub, strict, sets),
+        wash=wash_trades(payments, transfers.amount, hub, rules.trades, sets),
         loops=find_loops(payments, hub, groups, rules.loops),
         linked=linked,
         conserved=conserved,

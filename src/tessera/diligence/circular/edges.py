@@ -204,7 +204,7 @@ def passages(
         payments.source[out],
         payments.target[out],
         payments.time,
-        np.log(payments.size),
+        np.log(np.maximum(payments.size, 1e-9)),
         lowest,
         step,
         within_s,

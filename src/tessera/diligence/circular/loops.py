@@ -70,6 +70,9 @@ class LoopRules:
         The part of a pair's payments, by value, that has to be in loops for it to be a channel.
     parts_s
         Payments of one pair that are no further apart may be one sum in parts.
+    most
+        Hops among which rings are sought that draw new pairs each time: among more it takes too
+        long, and is left out.
     """
 
     windows_s: tuple[int, ...] = (3_600, DAY_S, 7 * DAY_S)
@@ -81,6 +84,7 @@ class LoopRules:
     chance: float = 0.02
     channel: float = 0.4
     parts_s: int = 3_600
+    most: int = 1_500_000
 
     def __post_init__(self) -> None:
         if not 2 <= self.hops <= 64 or not 0 <= self.tolerance < 1 or self.repeats < 1:
@@ -119,6 +123,8 @@ class Loops:
         do; both again for sums in parts), what part of the loops found is chance, by the decoys.
     channel
         bool, shape (n,): payments of a loop's channel that are in no loop themselves.
+    whole
+        Whether rings that draw new pairs each time were sought too.
     """
 
     loop: NDArray[np.int32]
@@ -127,6 +133,7 @@ class Loops:
     window: NDArray[np.int32]
     chance: tuple[float, ...]
     channel: NDArray[np.bool_]
+    whole: bool
 
     def __len__(self) -> int:
         return len(self.crowd)
@@ -203,6 +210,7 @@ def find_loops(
         np.concatenate([found.window, more.window[~counted]]),
         found.chance + more.chance,
         channel,
+        found.whole and more.whole,
     )
 
 
@@ -224,6 +232,7 @@ def _loops(
     least = np.zeros(len(payments), dtype=np.bool_)
     crowds, windows, chances = [], [], []
     limits: list[int] = []
+    whole = True
     loops = 0
     searches = [
         (index, window, repeated)
@@ -234,6 +243,11 @@ def _loops(
         enough = rules.repeats if repeated else 1
         left = hops.where(~used[hops.first] & ~used[hops.last])
         kept = _candidates(left, payments.entities, groups, enough)
+        if not repeated and len(kept) > rules.most:
+            whole = False
+            limits.append(rules.crowd)
+            chances.append(0.0)
+            continue
         left, found = _settled(payments, kept, window, groups, rules, enough)
         limit, chance = rules.crowd, 0.0
         if len(found.crowd):
@@ -263,7 +277,7 @@ def _loops(
         loops += len(found.crowd)
     channel = _channels(payments, hops, loop, rules)
     crowd, window_of = np.concatenate(crowds), np.concatenate(windows)
-    return Loops(loop, least, crowd, window_of, tuple(chances), channel), limits
+    return Loops(loop, least, crowd, window_of, tuple(chances), channel, whole), limits
 
 
 def _channels(
@@ -340,7 +354,9 @@ def _rewired(hops: Hops, entities: int, rng: np.random.Generator) -> Hops:
     target = rng.permutation(pool)[: len(pairs)]
     real = pairs.source * (entities + 1) + pairs.target
     dealt = pairs.source * (entities + 1) + target
-    kept = (target != pairs.source) & (target != nobody) & ~np.isin(dealt, real)
+    # Pairs ascend, so whether one is there already is one search.
+    known = real[np.minimum(np.searchsorted(real, dealt), len(real) - 1)] == dealt
+    kept = (target != pairs.source) & (target != nobody) & ~known
     return replace(hops, target=target[pairs.number].astype(np.int32)).where(kept[pairs.number])
 
 

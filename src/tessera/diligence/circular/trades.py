@@ -14,6 +14,7 @@ Cryptocurrency Exchanges", The Web Conference 2021.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,7 +110,11 @@ def recurring_sets(payments: Payments, hub: NDArray[np.bool_], least: int) -> li
 
 
 def wash_trades(
-    payments: Payments, amount: Amounts, hub: NDArray[np.bool_], rules: TradeRules = TRADES
+    payments: Payments,
+    amount: Amounts,
+    hub: NDArray[np.bool_],
+    rules: TradeRules = TRADES,
+    sets: Sequence[RecurringSet] | None = None,
 ) -> NDArray[np.bool_]:
     """Which payments are wash trades, shape (n,).
 
@@ -119,9 +124,12 @@ def wash_trades(
         The payments' exact amounts, n of them.
     hub
         Who is taken out.
+    sets
+        Where they are known already.
     """
     wash = np.zeros(len(payments), dtype=np.bool_)
-    sets = recurring_sets(payments, hub, rules.recurrence)
+    if sets is None:
+        sets = recurring_sets(payments, hub, rules.recurrence)
     if not sets:
         return wash
     limbs = np.ascontiguousarray(amount.limbs)

@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 from tessera.diligence.circular.composite import Circular, Parties, look
 from tessera.diligence.entities import entities_of, first_funders
 from tessera.diligence.labels import AddressClass, classes_of
+from tessera.diligence.results import Window
 from tessera.diligence.view import View
 from tessera.facts import ABSENT, Addresses, Kind
 
-__all__ = ["circular_by_currency", "parties_of"]
+__all__ = ["TRADE_DAYS", "circular_by_currency", "circular_trades", "parties_of"]
+
+TRADE_DAYS: Final = 90
+"""The token's own transfers are looked at over so many days, up to the view's head."""
 
 _REMOVED: Final = (
     AddressClass.BURN,
     AddressClass.EXCHANGE,
     AddressClass.BRIDGE,
+    AddressClass.STAKING,
+    AddressClass.VESTING,
     AddressClass.DEX_POOL,
 )
 
@@ -42,6 +48,16 @@ def circular_by_currency(view: View) -> Mapping[str, Circular]:
     return view.kept("circular by currency", find)
 
 
+def circular_trades(view: View) -> Circular:
+    """Return what goes in circles of the token's transfers of the last `TRADE_DAYS`, once."""
+
+    def find() -> Circular:
+        moved = view.transfers.within(Window.last(TRADE_DAYS, view.head.time + 1))
+        return look(moved, parties_of(view, moved.addresses))
+
+    return view.kept("circular trades", find)
+
+
 def parties_of(view: View, table: Addresses) -> Parties:
     """Return who plays which part, by the ids of a table.
 
@@ -60,6 +76,7 @@ def parties_of(view: View, table: Addresses) -> Parties:
             if label.klass in _REMOVED or label.public
         ),
     )
+    removed |= _mask(table, subject.payments.relayers)
     removed |= _carried(view, table, classes_of(view).members(*_REMOVED))
     return Parties(
         entity=_entities(view, table),

@@ -8,7 +8,8 @@ from tessera.diligence.behaviour.functions import Function
 from tessera.diligence.behaviour.origins import TIME
 from tessera.diligence.behaviour.runs import Paid, Run
 from tessera.diligence.behaviour.scripts import FUND, Step
-from tessera.diligence.behaviour.search import Gate, Solution, Stage
+from tessera.diligence.behaviour.search import Stage
+from tessera.diligence.behaviour.solutions import Gate, Solution
 from tessera.diligence.behaviour.tracing import ARGUMENT
 
 __all__ = ["Profile", "profile_all"]

@@ -15,7 +15,8 @@ from tessera.diligence.behaviour.profiles import Profile
 from tessera.diligence.behaviour.proxies import Behind
 from tessera.diligence.behaviour.runs import Exhausted
 from tessera.diligence.behaviour.scripts import Step
-from tessera.diligence.behaviour.search import Solution, Stage
+from tessera.diligence.behaviour.search import Stage
+from tessera.diligence.behaviour.solutions import Solution
 
 __all__ = ["Safety", "look_for_dangers"]
 

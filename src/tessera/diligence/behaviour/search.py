@@ -8,7 +8,7 @@ result can name it. Bounded in attempts; what is not found is unknown, not absen
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tessera.diligence.behaviour.candidates import ADDRESS, argument_words, slot_words
 from tessera.diligence.behaviour.functions import Function, functions_of
@@ -26,11 +26,12 @@ from tessera.diligence.behaviour.scripts import (
     Step,
     calldata,
 )
+from tessera.diligence.behaviour.solutions import Choices, Gate, Solution
 from tessera.diligence.behaviour.tracing import ARGUMENT
 from tessera.diligence.behaviour.world import address_text
 from tessera.spec.signatures import keccak
 
-__all__ = ["Gate", "Solution", "Stage"]
+__all__ = ["BALANCE_OF", "MONEY", "Stage"]
 
 BALANCE_OF = bytes.fromhex("70a08231")
 _MOST_ATTEMPTS = 40
@@ -38,87 +39,6 @@ MONEY = 10**15  # base units of an observed currency: much for 18 decimals' dust
 # Opcodes that one search may spend, and runs that may end at their own bound before it gives up.
 _MOST_STEPS = 250_000
 _MOST_STOPPED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Only some caller passes: the field that says who, or None where the code itself says it.
-
-    Parameters
-    ----------
-    field
-        Where the permitted account is kept.
-    account
-        Who is permitted, where observed or written in the code; else None.
-    listed
-        A list of accounts rather than one.
-    """
-
-    field: Field | None
-    account: str | None = None
-    listed: bool = False
-
-
-@dataclass(slots=True)
-class Solution:
-    """What a search ended with.
-
-    Parameters
-    ----------
-    works
-        Every step did what was wanted.
-    outcomes
-        Of the last attempt; shorter than the script where a step failed.
-    assumed
-        Words given to places that nobody observed.
-    gates
-        Gates met, opened or not.
-    runs
-        The last run of each step, the failed one included.
-    attempted
-        Whether any attempt tried to move money at all.
-    """
-
-    works: bool = False
-    outcomes: list[Outcome] = field(default_factory=list)
-    assumed: dict[tuple[str, int], int] = field(default_factory=dict)
-    gates: list[Gate] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
-    attempted: bool = False
-    gated: bool = False
-    entries: set[tuple[str, int]] = field(default_factory=set)
-    stopped: bool = False
-    choices: _Choices | None = None
-
-
-@dataclass(slots=True)
-class _Choices:
-    """Words assumed so far, and what is left to try for each field."""
-
-    words: dict[tuple[str, int], int]
-    left: dict[Field, list[int]] = field(default_factory=dict)
-    arguments: dict[tuple[bytes, int], int] = field(default_factory=dict)
-    entries: set[tuple[str, int]] = field(default_factory=set)
-    senders: dict[bytes, bytes] = field(default_factory=dict)
-    values: dict[bytes, int] = field(default_factory=dict)
-    frozen: frozenset[tuple[str, int]] = frozenset()
-
-    def copied(self) -> _Choices:
-        """The words as they are now; what is left to try is shared, as it is used up for good."""
-        return replace(
-            self,
-            words=dict(self.words),
-            arguments=dict(self.arguments),
-            entries=set(self.entries),
-            senders=dict(self.senders),
-            values=dict(self.values),
-        )
-
-    def restore(self, earlier: _Choices) -> None:
-        """The words of `earlier`."""
-        kept = earlier.copied()
-        self.words, self.arguments, self.entries = kept.words, kept.arguments, kept.entries
-        self.senders, self.values = kept.senders, kept.values
 
 
 class Stage:
@@ -239,7 +159,7 @@ class Stage:
         """Do one step for good, with these arguments; False where it is refused."""
         if step.function is None:
             return False
-        choices = _Choices(words=dict(self.base))
+        choices = Choices(words=dict(self.base))
         choices.arguments.update(
             {(step.function.selector, place): word for place, word in enumerate(arguments)}
         )
@@ -280,12 +200,12 @@ class Stage:
         start
             A solution whose words, arguments and callers are the first to be tried.
         """
-        choices = _Choices(words={**self.base, **(fixed or {})}, frozen=frozenset(frozen))
+        choices = Choices(words={**self.base, **(fixed or {})}, frozen=frozenset(frozen))
         if start is not None and start.choices is not None:
             choices.restore(start.choices)
         solution = Solution()
         spent = stopped = 0
-        lost: tuple[int, Solution, _Choices] | None = None
+        lost: tuple[int, Solution, Choices] | None = None
         for _ in range(attempts):
             failed, solution = self._attempt(script, choices, solution, fund=fund)
             solution.assumed = {
@@ -315,7 +235,7 @@ class Stage:
         return solution
 
     def _attempt(
-        self, script: Sequence[Step], choices: _Choices, before: Solution, *, fund: bool
+        self, script: Sequence[Step], choices: Choices, before: Solution, *, fund: bool
     ) -> tuple[int | None, Solution]:
         """One run of the whole script from the start; the number of the step that failed."""
         machine = self.machine
@@ -362,7 +282,7 @@ class Stage:
                 world.put(("funded", currency), 1)
                 self.give(currency, self.subject)
 
-    def _run(self, step: Step, choices: _Choices) -> Run:
+    def _run(self, step: Step, choices: Choices) -> Run:
         if step.refill:
             self._fund(again=True)
             return Run(success=True)
@@ -385,7 +305,7 @@ class Stage:
         self,
         step: Step,
         solution: Solution,
-        choices: _Choices,
+        choices: Choices,
         *,
         entries: bool,
         fresh: bool = False,
@@ -458,7 +378,7 @@ class Stage:
                 return Gate(found, None, listed=True), found
         return None
 
-    def _open(self, gate: tuple[Gate, Field | int], step: Step, choices: _Choices) -> bool:
+    def _open(self, gate: tuple[Gate, Field | int], step: Step, choices: Choices) -> bool:
         """Let the privileged account through: write it where the gate looks, or call as it."""
         where = gate[1]
         if isinstance(where, int):
@@ -482,7 +402,7 @@ class Stage:
         branch: Branch,
         step: Step,
         solution: Solution,
-        choices: _Choices,
+        choices: Choices,
         *,
         entries: bool,
         fresh: bool = False,
@@ -509,7 +429,7 @@ class Stage:
         )
 
     @staticmethod
-    def _send_ether(step: Step, choices: _Choices) -> bool:
+    def _send_ether(step: Step, choices: Choices) -> bool:
         """Send ether along where the branch looks at it and none was sent yet."""
         function = step.function
         if function is None or function.mutability != "payable" or step.value:
@@ -520,7 +440,7 @@ class Stage:
         return True
 
     def _next_word(
-        self, found: Field, branch: Branch, step: Step, choices: _Choices, *, entries: bool
+        self, found: Field, branch: Branch, step: Step, choices: Choices, *, entries: bool
     ) -> bool:
         """Give a field the next word worth trying; False where none is left or it is not free."""
         if found.where == ARGUMENT:
@@ -556,7 +476,7 @@ class Stage:
         self.contracts.add(address)
         return address
 
-    def _next_argument(self, found: Field, branch: Branch, step: Step, choices: _Choices) -> bool:
+    def _next_argument(self, found: Field, branch: Branch, step: Step, choices: Choices) -> bool:
         function = step.function
         if function is None or found.key >= len(function.types):
             return False
@@ -593,7 +513,7 @@ class Stage:
                 return account
         return None
 
-    def _put(self, found: Field, word: int, choices: _Choices) -> bool:
+    def _put(self, found: Field, word: int, choices: Choices) -> bool:
         """Assume `word` in a field, a holder's for both alike; False where nothing changes."""
         kept = self.keeper(found.key)
         holders = {self.cast.first: 3, self.cast.second: 7}

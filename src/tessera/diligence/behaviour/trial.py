@@ -14,7 +14,8 @@ from tessera.diligence.behaviour.functions import Function
 from tessera.diligence.behaviour.origins import TIME
 from tessera.diligence.behaviour.profiles import Profile
 from tessera.diligence.behaviour.scripts import FUND, UNIT, Step
-from tessera.diligence.behaviour.search import BALANCE_OF, Solution, Stage
+from tessera.diligence.behaviour.search import BALANCE_OF, Stage
+from tessera.diligence.behaviour.solutions import Solution
 
 __all__ = ["EPOCH_S", "ERC20", "RATIO", "Payout", "find_payouts", "seed"]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tessera.diligence.behaviour.keys import KeyBook
 from tessera.diligence.behaviour.profiles import Profile
 from tessera.diligence.behaviour.runs import Paid
-from tessera.diligence.behaviour.search import Gate, Stage
+from tessera.diligence.behaviour.search import Stage
+from tessera.diligence.behaviour.solutions import Gate
 from tessera.diligence.behaviour.tracing import ARGUMENT
 from tessera.diligence.behaviour.trial import Payout
 

@@ -86,6 +86,11 @@ def _decided(
     if by_hand and verdict == "none":
         verdict = "offchain_only"
         text = f"{by_hand[0]}, which is to pay holders, is an account without code"
+    if verdict == "none" and view.subject.asset is not None:
+        # A Share pays from what its books hold. With a state that was assumed, that it paid nobody
+        # says nothing of the one that it has.
+        verdict = "unknown"
+        text = f"its storage was not observed, and with one that was assumed {text}"
     if verdict == "unknown":
         severity = Severity.UNDECIDED
     elif verdict == "coded_prorata" or not promise:

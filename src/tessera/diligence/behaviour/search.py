@@ -30,6 +30,7 @@ from tessera.diligence.behaviour.solutions import Choices, Gate, Solution
 from tessera.diligence.behaviour.tracing import ARGUMENT
 from tessera.diligence.behaviour.world import address_text
 from tessera.spec.signatures import keccak
+from tessera.units import MAX_UINT256
 
 __all__ = ["BALANCE_OF", "MONEY", "Stage"]
 
@@ -134,7 +135,9 @@ class Stage:
         """Put more of an observed currency into an account, from nowhere."""
         key = self._money_key(currency, account)
         held = self.machine.world.get_storage(currency, key)
-        self.machine.world.set_storage(currency, key, held + MONEY)
+        # A word that was tried there may be the largest there is: nobody can be paid on top of it.
+        much = held + MONEY if held + MONEY <= MAX_UINT256 else MONEY
+        self.machine.world.set_storage(currency, key, much)
 
     def holdings(self, account: bytes) -> Holdings:
         """All that `account` has now."""

@@ -8,12 +8,16 @@ unit, and trades with oneself); the upper bound is what any one method says.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tessera.diligence.circular.edges import busy
+from tessera.diligence.circular.grouping import Pairs
 from tessera.diligence.circular.linkage import (
     LINKS,
     LinkRules,
@@ -83,13 +87,16 @@ class Ring:
     circulated
         What went around: the least payment of each loop, summed, base units.
     paid
-        All circular payments among the members, base units.
+        All payments of its loops, base units.
+    last
+        The last of these: its row.
     """
 
     members: tuple[int, ...]
     loops: int
     circulated: int
     paid: int
+    last: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +105,10 @@ class Circular:
 
     Attributes
     ----------
+    source, target
+        Entities, int32 of shape (n,).
+    hub
+        Mask over entities of those that were taken out.
     counted
         What is volume at all: neither minted nor burned, and of something.
     themselves
@@ -115,6 +126,7 @@ class Circular:
     transfers: Transfers
     source: NDArray[np.int32]
     target: NDArray[np.int32]
+    hub: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     themselves: NDArray[np.bool_]
     unchanged: NDArray[np.bool_]
@@ -158,40 +170,45 @@ class Circular:
         """Return what went around: the least payment of each loop, summed, base units."""
         return self.transfers.amount[self.loops.least].total()
 
-    def rings(self) -> list[Ring]:
-        """Return who is joined by loops, the largest value first."""
+    @functools.cached_property
+    def rings(self) -> tuple[Ring, ...]:
+        """Who is joined by loops, the largest value first: loops that share a pair are one ring's.
+
+        Hubs that value passed through are no members.
+        """
         rows = np.flatnonzero((self.loops.loop >= 0) & self.counted)
         if not len(rows):
-            return []
-        # The entities of one loop belong together, and so do loops that share two of them.
-        members: dict[int, set[int]] = {}
-        for row in rows.tolist():
-            loop = int(self.loops.loop[row])
-            members.setdefault(loop, set()).update((int(self.source[row]), int(self.target[row])))
-        sets: dict[tuple[int, ...], list[int]] = {}
-        for loop, found in members.items():
-            sets.setdefault(tuple(sorted(found)), []).append(loop)
-        rings: list[tuple[set[int], list[int]]] = []
-        for key, loops in sorted(sets.items(), key=lambda each: (-len(each[1]), each[0])):
-            home = next((ring for ring in rings if len(ring[0].intersection(key)) >= 2), None)
-            if home is None:
-                rings.append((set(key), list(loops)))
-            else:
-                home[0].update(key)
-                home[1].extend(loops)
-        return sorted(
-            (self._ring(each, loops) for each, loops in rings), key=lambda ring: -ring.paid
+            return ()
+        entities, loops = len(self.hub), len(self.loops)
+        source, target, loop = self.source[rows], self.target[rows], self.loops.loop[rows]
+        direct = ~self.hub[source] & ~self.hub[target]
+        pairs = Pairs.of(
+            np.minimum(source, target)[direct], np.maximum(source, target)[direct], entities
         )
-
-    def _ring(self, members: set[int], loops: list[int]) -> Ring:
-        inside = np.isin(self.source, list(members)) & np.isin(self.target, list(members))
-        amount = self.transfers.amount
-        return Ring(
-            tuple(sorted(members)),
-            len(loops),
-            amount[self.loops.least & np.isin(self.loops.loop, loops)].total(),
-            amount[inside & self.rows].total(),
+        joined = coo_array(
+            (np.ones(len(pairs.number), np.int8), (loop[direct], loops + pairs.number)),
+            shape=(loops + len(pairs),) * 2,
         )
+        _, part = connected_components(joined, directed=False)
+        kinds, ring_of = np.unique(part[loop], return_inverse=True)
+        count = len(kinds)
+        amount = self.transfers.amount[rows]
+        least = self.loops.least[rows]
+        paid = amount.totals_by(ring_of, count)
+        around = amount[least].totals_by(ring_of[least], count)
+        turns = np.bincount(np.unique(ring_of.astype(np.int64) * loops + loop) // loops)
+        last = np.zeros(count, dtype=np.int64)
+        np.maximum.at(last, ring_of, rows)
+        ends = np.concatenate([source, target])
+        member = np.unique(np.tile(ring_of, 2).astype(np.int64) * entities + ends)
+        member = member[~self.hub[member % entities]]
+        cuts = np.searchsorted(member // entities, np.arange(1, count))
+        members = np.split(member % entities, cuts)
+        found = [
+            Ring(tuple(each.tolist()), int(turn), went, whole, int(row))
+            for each, turn, went, whole, row in zip(members, turns, around, paid, last, strict=True)
+        ]
+        return tuple(sorted(found, key=lambda ring: (-ring.paid, ring.members)))
 
 
 def look(transfers: Transfers, parties: Parties, rules: Rules | None = None) -> Circular:
@@ -231,6 +248,7 @@ def look(transfers: Transfers, parties: Parties, rules: Rules | None = None) -> 
         transfers=transfers,
         source=source,
         target=target,
+        hub=hub,
         counted=counted,
         themselves=(source == target) & ~given[source],
         unchanged=wash_trades(payments, transfers.amount, hub, strict, sets),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tessera.diligence.circular import statistics
 from tessera.diligence.circular.composite import Circular, Ring
+from tessera.diligence.circular.grouping import Pairs
 from tessera.diligence.circular.payments import Payments
 from tessera.diligence.circular.views import TRADE_DAYS, circular_by_currency, circular_trades
 from tessera.diligence.money.flows import Flows
@@ -193,7 +194,7 @@ def _payments(view: View, takings: Takings, paid: _Paid) -> list[Metric]:
             "confidence": _confidence(found, seen),
             "circulated": found.circulated(),
             "chance": max(found.loops.chance, default=0.0),
-            "rings": [_ring(found, each) for each in found.rings()[:_SHOWN_RINGS]],
+            "rings": [_ring(found, each) for each in found.rings[:_SHOWN_RINGS]],
             "statistics": [
                 {
                     "name": each.name,
@@ -263,7 +264,7 @@ def _trades(view: View) -> tuple[list[Metric], Circular | None]:
             "lower": lower,
             "upper": upper,
             "circulated": found.circulated(),
-            "rings": [_ring(found, each) for each in found.rings()[:_SHOWN_RINGS]],
+            "rings": [_ring(found, each) for each in found.rings[:_SHOWN_RINGS]],
         },
     )
     return [metric], found
@@ -283,10 +284,8 @@ def _evidence(found: Circular) -> tuple[Evidence, ...]:
     """One loop of each of the largest rings, by its last payment."""
     moved = found.transfers
     shown = []
-    for ring in found.rings()[:_SHOWN_RINGS]:
-        inside = np.isin(found.source, ring.members) & np.isin(found.target, ring.members)
-        rows = np.flatnonzero(inside & (found.loops.loop >= 0))
-        last = int(rows[-1])
+    for ring in found.rings[:_SHOWN_RINGS]:
+        last = ring.last
         shown.append(
             Evidence(
                 f"value went around {len(ring.members)} wallets {ring.loops:,} times",
@@ -368,19 +367,22 @@ def _graph(paid: _Paid) -> dict[str, object]:
         return {}
     moved: Transfers = found.transfers
     ring_of: dict[int, int] = {}
-    for number, ring in enumerate(found.rings()[:_SHOWN_RINGS], 1):
+    for number, ring in enumerate(found.rings[:_SHOWN_RINGS], 1):
         for member in ring.members:
             ring_of.setdefault(member, number)
     rows = _paid_by_users(found, flows) | (found.rows & (found.loops.loop >= 0))
-    sums: dict[tuple[int, int, bool], float] = {}
-    size = moved.amount[rows].approximate()
-    columns = (found.source[rows], found.target[rows], found.rows[rows], size)
-    for source, target, circular, much in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
-        key = (source, target, circular)
-        sums[key] = sums.get(key, 0.0) + much
-    largest = sorted(sums.items(), key=lambda each: (-each[1], each[0]))[:_SHOWN_EDGES]
+    sums: list[tuple[float, int, int, bool]] = []
+    for circular in (False, True):
+        chosen = rows & (found.rows == circular)
+        pairs = Pairs.of(found.source[chosen], found.target[chosen], len(moved.addresses))
+        much = np.bincount(
+            pairs.number, weights=moved.amount[chosen].approximate(), minlength=len(pairs)
+        )
+        sums += [
+            (float(much[at]), int(pairs.source[at]), int(pairs.target[at]), circular)
+            for at in np.argsort(-much, kind="stable")[:_SHOWN_EDGES].tolist()
+        ]
+    largest = sorted(sums, key=lambda each: (-each[0], each[1:]))[:_SHOWN_EDGES]
     return {
         "payments": [
             (
@@ -389,7 +391,7 @@ def _graph(paid: _Paid) -> dict[str, object]:
                 much,
                 _shared(ring_of, source, target) if circular else None,
             )
-            for (source, target, circular), much in largest
+            for much, source, target, circular in largest
         ],
         "receivers": sorted({flows.addresses[int(each)] for each in np.unique(flows.other)}),
     }

@@ -53,7 +53,7 @@ def test_a_ring_is_found_and_nobody_else() -> None:
     found = looked(made)
     assert recall(made, found) > 0.95
     assert precision(made, found) > 0.95
-    assert set(np.array(found.rings()[0].members) - 1) == set(ring.tolist())
+    assert set(np.array(found.rings[0].members) - 1) == set(ring.tolist())
 
 
 def test_rounds_in_another_order_each_time_are_the_same_ring() -> None:

@@ -198,3 +198,18 @@ def test_real_transfers_are_not_accused() -> None:
     tokens, mean, _ = reference(Path(folder))
     assert tokens > 1_000
     assert mean < 0.01
+
+
+def test_rings_have_members_turns_and_sums_and_no_exchange_among_them() -> None:
+    """Two rings of which a quarter of all hops passes an exchange; sums are exact."""
+    made = market(SMALL.with_rings(RingPlan(4, 0.3, 0.02, 3_600, 0.25), seed=3))
+    found = looked(made)
+    rings = found.rings
+    planted = [set(made.source[made.ring == number].tolist()) for number in (0, 1)]
+    hubs = set(made.hubs.tolist())
+    largest = [{member - 1 for member in ring.members} for ring in rings[:2]]
+    assert sorted(map(sorted, largest)) == sorted(sorted(each - hubs) for each in planted)
+    rows = found.loops.loop >= 0
+    assert sum(ring.paid for ring in rings) == found.value(rows)
+    assert sum(ring.circulated for ring in rings) == found.circulated()
+    assert sum(ring.loops for ring in rings) == len(found.loops)

@@ -78,7 +78,7 @@ def look_for_dangers(stage: Stage, profiles: Mapping[bytes, Profile], behind: Be
     proxy = behind.kind.changeable
     if transfer is None or not (stage.base or stage.asks_balances):
         return Safety(hidden_owner=hidden, proxy=proxy, by=tuple(sorted(by.items())))
-    minters = [p for p in profiles.values() if _mints(p)]
+    minters = [p for p in profiles.values() if _mints(p) and _works_twice(stage, p)]
     if minters:
         by["mintable"] = minters[0].function.name
     cast = stage.cast
@@ -114,6 +114,14 @@ def _mints(profile: Profile) -> bool:
     """Whether a call left the accounts with more of the token in all, and cost nothing."""
     made = sum(profile.own.values()) > 0 and not profile.gave_up
     return profile.works and not profile.ether and made
+
+
+def _works_twice(stage: Stage, profile: Profile) -> bool:
+    """Whether it can be called again: what makes the first supply, once, is no minting."""
+    sender = stage.cast.owner if profile.gated else stage.cast.outsider
+    step = Step(profile.function, sender, stage.cast.first, open=not profile.gated)
+    once = stage.solve([step], attempts=_ATTEMPTS)
+    return once.works and stage.solve([step, step], attempts=1, start=once).works
 
 
 def _tax(stage: Stage, solution: Solution) -> float | None:

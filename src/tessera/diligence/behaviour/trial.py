@@ -204,7 +204,7 @@ def find_payouts(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Pa
     observed = stage.machine.world.observed(stage.name, 0) is not None
     if not observed and not _shares(found) and _set_clocks(stage, profiles):
         _try_all(stage, profiles, found)
-    if observed and not _shares(found):
+    if not _shares(found):
         _triggered(stage, profiles, found)
     for payout in _shares(found):
         if not payout.fed:
@@ -247,7 +247,8 @@ def _try_all(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Payout
 def _triggered(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Payout]) -> None:
     """Claims that pay only after another function took the money in, and time passed.
 
-    Where everything was observed nothing can be assumed, so the function has to be called.
+    Where everything was observed nothing can be assumed, so the function has to be called; and some
+    streams need more than one word to agree.
     """
     accounts = [int.from_bytes(a, "big") for a in (stage.cast.first, stage.cast.outsider)]
     keys = stage.machine.keys
@@ -262,6 +263,8 @@ def _triggered(stage: Stage, profiles: Mapping[bytes, Profile], found: list[Payo
     ]
     for claim in claims:
         for trigger in working:
+            if not trigger.written & claim.loads:
+                continue
             payout = _try(stage, claim.function, entries=False, feed=trigger.function)
             if payout is not None and payout.prorata and not payout.consumed:
                 payout.feed, payout.fed = trigger.function, True

@@ -6,9 +6,9 @@ from rig.people import person
 from rig.system import World, deploy_world
 
 from tessera.diligence.behaviour.examining import examine
-from tessera.diligence.behaviour.ground import Head
-from tessera.diligence.behaviour.proxies import ProxyKind
-from tessera.diligence.behaviour.verdicts import Kind, Verdict
+from tessera.diligence.behaviour.ground import Given, Head
+from tessera.diligence.behaviour.proxies import ProxyKind, look_behind
+from tessera.diligence.behaviour.verdicts import Caveat, Kind, Verdict
 
 
 class _Observed:
@@ -40,3 +40,17 @@ def test_our_own_share_pays_pro_rata_by_code_and_nobody_can_stop_it() -> None:
     assert decision.payout is not None
     assert not decision.payout.assumed
     assert decision.payout.amounts[0] * 7 == decision.payout.amounts[1] * 3
+
+
+def test_its_code_alone_is_enough_where_nobody_read_its_slots() -> None:
+    """What an indexer keeps of a token: its code and what it is a clone of, and no balances."""
+    world = deploy_world()
+    observed = _Observed(world)
+    share = world.new_share(person("publisher")).address.lower()
+    behind = look_behind(observed, share)
+    codes = {address: observed.code(address) for address in (share, *behind.implementations)}
+    examination = examine(Given(codes, head=observed.head), share)
+    assert examination.decision.verdict is Verdict.CODED_PRORATA
+    assert Caveat.ASSUMED in examination.decision.caveats
+    assert Caveat.CLAWBACK not in examination.decision.caveats
+    assert examination.safety.mintable is False

@@ -143,7 +143,7 @@ def _cells(console: Console, report: Report, metric: Metric) -> tuple[Text, ...]
     if console.is_terminal and console.width < _WIDE:
         # A sentence begins with its number: on a narrow screen it has the room of both.
         return mark, name, said
-    value = Text(f"{shown_value(metric)}".ljust(_VALUE))
+    value = Text(report.shown(metric).ljust(_VALUE))
     limit = f"{_bad(finding, metric)}".ljust(_LIMIT)
     return mark, name, Text.assemble(value, " ", limit, " ", said)
 
@@ -163,10 +163,10 @@ def show_pair(console: Console, left: Report, right: Report, *, everything: bool
         if not everything and pair.limit is None and not _headlined(known):
             continue
         values: list[tuple[str, Severity | None]] = [
-            ("not measured" if metric is None else shown_value(metric), severity)
-            for metric, severity in (
-                (pair.left, pair.left_severity),
-                (pair.right, pair.right_severity),
+            ("not measured" if metric is None else report.shown(metric), severity)
+            for report, metric, severity in (
+                (left, pair.left, pair.left_severity),
+                (right, pair.right, pair.right_severity),
             )
         ]
         row = _compared(legible(pair.name, 40), values)
@@ -256,7 +256,7 @@ def _show_all(console: Console, report: Report) -> None:
     for metric in report.metrics:
         finding = report.finding(metric.name)
         line = Text.assemble(_mark(metric, finding), " ")
-        line.append(f"{metric.step} {legible(metric.name, 40)}: {shown_value(metric)}", "bold")
+        line.append(f"{metric.step} {legible(metric.name, 40)}: {report.shown(metric)}", "bold")
         bad = _bad(finding, metric)
         line.append(f" ({bad}). " if bad else ". ")
         line.append(legible(metric.text, 600))

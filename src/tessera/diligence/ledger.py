@@ -28,6 +28,7 @@ from tessera.diligence.results import (
     hash_inputs,
 )
 from tessera.diligence.view import View
+from tessera.diligence.wording import shown_tokens
 from tessera.facts import ZERO, Amounts, Facts, Transfers
 
 __all__ = ["BALANCE_OF", "BURN", "Ledger", "ledger_of", "measure", "read_ledger"]
@@ -254,13 +255,18 @@ def measure(view: View) -> list[Metric]:
             parts=parts,
         )
 
+    token = view.token
+
+    def said(amount: int) -> str:
+        return shown_tokens(amount, token.decimals, token.symbol)
+
     return [
         metric("replay", True, "", ledger.why, transfers=len(ledger.transfers), asked=ledger.asked),
         metric(
             "supply_minted",
             ledger.supply,
             "base units",
-            f"{ledger.supply} base units: minted less burned to the zero address",
+            f"{said(ledger.supply)}: minted less burned to the zero address",
             minted=str(ledger.minted),
             burned=str(ledger.burned),
         ),
@@ -268,7 +274,7 @@ def measure(view: View) -> list[Metric]:
             "supply_total",
             ledger.total,
             "base units",
-            f"{ledger.total} base units can still move",
+            f"{said(ledger.total)} can still move",
             burnt=str(ledger.burnt),
         ),
     ]

@@ -12,6 +12,7 @@ from tessera.diligence.results import Flag, Metric, Severity, Step
 from tessera.diligence.subject import Subject
 from tessera.diligence.thresholds import Finding, worst
 from tessera.diligence.token import Token
+from tessera.diligence.wording import shown_tokens, shown_value
 from tessera.facts import Coverage, Head, Origin
 
 __all__ = ["FORMAT", "Failure", "Report", "plain"]
@@ -95,6 +96,13 @@ class Report:
     def metric(self, name: str) -> Metric | None:
         """The metric of that name; None where nothing measured it."""
         return next((each for each in self.metrics if each.name == name), None)
+
+    def shown(self, metric: Metric) -> str:
+        """Write a metric's value with its unit; base units of the token as whole tokens."""
+        of_token = metric.step in {Step.DISTRIBUTION, Step.VELOCITY}
+        if metric.unit == "base units" and of_token and isinstance(metric.value, int):
+            return shown_tokens(metric.value, self.token.decimals, self.token.symbol)
+        return shown_value(metric)
 
     def finding(self, metric: str) -> Finding | None:
         """What a limit says of a metric: the first that fired, else the first there is."""

@@ -19,6 +19,7 @@ __all__ = [
     "shown_bound",
     "shown_moment",
     "shown_severity",
+    "shown_tokens",
     "shown_value",
     "shown_window",
     "value_in",
@@ -27,6 +28,8 @@ __all__ = [
 _MOST: Final = 200
 _MOST_MARKS: Final = 2
 _GROUPED_BELOW: Final = 10**15
+_PLACES: Final = 4
+_ROUND: Final = 1_000
 _YEAR_10000: Final = 253_402_300_800
 
 
@@ -80,6 +83,18 @@ def value_in(value: Value, unit: str) -> str:
         hours = value * 24
         return f"{_number(hours)} hours" if abs(hours) >= 1 else f"{_number(hours * 60)} minutes"
     return f"{_number(value)} {legible(unit, 30)}".rstrip()
+
+
+def shown_tokens(amount: int, decimals: int | None, symbol: str = "") -> str:
+    """Write base units of a token as whole ones, rounded down; as they are where nobody knows."""
+    if decimals is None:
+        return value_in(amount, "base units")
+    whole, part = divmod(amount, 10**decimals)
+    text = f"{whole:,}" if whole < _GROUPED_BELOW else _scientific(whole)
+    digits = str(part).rjust(decimals, "0")[:_PLACES].rstrip("0") if part and decimals else ""
+    if digits and whole < _ROUND:
+        text += f".{digits}"
+    return f"{text} {legible(symbol, 20) or 'tokens'}"
 
 
 def shown_bound(limit: Limit, unit: str) -> str:

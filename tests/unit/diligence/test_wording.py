@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tessera.diligence.results import Metric, Status, Step, Window
-from tessera.diligence.wording import legible, shown_moment, shown_value, shown_window, value_in
+from tessera.diligence.wording import (
+    legible,
+    shown_moment,
+    shown_tokens,
+    shown_value,
+    shown_window,
+    value_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +65,25 @@ def test_a_name_of_a_megabyte_is_cut() -> None:
 )
 def test_values_are_shown_in_their_unit(value: float | str, unit: str, shown: str) -> None:
     assert value_in(value, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "decimals", "shown"),
+    [
+        (10**24, 18, "1,000,000 MOOD"),
+        (10**18 + 10**17, 18, "1.1 MOOD"),
+        (1, 18, "0 MOOD"),
+        (10**24 + 1, 18, "1,000,000 MOOD"),
+        (5, 0, "5 MOOD"),
+        (10**60, 18, "1.0000e42 MOOD"),
+        (10**24, None, "1.0000e24 base units"),
+    ],
+)
+def test_base_units_are_shown_as_whole_tokens(
+    amount: int, decimals: int | None, shown: str
+) -> None:
+    assert shown_tokens(amount, decimals, "MOOD") == shown
+    assert "\x1b" not in shown_tokens(amount, decimals, "\x1b[2J")
 
 
 def test_a_metric_without_a_value_shows_no_number() -> None:

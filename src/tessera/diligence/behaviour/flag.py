@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tessera.diligence.behaviour.ground import Head
@@ -23,6 +23,8 @@ _LARGE_SHARE: Final = 100  # a contract that holds more than one in so many is t
 _STEPS: Final = 2_500_000  # a quarter of a minute of one core for a contract
 _SHOWN_HOLDERS: Final = 5
 _SHOWN_ASSUMPTIONS: Final = 6
+_SLOTS_ASKED: Final = 32
+_ADDRESS_BITS: Final = 160
 
 
 class _Observed:
@@ -43,7 +45,8 @@ def judge(view: View) -> Flag:
     """Decide the second red flag.
 
     Tried are the token, the distributors that its documents name, what received revenue, and
-    contracts that hold more than a hundredth of it. The best of their verdicts is the token's.
+    contracts that hold more than a hundredth of it. The best of their verdicts is the token's; but
+    a contract that only holds some, and does not know the token, clears nothing.
 
     Raises
     ------
@@ -73,16 +76,45 @@ def judge(view: View) -> Flag:
     by_hand = [
         address for address in view.subject.holders.distributors if view.facts.code(address) == b""
     ]
-    return _decided(view, tried, by_hand, left=asked[_MOST_CONTRACTS:])
+    unrelated = {
+        each.address
+        for each in tried
+        if each.address not in {view.subject.token, *named}
+        and str(each.decision.verdict).startswith("coded_")
+        and not _knows_token(ground, each, view.subject.token)
+    }
+    return _decided(view, tried, by_hand, left=asked[_MOST_CONTRACTS:], unrelated=unrelated)
+
+
+def _knows_token(ground: _Observed, examination: Examination, token: str) -> bool:
+    """Whether a contract keeps the token's address in its code or in its first slots.
+
+    Anybody can send a hundredth of a token to a stranger's contract that pays its own users, so
+    that a contract holds the token says nothing.
+    """
+    number = int(token, 16)
+    behind = examination.behind
+    places = [examination.address, *(behind.implementations if behind is not None else ())]
+    if any(bytes.fromhex(token[2:]) in (ground.code(place) or b"") for place in places):
+        return True
+    words = (ground.slot(examination.address, key) or 0 for key in range(_SLOTS_ASKED))
+    return any(word % (1 << _ADDRESS_BITS) == number for word in words)
 
 
 def _decided(
-    view: View, tried: Sequence[Examination], by_hand: Sequence[str], left: Sequence[str]
+    view: View,
+    tried: Sequence[Examination],
+    by_hand: Sequence[str],
+    left: Sequence[str],
+    unrelated: Collection[str],
 ) -> Flag:
     promise = view.subject.holders.promise.strip()
-    best = min(tried, key=_rank, default=None)
+    best = min((each for each in tried if each.address not in unrelated), key=_rank, default=None)
     verdict = "none" if best is None else str(best.decision.verdict)
     text = "no contract was tried" if best is None else best.decision.reason
+    if unrelated and not verdict.startswith("coded_"):
+        verdict = "unknown"
+        text = f"{min(unrelated)} pays and holds some, but nothing shows that it pays for the token"
     if by_hand and verdict == "none":
         verdict = "offchain_only"
         text = f"{by_hand[0]}, which is to pay holders, is an account without code"
@@ -114,6 +146,7 @@ def _decided(
             "contracts": [_said(each) for each in tried],
             "paid_by_hand": list(by_hand),
             "not_tried": list(left),
+            "unrelated": sorted(unrelated),
         },
     )
 

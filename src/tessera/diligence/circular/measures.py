@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from tessera.diligence.circular import statistics
 from tessera.diligence.circular.composite import Circular, Ring
-from tessera.diligence.circular.grouping import Pairs
 from tessera.diligence.circular.payments import Payments
+from tessera.diligence.circular.picture import picture
 from tessera.diligence.circular.views import TRADE_DAYS, circular_by_currency, circular_trades
 from tessera.diligence.money.flows import Flows
+from tessera.diligence.money.prices import worth
 from tessera.diligence.money.takings import Takings, circular_of, entities_by_id, takings_of
 from tessera.diligence.results import (
     DAY_S,
@@ -28,7 +29,7 @@ from tessera.diligence.results import (
     hash_inputs,
 )
 from tessera.diligence.view import View
-from tessera.facts import ABSENT, Transfers
+from tessera.facts import ABSENT
 
 __all__ = ["judge", "measure"]
 
@@ -40,7 +41,6 @@ CIRCULAR: Final = 0.5
 FEW_PAYERS: Final = 10
 CONCENTRATED: Final = 0.8
 _SHOWN_RINGS: Final = 5
-_SHOWN_EDGES: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,14 @@ def _without(name: str, status: Status, why: str) -> Metric:
 
 
 def _main(view: View, takings: Takings) -> _Paid | None:
-    """The currency with the most payments; None where nobody can say what is circular."""
+    """The currency in which most was paid; None where nobody can say what is circular."""
     flows = takings.payments
     if not len(flows):
         return None
     rows = circular_of(view, takings)
     if rows is None:
         return None
-    main = int(np.argmax(np.bincount(flows.currency, minlength=len(flows.currencies))))
+    main = _main_currency(flows, takings)
     of_main = flows.currency == main
     kept = of_main & ~rows & ~takings.insiders
     back = [each for each in takings.refunded if of_main[each.row]]
@@ -135,6 +135,24 @@ def _main(view: View, takings: Takings) -> _Paid | None:
     if not whole or (found is None and takings.books is None):
         return None
     return _Paid(chosen, rows[of_main], returned, clean, whole, found)
+
+
+def _main_currency(flows: Flows, takings: Takings) -> int:
+    """By value, so that many small payments in one currency hide no large ones in another.
+
+    By their number where one of them has no price.
+    """
+    values = []
+    for index, token in enumerate(flows.currencies):
+        rows, money = flows.currency == index, takings.monies[token]
+        alone = np.zeros(int(rows.sum()), np.int64)
+        found = worth(
+            money.quotes, money.decimals, flows.amount[rows], flows.time[rows], alone, 1
+        )  # fmt: skip
+        if found.unpriced[0]:
+            return int(np.argmax(np.bincount(flows.currency, minlength=len(flows.currencies))))
+        values.append(found.atoms[0])
+    return values.index(max(values))
 
 
 def _payments(view: View, takings: Takings, paid: _Paid) -> list[Metric]:
@@ -172,6 +190,10 @@ def _payments(view: View, takings: Takings, paid: _Paid) -> list[Metric]:
         statistics.regularity(made),
     ]
     missing = list(takings.missing)
+    others = len(np.unique(takings.payments.currency)) - 1
+    if others:
+        noun = "currency" if others == 1 else "currencies"
+        missing.append(f"what users paid in {others} other {noun}")
     if found.linked is None:
         missing.append("who funded the payers: no transactions were observed")
     if not found.loops.whole:
@@ -322,15 +344,15 @@ def _verdict(
         each.text for each in decided if isinstance(each.value, float) and each.value >= CIRCULAR
     ]
     parts: dict[str, object] = {}
-    if paid is not None:
-        parts = _graph(paid)
-        if paid.enough:
-            reasons += _few(view, paid)
-            if paid.clean < CIRCULAR * paid.whole:
-                reasons.append(
-                    f"{paid.clean / paid.whole:.1%} of the fees is left without what is circular, "
-                    "the team's own or given back"
-                )
+    if paid is not None and paid.enough:
+        if paid.found is not None:
+            parts = picture(view, paid.found.transfers.token)
+        reasons += _few(view, paid)
+        if paid.clean < CIRCULAR * paid.whole:
+            reasons.append(
+                f"{paid.clean / paid.whole:.1%} of the fees is left without what is circular, "
+                "the team's own or given back"
+            )
     if not decided:
         text = "; ".join(each.text for each in metrics)
         return Flag("RF3", TITLE, Severity.UNDECIDED, "unknown", text, (), tuple(metrics), parts)
@@ -357,46 +379,3 @@ def _few(view: View, paid: _Paid) -> list[str]:
         return []
     # So few are the ten largest all together, whose share is 1, above `CONCENTRATED`.
     return [f"{len(payers)} payers pay everything"]
-
-
-def _graph(paid: _Paid) -> dict[str, object]:
-    """Who paid whom, the largest sums first, with the rings that they are part of."""
-    flows = paid.flows
-    found = paid.found
-    if not paid.enough or found is None:
-        return {}
-    moved: Transfers = found.transfers
-    ring_of: dict[int, int] = {}
-    for number, ring in enumerate(found.rings[:_SHOWN_RINGS], 1):
-        for member in ring.members:
-            ring_of.setdefault(member, number)
-    rows = _paid_by_users(found, flows) | (found.rows & (found.loops.loop >= 0))
-    sums: list[tuple[float, int, int, bool]] = []
-    for circular in (False, True):
-        chosen = rows & (found.rows == circular)
-        pairs = Pairs.of(found.source[chosen], found.target[chosen], len(moved.addresses))
-        much = np.bincount(
-            pairs.number, weights=moved.amount[chosen].approximate(), minlength=len(pairs)
-        )
-        sums += [
-            (float(much[at]), int(pairs.source[at]), int(pairs.target[at]), circular)
-            for at in np.argsort(-much, kind="stable")[:_SHOWN_EDGES].tolist()
-        ]
-    largest = sorted(sums, key=lambda each: (-each[0], each[1:]))[:_SHOWN_EDGES]
-    return {
-        "payments": [
-            (
-                moved.addresses[source],
-                moved.addresses[target],
-                much,
-                _shared(ring_of, source, target) if circular else None,
-            )
-            for much, source, target, circular in largest
-        ],
-        "receivers": sorted({flows.addresses[int(each)] for each in np.unique(flows.other)}),
-    }
-
-
-def _shared(ring_of: dict[int, int], source: int, target: int) -> int | None:
-    one, other = ring_of.get(source), ring_of.get(target)
-    return one if one == other else None

@@ -18,8 +18,15 @@ __all__ = ["MOST_LINES", "picture"]
 MOST_LINES: Final = 300
 
 
-def picture(view: View, most: int = MOST_LINES) -> dict[str, object]:
-    """Return what the graph of payers draws, for the currency in which users pay most often.
+def picture(
+    view: View, currency: str | None = None, *, most: int = MOST_LINES
+) -> dict[str, object]:
+    """Return what the graph of payers draws.
+
+    Parameters
+    ----------
+    currency
+        Which payments; None for those in the currency in which users pay most often.
 
     Returns
     -------
@@ -38,7 +45,7 @@ def picture(view: View, most: int = MOST_LINES) -> dict[str, object]:
     currencies = {each.address: each for each in view.subject.payments.currencies}
     best: tuple[int, str] | None = None
     chosen: Mapping[str, Circular] = circular_by_currency(view)
-    for token in sorted(chosen):
+    for token in sorted(chosen) if currency is None else [currency]:
         found = chosen[token]
         count = int((_paid(found, revenue) | found.rows).sum())
         if count and (best is None or count > best[0]):

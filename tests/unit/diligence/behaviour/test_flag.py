@@ -20,6 +20,7 @@ from tessera.facts.memory import Memory
 TOKEN = "0x" + "12" * 20
 HAND = "0x" + "34" * 20
 HOLDER = "0x" + "ab" * 20
+ELSEWHERE = "0x" + "56" * 20
 ZERO = "0x" + "0" * 40
 PROMISE = "Holders share all revenue."
 HONEST, TAYLOR = 0, 9
@@ -38,7 +39,11 @@ def codes() -> dict[int, bytes]:
 
 
 def _view(codes: Mapping[str, bytes], holders: Holders) -> View:
-    held = {TOKEN: Transfers.of(TOKEN, [Row(5, 1_000, 0, 0, ZERO, HOLDER, 10**21)])}
+    rows = [
+        Row(5, 1_000, 0, 0, ZERO, HOLDER, 10**21),
+        Row(6, 1_100, 0, 0, HOLDER, ELSEWHERE, 10**20),
+    ]
+    held = {TOKEN: Transfers.of(TOKEN, rows)}
     seen = {address: ((0, code),) for address, code in codes.items()}
     facts = Facts(Memory(chain_id=1, newest=Head(9, 2_000), held=held, codes=seen))
     return View(facts, Subject(token=TOKEN, holders=holders))
@@ -71,3 +76,19 @@ def test_a_distributor_without_code_pays_by_hand(codes: dict[int, bytes]) -> Non
 def test_code_that_nobody_observed_leaves_it_undecided() -> None:
     flag = judge(_view({}, Holders(promise=PROMISE)))
     assert (flag.severity, flag.verdict) == (Severity.UNDECIDED, "unknown")
+
+
+def test_a_stranger_s_contract_that_pays_its_own_holders_clears_nothing(
+    codes: dict[int, bytes],
+) -> None:
+    """A maker whose token pays nobody sends a tenth of it to a well-known contract that does."""
+    view = _view({TOKEN: codes[TAYLOR], ELSEWHERE: codes[HONEST]}, Holders(promise=PROMISE))
+    flag = judge(view)
+    assert (flag.severity, flag.verdict) == (Severity.UNDECIDED, "unknown")
+    assert flag.parts["unrelated"] == [ELSEWHERE]
+
+
+def test_a_contract_that_knows_the_token_may_pay_its_holders(codes: dict[int, bytes]) -> None:
+    known = codes[HONEST] + bytes.fromhex(TOKEN[2:])
+    view = _view({TOKEN: codes[TAYLOR], ELSEWHERE: known}, Holders(promise=PROMISE))
+    assert judge(view).verdict == "coded_prorata"

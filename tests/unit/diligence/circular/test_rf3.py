@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from bench.rings import reference
@@ -29,7 +30,7 @@ from tessera.diligence.view import View
 from tessera.facts import Facts, Head
 from tessera.facts.memory import Memory
 
-TOKEN, MONEY = "0x" + "71" * 20, "0x" + "70" * 20
+TOKEN, MONEY, OTHER = "0x" + "71" * 20, "0x" + "70" * 20, "0x" + "72" * 20
 TEAM = 499
 DAYS = 90
 
@@ -98,6 +99,33 @@ def test_the_report_can_draw_who_paid_whom() -> None:
     flag = judge(view(washed(0.6)))
     drawn = charts(flag.metrics, [flag])
     assert [each.flag for each in drawn] == ["RF3"]
+
+
+def test_the_graph_of_payers_is_in_the_unit_that_it_names() -> None:
+    """Amounts have six decimals: a base unit is no dollar."""
+    made = washed(0.6)
+    flag = judge(view(made))
+    assert flag.parts["unit"] == "USD"
+    lines = flag.parts["payments"]
+    assert isinstance(lines, list)
+    assert 0 < sum(each[2] for each in lines) <= int(made.amount.sum()) / 10**6
+
+
+def test_small_payments_in_another_currency_hide_no_circles() -> None:
+    """A service washes in one currency, and takes more payments, of next to nothing, in another."""
+    washing, crumbs = washed(0.6), honest()
+    small = replace(crumbs, amount=np.maximum(1, crumbs.amount // 1_000_000))
+    twice = with_rows(small, (small.source, small.target, small.time + 1, small.amount)).transfers(
+        OTHER
+    )
+    alone = view(washing)
+    held = {TOKEN: alone.transfers, MONEY: alone.currencies[MONEY], OTHER: twice}
+    coins = tuple(Currency(address=each, decimals=6, usd=1.0) for each in (MONEY, OTHER))
+    about = replace_currencies(alone.subject, coins)
+    head = Head(len(twice) + len(washing.source), START + DAYS * DAY_S)
+    flag = judge(View(Facts(Memory(chain_id=31337, newest=head, held=held)), about))
+    assert (flag.severity, flag.verdict) == (Severity.FLAG, "circular")
+    assert "what users paid in 1 other currency" in flag.metrics[0].coverage.missing
 
 
 def test_a_fifth_that_goes_round_is_told_and_is_no_flag() -> None:
@@ -177,6 +205,12 @@ def test_the_future_changes_nothing_of_the_past() -> None:
         whole = view(each)
         answers.append(judge(View(whole.facts.as_of(block), whole.subject)))
     assert answers[0] == answers[1]
+
+
+def replace_currencies(about: Subject, coins: tuple[Currency, ...]) -> Subject:
+    """The same subject, with other currencies."""
+    payments = msgspec.structs.replace(about.payments, currencies=coins)
+    return msgspec.structs.replace(about, payments=payments)
 
 
 def replace_rows(made: Market, rows: slice | np.ndarray) -> Market:

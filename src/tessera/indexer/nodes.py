@@ -11,7 +11,8 @@ import itertools
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ import msgspec
 
 from tessera.chain.jsonrpc import RpcRefused
 from tessera.errors import ChainError, InputError, RpcUnavailable, WrongChain
-from tessera.indexer.wire import Answer, BadAnswer, decode_answers, reader_of
+from tessera.indexer.wire import Answer, BadAnswer, decode_answers, number, reader_of
 
 __all__ = [
     "Clock",
@@ -146,7 +147,7 @@ class Node:
             transport=transport,
             timeout=httpx.Timeout(limits.timeout_s, connect=min(limits.timeout_s, 5.0), pool=None),
             limits=httpx.Limits(max_connections=limits.at_once),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", "Accept-Encoding": "gzip"},
             # A proxy of the environment must not come between us and a node on this machine.
             trust_env=not local,
             verify=address.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -208,12 +209,8 @@ class Node:
         outcome = await self._single(("eth_chainId", ()))
         if isinstance(outcome, RpcRefused):
             raise outcome
-        try:
-            found = int(_text(outcome), 16)
-        except ValueError as error:
-            raise BadAnswer(
-                f"chain id of {self.shown}", found=bytes(outcome)[:40], wanted="a number"
-            ) from error
+        # Of 63 bits at most, as heights are: a longer one cannot even be shown.
+        found = number(_text(outcome))
         if found != self._chain_id:
             raise WrongChain(
                 f"chain id of {self.shown}",
@@ -269,15 +266,19 @@ class Node:
         )
 
     async def _whole(self, response: httpx.Response) -> bytes:
+        coding = response.headers.get("content-encoding", "identity")
+        if coding not in ("identity", "gzip"):
+            raise BadAnswer(f"node {self.shown}: coding", found=coding, wanted="gzip, and once")
+        most = self._limits.answer_bytes
+        # The client's own decoder would unpack all of a bomb before any of it is counted.
+        unpacked = _unpacked(response, most) if coding == "gzip" else response.aiter_bytes()
         parts: list[bytes] = []
         size = 0
-        async for part in response.aiter_bytes():
+        async for part in unpacked:
             size += len(part)
-            if size > self._limits.answer_bytes:
+            if size > most:
                 raise TooMuchAsked(
-                    f"node {self.shown}: answer",
-                    found=f"more than {self._limits.answer_bytes:,} bytes",
-                    wanted="less",
+                    f"node {self.shown}: answer", found=f"more than {most:,} bytes", wanted="less"
                 )
             parts.append(part)
         return b"".join(parts)
@@ -426,6 +427,21 @@ class Nodes:
     def others(self, node: Node) -> list[Node]:
         """Return the nodes beside one."""
         return [each for each in self.all if each is not node]
+
+
+async def _unpacked(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+    """Unpack gzip in parts, and never more than one byte beyond the most that is read."""
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    size = 0
+    async for packed in response.aiter_raw():
+        try:
+            part = unpacker.decompress(packed, most - size + 1)
+        except zlib.error as error:
+            raise _NoAnswerError(f"damaged gzip: {error}") from error
+        size += len(part)
+        yield part
+    if not unpacker.eof:
+        raise _NoAnswerError("gzip that ends too early")
 
 
 def understood(refused: RpcRefused, *, node: Node, span: int) -> ChainError:

@@ -19,6 +19,7 @@ from tessera.indexer.wire import (
     Receipt,
     TransferRow,
     bloom_of,
+    data_bytes,
     hash_bytes,
     in_bloom,
     number,
@@ -193,7 +194,7 @@ def check_block(block: Block, receipts: Sequence[Receipt], node: str) -> None:
     logs = [log for receipt in receipts for log in receipt.logs]
     if any(log.block_hash != block.hash or log.removed for log in logs):
         raise moved(number(block.number), node)
-    if bloom_of(logs) != bytes.fromhex(block.logs_bloom[2:]):
+    if bloom_of(logs) != data_bytes(block.logs_bloom):
         raise BadAnswer(
             f"node {node}: block {number(block.number)}",
             found=f"{len(logs)} logs that are not those of its filter",

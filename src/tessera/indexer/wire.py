@@ -271,6 +271,9 @@ def transfer_rows(logs: Iterable[Log]) -> list[TransferRow]:
     for log in logs:
         topics = log.topics
         if len(topics) != _ERC20_TOPICS or topics[0] != TRANSFER or len(log.data) != _AMOUNT:
+            if topics and topics[0] != TRANSFER and topics[0].lower() == TRANSFER:
+                # In capitals it would be nobody's event, and a history of nothing.
+                raise _bad("hex in small letters", topics[0])
             continue
         _, source, target = topics
         if source[:26] != _PADDING or target[:26] != _PADDING:
@@ -347,14 +350,14 @@ def call_row(block: int, tx: int, made: Transaction, receipt: Receipt) -> CallRo
 
 
 def bloom_of(logs: Sequence[Log]) -> bytes:
-    """Return the filter that a block with these logs must have."""
+    """Return the filter that a block with these logs must have; BadAnswer of what is no hex."""
     bits = 0
     seen: set[str] = set()
     for log in logs:
         seen.add(log.address)
         seen.update(log.topics)
     for each in seen:
-        bits |= _bits_of(bytes.fromhex(each[2:]))
+        bits |= _bits_of(data_bytes(each))
     return bits.to_bytes(_BLOOM_BYTES, "big")
 
 
@@ -362,7 +365,7 @@ def in_bloom(bloom: str, *values: str) -> bool:
     """Tell whether a block's filter has all of these addresses and topics; sometimes by chance."""
     if len(bloom) != 2 + 2 * _BLOOM_BYTES:
         return False
-    bits = int(bloom, 16)
+    bits = int.from_bytes(data_bytes(bloom))
     return all(bits & mask == mask for mask in (_bits_of(bytes.fromhex(v[2:])) for v in values))
 
 

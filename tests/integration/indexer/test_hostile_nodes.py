@@ -6,7 +6,8 @@ The node behind is real; what stands before it changes answers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import gzip
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -309,6 +310,74 @@ async def test_a_node_in_trouble_is_asked_again_or_another_one_is(
     found = observed("facts")
     await found.catch_up(TOKENS, urls=["http://ill", "http://good"], transport=node)
     assert len(found.facts().transfers(TOKEN)) == 2
+
+
+async def test_a_packed_bomb_is_not_unpacked_beyond_what_is_read(
+    market: Market, observed: Observe
+) -> None:
+    """The attack: 3 KB that a client's decoder makes 2 GiB of before it counts a byte."""
+    once = gzip.compress(bytes(32 << 20))
+    for packed, coding, said in (
+        (once, "gzip", "more than 1,048,576 bytes"),
+        (gzip.compress(once), "gzip, gzip", "once"),
+        (once[:-9], "gzip", "more than|too early"),
+        (b"\x00" * 99, "gzip", "damaged gzip"),
+    ):
+
+        async def sent(packed: bytes = packed) -> AsyncIterator[bytes]:
+            yield packed
+
+        def bomb(coding: str = coding, sent: Any = sent) -> httpx.Response:
+            return httpx.Response(200, headers={"content-encoding": coding}, content=sent())
+
+        with pytest.raises(ChainError, match=said):
+            await observed("facts").catch_up(
+                TOKENS,
+                urls=["http://bomb"],
+                transport=Meddler(market.url, bomb=Instead(10**6, bomb)),
+                limits=Limits(timeout_s=5, attempts=2, answer_bytes=1 << 20),
+            )
+
+
+@pytest.mark.parametrize("chosen", [TOKENS, WHOLE], ids=["token", "whole"])
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("eth_chainId", lambda _: "0x" + "f" * 6_000),
+        ("eth_getBlockByNumber", lambda block: {**block, "logsBloom": "0x" + "zz" * 256}),
+        ("eth_getLogs", lambda logs: [{**log, "topics": _shouted(log)} for log in logs]),
+        ("eth_getBlockReceipts", lambda each: [{**r, "logs": _loud(r["logs"])} for r in each]),
+    ],
+    ids=["number", "filter", "topics", "receipts"],
+)
+async def test_hex_that_is_none_or_shouted_is_refused(
+    market: Market,
+    observed: Observe,
+    chosen: Selection,
+    method: str,
+    change: Callable[[Any], Any],
+) -> None:
+    """The attacks: a filter that is no hex, a number too long to show, and events in capitals.
+
+    The first two ended the indexer as a mistake of ours; the last gave a token without transfers.
+    """
+    market.transfers(3)
+    node = Meddler(market.url, odd=changing(method, change))
+    found = observed("facts")
+    expects = await expected(market, observed, chosen)
+    try:
+        await found.catch_up(chosen, urls=["http://odd"], transport=node, limits=QUICK)
+    except ChainError:
+        return
+    assert found.contents("facts_transfers", "facts_calls", "facts_events") == expects
+
+
+def _shouted(log: Any) -> list[str]:
+    return ["0x" + topic[2:].upper() for topic in log["topics"]]
+
+
+def _loud(logs: list[Any]) -> list[Any]:
+    return [{**log, "topics": _shouted(log)} for log in logs]
 
 
 async def test_a_node_that_never_ends_its_answer_is_bounded(

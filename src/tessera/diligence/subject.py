@@ -254,6 +254,12 @@ def read_about(file: Path) -> Subject:
     try:
         read = tomllib.loads(content.decode())
         subject = msgspec.convert({**read, "folder": str(file.parent)}, Subject)
+    except RecursionError as error:
+        raise InputError(
+            f"{file}: nested too deep",
+            wanted="a description of one token",
+            next_step="see the guide: docs/guides/diligence.md",
+        ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InputError(
             f"{file}: {error}", next_step="see the guide: docs/guides/diligence.md"

@@ -106,6 +106,8 @@ def test_an_analysts_file_is_read_strictly(tmp_path: Path) -> None:
         "start = 2024-01-01\nend = 2024-01-02": "amount",
         "token = ": "Invalid value",
         "# " + "x" * (1 << 20): "1 MiB",
+        # The attack: brackets that exhaust the reader's stack.
+        f"token = {'[' * 5_000}{']' * 5_000}": "nested too deep",
     }.items():
         file.write_text(content)
         with pytest.raises(InputError, match=said):

@@ -8,9 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from tessera.diligence.entities import entities_of
 from tessera.diligence.ledger import BURN, ledger_of
 from tessera.diligence.money.answers import is_at, without
 from tessera.diligence.money.payouts import Distribution, distributions, fit
+from tessera.diligence.money.prices import SCALE
 from tessera.diligence.money.statement import months_between
 from tessera.diligence.money.takings import Takings
 from tessera.diligence.own.holders import Earned, earned_by
@@ -35,18 +37,34 @@ def distributed(view: View, takings: Takings) -> list[Metric]:
         return [without(_COVERAGE, status, why), without(_SINCE, status, why)]
     token = view.transfers
     excluded = np.zeros(len(token.addresses), np.bool_)
+    people = view.subject.people
+    project = {*people.team, *people.treasury, *([people.deployer] if people.deployer else ())}
     out = token.addresses.ids_of(
         {*holders.distributors, *view.subject.payments.contracts, view.subject.token, *BURN}
     )
     excluded[out[out >= 0]] = True
+    # What the project pays itself is no payout to holders.
+    ours = token.addresses.ids_of(project)
+    excluded |= np.isin(entities_of(view).entity, entities_of(view).entity[ours[ours > 0]])
     rounds = distributions(takings.payouts, token, excluded)
     inputs = hash_inputs(takings.payouts.digest(), token.digest())
     ledger = ledger_of(view)
-    paid_at = max((each.window.end - 1 for each in rounds), default=None)
+    real = [each for each in rounds if each.paid_eligible and not _dust(each, takings)]
+    paid_at = max((each.window.end - 1 for each in real), default=None)
     since = _since(view, takings.launched, paid_at, inputs)
     if ledger.status is not Status.OK:
         return [without(_COVERAGE, ledger.status, ledger.why, unit="share"), since]
     return [_coverage_of(rounds, inputs), since]
+
+
+def _dust(payout: Distribution, takings: Takings) -> bool:
+    """Tell whether a payout is less than a dollar: sent to stop a clock, not to pay anybody."""
+    money = takings.monies.get(payout.currency)
+    if money is None or money.quotes is None:
+        return payout.total < payout.eligible
+    row = int(money.quotes.rows_at(np.array([payout.window.start]))[0])
+    price = money.quotes.prices[row] if row >= 0 else 0
+    return bool(price) and payout.total * price < SCALE * 10**money.decimals
 
 
 def _own(view: View, takings: Takings) -> list[Metric]:

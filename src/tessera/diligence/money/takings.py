@@ -422,7 +422,9 @@ def _insiders(view: View, payments: Flows, further: Collection[str] = ()) -> NDA
     }
     inside |= {each for each, label in view.subject.labels.items() if label in _INSIDERS}
     ids = payments.addresses.ids_of(inside)
-    return np.isin(payments.party, ids[ids >= 0])
+    # A wallet that belongs to the team by evidence pays as the team.
+    owners = entities_by_id(view, ids[ids > 0])
+    return np.isin(entities_by_id(view, payments.party), owners)
 
 
 def _launched(view: View) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from tessera.diligence.money import measure
 from tessera.diligence.results import DAY_S, Metric, Status, Window
 from tessera.diligence.subject import Currency, Holders, Payments, People, Subject
 from tessera.diligence.view import View
-from tessera.facts import ZERO, Facts, Head, Row, Transfers
+from tessera.facts import ZERO, Addresses, Amounts, Calls, Facts, Head, Row, Transfers
 from tessera.facts.memory import Memory
 
 TOKEN, DOLLAR, NOTE = "0x" + "a" * 40, "0x" + "d" * 40, "0x" + "e" * 40
@@ -24,7 +26,13 @@ USD, WHOLE = 10**6, 10**18
 Moved = tuple[int, str, str, int]
 
 
-def facts(dollars: Sequence[Moved], head: int, *, token: Sequence[Moved] = ()) -> Facts:
+def facts(
+    dollars: Sequence[Moved],
+    head: int,
+    *,
+    token: Sequence[Moved] = (),
+    made: Calls | None = None,
+) -> Facts:
     """A chain on which three holders have 100, 200 and 300 tokens since March began."""
     begun = [(MARCH.start, ZERO, who, (at + 1) * 100 * WHOLE) for at, who in enumerate(HOLDERS)]
 
@@ -38,6 +46,7 @@ def facts(dollars: Sequence[Moved], head: int, *, token: Sequence[Moved] = ()) -
             chain_id=1,
             newest=Head(head // 12, head),
             held={TOKEN: held(TOKEN, [*begun, *token]), DOLLAR: held(DOLLAR, dollars)},
+            made=made,
         )
     )
 
@@ -256,6 +265,41 @@ def test_a_promise_that_was_never_kept() -> None:
     assert since.value == 7
     assert "no payout since 2026-03-01" in since.text
     assert found["payout_coverage"].status is Status.INSUFFICIENT
+
+
+def test_a_payout_to_oneself_or_of_dust_stops_no_clock() -> None:
+    """The attacks: the project pays its own wallet, or a holder a cent, to seem to distribute."""
+    late, end = Window.month(2026, 10).start, Window.month(2026, 11).start - 1
+    about = msgspec.structs.replace(ABOUT, people=People(team=(HOLDERS[2],)))
+    for fake in ((late, PAYOUTS, HOLDERS[2], 500 * USD), (late, PAYOUTS, HOLDERS[0], USD // 100)):
+        found = answers(facts([*STORY, fake], end), about)
+        assert found["months_since_distribution"].value == 6
+    real = (late, PAYOUTS, HOLDERS[0], 500 * USD)
+    assert answers(facts([*STORY, real], end), about)["months_since_distribution"].value == 0
+
+
+def test_a_wallet_that_the_team_brought_to_life_pays_as_the_team() -> None:
+    """The attack: the team pays itself out of wallets that it fills, and names none of them."""
+    table = Addresses.of((TEAM, *PAYERS[:2]))
+    calls = Calls(
+        addresses=table,
+        block=np.array([1, 2]),
+        time=np.array([12, 24]),
+        index=np.zeros(2, np.int32),
+        hash=np.zeros((2, 32), np.uint8),
+        sender=np.full(2, table.id_of(TEAM), np.int32),
+        to=np.array([table.id_of(who) for who in PAYERS[:2]], np.int32),
+        value=Amounts.of([10**16, 10**16]),
+        selector=np.zeros(2, np.uint32),
+        ok=np.ones(2, np.bool_),
+    )
+    # Gas alone is a faucet's; the token too is the team's.
+    token = [(MARCH.start, HOLDERS[0], TEAM, 50), (MARCH.start, TEAM, PAYERS[0], 20)]
+    token.append((MARCH.start, TEAM, PAYERS[1], 20))
+    found = answers(facts(STORY, MAY.start + DAY_S, token=token, made=calls))
+    assert found["gross_fees_usd"].value == 100.0
+    assert found["clean_fees_usd"].value == 0.0
+    assert found["subsidy_share"].value == 1.0
 
 
 def test_relayers_that_hide_who_pays_leave_shares_of_payers_unknown() -> None:

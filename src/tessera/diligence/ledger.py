@@ -155,18 +155,24 @@ def read_ledger(facts: Facts, token: str) -> Ledger:
         missing = Coverage(None, ("any transfer",))
         return Ledger(transfers, Status.INSUFFICIENT, why, 0, missing, (), played)
 
-    def failed(why: str, missing: str, *evidence: Evidence, asked: int = 0) -> Ledger:
-        status = Status.NOT_APPLICABLE if seen.complete else Status.UNKNOWN
+    def failed(
+        why: str, missing: str, *evidence: Evidence, asked: int = 0, looked: bool = True
+    ) -> Ledger:
+        # Of a whole history that does not tell balances, more blocks would not tell them either.
+        known = looked and seen.complete
+        status = Status.NOT_APPLICABLE if known else Status.UNKNOWN
         return Ledger(transfers, status, why, asked, Coverage(0.0, (missing,)), evidence, played)
 
     if seen.last < facts.head.block:
         return failed(
             f"it was looked at until block {seen.last}, and asked about at {facts.head.block}",
             "transfers of the latest blocks",
+            looked=False,
         )
     if seen.gaps:
         first, last = seen.gaps[0]
-        return failed(f"blocks {first} to {last} were not looked at", "transfers of some blocks")
+        why = f"blocks {first} to {last} were not looked at"
+        return failed(why, "transfers of some blocks", looked=False)
     if played.overdrawn is not None:
         row = played.overdrawn
         giver = transfers.addresses[int(transfers.source[row])]

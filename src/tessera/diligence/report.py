@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tessera.diligence.results import Flag, Metric, Severity, Step
+from tessera.diligence.results import Flag, Metric, Severity, Status, Step
 from tessera.diligence.subject import Subject
 from tessera.diligence.thresholds import Finding, worst
 from tessera.diligence.token import Token
@@ -82,8 +82,15 @@ class Report:
 
     @property
     def severity(self) -> Severity:
-        """The word over all; undecided while anything that applies is."""
+        """The word over all; undecided while anything that applies is.
+
+        And where balances do not follow from transfers: else a token would be spared every limit of
+        who holds it, for no more than a false answer about one balance.
+        """
         said = [flag.severity for flag in self.flags]
+        replayed = self.metric("replay")
+        if replayed is not None and replayed.status is not Status.OK:
+            said.append(Severity.UNDECIDED)
         said += [finding.severity for finding in self.findings if finding.applies]
         said += [Severity.UNDECIDED for _ in self.failures]
         return worst(said)

@@ -54,11 +54,16 @@ def test_a_flag_that_could_not_be_decided_says_why() -> None:
     assert "bytecode" in by_name["RF2"].text
 
 
-def test_nothing_is_clear_while_anything_that_applies_is_undecided() -> None:
-    every = [
+def _harmless() -> list[Metric]:
+    """Of every limit's metric a value that is not bad."""
+    return [
         answer(limit.metric, limit.bound * (0.5 if limit.side is not Side.BELOW else 2) or 0.0)
         for limit in LIMITS
     ]
+
+
+def test_nothing_is_clear_while_anything_that_applies_is_undecided() -> None:
+    every = _harmless()
     assert report_of(every, FLAGS).severity is Severity.CLEAR
     assert report_of(every[1:], FLAGS).severity is Severity.UNDECIDED
     assert report_of(every, FLAGS[1:]).severity is Severity.UNDECIDED
@@ -68,6 +73,13 @@ def test_nothing_is_clear_while_anything_that_applies_is_undecided() -> None:
     assert report_of([beside, *every[1:]], FLAGS).severity is Severity.CLEAR
     severe = [flag_of("RF1", Severity.SEVERE), *FLAGS[1:]]
     assert report_of([answer("top10_adj", 0.9)], severe).severity is Severity.SEVERE
+
+
+def test_a_token_that_lies_about_a_balance_is_not_spared_its_holders() -> None:
+    """One false `balanceOf` looks like a rebase, so that no limit of holders applies."""
+    why = "balanceOf differs"
+    lies = Metric.without("replay", Step.DISTRIBUTION, Status.NOT_APPLICABLE, why)
+    assert report_of([lies, *_harmless()], FLAGS).severity is Severity.UNDECIDED
 
 
 def test_an_address_without_code_is_no_token() -> None:

@@ -136,9 +136,11 @@ def test_blocks_that_nobody_looked_at_make_it_unknown():
     assert "blocks 20 to 22 were not looked at" in ledger.why
 
 
-def test_what_happened_after_the_last_look_makes_it_unknown():
+@pytest.mark.parametrize("from_creation", [False, True])
+def test_what_happened_after_the_last_look_makes_it_unknown(from_creation):
     """Two tables in one folder: the second reaches further than the first."""
-    ledger = read_ledger(facts(GOOD, covered=Coverage(0, 25)), TOKEN)
+    seen = Coverage(0, 25, complete=from_creation)
+    ledger = read_ledger(facts(GOOD, covered=seen), TOKEN)
     assert ledger.status is Status.UNKNOWN
     assert "until block 25, and asked about at 30" in ledger.why
 

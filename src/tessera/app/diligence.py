@@ -7,6 +7,7 @@ Facts come from files, or from a chain that is indexed first; who judges them se
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from tessera.app.indexing import Wanted, live_facts, open_indexing
 from tessera.config import Config, Origin
 from tessera.diligence.subject import Subject, read_about, token_address
 from tessera.diligence.thresholds import Limit, adjusted, parse_bounds
-from tessera.errors import Busy, InputError, NotFound
+from tessera.errors import Busy, InputError, NotFound, TesseraError
 from tessera.facts import Facts, Kind
 from tessera.facts.opening import open_facts
 from tessera.indexer.nodes import HistoryMissing
@@ -139,9 +140,12 @@ async def answered(facts: Facts, subject: Subject, asked: Asked, *, progress: Pr
     InputError
         The extra `analysis` is missing, or there is no such token.
     """
+    # Reading millions of rows needs Python as little as loading what judges them needs the disk.
+    read = asyncio.get_running_loop().run_in_executor(None, _read_ahead, facts, subject.token)
     with analysis():
         from tessera.diligence.inquiry import inquire
         from tessera.diligence.view import View
+    await read
     view = View(
         facts,
         subject,
@@ -150,6 +154,12 @@ async def answered(facts: Facts, subject: Subject, asked: Asked, *, progress: Pr
         labels=asked.labels,
     )
     return await asyncio.to_thread(inquire, view, asked.limits, progress=progress)
+
+
+def _read_ahead(facts: Facts, token: str) -> None:
+    """Read a token's transfers, and hash them; who asks for them next is told what is wrong."""
+    with contextlib.suppress(TesseraError):
+        facts.transfers(token).digest()
 
 
 @contextmanager

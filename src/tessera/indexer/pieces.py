@@ -127,8 +127,17 @@ class Piece:
         Raises
         ------
         BadAnswer
-            Something is there twice.
+            Something is there twice, or a block was before an earlier one.
         """
+        seen = [self.blocks[at] for at in sorted(self.blocks)]
+        for former, latter in itertools.pairwise(seen):
+            if latter.time < former.time:
+                raise BadAnswer(
+                    f"node {node}: time of block {latter.number}",
+                    found=latter.time,
+                    wanted=f"{former.time} or later, as the block before it",
+                    next_step="name another node with --rpc",
+                )
         self.transfers = _ascending(self.transfers, 1, 2, node)
         self.calls = _ascending(self.calls, 0, 1, node)
         self.events = _ascending(self.events, 0, 1, node)

@@ -312,6 +312,23 @@ async def test_a_node_in_trouble_is_asked_again_or_another_one_is(
     assert len(found.facts().transfers(TOKEN)) == 2
 
 
+@pytest.mark.parametrize("chosen", [TOKENS, WHOLE], ids=["token", "whole"])
+async def test_times_that_run_backwards_are_never_written(
+    market: Market, observed: Observe, chosen: Selection
+) -> None:
+    """The attack: one wrong time, kept for ever, after which no report can read the token."""
+    market.transfers(3, 3)
+
+    def turned(block: Any) -> Any:
+        return {**block, "timestamp": hex((1 << 32) - int(block["number"], 16))}
+
+    node = Meddler(market.url, odd=changing("eth_getBlockByNumber", turned))
+    found = observed("facts")
+    with pytest.raises(BadAnswer, match="as the block before it"):
+        await found.catch_up(chosen, urls=["http://odd"], transport=node, limits=QUICK)
+    assert found.contents("facts_transfers")["facts_transfers"] == []
+
+
 async def test_a_packed_bomb_is_not_unpacked_beyond_what_is_read(
     market: Market, observed: Observe
 ) -> None:

@@ -2,14 +2,17 @@
 
 A payment is circular where it is a trade with oneself, where Victor & Weintraud's positions or a
 loop close over it, or where its payer is both funded by the project and paid with what the project
-sent. The lower bound is what is certain by arithmetic alone (positions that do not change by one
-unit, and trades with oneself); the upper bound is what any one method says.
+sent. Funded is whom it gave its first coins, or its first of this very token to pay most of it
+back: gas is cheap to get elsewhere, and nobody may have looked at it. The lower bound is what is
+certain by arithmetic alone (positions that do not change by one unit, and trades with oneself); the
+upper bound is what any one method says.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,7 @@ from tessera.diligence.circular.grouping import Pairs
 from tessera.diligence.circular.linkage import (
     LINKS,
     LinkRules,
+    first_funders,
     funded_by_payee,
     funder_groups,
     linked_payers,
@@ -31,6 +35,9 @@ from tessera.diligence.circular.trades import TRADES, TradeRules, recurring_sets
 from tessera.facts import ZERO_ID, Transfers
 
 __all__ = ["Circular", "Parties", "Ring", "Rules", "look"]
+
+_BACK: Final = 0.5
+"""Of what the project gave, what has to come back for it to be no wage."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +128,8 @@ class Circular:
         Its payer was funded by the project or by another payer; None where nobody looked.
     conserved
         Its payer paid with what the project had sent.
+    begun
+        Its payer's first of this token came from the project, and most of what did went back.
     """
 
     transfers: Transfers
@@ -134,11 +143,12 @@ class Circular:
     loops: Loops
     linked: NDArray[np.bool_] | None
     conserved: NDArray[np.bool_]
+    begun: NDArray[np.bool_]
 
     @property
     def rows(self) -> NDArray[np.bool_]:
         """What is circular."""
-        found = self.themselves | self.wash | self.loops.payments
+        found = self.themselves | self.wash | self.loops.payments | (self.begun & self.conserved)
         if self.linked is not None:
             found |= self.linked & self.conserved
         return found & self.counted
@@ -256,7 +266,31 @@ def look(transfers: Transfers, parties: Parties, rules: Rules | None = None) -> 
         loops=find_loops(payments, hub, groups, rules.loops),
         linked=linked,
         conserved=conserved,
+        begun=_begun(transfers, parties, source, target, size),
     )
+
+
+def _begun(
+    transfers: Transfers,
+    parties: Parties,
+    source: NDArray[np.int32],
+    target: NDArray[np.int32],
+    size: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return which payments are of payers whom the project gave the token first, to pay it back.
+
+    Whoever spends less than half of what it got there, as of wages, keeps the rest.
+    """
+    count = len(parties.entity)
+    giver = first_funders(transfers.source, transfers.target, count)
+    first = (giver >= 0) & parties.project[giver]
+    outside = ~(parties.project | parties.revenue)
+    pays = parties.revenue[transfers.target] & outside[transfers.source]
+    gets = parties.project[transfers.source] & outside[transfers.target]
+    paid = np.bincount(source[pays], size[pays], minlength=count)
+    got = np.bincount(target[gets], size[gets], minlength=count)
+    back: NDArray[np.bool_] = paid > _BACK * got
+    return pays & first[transfers.source] & back[source]
 
 
 def _of_entities(mask: NDArray[np.bool_], entity: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -267,6 +267,25 @@ def test_a_promise_that_was_never_kept() -> None:
     assert found["payout_coverage"].status is Status.INSUFFICIENT
 
 
+def test_wallets_that_the_team_filled_are_no_demand_though_nobody_looked_at_gas() -> None:
+    """The attack: the team fills a hundred wallets, each pays once, and gas comes from elsewhere.
+
+    An employee who spends some of the wage at the service, is demand all the same.
+    """
+    wallets = [f"0x{number:040x}" for number in range(1000, 1100)]
+    worker = PAYERS[9]
+    rows = [(MARCH.start, ZERO, TEAM, 10**12), (APRIL.start, TEAM, worker, 900 * USD)]
+    rows += [(APRIL.start + DAY_S + at, TEAM, who, 20 * USD) for at, who in enumerate(wallets)]
+    rows += [
+        (APRIL.start + 5 * DAY_S + at * 3600, who, SERVICE, 19 * USD)
+        for at, who in enumerate([*wallets, worker])
+    ]
+    found = answers(facts(rows, MAY.start))
+    assert found["gross_fees_usd"].value == 101 * 19.0
+    assert found["clean_fees_usd"].value == 19.0
+    assert found["payer_count"].value == 1
+
+
 def test_a_payout_to_oneself_or_of_dust_stops_no_clock() -> None:
     """The attacks: the project pays its own wallet, or a holder a cent, to seem to distribute."""
     late, end = Window.month(2026, 10).start, Window.month(2026, 11).start - 1

@@ -106,8 +106,9 @@ def test_an_analysts_file_is_read_strictly(tmp_path: Path) -> None:
         "start = 2024-01-01\nend = 2024-01-02": "amount",
         "token = ": "Invalid value",
         "# " + "x" * (1 << 20): "1 MiB",
-        # The attack: brackets that exhaust the reader's stack.
-        f"token = {'[' * 5_000}{']' * 5_000}": "nested too deep",
+        # The attack: brackets that exhaust the reader's stack. Where py-evm was loaded before, the
+        # stack is deep enough, and it is a list that is no token.
+        f"token = {'[' * 5_000}{']' * 5_000}": "nested too deep|got `array`",
     }.items():
         file.write_text(content)
         with pytest.raises(InputError, match=said):

@@ -146,11 +146,6 @@ class Blocks:
         found = at < len(self) and int(self.number[at]) == block
         return int(self.time[at]) if found else None
 
-    def last_by(self, time: int) -> int | None:
-        """Return the last known block that is no later than a time; None where there is none."""
-        at = int(np.searchsorted(self.time, time, side="right"))
-        return int(self.number[at - 1]) if at else None
-
     def up_to(self, block: int) -> Blocks:
         """Return those up to this one."""
         end = int(np.searchsorted(self.number, block, side="right"))

@@ -149,13 +149,11 @@ def test_before_anything_was_known_nothing_can_be_said(memory):
         facts.as_of(9)
 
 
-def test_blocks_are_found_by_number_and_by_time(memory):
+def test_the_time_of_a_block_is_known_or_none(memory):
     blocks = Facts(memory).blocks
     assert blocks.number.tolist() == [10, 12, 15, 20]
     assert blocks.time_of(12) == 120
     assert blocks.time_of(13) is None
-    assert blocks.last_by(149) == 12
-    assert blocks.last_by(99) is None
 
 
 @pytest.mark.parametrize(

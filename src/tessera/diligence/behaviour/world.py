@@ -73,11 +73,6 @@ class World:
             self._seen[place] = self.ground.slot(address, key)
         return self._seen[place]
 
-    def is_free(self, address: str, key: int) -> bool:
-        """Whether the word at `key` is nobody's: not observed, and written by no run."""
-        written = ("slot", bytes.fromhex(address[2:]), key) in self._values
-        return not written and self.observed(address, key) is None
-
     def get_storage(self, address: bytes, slot: int, from_journal: bool = True) -> int:
         """Word at `slot`: written, else assumed, else observed, else zero."""
         written = self._values.get(("slot", address, slot))

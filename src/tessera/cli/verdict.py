@@ -75,6 +75,8 @@ def show_report(console: Console, report: Report, *, everything: bool = False) -
     """
     _line(console, _head(report))
     _line(console, Text(_origin(report), style="dim"))
+    if report.doubt:
+        _line(console, Text(report.doubt, style="bold"))
     verdict = Text.assemble(("VERDICT  ", "bold"), _badge(report.severity), "  ", report.summary())
     _line(console, verdict)
     for finding in report.fired:

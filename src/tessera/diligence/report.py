@@ -100,6 +100,13 @@ class Report:
         """The limits that are passed."""
         return tuple(finding for finding in self.findings if finding.fired)
 
+    @property
+    def doubt(self) -> str:
+        """Why there may be no token at all, in words; "" where it was seen to move."""
+        if self.transfers:
+            return ""
+        return "no transfer of it was seen: it may be no ERC-20, or live on another chain"
+
     def metric(self, name: str) -> Metric | None:
         """The metric of that name; None where nothing measured it."""
         return next((each for each in self.metrics if each.name == name), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -35,6 +36,12 @@ def test_the_verdict_names_the_limit_that_fired_and_its_evidence() -> None:
     assert "50.00 %" in line
     assert "bad > 40 %" in line
     assert "[0xaaaa…aaaa]" in line
+
+
+def test_a_token_that_never_moved_may_be_none() -> None:
+    report = replace(report_of(), transfers=0)
+    assert "it may be no ERC-20" in printed(show_report, report)
+    assert "it may be no ERC-20" not in printed(show_report, report_of())
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

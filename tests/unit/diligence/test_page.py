@@ -127,3 +127,13 @@ def test_a_token_of_which_nothing_is_left_has_a_page() -> None:
     report = inquire(View(facts, Subject(token=TOKEN)))
     assert not [each for each in report.failures if each.ours]
     assert "<article>" in render(report)
+
+
+def test_an_address_that_is_no_token_is_said_to_be_none_perhaps() -> None:
+    """An analyst pastes the address of a wallet: zeros or silence would look like a quiet token."""
+    held = {TOKEN: Transfers.of(TOKEN, [])}
+    facts = Facts(Memory(chain_id=1, newest=Head(9, 1_700_000_000), held=held))
+    report = inquire(View(facts, Subject(token=TOKEN)))
+    assert report.severity is Severity.UNDECIDED
+    assert "may be no ERC-20" in render(report)
+    assert "may be no ERC-20" not in render(report_of())

@@ -69,7 +69,9 @@ def in_dollars(
             parts,
         )  # fmt: skip
     value = line.atoms[month] / ATOMS
-    text = f"{value:,.2f} USD {what} in {month_name(window)}"
+    # Models are paid by the call: a first month of a tenth of a cent is not nothing.
+    amount = f"{value:.3g}" if 0 < value < 1 else f"{value:,.2f}"
+    text = f"{amount} USD {what} in {month_name(window)}"
     return is_at(name, value, "USD/month", text, window, found.inputs, parts,
                    coverage_of(takings))  # fmt: skip
 

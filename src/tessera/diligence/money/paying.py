@@ -104,7 +104,7 @@ def _spread(
     }
     told: tuple[tuple[str, float | int, float | int, str, str], ...] = (
         ("payer_count", by_entity.count, by_address.count, "payers",
-         f"{by_entity.count} payers in the month, {by_address.count} addresses"),
+         f"{by_entity.count} paid in the month, by entity; {by_address.count} by address"),
         ("payer_top10", by_entity.top, by_address.top, "share",
          f"{by_entity.top:.1%} of the fees comes from the ten who pay most"),
         ("payer_hhi", by_entity.hhi, by_address.hhi, "",

@@ -157,6 +157,13 @@ def test_a_month_without_fees_is_zero_because_it_was_looked_at() -> None:
     assert found["payer_count"].status is Status.INSUFFICIENT
 
 
+def test_a_tenth_of_a_cent_is_not_said_to_be_nothing() -> None:
+    """The first call of a model in the tutorial costs 0.001 dollars."""
+    found = answers(facts([(MARCH.start + DAY_S, PAYERS[0], SERVICE, 1_000)], APRIL.start))
+    assert found["gross_fees_usd"].text == "0.001 USD users paid in 2026-03"
+    assert found["holders_revenue_usd"].text == "0.00 USD reached holders in 2026-03"
+
+
 def test_nobody_said_where_users_pay() -> None:
     found = answers(facts(STORY, MAY.start), Subject(token=TOKEN, decimals=18))
     assert {each.status for each in found.values()} == {Status.UNKNOWN}

@@ -57,6 +57,10 @@ _TOKEN: Final = re.compile(r"0x[0-9a-f]{40}")
 _NAME: Final = re.compile(r"[a-z]+(-\d+)?\.parquet")
 
 
+_MOST: Final = 10**11
+"""Blocks and seconds above it are nobody's, and no calendar shows them."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Folder(Memory):
     """A memory whose transfers and headers are read when they are asked for."""
@@ -122,9 +126,21 @@ def _manifest_of(path: Path) -> Manifest:
         raise DataError(f"{path / MANIFEST} is damaged: {error}") from error
     if found.form != FORM:
         raise DataError(f"{path / MANIFEST}", found=found.form, wanted=FORM)
-    for token in found.tokens:
+    for token, kept in found.tokens.items():
         if not _TOKEN.fullmatch(token):
             raise DataError(f"{path / MANIFEST}", found=token, wanted="an address, lower case")
+        if not 0 <= kept.first <= kept.last <= _MOST:
+            raise DataError(
+                f"{path / MANIFEST}: blocks of {token}",
+                found=f"{kept.first} to {kept.last}",
+                wanted="a first one that is not after the last",
+            )
+    for name, number in (
+        ("chain_id", found.chain_id), ("block", found.block), ("time", found.time),
+        ("known_at", found.known_at),
+    ):  # fmt: skip
+        if not 0 <= number <= _MOST:
+            raise DataError(f"{path / MANIFEST}: {name}", found=number, wanted=f"0 to {_MOST:,}")
     return found
 
 

@@ -256,3 +256,25 @@ def test_a_strangers_folder_names_no_file_outside_of_it(tmp_path):
     manifest.write_text(manifest.read_text().replace("transfers-0", "../outside"))
     with pytest.raises(DataError, match="not what was written"):
         open_folder(tmp_path / "facts").transfers(TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"chain_id": ', '"chain_id": -'),
+        ('"time": ', '"time": 9000000000'),
+        ('"time": ', '"time": -'),
+        ('"block": ', '"block": -'),
+        ('"first": ', '"first": 9'),
+    ],
+)
+def test_a_strangers_folder_says_no_time_that_no_calendar_has(tmp_path, old, new):
+    """The attack: a head before its own rows, or in no year at all, ended `tessera facts info`."""
+    write_folder(Facts(everything()), tmp_path / "facts")
+    manifest = tmp_path / "facts" / "facts.json"
+    text = manifest.read_text()
+    spaced = old if old in text else old.replace(": ", ":")
+    assert spaced in text
+    manifest.write_text(text.replace(spaced, new, 1))
+    with pytest.raises(DataError, match="wanted"):
+        open_folder(tmp_path / "facts")

@@ -20,7 +20,9 @@ from tessera.diligence.behaviour.verdicts import Caveat, Kind, Verdict
 HEAD = Head(chain_id=1, number=20_000_000, timestamp=1_718_000_000)
 PAYER = Path(__file__).parent / "contracts" / "Payer.vy"
 # As the contract's own constants.
-HONEST, ONCE, WATCHED, ENDLESS, OWN_TOKEN, LIAR, EQUAL, SWEPT, LISTED, TAYLOR, REDEEM = range(11)
+HONEST, ONCE, WATCHED, ENDLESS, OWN_TOKEN, LIAR, EQUAL, SWEPT, LISTED, TAYLOR, REDEEM, HASHED = (
+    range(12)
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,13 @@ def test_a_contract_that_knows_the_sandbox_convinces_nobody(
     decision = tried(WATCHED).decision
     assert decision.verdict is Verdict.NONE
     assert "two experiments" in decision.reason
+
+
+def test_hashes_of_blocks_do_not_give_the_sandbox_away(
+    tried: Callable[[int], Examination],
+) -> None:
+    """The attacker pays where two blocks have one hash, as they never have on a chain."""
+    assert tried(HASHED).decision.verdict is not Verdict.CODED_PRORATA
 
 
 def test_a_claim_that_never_ends_is_unknown_and_costs_a_bounded_run(

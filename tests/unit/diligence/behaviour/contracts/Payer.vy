@@ -17,6 +17,7 @@ SWEPT: constant(uint256) = 7
 LISTED: constant(uint256) = 8
 TAYLOR: constant(uint256) = 9
 REDEEM: constant(uint256) = 10
+HASHED: constant(uint256) = 11
 ONE: constant(uint256) = 10**18
 
 TRICK: immutable(uint256)
@@ -93,6 +94,8 @@ def collect():
         return
     if TRICK == WATCHED:
         assert block.coinbase == WATCHER, "later"
+    if TRICK == HASHED:
+        assert blockhash(block.number - 1) == blockhash(block.number - 2), "later"
     if TRICK == OWN_TOKEN:
         self.balanceOf[msg.sender] += due
         self.totalSupply += due

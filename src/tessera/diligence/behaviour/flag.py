@@ -112,6 +112,9 @@ def _decided(
     best = min((each for each in tried if each.address not in unrelated), key=_rank, default=None)
     verdict = "none" if best is None else str(best.decision.verdict)
     text = "no contract was tried" if best is None else best.decision.reason
+    if left and verdict in {"none", "offchain_only"}:
+        verdict = "unknown"
+        text = f"{len(left)} more contracts were not tried, {left[0]} among them; {text}"
     if unrelated and not verdict.startswith("coded_"):
         verdict = "unknown"
         text = f"{min(unrelated)} pays and holds some, but nothing shows that it pays for the token"

@@ -31,7 +31,7 @@ from tessera.diligence.results import (
 from tessera.diligence.view import View
 from tessera.facts import ABSENT
 
-__all__ = ["judge", "measure"]
+__all__ = ["judge"]
 
 TITLE: Final = "volume that goes in circles"
 LEAST_PAYMENTS: Final = 50
@@ -76,11 +76,6 @@ class _Paid:
         """Of all that was paid, by value, what came back to who paid."""
         back = self.returned if self.found is None else self.flows.amount[self.circular].total()
         return back / self.whole
-
-
-def measure(view: View) -> list[Metric]:
-    """Answer what of the payments and of the trades is circular."""
-    return list(judge(view).metrics)
 
 
 def judge(view: View) -> Flag:

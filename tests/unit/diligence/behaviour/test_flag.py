@@ -10,6 +10,7 @@ from eth_abi.abi import encode
 from rig.compiling import compiled_file
 from rig.engines import new_engine
 
+from tessera.diligence.behaviour import flag as judging
 from tessera.diligence.behaviour.flag import judge
 from tessera.diligence.results import Severity
 from tessera.diligence.subject import Holders, Subject
@@ -92,3 +93,14 @@ def test_a_contract_that_knows_the_token_may_pay_its_holders(codes: dict[int, by
     known = codes[HONEST] + bytes.fromhex(TOKEN[2:])
     view = _view({TOKEN: codes[TAYLOR], ELSEWHERE: known}, Holders(promise=PROMISE))
     assert judge(view).verdict == "coded_prorata"
+
+
+def test_contracts_that_were_left_untried_leave_it_undecided(
+    codes: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The documents name so many contracts that the one that pays is not reached."""
+    monkeypatch.setattr(judging, "_MOST_CONTRACTS", 1)
+    about = Holders(promise=PROMISE, distributors=(ELSEWHERE,))
+    found = judge(_view({TOKEN: codes[TAYLOR], ELSEWHERE: codes[HONEST]}, about))
+    assert (found.severity, found.verdict) == (Severity.UNDECIDED, "unknown")
+    assert ELSEWHERE in found.text

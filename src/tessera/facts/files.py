@@ -425,7 +425,9 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except DataError as error:
         operands: dict[str, Any] = error.operands
-        raise DataError(f"{path}: {error.message}", **operands) from error
+        raise DataError(
+            f"{path}: {error.thing}", wanted=error.wanted, next_step=error.next_step, **operands
+        ) from error
 
 
 def _newest_of(path: Path, held: Iterable[Transfers], head: Head | None) -> Head:

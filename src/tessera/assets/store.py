@@ -384,7 +384,9 @@ class Store:
                 except BlockingIOError:
                     continue
                 else:
-                    remove_tree(leftover)
+                    # Between opening and locking it, its owner may have put it in its place.
+                    if leftover.exists():
+                        remove_tree(leftover)
                 finally:
                     os.close(fd)
 

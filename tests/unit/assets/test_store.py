@@ -217,6 +217,26 @@ def test_many_may_add_the_same_bundle_at_once(store: Store, bundle: Path, tmp_pa
     assert len(leftovers(tmp_path)) == 1
 
 
+def test_a_sweep_that_meets_the_end_of_an_add_goes_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An add puts its folder in its place after a sweep opened it, and before it locked it."""
+    began, placed = tmp_path / "store" / ".adding-1", tmp_path / "store" / ("ab" * 32)
+    began.mkdir()
+    (began / "file").write_bytes(b"added")
+    opened = os.open
+
+    def then_placed(path: Path, flags: int, mode: int = 0o777) -> int:
+        fd = opened(path, flags, mode)
+        if path == began:
+            began.rename(placed)
+        return fd
+
+    monkeypatch.setattr(os, "open", then_placed)
+    store.sweep()
+    assert (placed / "file").read_bytes() == b"added"
+
+
 def test_a_killed_add_leaves_nothing_visible_and_is_swept(bundle: Path, tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"

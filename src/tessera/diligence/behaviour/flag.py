@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["judge"]
 
+_DANGERS: Final = {
+    "anybody_mints": "anybody can make more of it",
+    "mintable": "more of it can be made",
+    "pausable": "all transfers can be stopped",
+    "blacklist": "one holder's transfers can be stopped",
+    "tax_changeable": "what a transfer costs can be changed",
+    "hidden_owner": "a privileged account is kept where nobody sees it",
+    "proxy": "its code can be replaced",
+}
 _TITLE: Final = "a share in revenue that no code pays"
 _MOST_CONTRACTS: Final = 6
 _LARGE_SHARE: Final = 100  # a contract that holds more than one in so many is tried, too
@@ -136,13 +145,20 @@ def _decided(
         text += "; but " + "; ".join(best.decision.caveats)
     if not promise and verdict != "coded_prorata":
         text = f"nothing is promised to holders, and nothing found: {text}"
+    own = next((each for each in tried if each.address == view.subject.token), None)
+    dangers = [] if own is None else _dangers(own)
+    if dangers:
+        text += f"; of the token: {', '.join(what for what, _ in dangers)}"
     return Flag(
         "RF2",
         _TITLE,
         severity,
         verdict,
         text,
-        tuple(_evidence(tried, by_hand)),
+        (
+            *_evidence(tried, by_hand),
+            *(Evidence(what, view.subject.token, function) for what, function in dangers),
+        ),
         (),
         {
             "promise": promise,
@@ -171,6 +187,24 @@ def _evidence(tried: Sequence[Examination], by_hand: Sequence[str]) -> list[Evid
             where = each.behind.implementations[-1] if each.behind.implementations else each.address
             found.append(Evidence(f"its code can be replaced: {each.behind.kind}", where))
     found += [Evidence("pays holders by hand: no code", address) for address in by_hand]
+    return found
+
+
+def _dangers(examination: Examination) -> list[tuple[str, str]]:
+    """Tell what can be done to holders, and by which function; what could not be tried is left out.
+
+    Each was done in the sandbox: a word here is no reading of a name.
+    """
+    safety, by = examination.safety, dict(examination.safety.by)
+    found = [
+        (what, by.get(name, ""))
+        for name, what in _DANGERS.items()
+        if getattr(safety, name) is True and not (name == "mintable" and safety.anybody_mints)
+    ]
+    if safety.tax:
+        found.append((f"{safety.tax:.1%} of a transfer does not arrive", by.get("tax", "")))
+    if safety.sellable is False:
+        found.append(("it cannot be sold to a contract", by.get("sellable", "")))
     return found
 
 

@@ -18,7 +18,7 @@ from tessera.diligence.behaviour.scripts import Step
 from tessera.diligence.behaviour.search import Stage
 from tessera.diligence.behaviour.solutions import Solution
 
-__all__ = ["Safety", "look_for_dangers"]
+__all__ = ["Safety", "look_for_dangers", "works_twice"]
 
 _TRANSFER = bytes.fromhex("a9059cbb")
 _ATTEMPTS = 24
@@ -78,7 +78,7 @@ def look_for_dangers(stage: Stage, profiles: Mapping[bytes, Profile], behind: Be
     proxy = behind.kind.changeable
     if transfer is None or not (stage.base or stage.asks_balances):
         return Safety(hidden_owner=hidden, proxy=proxy, by=tuple(sorted(by.items())))
-    minters = [p for p in profiles.values() if _mints(p) and _works_twice(stage, p)]
+    minters = [p for p in profiles.values() if _mints(p) and works_twice(stage, p)]
     if minters:
         by["mintable"] = minters[0].function.name
     cast = stage.cast
@@ -116,8 +116,8 @@ def _mints(profile: Profile) -> bool:
     return profile.works and not profile.ether and made
 
 
-def _works_twice(stage: Stage, profile: Profile) -> bool:
-    """Whether it can be called again: what makes the first supply, once, is no minting."""
+def works_twice(stage: Stage, profile: Profile) -> bool:
+    """Whether it can be called again: what sets a contract up, once, is no power over holders."""
     sender = stage.cast.owner if profile.gated else stage.cast.outsider
     step = Step(profile.function, sender, stage.cast.first, open=not profile.gated)
     once = stage.solve([step], attempts=_ATTEMPTS)

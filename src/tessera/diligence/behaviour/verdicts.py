@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from tessera.diligence.behaviour.keys import KeyBook
 from tessera.diligence.behaviour.profiles import Profile
-from tessera.diligence.behaviour.runs import Paid
+from tessera.diligence.behaviour.runs import Exhausted, Paid
+from tessera.diligence.behaviour.safety import works_twice
 from tessera.diligence.behaviour.search import Stage
 from tessera.diligence.behaviour.solutions import Gate
 from tessera.diligence.behaviour.tracing import ARGUMENT
@@ -127,6 +128,7 @@ def _prorata(stage: Stage, payout: Payout, profiles: Mapping[bytes, Profile]) ->
         p
         for p in profiles.values()
         if p.gated and p.written & payout.loads and p not in takers and p is not feeder
+        if _goes_on(stage, p)
     ]
     found = {
         Caveat.FUNDING_GATED: feeder is not None and feeder.gated,
@@ -150,6 +152,14 @@ def _prorata(stage: Stage, payout: Payout, profiles: Mapping[bytes, Profile]) ->
         tuple(caveat for caveat in Caveat if found.get(caveat)),
         _gate_words(keys, [p for p in (feeder, *takers, *stoppers) if p is not None and p.gated]),
     )
+
+
+def _goes_on(stage: Stage, profile: Profile) -> bool:
+    """Whether it can be called again, or that could not be found out."""
+    try:
+        return works_twice(stage, profile)
+    except Exhausted:
+        return True
 
 
 def _kind(stage: Stage, payout: Payout, profiles: Mapping[bytes, Profile]) -> Kind:

@@ -104,3 +104,13 @@ def test_contracts_that_were_left_untried_leave_it_undecided(
     found = judge(_view({TOKEN: codes[TAYLOR], ELSEWHERE: codes[HONEST]}, about))
     assert (found.severity, found.verdict) == (Severity.UNDECIDED, "unknown")
     assert ELSEWHERE in found.text
+
+
+def test_what_can_be_done_to_holders_stands_in_the_verdict(codes: dict[int, bytes]) -> None:
+    """Done in the sandbox, not read off a name: its owner is kept where no function shows it."""
+    flag = judge(_view({TOKEN: codes[TAYLOR]}, Holders()))
+    said = "a privileged account is kept where nobody sees it"
+    assert flag.text.endswith(f"; of the token: {said}")
+    assert [(each.where, bool(each.value)) for each in flag.evidence if each.what == said] == [
+        (TOKEN, True)
+    ]

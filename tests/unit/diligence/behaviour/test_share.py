@@ -53,4 +53,6 @@ def test_its_code_alone_is_enough_where_nobody_read_its_slots() -> None:
     assert examination.decision.verdict is Verdict.CODED_PRORATA
     assert Caveat.ASSUMED in examination.decision.caveats
     assert Caveat.CLAWBACK not in examination.decision.caveats
+    # Setting a clone up, once, stops nobody's claims.
+    assert Caveat.STOPPABLE not in examination.decision.caveats
     assert examination.safety.mintable is False

@@ -13,12 +13,13 @@ from tessera.diligence.concentration import concentration
 from tessera.diligence.custody import deposits
 from tessera.diligence.entities import created_by, entities_of, first_funders
 from tessera.diligence.labels import CUSTODY, AddressClass, classes_of
-from tessera.diligence.ledger import ledger_of
+from tessera.diligence.ledger import BURN, ledger_of
 from tessera.diligence.money.prices import SCALE
 from tessera.diligence.money.takings import token_money
 from tessera.diligence.owners import (
     Supply,
     anonymous_share,
+    locked_liquidity,
     owners_of,
     pool_shares,
     said_of,
@@ -48,6 +49,7 @@ _MAJOR_MINT: Final = Fraction(1, 2)
 _NAMES: Final = (
     "supply_circulating", "top10_raw", "top10_adj", "top10_lookthrough", "gini", "hhi", "nakamoto",
     "team_locked_anon", "unlock_30d_fwd", "unlock_insider_12m", "staking_rate", "stakers",
+    "lp_locked_share",
 )  # fmt: skip
 _STAKING: Final = ("staking_rate", "stakers")
 
@@ -113,6 +115,7 @@ class _Answers:
             self._anonymous(),
             *self._unlocks(),
             *self._staking(),
+            self._liquidity(),
         ]
 
     def _pools(self) -> dict[int, dict[int, int]]:
@@ -402,6 +405,45 @@ class _Answers:
                 parts={"hhi": spread.hhi, "least": least, "top10": spread.top10},
             ),
         ]  # fmt: skip
+
+    def _liquidity(self) -> Metric:
+        """Say how much of what its pools hold cannot be taken out: burned, or in a locker."""
+        name, addresses = "lp_locked_share", self.transfers.addresses
+        members = np.flatnonzero(self.classes.members(AddressClass.DEX_POOL)).tolist()
+        pools = {addresses[each]: self.balances[each] for each in members if self.balances[each]}
+        if not pools:
+            why = "no pool that holds it is known: about.toml may label one dex_pool"
+            return self._none(name, "share", why, Status.UNKNOWN)
+        lockers = {
+            address
+            for address, label in self.classes.labels.by_address.items()
+            if label.klass == AddressClass.VESTING
+        }
+        observed = set(self.view.facts.tokens())
+        locked = {
+            pool: part
+            for pool in sorted(pools)
+            if pool in observed
+            and (part := locked_liquidity(self.view.facts.transfers(pool), BURN, lockers))
+            is not None
+        }
+        if not locked:
+            why = "nobody looked at the pools' own tokens: tessera index --token POOL"
+            return self._none(name, "share", why, Status.UNKNOWN)
+        seen = sum(pools[pool] for pool in locked)
+        share = sum((part * pools[pool] for pool, part in locked.items()), Fraction(0)) / seen
+        missing = (f"the own tokens of {len(pools) - len(locked)} pools",)
+        return self._metric(
+            name, float(share), "share",
+            f"{float(share):.1%} of the liquidity in {len(locked)} pools cannot be taken out",
+            coverage=Coverage(
+                seen / sum(pools.values()), missing if len(locked) < len(pools) else ()
+            ),
+            evidence=tuple(
+                Evidence("locked share of a pool", pool, float(part))
+                for pool, part in locked.items()
+            ),
+        )  # fmt: skip
 
 
 def _funded_by(view: View, funder: str) -> NDArray[np.bool_]:

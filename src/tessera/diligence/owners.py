@@ -8,8 +8,9 @@ lock-boxes of bridges).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,16 @@ from tessera.diligence.labels import CUSTODY, LOCKED, AddressClass, Classes
 from tessera.diligence.results import hash_inputs
 from tessera.facts import ABSENT, ZERO_ID, Transfers
 
-__all__ = ["Owners", "Supply", "anonymous_share", "owners_of", "pool_shares", "said_of", "supply"]
+__all__ = [
+    "Owners",
+    "Supply",
+    "anonymous_share",
+    "locked_liquidity",
+    "owners_of",
+    "pool_shares",
+    "said_of",
+    "supply",
+]
 
 _SHOWN: Final = 25
 
@@ -169,6 +179,32 @@ def pool_shares(
         for home, into, out in zip(here.tolist(), got, gave, strict=True)
         if home > ZERO_ID and into > out and not burn[home]
     }
+
+
+def locked_liquidity(
+    liquidity: Transfers, burned: Collection[str], lockers: Collection[str]
+) -> Fraction | None:
+    """Return which part of a pool's own token nobody can take out now; None where there is none.
+
+    Parameters
+    ----------
+    liquidity
+        Transfers of the pool's token. What it mints to the zero address is its least liquidity,
+        which never leaves; what is sent there was redeemed.
+    burned, lockers
+        Addresses that nobody spends from, and contracts that hold it back for a time.
+    """
+    amount, count = liquidity.amount, len(liquidity.addresses)
+    minted, gone = liquidity.source == ZERO_ID, liquidity.target == ZERO_ID
+    for_good = amount[minted & gone].total()
+    outstanding = amount[minted].total() - amount[gone & ~minted].total()
+    if outstanding <= 0:
+        return None
+    got = amount.totals_by(liquidity.target, count)
+    gave = amount.totals_by(liquidity.source, count)
+    kept = (liquidity.addresses.id_of(each) for each in {*burned, *lockers})
+    held = sum(got[each] - gave[each] for each in kept if each not in (None, ZERO_ID))
+    return Fraction(for_good + held, outstanding)
 
 
 def anonymous_share(

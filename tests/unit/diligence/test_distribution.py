@@ -186,3 +186,20 @@ def test_coverage_says_whose_code_nobody_saw():
 def test_the_token_itself_is_no_holder_with_a_name():
     moves = [(0, 0, 1, 100), (1, 1, int(TOKEN, 16), 90)]
     assert answers(moves)["team_locked_anon"].value == 0
+
+
+def test_liquidity_that_nobody_can_take_out_is_told_from_what_its_maker_can():
+    """A maker opens a pool, burns a tenth of its liquidity, locks a tenth, and keeps the rest."""
+    moves = [*PEOPLE, (0, 0, 50, 880), (1, 50, POOL, 440)]
+    own = history(
+        (1, 0, 0, 10), (1, 0, 50, 1090), (2, 50, DEAD, 90), (2, 50, VEST, 100),
+        # Redeemed: given back to the pool, which destroys it.
+        (3, 50, POOL, 100), (3, POOL, 0, 100),
+        token=address(POOL), first=13,
+    )  # fmt: skip
+    found = answers(moves, labels=LABELS, others=[own])["lp_locked_share"]
+    assert found.value == pytest.approx((10 + 90 + 100) / 1000)
+    assert found.evidence[0].where == address(POOL)
+    assert found.coverage.share == 1
+    for known in (answers(moves), answers(moves, labels=LABELS)):
+        assert known["lp_locked_share"].status == Status.UNKNOWN

@@ -140,6 +140,7 @@ async def answered(facts: Facts, subject: Subject, asked: Asked, *, progress: Pr
     InputError
         The extra `analysis` is missing, or there is no such token.
     """
+    _refuse_no_repository(asked.repository)
     # Reading millions of rows needs Python as little as loading what judges them needs the disk.
     read = asyncio.get_running_loop().run_in_executor(None, _read_ahead, facts, subject.token)
     with analysis():
@@ -154,6 +155,12 @@ async def answered(facts: Facts, subject: Subject, asked: Asked, *, progress: Pr
         labels=asked.labels,
     )
     return await asyncio.to_thread(inquire, view, asked.limits, progress=progress)
+
+
+def _refuse_no_repository(where: str | None) -> None:
+    """Refuse a folder that was named and is not there; a URL is tried."""
+    if where is not None and ":" not in where and not Path(where).expanduser().exists():
+        raise InputError("--repo", found=where, wanted="a folder that exists, or a URL")
 
 
 def _read_ahead(facts: Facts, token: str) -> None:

@@ -288,7 +288,7 @@ def _behind(metric: Metric) -> str:
     where = next((each.where for each in metric.evidence if each.where), "")
     parts = [_LONG.sub(r"\1…\2", legible(where, 70))] if where else []
     if metric.value is not None and metric.coverage.share not in (None, 1.0):
-        parts.append(f"covers {metric.coverage.share:.0%}")
+        parts.append(f"facts cover {metric.coverage.share:.0%}")
     return f" [{'; '.join(parts)}]" if parts else ""
 
 

@@ -105,6 +105,7 @@ def test_two_tokens_stand_side_by_side(table: Path, capsys: pytest.CaptureFixtur
         ((TOKEN, "--limit", "top01=3"), 2, "did you mean 'top10'"),
         ((TOKEN, "--limit", "top10=much"), 2, "name=number"),
         (("nowhere.toml",), 2, "No such file"),
+        ((TOKEN, "--repo", "nowhere"), 2, "a folder that exists"),
         (("0x" + "3" * 40,), 6, "wanted one of the 1"),
         ((TOKEN, "--watch", "--against", TOKEN), 2, "wanted one to watch"),
     ],

@@ -24,6 +24,8 @@ __all__ = ["distributed"]
 
 _COVERAGE: Final = "payout_coverage"
 _SINCE: Final = "months_since_distribution"
+_LONG_MONTHS: Final = 6
+"""So long without a payout is an answer, whatever was before."""
 
 
 def distributed(view: View, takings: Takings) -> list[Metric]:
@@ -140,6 +142,10 @@ def _since(view: View, launched: int, paid_at: int | None, inputs: str) -> Metri
     # Neither the month of the payout, nor the one that is not over.
     over = view.head.time + 1 >= between[-1].end
     count = max(0, len(between) - 1 - (0 if over else 1)) if len(between) > 1 else 0
+    cut = view.subject.launched is None and not view.facts.coverage(view.subject.token).complete
+    if paid_at is None and cut and count < _LONG_MONTHS:
+        why = f"no payout in {count} whole months; before them nobody looked"
+        return without(_SINCE, Status.UNKNOWN, why, unit="months", inputs=inputs)
     day = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d")
     said = f"the last payout was on {day}" if paid_at is not None else f"no payout since {day}"
     text = f"{count} whole months without a payout: {said}"

@@ -155,7 +155,7 @@ def _fees(view: View, takings: Takings, found: Statement, month: int) -> list[Me
         rest = without("subsidy_share", Status.INSUFFICIENT, why, window=found.months[month],
                        unit="share", inputs=found.inputs)  # fmt: skip
     else:
-        text = f"{share:.1%} of the fees is circular, the team's own, or was given back"
+        text = f"at least {share:.1%} of the fees is circular, the team's own, or was given back"
         rest = is_at("subsidy_share", share, "share", text, found.months[month], found.inputs,
                      coverage=coverage_of(takings))  # fmt: skip
     metrics.append(with_parts(rest, {"removed": removed}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -272,6 +273,11 @@ def test_a_promise_that_was_never_kept() -> None:
     assert since.value == 7
     assert "no payout since 2026-03-01" in since.text
     assert found["payout_coverage"].status is Status.INSUFFICIENT
+    # A table that begins in March does not say that nothing was paid in February.
+    short = facts(never, Window.month(2026, 7).start - 1)
+    assert answers(short)["months_since_distribution"].status is Status.UNKNOWN
+    known = msgspec.structs.replace(ABOUT, launched=date(2026, 3, 1))
+    assert answers(short, known)["months_since_distribution"].value == 3
 
 
 def test_wallets_that_the_team_filled_are_no_demand_though_nobody_looked_at_gas() -> None:
